@@ -1,0 +1,1 @@
+"""The config documents: pydantic models, YAML with line numbers, and their JSON Schema."""

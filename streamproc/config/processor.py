@@ -1,0 +1,138 @@
+"""A processor's document: the one description of a processor, whoever wrote it (a file, the CLI, the AWS endpoint)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from streamproc.config.base import Settings
+from streamproc.config.duration import Duration
+from streamproc.config.regions import RegionSettings, check_regions
+
+LabelClass = Literal["PERSON", "PET", "PACKAGE"]
+LABEL_CLASSES: tuple[LabelClass, ...] = ("PERSON", "PET", "PACKAGE")
+ProcessorName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_.\-]{1,128}$")]
+CollectionName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_.\-]{1,255}$")]
+
+SERVICE_MAX_DURATION_S = 120.0
+SERVICE_MAX_REGIONS = 10
+
+
+class ConnectorRef(Settings):
+    """A source or an output: ``type`` names the connector, the rest is its own settings."""
+
+    model_config = Settings.model_config | {"extra": "allow"}
+
+    type: str
+    """The connector's name, e.g. file, rtsp, kafka, webrtc, s3, sns, webhook, stdout."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but the type, for the connector's own settings model."""
+        return dict(self.model_extra or {})
+
+
+class SessionSettings(Settings):
+    """When a session ends."""
+
+    mode: Literal["session", "continuous"] = "session"
+    """``session`` ends after ``duration``; ``continuous`` opens a new session for each visit."""
+    duration: Duration = 10.0
+    """Longest session; at most 120s unless ``allow_long`` is set. 0s: no limit (needs ``allow_long``)."""
+    gone_after: Duration = Field(default=10.0, ge=1.0)
+    """continuous: a class is announced again after it was out of view for so long (1s or more)."""
+    allow_long: bool = False
+    """Opt in to sessions beyond the service's 120 s."""
+
+    @model_validator(mode="after")
+    def _within_the_service(self) -> SessionSettings:
+        if self.mode == "session" and not self.allow_long and not 0 < self.duration <= SERVICE_MAX_DURATION_S:
+            raise ValueError(
+                "duration must be more than 0s and at most 120s; set allow_long: true to go beyond, or use mode: continuous"
+            )
+        return self
+
+
+class EvidenceSettings(Settings):
+    """How sure a track must be before its class is announced."""
+
+    samples: int = Field(default=2, ge=1, le=50)
+    """Fewest looks that must have supported the class."""
+    window: Duration = 3.0
+    """Only looks of the last so many seconds count."""
+
+
+class LabelSettings(Settings):
+    """Look for people, pets and packages."""
+
+    classes: tuple[LabelClass, ...] = Field(default=LABEL_CLASSES, min_length=1)
+    """Which classes; models of classes that are not asked for are neither loaded nor run. ALL means all three."""
+    min_confidence: float = Field(default=50.0, ge=0, le=100)
+    """Announce at this confidence (0-100) or above."""
+    fps: float = Field(default=5.0, gt=0, le=60)
+    """How many frames a second are looked at."""
+    second_look: bool = True
+    """Also look at tight crops of what moves, at native resolution."""
+    motion_gate: bool = True
+    """Skip the detectors while nothing moves and nothing is tracked."""
+    evidence: EvidenceSettings = EvidenceSettings()
+    profile: str = "default"
+    """Which models: default, accurate, or a profile of the box's config."""
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _all_means_all(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple) and "ALL" in value:
+            return LABEL_CLASSES
+        return tuple(dict.fromkeys(value)) if isinstance(value, list | tuple) else value
+
+
+class FaceSettings(Settings):
+    """Search the faces in view in a collection."""
+
+    collection: CollectionName
+    threshold: float = Field(default=80.0, ge=0, le=100)
+    """Similarity (0-100) of a match; values under 80 count as 80, as the service has it."""
+    fps: float = Field(default=5.0, gt=0, le=60)
+    """How many frames a second are looked at."""
+    detector: str = "default"
+    records: bool = True
+    """Also give a face search record for each analysed frame to outputs that take records."""
+    keep_unknown_crops: bool = False
+    """Keep pictures of faces that matched nobody."""
+
+    @property
+    def effective_threshold(self) -> float:
+        return max(80.0, self.threshold)
+
+
+class ProcessorConfig(Settings):
+    """One processor: what it watches, what it looks for, whom it tells."""
+
+    state: Literal["running", "stopped"] = "running"
+    """What is wanted."""
+    source: ConnectorRef
+    session: SessionSettings = SessionSettings()
+    labels: LabelSettings | None = None
+    faces: FaceSettings | None = None
+    regions: tuple[RegionSettings, ...] = ()
+    """Where to look; nothing drawn means everywhere."""
+    allow_many_regions: bool = False
+    """Opt in to more than the service's 10 regions."""
+    outputs: tuple[ConnectorRef, ...] = ()
+    tags: dict[str, str] = {}
+    """Free key-value pairs that every notification carries."""
+    aws: dict[str, Any] = {}
+    """Set by the AWS endpoint: what the client sent and Describe returns. Not for hand-written files."""
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> ProcessorConfig:
+        if self.labels is None and self.faces is None:
+            raise ValueError("nothing to look for; add labels: {} or faces: {collection: NAME}")
+        if len(self.regions) > SERVICE_MAX_REGIONS and not self.allow_many_regions:
+            raise ValueError(
+                f"{len(self.regions)} regions, the service has at most 10; set allow_many_regions: true to go beyond"
+            )
+        check_regions(self.regions)
+        return self

@@ -1,0 +1,118 @@
+"""The seams between rooms. Whoever implements one of these keeps the call order and the promises written here."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from streamproc.core.event import Event, Pictures
+from streamproc.core.media import Image, StreamItem
+from streamproc.core.vision import Detections, FaceBox
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where to go on reading a durable feed after a restart. JSON-ready."""
+
+    token: dict[str, Any]
+    """The source's own words: a byte or media position, a Kafka partition and offset."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A feed. ``items`` is called in a thread of its own, once; it may block, and must look at ``stop`` at least twice a second.
+
+    A live source survives losses by itself: it yields a Gap, backs off, reconnects and goes on. It raises SourceRefused
+    when trying again is useless, and any other SourceError only where it cannot go on. A finite source ends with EndOfStream.
+    """
+
+    live: bool
+    """True: the world sets the pace, nobody can ask for a frame again. False: durable, may be read again from a Position."""
+
+    def items(self, stop: threading.Event, resume: Position | None = None) -> Iterator[StreamItem]: ...
+
+    def position(self) -> Position | None:
+        """After the item that was yielded last: where to resume so that nothing before is seen again. None: not here (not at a clean point)."""
+        ...
+
+    def durable(self, position: Position) -> None:
+        """Everything up to ``position`` is safely on disk here; a broker may be told. Called from another thread."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event on its way to one output."""
+
+    event: Event
+    pictures: Pictures | None
+    arn: str
+    """The processor's ARN-like name, for renderers that need one."""
+    context: dict[str, Any]
+    """Session facts that the AWS form echoes: tags, stream name, start request."""
+
+
+class Sink(Protocol):
+    """An output. Built cheaply, connects on first use. ``deliver`` returns when the outside has confirmed.
+
+    Raises SinkBusy (try again) or SinkRejected (never). Is given the same event again after a crash; must make that harmless or say
+    that it cannot in ``guarantee``.
+    """
+
+    guarantee: str
+    """For people: what it promises about loss, order and repetition."""
+
+    async def deliver(self, delivery: Delivery) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Detector(Protocol):
+    """Finds objects in one picture. Thread-safe: each calling thread has its own inference request."""
+
+    name: str
+    names: tuple[str, ...]
+    """Class names, by index."""
+    input_size: tuple[int, int]
+    """(width, height) that it looks at; giving it more pixels than this is waste."""
+
+    def detect(self, image: Image, min_score: float) -> Detections:
+        """Objects in ``image`` with the model's own score at or above ``min_score``; boxes in 0..1 of ``image``."""
+        ...
+
+
+class FaceDetector(Protocol):
+    """Finds faces with five landmarks. Thread-safe."""
+
+    name: str
+    input_size: tuple[int, int]
+
+    def detect(self, image: Image, min_score: float | None = None) -> list[FaceBox]: ...
+
+
+class Embedder(Protocol):
+    """Turns an image chip into a vector. Thread-safe."""
+
+    name: str
+    version: str
+    """Changes when vectors stop being comparable."""
+    dimensions: int
+
+    def embed(self, image: Image, landmarks_px: Any) -> Any:
+        """L2-normalised float32 vector of the face with these five landmarks ((5, 2) pixels of ``image``)."""
+        ...
+
+
+Notify = Callable[[Sequence[Event]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """Files of one model on disk, verified."""
+
+    name: str
+    paths: dict[str, Path]
+    """By role: model, weights, labels..."""

@@ -1,0 +1,1 @@
+"""Nouns: small frozen types that every other room speaks. No IO, no clock, no threads."""

@@ -1,0 +1,127 @@
+"""The error tree. A class says what its catcher should do; its message says what is wrong and how to mend it.
+
+StreamprocError
+  InputError              the caller's input is wrong (CLI exit 2)
+    ConfigError             ... in a config file: file, line, field and mend
+    MediaError              ... the bytes are no media that can be read
+  NotFound                no such processor, collection, face, user, job, model
+  AlreadyExists           the name is taken
+  InUse                   not possible in the present state
+  LimitExceeded           a quota of the box
+  TokenMismatch           an idempotency token came back with other parameters
+  BadPageToken            a pagination token is forged, expired or for another question
+  ModelUnavailable        no source of a model could be reached, or its bytes are wrong
+  SourceError             a feed cannot be read (retriable)
+    SourceRefused           ... and trying again will not help: wrong password, no such stream
+    SourceStalled           ... connected, but no frames arrive
+  SinkError               an output did not take an event
+    SinkBusy                ... for now (retriable)
+    SinkRejected            ... and never will: goes to the dead letters
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class StreamprocError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+    retriable = False
+
+
+class InputError(StreamprocError):
+    """The caller's input is wrong; the message names the field and the mend."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong in a config document."""
+
+    field: str
+    """Dotted path with list indexes, e.g. ``regions[0].polygon``; empty for the whole document."""
+    message: str
+    """What is wrong and the mend."""
+    line: int | None = None
+    """1-based line in the file, where known."""
+
+    def text(self, file: str) -> str:
+        """``FILE:LINE: FIELD: what is wrong and the mend``, on one line."""
+        place = f"{file}:{self.line}" if self.line is not None else file
+        words = " ".join(self.message.split())
+        return f"{place}: {self.field}: {words}" if self.field else f"{place}: {words}"
+
+
+class ConfigError(InputError):
+    """A config document was refused. ``faults`` holds every fault that was found, in file order."""
+
+    def __init__(self, file: str, faults: list[Fault]) -> None:
+        self.file = file
+        self.faults = faults
+        super().__init__("\n".join(fault.text(file) for fault in faults))
+
+
+class MediaError(InputError):
+    """These bytes are no image or video that can be read."""
+
+
+class NotFound(StreamprocError):
+    """There is no such thing."""
+
+
+class AlreadyExists(StreamprocError):
+    """The name is taken."""
+
+
+class InUse(StreamprocError):
+    """Not possible in the present state."""
+
+
+class LimitExceeded(StreamprocError):
+    """A quota of the box is used up."""
+
+
+class TokenMismatch(StreamprocError):
+    """An idempotency token came back with other parameters."""
+
+
+class BadPageToken(StreamprocError):
+    """A pagination token is forged, expired or belongs to another question."""
+
+
+class ModelUnavailable(StreamprocError):
+    """No source of a model could be reached, or what came has the wrong bytes."""
+
+
+class SourceError(StreamprocError):
+    """A feed cannot be read at the moment."""
+
+    retriable = True
+
+
+class SourceRefused(SourceError):
+    """A feed will not be served however often it is asked for (wrong password, no such stream)."""
+
+    retriable = False
+
+
+class SourceStalled(SourceError):
+    """Connected, but no frames arrive."""
+
+
+class SinkError(StreamprocError):
+    """An output did not take an event."""
+
+
+class SinkBusy(SinkError):
+    """An output cannot take the event now; try again, after ``retry_after`` seconds if given."""
+
+    retriable = True
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class SinkRejected(SinkError):
+    """An output will never take this event."""
