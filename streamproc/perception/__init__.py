@@ -1,0 +1,1 @@
+"""From frames to tracks with evidence: what a live lane and a stored-video job both call."""
