@@ -1,0 +1,111 @@
+"""Fixtures that every test may use: real servers, model files, the corpus."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.common import Unavailable
+
+PROJECT = Path(__file__).resolve().parent.parent
+SHARED = PROJECT.parent / "shared"
+NO_SKIPS = os.environ.get("STREAMPROC_TESTS_NO_SKIP") == "1"
+"""CI has every server; there a missing one is a failure, not a skip."""
+
+if (SHARED / "models").is_dir():
+    os.environ.setdefault("STREAMPROC_MODEL_MIRROR", str(SHARED / "models"))
+
+
+def _skip(reason: str) -> None:
+    if NO_SKIPS:
+        pytest.fail(f"must not be missing here: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The test corpus beside the checkout."""
+    folder = SHARED / "corpus"
+    if not folder.is_dir():
+        pytest.skip("the test corpus is not beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """A running Apache Kafka broker, ``.bootstrap``. Shared: use topics of your own; do not stop it."""
+    from tests.servers.kafka import KafkaServer
+
+    try:
+        server = KafkaServer(tmp_path_factory.mktemp("kafka")).start()
+    except Unavailable as error:
+        _skip(str(error))
+        return
+    yield server
+    server.stop(kill=True)
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[object]:
+    """A broker of the test's own, to stop and start."""
+    from tests.servers.kafka import KafkaServer
+
+    try:
+        server = KafkaServer(tmp_path / "kafka").start()
+    except Unavailable as error:
+        _skip(str(error))
+        return
+    yield server
+    server.stop(kill=True)
+
+
+@pytest.fixture
+def rtsp(tmp_path: Path) -> Iterator[object]:
+    """``rtsp({"/cam": FILE}, auth=(user, password))`` starts an RTSP server; files are MP4, H.265 named *.h265.mp4."""
+    from tests.servers.rtsp import RtspServer
+
+    started: list[RtspServer] = []
+
+    def make(mounts: dict[str, Path], *, auth: tuple[str, str] | None = None) -> RtspServer:
+        folder = tmp_path / f"rtsp{len(started)}"
+        folder.mkdir()
+        try:
+            server = RtspServer(folder, mounts, auth=auth).start()
+        except Unavailable as error:
+            _skip(str(error))
+            raise
+        started.append(server)
+        return server
+
+    yield make
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """A running S3 gateway, ``.endpoint``, ``.make_bucket(NAME)``, ``.access_key``, ``.secret_key``."""
+    from tests.servers.s3 import S3Server
+
+    try:
+        server = S3Server(tmp_path_factory.mktemp("s3")).start()
+    except Unavailable as error:
+        _skip(str(error))
+        return
+    yield server
+    server.stop(kill=True)
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[str]:
+    """URL of moto's SNS, SQS, S3 and Kinesis. Any credentials do."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()

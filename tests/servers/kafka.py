@@ -1,0 +1,98 @@
+"""Apache Kafka itself: one KRaft node from its Maven artefacts."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import uuid
+from pathlib import Path
+
+from tests.servers.common import ServerProcess, Unavailable, cache_dir, free_port, port_open, run_checked
+
+VERSION = "4.1.0"
+_POM = f"""<project><modelVersion>4.0.0</modelVersion><groupId>streamproc</groupId><artifactId>kafka</artifactId><version>1</version>
+<dependencies>
+<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version></dependency>
+<dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+</dependencies></project>
+"""
+
+
+def install() -> Path:
+    """The folder of Kafka's jars, fetched by Maven the first time."""
+    libs = cache_dir() / f"kafka-{VERSION}"
+    if libs.is_dir() and any(libs.glob("kafka_2.13-*.jar")):
+        return libs
+    if not shutil.which("java") or not shutil.which("mvn"):
+        raise Unavailable("Apache Kafka needs java and mvn")
+    work = cache_dir() / f"kafka-{VERSION}.part"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    (work / "pom.xml").write_text(_POM)
+    run_checked(
+        ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=libs"],
+        cwd=work,
+    )
+    (work / "libs").rename(libs)
+    shutil.rmtree(work, ignore_errors=True)
+    return libs
+
+
+class KafkaServer:
+    """A broker on free ports that writes only to ``directory``. ``restart`` keeps its port and its log."""
+
+    def __init__(self, directory: Path) -> None:
+        if not shutil.which("java"):
+            raise Unavailable("Apache Kafka needs java")
+        self._libs = install()
+        self._directory = directory
+        self.port = free_port()
+        self._controller = free_port()
+        self._process: ServerProcess | None = None
+        self._configure()
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def _configure(self) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        listeners = f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller}"
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{self._controller}",
+            "listeners": listeners,
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "log.dirs": str(self._directory / "data"),
+            "offsets.topic.replication.factor": "1",
+            "offsets.topic.num.partitions": "4",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            "message.max.bytes": "10485760",
+        }
+        self._properties = self._directory / "server.properties"
+        self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        run_checked([*self._java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties)])
+
+    def _java(self) -> list[str]:
+        return ["java", "-Xmx512m", "-cp", f"{self._libs}/*"]
+
+    def start(self) -> KafkaServer:
+        log = self._directory / "kafka.log"
+        log.write_bytes(b"")
+        self._process = ServerProcess([*self._java(), "kafka.Kafka", str(self._properties)], log)
+        process = self._process
+        process.wait_until(
+            lambda: "Kafka Server started" in process.log() and port_open(self.port), timeout_s=60, what="Kafka"
+        )
+        return self
+
+    def stop(self, *, kill: bool = False) -> None:
+        if self._process:
+            self._process.stop(kill=kill, timeout_s=30)
+            self._process = None
