@@ -1,0 +1,46 @@
+# `make` alone lists the targets. Everything runs in .venv, built from requirements.lock; nothing is installed elsewhere.
+SHELL := /bin/bash
+PY := .venv/bin/python
+STAMP := .venv/.installed
+# Model files that lie beside the checkout (air-gapped sites, test machines) are tried before the network.
+export STREAMPROC_MODEL_MIRROR ?= $(realpath $(wildcard ../shared/models))
+CLIP ?=
+
+.PHONY: help setup demo test test-servers check format lock schema docs bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+setup: $(STAMP) ## build .venv from the lock file
+
+$(STAMP): requirements.lock pyproject.toml scripts/bootstrap.sh
+	@scripts/bootstrap.sh
+	@touch $@
+
+demo: setup ## play a scene (or CLIP=file) as a live feed and print what is seen
+	@.venv/bin/streamproc models pull
+	@.venv/bin/streamproc demo $(CLIP)
+
+test: setup ## run the tests; servers that this machine cannot have are skipped with a reason
+	@.venv/bin/streamproc models pull
+	@$(PY) -m tests.servers.install
+	@$(PY) -m pytest
+
+check: setup ## lint, types, house rules
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@$(PY) -m pytest -q tests/unit/test_house_rules.py
+
+format: setup ## format the code
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+lock: ## write requirements.lock anew from pyproject.toml
+	@scripts/lock.sh
+
+docs: setup ## write the generated pages of docs/ anew
+	@.venv/bin/streamproc aws compatibility > docs/aws-compatibility.md
+
+clean: ## remove what the targets made in the tree
+	rm -rf .venv .tools .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,23 @@
+"""``python -m tests.servers.install``: fetch the servers that the tests start, where this machine can have them."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.servers import kafka, rtsp, s3
+from tests.servers.common import Unavailable
+
+
+def main() -> None:
+    """Say of each server whether it is here; never fails (a test whose server is missing says so and skips)."""
+    for name, prepare in (("Apache Kafka", kafka.install), ("RTSP server", rtsp.check), ("S3 gateway", s3.install)):
+        try:
+            prepare()
+        except Unavailable as error:
+            print(f"{name}: not here, its tests will be skipped ({error})", file=sys.stderr)
+        else:
+            print(f"{name}: ready", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
