@@ -1,0 +1,78 @@
+"""What a request is refused with: codes of the service model, and the map from core errors to them.
+
+Texts that clients compare literally are those of the developer guide's error table; where it has none they say what is
+wrong and the mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from streamproc.core.errors import (
+    AlreadyExists,
+    BadPageToken,
+    InputError,
+    InUse,
+    LimitExceeded,
+    ModelUnavailable,
+    NotFound,
+    StreamprocError,
+    TokenMismatch,
+)
+
+
+class AwsFault(Exception):
+    """An answer other than success. ``code`` goes on the wire as ``__type``; ``status`` is the HTTP status."""
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+def invalid_parameter(message: str = "Request has invalid parameters.") -> AwsFault:
+    return AwsFault("InvalidParameterException", message)
+
+
+def not_found(message: str) -> AwsFault:
+    return AwsFault("ResourceNotFoundException", message)
+
+
+def in_use(message: str = "Specified resource is in use.") -> AwsFault:
+    return AwsFault("ResourceInUseException", message)
+
+
+def access_denied(message: str) -> AwsFault:
+    return AwsFault("AccessDeniedException", message)
+
+
+def invalid_page_token() -> AwsFault:
+    return AwsFault("InvalidPaginationTokenException", "Invalid Pagination Token")
+
+
+def internal() -> AwsFault:
+    """Says nothing about the cause on purpose: that is in the log, under the request id."""
+    return AwsFault("InternalServerError", "Internal server error", 500)
+
+
+# Core error class -> codes to try in this order; the first that the operation models is used.
+_CODES: tuple[tuple[type[StreamprocError], tuple[str, ...]], ...] = (
+    (NotFound, ("ResourceNotFoundException", "InvalidParameterException")),
+    (AlreadyExists, ("ResourceAlreadyExistsException", "ConflictException", "ResourceInUseException")),
+    (InUse, ("ResourceInUseException", "ConflictException")),
+    (LimitExceeded, ("LimitExceededException", "ServiceQuotaExceededException")),
+    (TokenMismatch, ("IdempotentParameterMismatchException",)),
+    (BadPageToken, ("InvalidPaginationTokenException",)),
+    (ModelUnavailable, ("ResourceNotReadyException", "ThrottlingException")),
+    (InputError, ("InvalidParameterException",)),
+)
+
+
+def from_core(error: StreamprocError, modelled: Collection[str]) -> AwsFault:
+    """The fault that tells ``error`` in a code that the operation models (``modelled``: its error names)."""
+    for kind, codes in _CODES:
+        if isinstance(error, kind):
+            code = next((code for code in codes if code in modelled), "InvalidParameterException")
+            return AwsFault(code, str(error))
+    return internal()
