@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from streamproc.core.event import Event, Pictures
 from streamproc.core.media import Image, StreamItem
-from streamproc.core.vision import Detections, FaceBox
+from streamproc.core.vision import Detections, FaceBox, FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,18 @@ class Detector(Protocol):
 
     def detect(self, image: Image, min_score: float) -> Detections:
         """Objects in ``image`` with the model's own score at or above ``min_score``; boxes in 0..1 of ``image``."""
+        ...
+
+
+class Classifier(Protocol):
+    """Names the one thing in a crop. Thread-safe."""
+
+    name: str
+    names: tuple[str, ...]
+    """Class names, by index."""
+
+    def classify(self, image: Image) -> FloatArray:
+        """(classes,) float32 probabilities. Give a square crop; anything else is stretched."""
         ...
 
 

@@ -1,0 +1,42 @@
+"""ImageNet classifiers: what is the one thing in this crop?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from streamproc.core.media import Image
+from streamproc.core.vision import FloatArray
+from streamproc.vision.engine import Engine, ImageInput, accept_images
+
+_SIZE = 224
+
+
+class ImagenetClassifier:
+    """MobileNetV2, quantised: RGB bytes in, softmax bytes out (1001 classes, the first is background)."""
+
+    input_size = (_SIZE, _SIZE)
+
+    def __init__(self, engine: Engine, model: Path, *, name: str, names: Sequence[str]) -> None:
+        self.name = name
+        self.names = tuple(names)
+        spec = ImageInput(_SIZE, _SIZE, colour="RGB", layout="NHWC")
+        self._network = engine.network(str(model), lambda core: accept_images(core.read_model(model), spec))
+
+    def classify(self, image: Image) -> FloatArray:
+        """(classes,) float32 probabilities that sum to 1. Give a square crop; anything else is stretched."""
+        if image.size == 0:
+            raise ValueError("cannot classify an empty crop")
+        shrinks = image.shape[0] > _SIZE
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        (out,) = self._network.infer_image(cv2.resize(image, self.input_size, interpolation=how)).values()
+        weights: FloatArray = out[0].astype(np.float32)
+        return weights / max(1.0, float(weights.sum()))
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """One class a line."""
+    return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())

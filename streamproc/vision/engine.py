@@ -1,0 +1,120 @@
+"""One OpenVINO runtime for the process: every model is compiled once and serves all threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+
+from streamproc.core.media import Image
+
+Array = npt.NDArray[Any]
+Build = Callable[[ov.Core], ov.Model]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """How a model wants its picture. Callers always give (1, height, width, 3) uint8 BGR; the graph converts it."""
+
+    width: int
+    height: int
+    colour: Literal["BGR", "RGB"] = "BGR"
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    mean: float = 0.0
+    scale: float = 1.0
+    """The model is fed ``(pixel - mean) / scale``."""
+    name: str | None = None
+    """The input's name, for a model with several."""
+
+    @property
+    def shape(self) -> list[int]:
+        if self.layout == "NCHW":
+            return [1, 3, self.height, self.width]
+        return [1, self.height, self.width, 3]
+
+
+def accept_images(model: ov.Model, spec: ImageInput) -> ov.Model:
+    """Fix the input's size and put uint8 BGR NHWC to whatever-the-model-wants into the graph."""
+    port = model.input(spec.name) if spec.name else model.input(0)
+    shape = ov.PartialShape(spec.shape)
+    if port.get_partial_shape() != shape:
+        model.reshape({port: shape})
+        port = model.input(spec.name) if spec.name else model.input(0)
+    wanted = port.get_element_type()
+    steps = ov.preprocess.PrePostProcessor(model)
+    image = steps.input(spec.name) if spec.name else steps.input(0)
+    image.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+    image.tensor().set_color_format(ov.preprocess.ColorFormat.BGR)
+    image.model().set_layout(ov.Layout(spec.layout))
+    if spec.colour == "RGB":
+        image.preprocess().convert_color(ov.preprocess.ColorFormat.RGB)
+    if wanted != ov.Type.u8:
+        image.preprocess().convert_element_type(wanted)
+    if spec.mean != 0.0:
+        image.preprocess().mean(spec.mean)
+    if spec.scale != 1.0:
+        image.preprocess().scale(spec.scale)
+    return steps.build()
+
+
+class Network:
+    """A compiled model. ``infer`` may be called from any thread; each has its own request."""
+
+    def __init__(self, compiled: ov.CompiledModel) -> None:
+        self._compiled = compiled
+        self._local = threading.local()
+        self.outputs = tuple(_name(port, index) for index, port in enumerate(compiled.outputs))
+
+    def infer(self, inputs: Array | Mapping[str, Array]) -> dict[str, Array]:
+        """Outputs by name, the caller's to keep. ``inputs``: the only input, or each by name; C-contiguous."""
+        request = getattr(self._local, "request", None)
+        if request is None:
+            request = self._local.request = self._compiled.create_infer_request()
+        given = dict(inputs) if isinstance(inputs, Mapping) else [inputs]
+        result = request.infer(given, share_inputs=True)
+        return {name: result[index] for index, name in enumerate(self.outputs)}
+
+    def infer_image(self, canvas: Image) -> dict[str, Array]:
+        """The same for one (height, width, 3) picture of the model's size."""
+        return self.infer(np.ascontiguousarray(canvas)[None])
+
+
+class Engine:
+    """Compiles models and keeps them. Thread-safe.
+
+    ``workers`` is how many threads will infer at the same time: each gets a stream of one core, so that nothing is
+    computed in parallel inside a frame and N frames are computed side by side.
+    """
+
+    def __init__(self, *, device: str = "CPU", precision: str = "f32", workers: int = 2) -> None:
+        self.device = device
+        self.precision = precision
+        self.workers = max(1, workers)
+        self._core = ov.Core()
+        self._lock = threading.Lock()
+        self._networks: dict[Hashable, Network] = {}
+
+    def network(self, key: Hashable, build: Build) -> Network:
+        """The compiled model of this key; ``build`` is called once, for the first who asks."""
+        with self._lock:
+            found = self._networks.get(key)
+            if found is None:
+                compiled = self._core.compile_model(build(self._core), self.device, self._config())
+                found = self._networks[key] = Network(compiled)
+            return found
+
+    def _config(self) -> dict[str, Any]:
+        config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": self.precision, "NUM_STREAMS": self.workers}
+        if self.device == "CPU":
+            config |= {"INFERENCE_NUM_THREADS": self.workers, "ENABLE_CPU_PINNING": False}
+        return config
+
+
+def _name(port: Any, index: int) -> str:
+    names = sorted(port.get_names())
+    return names[0] if names else str(index)

@@ -1,0 +1,125 @@
+"""The cache of model files: looked up, fetched when missing, verified always."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+
+import structlog
+
+from streamproc.contracts import ModelFiles
+from streamproc.core.errors import ModelUnavailable
+from streamproc.vision.catalogue import Model, ModelFile
+from streamproc.vision.fetch import Fetcher, FetchFailed, Progress, describe, matches
+from streamproc.vision.models import find
+
+log = structlog.get_logger(__name__)
+
+
+def default_cache() -> Path:
+    """``$STREAMPROC_MODELS``, else ``streamproc/models`` in the XDG cache."""
+    if chosen := os.environ.get("STREAMPROC_MODELS"):
+        return Path(chosen).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "streamproc" / "models"
+
+
+def default_mirror() -> Path | None:
+    """``$STREAMPROC_MODEL_MIRROR``, where set."""
+    chosen = os.environ.get("STREAMPROC_MODEL_MIRROR")
+    return Path(chosen).expanduser() if chosen else None
+
+
+class ModelStore:
+    """Model files by catalogue name. Thread-safe.
+
+    A mirror folder is tried first: ``MIRROR/FILE`` or ``MIRROR/MODEL/FILE``.
+    """
+
+    def __init__(self, cache: Path | None = None, mirror: Path | None = None, progress: Progress | None = None) -> None:
+        self.cache = cache or default_cache()
+        self.mirror = mirror or default_mirror()
+        self._fetcher = Fetcher(self.cache / ".tools", progress)
+        self._lock = threading.Lock()
+        self._verified: dict[str, ModelFiles] = {}
+
+    def get(self, name: str) -> ModelFiles:
+        """The model's files, fetched if need be. Raises NotFound (no such model) or ModelUnavailable (with every reason)."""
+        model = find(name)
+        with self._lock:
+            if name not in self._verified:
+                self._verified[name] = self._cached(model) or self._fetched(model)
+            return self._verified[name]
+
+    def cached(self, name: str) -> ModelFiles | None:
+        """The model's files if the cache holds them whole and right; nothing is fetched."""
+        return self._cached(find(name))
+
+    def present(self, name: str) -> bool:
+        """Whether files of the right names lie in the cache, right or not."""
+        model = find(name)
+        return any(all(self._path(model, file).is_file() for file in build) for build in model.builds)
+
+    def close(self) -> None:
+        """Remove temporary downloads."""
+        self._fetcher.close()
+
+    def _path(self, model: Model, file: ModelFile) -> Path:
+        return self.cache / model.name / file.name
+
+    def _files(self, model: Model, build: tuple[ModelFile, ...]) -> ModelFiles:
+        return ModelFiles(model.name, {file.role: self._path(model, file) for file in build})
+
+    def _cached(self, model: Model) -> ModelFiles | None:
+        for build in model.builds:
+            if all(self._path(model, file).is_file() and matches(file, self._path(model, file)) for file in build):
+                return self._files(model, build)
+        if self.present(model.name):
+            log.warning("model_cache_damaged", model=model.name, folder=str(self.cache / model.name))
+        return None
+
+    def _fetched(self, model: Model) -> ModelFiles:
+        reasons: list[str] = []
+        for build in model.builds:
+            if self._fetch_build(model, build, reasons):
+                return self._files(model, build)
+        raise ModelUnavailable(
+            f"model {model.name} cannot be had: {'; '.join(dict.fromkeys(reasons))}. "
+            "Put its files into a folder and name that as models.mirror or STREAMPROC_MODEL_MIRROR"
+        )
+
+    def _fetch_build(self, model: Model, build: tuple[ModelFile, ...], reasons: list[str]) -> bool:
+        folder = self.cache / model.name
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as scratch:
+            for file in build:
+                if not self._fetch_file(model, file, Path(scratch) / file.name, reasons):
+                    return False
+            for file in build:
+                (Path(scratch) / file.name).replace(self._path(model, file))
+        return True
+
+    def _fetch_file(self, model: Model, file: ModelFile, target: Path, reasons: list[str]) -> bool:
+        for copy in self._mirrored(model, file):
+            if matches(file, copy):
+                shutil.copyfile(copy, target)
+                return True
+            reasons.append(f"{copy} has other bytes than the catalogue says")
+        for source in file.sources:
+            try:
+                self._fetcher.fetch(source, file, target)
+            except FetchFailed as error:
+                reasons.append(f"{file.name}: {error}")
+                continue
+            if matches(file, target):
+                return True
+            reasons.append(f"{describe(source)} gave other bytes than the catalogue says")
+        return False
+
+    def _mirrored(self, model: Model, file: ModelFile) -> list[Path]:
+        if self.mirror is None:
+            return []
+        return [path for path in (self.mirror / file.name, self.mirror / model.name / file.name) if path.is_file()]
