@@ -1,0 +1,269 @@
+"""Config files: YAML with line numbers, validated; every fault is said as FILE:LINE: FIELD with its mend."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from streamproc.config.box import BoxConfig
+from streamproc.config.processor import ConnectorRef, ProcessorConfig
+from streamproc.core.errors import ConfigError, Fault
+
+Path_ = tuple[str | int, ...]
+CheckConnector = Callable[[ConnectorRef, str], None]
+"""Validates a reference's own settings ("source" or "sink"); raises ValidationError, or ValueError for an unknown type."""
+NAME_PATTERN = re.compile(r"[a-zA-Z0-9_.\-]{1,128}")
+MAX_BYTES = 1_000_000
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people mean it: 12:30 is no number in base 60 and a date is text until a model reads it."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    letter: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag not in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:int")
+    ]
+    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F]+|0o[0-7]+)$"), list("-+0123456789")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed YAML file and where in it each thing stands."""
+
+    file: str
+    data: Any
+    lines: Mapping[Path_, int]
+
+    def line(self, where: Path_) -> int | None:
+        """The 1-based line of ``where`` or of the nearest thing around it that is in the file."""
+        while where not in self.lines and where:
+            where = where[:-1]
+        return self.lines.get(where)
+
+
+def field_name(where: Path_) -> str:
+    """``('regions', 0, 'polygon')`` as ``regions[0].polygon``."""
+    text = ""
+    for part in where:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def parse(text: str, file: str) -> Document:
+    """Read YAML. Raises ConfigError for what is no YAML, for a key given twice and for an alias loop."""
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        said = error.problem or error.context or "cannot be read"
+        hint = "; indent with spaces, not tabs" if "\\t" in said else "; check the indentation, quotes and colons here"
+        raise ConfigError(file, [Fault("", f"no valid YAML: {said}{hint}", mark.line + 1 if mark else None)]) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(file, [Fault("", f"no valid YAML: {error}; save it as UTF-8 text", None)]) from None
+    lines: dict[Path_, int] = {(): 1}
+    faults: list[Fault] = []
+    data = None if node is None else _walk(loader, node, (), lines, faults)
+    if faults:
+        raise ConfigError(file, faults)
+    return Document(file, data, lines)
+
+
+def _walk(loader: _Loader, node: yaml.Node, where: Path_, lines: dict[Path_, int], faults: list[Fault]) -> Any:
+    if len(where) > 40:
+        faults.append(Fault("", "nested too deeply; remove the alias that contains itself", node.start_mark.line + 1))
+        return None
+    lines.setdefault(where, node.start_mark.line + 1)
+    if isinstance(node, yaml.SequenceNode):
+        return [_walk(loader, item, (*where, index), lines, faults) for index, item in enumerate(node.value)]
+    if not isinstance(node, yaml.MappingNode):
+        return _scalar(loader, node, where, faults)
+    loader.flatten_mapping(node)
+    result: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            faults.append(Fault(field_name(where), "a key must be a plain word", line))
+            continue
+        key = str(key_node.value)
+        inner = (*where, key)
+        if key in result:
+            faults.append(Fault(field_name(inner), f"given twice, first on line {lines[inner]}; keep one", line))
+            continue
+        lines[inner] = line
+        result[key] = _walk(loader, value_node, inner, lines, faults)
+    return result
+
+
+def _scalar(loader: _Loader, node: yaml.Node, where: Path_, faults: list[Fault]) -> Any:
+    try:
+        return loader.construct_object(node, deep=True)
+    except (yaml.YAMLError, ValueError):
+        mend = "put it in quotes if it is text"
+        faults.append(Fault(field_name(where), f"{node.value!r} cannot be read; {mend}", node.start_mark.line + 1))
+        return None
+
+
+def validate(document: Document, model: type[ModelT]) -> ModelT:
+    """The document as ``model``. Raises ConfigError with every fault, in file order."""
+    if document.data is None and model is not BoxConfig:
+        raise ConfigError(document.file, [Fault("", "the file is empty; write at least source: and labels:", 1)])
+    if document.data is not None and not isinstance(document.data, dict):
+        raise ConfigError(document.file, [Fault("", "write key: value lines at the top level", 1)])
+    try:
+        return model.model_validate(document.data or {})
+    except ValidationError as error:
+        raise ConfigError(document.file, faults_of(error, document, model)) from None
+
+
+def faults_of(
+    error: ValidationError, document: Document, model: type[BaseModel] | None = None, prefix: Path_ = ()
+) -> list[Fault]:
+    """Pydantic's errors as faults with field and line, in file order."""
+    faults = []
+    items = error.errors(include_url=False, include_input=True)
+    for item in items:
+        if item["type"] == "too_short" and any(_inside(other["loc"], item["loc"]) for other in items):
+            continue  # short only because the wrong ones were left out
+        where = prefix + tuple(part for part in item["loc"] if _in_document(part))
+        line = document.line(where) if (where in document.lines or not where) else document.line(where[:-1])
+        fault = Fault(field_name(where), _words(item, model if not prefix else None), line)
+        if fault not in faults:
+            faults.append(fault)
+    return sorted(faults, key=lambda fault: fault.line or 0)
+
+
+def _inside(inner: tuple[str | int, ...], outer: tuple[str | int, ...]) -> bool:
+    return len(inner) > len(outer) and inner[: len(outer)] == outer
+
+
+def _in_document(part: str | int) -> bool:
+    """Pydantic names union members and validators within a location; those are no keys of the file."""
+    return isinstance(part, int) or bool(re.fullmatch(r"[A-Za-z0-9_.\-:/*]+", part))
+
+
+def _words(item: Any, model: type[BaseModel] | None) -> str:
+    kind, said = item["type"], item["msg"]
+    if kind == "missing":
+        return "missing; add it"
+    if kind == "extra_forbidden":
+        key = str(item["loc"][-1])
+        known = _known_keys(model, item["loc"][:-1]) if model else []
+        close = difflib.get_close_matches(key, known, 1)
+        if close:
+            return f"unknown key; did you mean {close[0]}?"
+        return f"unknown key; remove it{' or use one of ' + ', '.join(known) if known else ''}"
+    if kind == "value_error":
+        return str(said).removeprefix("Value error, ")
+    shown = "" if isinstance(item["input"], dict | list | tuple) else f", not {item['input']!r}"
+    return f"{said[:1].lower()}{said[1:]}{shown}"
+
+
+def _known_keys(model: type[BaseModel] | None, where: tuple[str | int, ...]) -> list[str]:
+    """The keys that may stand at ``where``; empty where that is not known."""
+    for part in where:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part) if model is not None else None
+        model = _model_in(field.annotation) if field is not None else None
+    return sorted(model.model_fields) if model is not None else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _model_in(inner)
+        if found is not None:
+            return found
+    return None
+
+
+def read_text(path: Path) -> str:
+    """The file's text. Raises ConfigError where it cannot be read."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(str(path), [Fault("", f"cannot be read: {error.strerror or error}", None)]) from None
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(str(path), [Fault("", "larger than 1 MB; this is no config file", None)])
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ConfigError(str(path), [Fault("", "no UTF-8 text; save it as UTF-8", line)]) from None
+
+
+def processor_from_text(text: str, file: str, check: CheckConnector | None = None) -> ProcessorConfig:
+    """A processor's document; with ``check`` also its connectors' own settings."""
+    document = parse(text, file)
+    config = validate(document, ProcessorConfig)
+    if check is not None:
+        _check_connectors(document, [(("source",), config.source, "source")], check)
+        outputs: list[tuple[Path_, ConnectorRef, str]] = [
+            (("outputs", index), ref, "sink") for index, ref in enumerate(config.outputs)
+        ]
+        _check_connectors(document, outputs, check)
+    return config
+
+
+def load_processor(path: Path, check: CheckConnector | None = None) -> ProcessorConfig:
+    """``NAME.yaml``. Raises ConfigError, also where the file's name is no name for a processor."""
+    check_name(path.stem, str(path))
+    return processor_from_text(read_text(path), str(path), check)
+
+
+def check_name(name: str, file: str) -> None:
+    if not NAME_PATTERN.fullmatch(name):
+        said = f"{name!r} is no processor name; use 1 to 128 letters, digits, dots, dashes or underscores"
+        raise ConfigError(file, [Fault("", said, None)])
+
+
+def load_box(path: Path, check: CheckConnector | None = None) -> BoxConfig:
+    """``streamproc.yaml``; defaults where the file is absent."""
+    if not path.exists():
+        return BoxConfig()
+    document = parse(read_text(path), str(path))
+    config = validate(document, BoxConfig)
+    if check is not None:
+        bindings = config.bindings
+        refs: list[tuple[Path_, ConnectorRef, str]] = [
+            (("outputs", index), ref, "sink") for index, ref in enumerate(config.outputs)
+        ]
+        for key, table, role in (
+            ("streams", bindings.streams, "source"),
+            ("data_streams", bindings.data_streams, "sink"),
+            ("topics", bindings.topics, "sink"),
+            ("buckets", bindings.buckets, "sink"),
+        ):
+            refs += [(("bindings", key, name), ref, role) for name, ref in table.items()]
+        _check_connectors(document, refs, check)
+    return config
+
+
+def _check_connectors(document: Document, refs: list[tuple[Path_, ConnectorRef, str]], check: CheckConnector) -> None:
+    faults: list[Fault] = []
+    for where, ref, role in refs:
+        try:
+            check(ref, role)
+        except ValidationError as error:
+            faults += faults_of(error, document, prefix=where)
+        except ValueError as error:
+            faults.append(Fault(field_name((*where, "type")), str(error), document.line((*where, "type"))))
+    if faults:
+        raise ConfigError(document.file, faults)

@@ -1,0 +1,30 @@
+"""Every state and trigger of a processor's life, against the table written out by hand."""
+
+import itertools
+
+import pytest
+
+from streamproc.core.errors import InUse
+from streamproc.logic.lifecycle import Lifecycle, State, Trigger
+
+LEGAL = {
+    "stopped": {"start": "starting", "refuse": "refused"},
+    "failed": {"start": "starting"},
+    "starting": {"ready": "running", "stop": "stopping", "ended": "stopped", "fail": "failed"},
+    "running": {"stop": "stopping", "ended": "stopped", "fail": "failed"},
+    "stopping": {"ended": "stopped", "fail": "failed"},
+    "refused": {"accept": "stopped"},
+}
+
+
+@pytest.mark.parametrize(("state", "trigger"), list(itertools.product(State, Trigger)))
+def test_table(state: State, trigger: Trigger) -> None:
+    life = Lifecycle(state)
+    expected = LEGAL[state.value].get(trigger.value)
+    assert life.can(trigger) == (expected is not None)
+    if expected is None:
+        with pytest.raises(InUse, match=state.value):
+            life.fire(trigger)
+        assert life.state is state
+    else:
+        assert life.fire(trigger).value == expected
