@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from streamproc.core.event import Event, Pictures
 from streamproc.core.media import Image, StreamItem
@@ -43,23 +43,46 @@ class Source(Protocol):
         ...
 
 
+class Images(NamedTuple):
+    """Where the pictures of an event are (or will be): a path or a URI each, None where there are none."""
+
+    frame: str | None = None
+    crop: str | None = None
+
+
+NOWHERE = Images()
+"""No pictures."""
+
+Renderer = Callable[["Delivery", Images], dict[str, Any]]
+"""Turns a delivery into the JSON-ready document of one form (``plain``, ``aws``). Pure: the same delivery, the same bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One event on its way to one output."""
 
     event: Event
     pictures: Pictures | None
+    """Only for sinks that are an ImageKeeper."""
     arn: str
     """The processor's ARN-like name, for renderers that need one."""
     context: dict[str, Any]
-    """Session facts that the AWS form echoes: tags, stream name, start request."""
+    """Session facts that the AWS form echoes: tags, stream_arn, start_request."""
+    images: Images = NOWHERE
+    """Where another output of the same processor keeps the pictures."""
+    renderers: Mapping[str, Renderer] = field(default_factory=dict)
+    """By form."""
+
+    def document(self, form: str, images: Images | None = None) -> dict[str, Any]:
+        """The event in that form; ``images`` where this sink itself keeps the pictures."""
+        return self.renderers[form](self, self.images if images is None else images)
 
 
 class Sink(Protocol):
     """An output. Built cheaply, connects on first use. ``deliver`` returns when the outside has confirmed.
 
     Raises SinkBusy (try again) or SinkRejected (never). Is given the same event again after a crash; must make that harmless or say
-    that it cannot in ``guarantee``.
+    that it cannot in ``guarantee``. Events of one session come one after the other, those of several at the same time.
     """
 
     guarantee: str
@@ -68,6 +91,13 @@ class Sink(Protocol):
     async def deliver(self, delivery: Delivery) -> None: ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class ImageKeeper(Protocol):
+    """A sink that stores pictures, and knows beforehand where."""
+
+    def locate(self, event: Event) -> Images: ...
 
 
 class Detector(Protocol):

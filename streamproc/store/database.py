@@ -1,0 +1,137 @@
+"""The one SQLite file of a data directory: WAL, every commit fsynced, usable from any thread and from several processes."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+FILE_NAME = "streamproc.db"
+_BUSY_MS = 15_000
+
+_BASE = (
+    """
+    CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    """,
+)
+
+
+class Database:
+    """Connections to ``DATA_DIR/streamproc.db``: one that writes, behind a lock, and one that reads for each thread.
+
+    Each store brings its own tables with ``migrate``. Writers of other processes wait up to 15 s for each other.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.data_dir = data_dir
+        self.path = data_dir / FILE_NAME
+        self._lock = threading.RLock()
+        self._local = threading.local()
+        self._closed = False
+        self._writer = self._connect()
+        with self._lock:
+            self._writer.execute(
+                "CREATE TABLE IF NOT EXISTS components (name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID"
+            )
+        self.migrate("base", _BASE)
+        self.box_id = self._own_id()
+
+    def migrate(self, component: str, steps: Sequence[str]) -> None:
+        """Bring the tables of one store up to date: run the scripts that this file has not seen yet, each once.
+
+        ``steps`` only ever grows at its end. Raises RuntimeError for a file that a newer streamproc wrote.
+        """
+        with self.write() as connection:
+            row = connection.execute("SELECT version FROM components WHERE name = ?", (component,)).fetchone()
+            version = int(row[0]) if row else 0
+            if version > len(steps):
+                raise RuntimeError(
+                    f"{self.path} was written by a newer streamproc (its {component} tables have version {version}, "
+                    f"this one knows {len(steps)}); use that version or another --data-dir"
+                )
+            for step in steps[version:]:
+                for statement in _statements(step):
+                    connection.execute(statement)
+            connection.execute("INSERT OR REPLACE INTO components VALUES (?, ?)", (component, len(steps)))
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: committed and fsynced when the block ends well, undone when it raises. Nests into the outer one."""
+        with self._lock:
+            if self._writer.in_transaction:
+                yield self._writer
+                return
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+            self._writer.execute("COMMIT")
+
+    def read(self) -> sqlite3.Connection:
+        """This thread's connection for queries; never waits for a writer. Do not write with it."""
+        if self._closed:
+            raise sqlite3.ProgrammingError(f"{self.path} is closed")
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._connect()
+            connection.execute("PRAGMA query_only = ON")
+            self._local.connection = connection
+        return connection
+
+    def data_version(self) -> int:
+        """A number that changes when another connection (also of another process) than this thread's reader committed."""
+        return int(self.read().execute("PRAGMA data_version").fetchone()[0])
+
+    def get(self, key: str) -> str | None:
+        """A fact that was kept with ``put``."""
+        row = self.read().execute("SELECT value FROM facts WHERE key = ?", (key,)).fetchone()
+        return str(row[0]) if row else None
+
+    def put(self, key: str, value: str) -> None:
+        with self.write() as connection:
+            connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (key, value))
+
+    def close(self) -> None:
+        """Close the file; later reads and writes raise sqlite3.ProgrammingError."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            with suppress(sqlite3.OperationalError):
+                # Only tidies: another process may be reading, the WAL is as durable as the file.
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._writer.close()
+
+    def _own_id(self) -> str:
+        with self.write() as connection:
+            connection.execute("INSERT OR IGNORE INTO facts VALUES ('box_id', ?)", (uuid.uuid4().hex,))
+            return str(connection.execute("SELECT value FROM facts WHERE key = 'box_id'").fetchone()[0])
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+        return connection
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script, each ending a line; ``executescript`` would commit the transaction that is open."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+    if statement.strip():
+        raise ValueError(f"a migration ends without a semicolon: {statement.strip()[:80]}")

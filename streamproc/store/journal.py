@@ -1,0 +1,239 @@
+"""What was decided, durably: sessions, their events, who still has to be told, and where a lane goes on after a crash."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from streamproc.contracts import Position
+from streamproc.core.event import Event, EventType, Pictures
+from streamproc.core.route import Route
+from streamproc.store.codec import event_from_json, event_to_json
+from streamproc.store.database import Database
+from streamproc.store.spool import Spool
+
+JOURNAL_SCHEMA = (
+    """
+    CREATE TABLE sessions (
+        id TEXT PRIMARY KEY, processor TEXT NOT NULL, opened TEXT NOT NULL, closed TEXT,
+        state TEXT NOT NULL, context TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX sessions_open ON sessions (processor) WHERE closed IS NULL;
+    CREATE TABLE checkpoints (processor TEXT PRIMARY KEY, snapshot BLOB, position TEXT);
+    CREATE TABLE events (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, processor TEXT NOT NULL, session TEXT NOT NULL,
+        type TEXT NOT NULL, stored REAL NOT NULL, document TEXT NOT NULL, picture_bytes INTEGER NOT NULL
+    );
+    CREATE INDEX events_told ON events (processor, seq) WHERE type <> 'face_record';
+    CREATE INDEX events_session ON events (session);
+    CREATE INDEX events_pictures ON events (seq) WHERE picture_bytes > 0;
+    CREATE TABLE deliveries (
+        event INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE, output TEXT NOT NULL, session TEXT NOT NULL,
+        state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, reason TEXT, changed REAL NOT NULL,
+        PRIMARY KEY (event, output)
+    ) WITHOUT ROWID;
+    CREATE INDEX deliveries_waiting ON deliveries (output, session, event) WHERE state = 'waiting';
+    CREATE INDEX deliveries_dead ON deliveries (event) WHERE state = 'dead';
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session as the journal keeps it."""
+
+    id: str
+    processor: str
+    opened: datetime
+    state: dict[str, Any] = field(default_factory=dict)
+    """JSON-ready: whatever the session logic needs to go on after a restart."""
+    context: dict[str, Any] = field(default_factory=dict)
+    """JSON-ready facts that outputs echo: ``arn``, ``stream_arn``, ``tags``, ``start_request``."""
+    closed: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a lane goes on: its pickled state and the place in its source, of the same instant."""
+
+    snapshot: bytes | None
+    position: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Everything that one decision changes, all or nothing."""
+
+    processor: str
+    session: SessionRow | None = None
+    """Written when given; a session must be written with or before its first event."""
+    events: Sequence[tuple[Event, Pictures | None]] = ()
+    routes: Sequence[Route] = ()
+    """The processor's outputs; an event is owed to each that takes its type."""
+    checkpoint: Checkpoint | None = None
+    """Replaces the processor's checkpoint when given."""
+
+
+Listener = Callable[[set[tuple[str, str]]], None]
+"""Called after a commit, in the committing thread, with the (output, session) pairs that got something to deliver."""
+
+
+class Journal:
+    """The write-ahead record of everything that is told. Thread-safe; a commit returns when it is on disk."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.spool = Spool(database.data_dir / "spool")
+        self._listeners: list[Listener] = []
+        self._records_refused = threading.Event()
+        database.migrate("journal", JOURNAL_SCHEMA)
+
+    def commit(self, commit: Commit) -> list[Event]:
+        """Make it durable in one transaction; returns the events that were not known yet.
+
+        Events that are known by id (a restart decided them again) change nothing. Face records that no route takes, or
+        while records are refused for want of space, are not kept.
+        """
+        wanted = [pair for pair in commit.events if self._wanted(pair[0], commit.routes)]
+        fresh = self._unknown(wanted)
+        sizes = [self.spool.write(event, pictures) if pictures else 0 for event, pictures in fresh]
+        owed: set[tuple[str, str]] = set()
+        with self.database.write() as connection:
+            if commit.session is not None:
+                _write_session(connection, commit.session)
+            if commit.checkpoint is not None:
+                _write_checkpoint(connection, commit.processor, commit.checkpoint)
+            for (event, _), size in zip(fresh, sizes, strict=True):
+                owed |= _write_event(connection, event, size, commit.routes)
+        if owed:
+            for listener in self._listeners:
+                listener(owed)
+        return [event for event, _ in fresh]
+
+    def subscribe(self, listener: Listener) -> None:
+        """``listener`` must be quick and must not raise."""
+        self._listeners.append(listener)
+
+    def unsubscribe(self, listener: Listener) -> None:
+        self._listeners.remove(listener)
+
+    def refuse_records(self, refuse: bool) -> None:
+        """Stop (or again start) keeping face records; notifications are always kept."""
+        if refuse:
+            self._records_refused.set()
+        else:
+            self._records_refused.clear()
+
+    def session(self, session_id: str) -> SessionRow | None:
+        row = self.database.read().execute("SELECT * FROM sessions WHERE id = ?", (session_id,)).fetchone()
+        return _session(row) if row else None
+
+    def open_sessions(self, processor: str) -> list[SessionRow]:
+        """Sessions of the processor that have not been closed, oldest first."""
+        rows = self.database.read().execute(
+            "SELECT * FROM sessions WHERE processor = ? AND closed IS NULL ORDER BY opened, id", (processor,)
+        )
+        return [_session(row) for row in rows]
+
+    def checkpoint(self, processor: str) -> Checkpoint | None:
+        query = "SELECT snapshot, position FROM checkpoints WHERE processor = ?"
+        row = self.database.read().execute(query, (processor,)).fetchone()
+        if row is None:
+            return None
+        return Checkpoint(row["snapshot"], Position(json.loads(row["position"])) if row["position"] else None)
+
+    def clear_checkpoint(self, processor: str) -> None:
+        """The next start begins anew."""
+        with self.database.write() as connection:
+            connection.execute("DELETE FROM checkpoints WHERE processor = ?", (processor,))
+
+    def forget(self, processor: str) -> None:
+        """The processor was deleted: drop its checkpoint and close its sessions' rows. What it owes is still delivered."""
+        with self.database.write() as connection:
+            connection.execute("DELETE FROM checkpoints WHERE processor = ?", (processor,))
+            connection.execute(
+                "UPDATE sessions SET closed = opened WHERE processor = ? AND closed IS NULL", (processor,)
+            )
+
+    def event(self, event_id: str) -> tuple[Event, Pictures | None] | None:
+        """An event that is still kept, with its pictures where they are."""
+        row = self.database.read().execute("SELECT document FROM events WHERE id = ?", (event_id,)).fetchone()
+        if row is None:
+            return None
+        event = event_from_json(row["document"])
+        return event, self.spool.read(event.session, event.id) if event.has_pictures else None
+
+    def recent(self, processor: str, limit: int = 50) -> list[Event]:
+        """The processor's latest events (no face records), newest first."""
+        query = "SELECT document FROM events WHERE processor = ? AND type <> 'face_record' ORDER BY seq DESC LIMIT ?"
+        return [event_from_json(row["document"]) for row in self.database.read().execute(query, (processor, limit))]
+
+    def _wanted(self, event: Event, routes: Sequence[Route]) -> bool:
+        if event.type is not EventType.FACE_RECORD:
+            return True
+        return not self._records_refused.is_set() and any(event.type in route.types for route in routes)
+
+    def _unknown(self, pairs: list[tuple[Event, Pictures | None]]) -> list[tuple[Event, Pictures | None]]:
+        known: set[str] = set()
+        for event, _ in pairs:
+            if self.database.read().execute("SELECT 1 FROM events WHERE id = ?", (event.id,)).fetchone():
+                known.add(event.id)
+        return [pair for pair in pairs if pair[0].id not in known]
+
+
+def _write_session(connection: sqlite3.Connection, session: SessionRow) -> None:
+    connection.execute(
+        "INSERT INTO sessions (id, processor, opened, closed, state, context) VALUES (?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (id) DO UPDATE SET closed = excluded.closed, state = excluded.state, context = excluded.context",
+        (
+            session.id,
+            session.processor,
+            session.opened.isoformat(),
+            session.closed.isoformat() if session.closed else None,
+            json.dumps(session.state, allow_nan=False),
+            json.dumps(session.context, allow_nan=False),
+        ),
+    )
+
+
+def _write_checkpoint(connection: sqlite3.Connection, processor: str, checkpoint: Checkpoint) -> None:
+    position = json.dumps(checkpoint.position.token) if checkpoint.position else None
+    connection.execute(
+        "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?)", (processor, checkpoint.snapshot, position)
+    )
+
+
+def _write_event(
+    connection: sqlite3.Connection, event: Event, picture_bytes: int, routes: Sequence[Route]
+) -> set[tuple[str, str]]:
+    now = time.time()
+    cursor = connection.execute(
+        "INSERT OR IGNORE INTO events (id, processor, session, type, stored, document, picture_bytes) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (event.id, event.processor, event.session, event.type.value, now, event_to_json(event), picture_bytes),
+    )
+    if cursor.rowcount == 0:
+        return set()
+    owed = {(route.output, event.session) for route in routes if event.type in route.types}
+    connection.executemany(
+        "INSERT INTO deliveries (event, output, session, state, changed) VALUES (?, ?, ?, 'waiting', ?)",
+        [(cursor.lastrowid, output, session, now) for output, session in sorted(owed)],
+    )
+    return owed
+
+
+def _session(row: sqlite3.Row) -> SessionRow:
+    return SessionRow(
+        id=row["id"],
+        processor=row["processor"],
+        opened=datetime.fromisoformat(row["opened"]),
+        state=json.loads(row["state"]),
+        context=json.loads(row["context"]),
+        closed=datetime.fromisoformat(row["closed"]) if row["closed"] else None,
+    )
