@@ -21,7 +21,7 @@ ROOMS: dict[str, set[str]] = {
     "metrics": set(),
     "media": {"core", "logic", "contracts", "config"},
     "vision": {"core", "logic", "contracts", "config"},
-    "plain": {"core", "logic"},
+    "plain": {"core", "logic", "contracts"},
     "perception": {"core", "logic", "contracts", "config", "vision", "media"},
     "store": {"core", "logic", "contracts", "config", "plain"},
     "outbox": {"core", "logic", "contracts", "config", "store", "metrics", "plain", "media"},

@@ -1,0 +1,72 @@
+"""The counters of ``/metrics``. One registry for the process; labels are processor and output names, never ids."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry(auto_describe=True)
+
+FRAMES_LOOKED_AT = Counter(
+    "streamproc_frames_analysed_total",
+    "Frames that detectors or the motion gate looked at",
+    ["processor"],
+    registry=REGISTRY,
+)
+FRAMES_DROPPED = Counter(
+    "streamproc_frames_dropped_total",
+    "Frames that were due but nobody looked at, by reason",
+    ["processor", "reason"],
+    registry=REGISTRY,
+)
+PACKETS_LOST = Counter(
+    "streamproc_packets_dropped_total",
+    "Packets that were given up before decoding",
+    ["processor", "reason"],
+    registry=REGISTRY,
+)
+FRAGMENTS_SKIPPED = Counter(
+    "streamproc_fragments_skipped_total",
+    "Fragments of a log that could not be read",
+    ["processor", "reason"],
+    registry=REGISTRY,
+)
+SOURCE_GAPS = Counter(
+    "streamproc_source_gaps_total", "Interruptions of a feed", ["processor", "reason"], registry=REGISTRY
+)
+EVENTS = Counter(
+    "streamproc_events_total", "Events that were decided and made durable", ["processor", "type"], registry=REGISTRY
+)
+EVENT_LATENCY = Histogram(
+    "streamproc_event_latency_seconds",
+    "From the arrival of the deciding frame until its event was durable",
+    ["processor"],
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+    registry=REGISTRY,
+)
+PROCESSORS = Gauge("streamproc_processors", "Processors by state", ["state"], registry=REGISTRY)
+INFERENCES = Counter("streamproc_inferences_total", "Runs of a model", ["model"], registry=REGISTRY)
+
+DELIVERIES = Counter(
+    "streamproc_deliveries_total",
+    "Attempts to deliver an event, by outcome: delivered, busy (tried again later), dead",
+    ["output", "outcome"],
+    registry=REGISTRY,
+)
+DELIVERY_DELAY = Histogram(
+    "streamproc_delivery_delay_seconds",
+    "From durable here to confirmed by the output",
+    ["output"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 30, 300),
+    registry=REGISTRY,
+)
+OUTBOX_WAITING = Gauge(
+    "streamproc_outbox_waiting", "Events that an output has not confirmed yet", ["output"], registry=REGISTRY
+)
+OUTBOX_DEAD = Gauge("streamproc_outbox_dead", "Events that an output refused for good", ["output"], registry=REGISTRY)
+OUTBOX_BYTES = Gauge("streamproc_outbox_bytes", "Disk space that waiting and kept events take", registry=REGISTRY)
+OUTBOX_SHED = Counter(
+    "streamproc_outbox_shed_total",
+    "What was given up because the outbox was full, by kind: pictures, records",
+    ["kind"],
+    registry=REGISTRY,
+)
