@@ -65,10 +65,10 @@ def accept_images(model: ov.Model, spec: ImageInput) -> ov.Model:
 class Network:
     """A compiled model. ``infer`` may be called from any thread; each has its own request."""
 
-    def __init__(self, compiled: ov.CompiledModel) -> None:
+    def __init__(self, compiled: ov.CompiledModel, outputs: tuple[str, ...]) -> None:
         self._compiled = compiled
         self._local = threading.local()
-        self.outputs = tuple(_name(port, index) for index, port in enumerate(compiled.outputs))
+        self.outputs = outputs
 
     def infer(self, inputs: Array | Mapping[str, Array]) -> dict[str, Array]:
         """Outputs by name, the caller's to keep. ``inputs``: the only input, or each by name; C-contiguous."""
@@ -104,8 +104,11 @@ class Engine:
         with self._lock:
             found = self._networks.get(key)
             if found is None:
-                compiled = self._core.compile_model(build(self._core), self.device, self._config())
-                found = self._networks[key] = Network(compiled)
+                model = build(self._core)
+                # Compiling adds names of inner nodes to the outputs; those of the model are the ones its makers gave.
+                names = tuple(_name(port, index) for index, port in enumerate(model.outputs))
+                compiled = self._core.compile_model(model, self.device, self._config())
+                found = self._networks[key] = Network(compiled, names)
             return found
 
     def _config(self) -> dict[str, Any]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
+from pathlib import Path
 from typing import TypeVar, cast
 
 import structlog
 
 from streamproc.config.box import ModelSettings
-from streamproc.contracts import Classifier, Detector
+from streamproc.contracts import Classifier, Detector, Embedder, FaceDetector
 from streamproc.core.errors import ModelUnavailable
+from streamproc.vision.adapters.attributes import AgeGenderNet, ExpressionNet, Landmarks68
 from streamproc.vision.adapters.classifier import ImagenetClassifier, read_labels
 from streamproc.vision.adapters.deimv2 import Deimv2
+from streamproc.vision.adapters.embedders import FaceApiRecognition, PersonReid, Retail0095
+from streamproc.vision.adapters.faces import CenterFace, YuNet
 from streamproc.vision.adapters.localizer import MobileObjectLocalizer
 from streamproc.vision.adapters.openmodelzoo import SsdDetectionOutput
 from streamproc.vision.adapters.ssd_tflite import SsdTflite
@@ -56,6 +60,62 @@ class ModelZoo:
         except ModelUnavailable as error:
             log.warning("person_model_fallback", wanted="yolox_nano", used="ssd_oidv4", reason=str(error))
             return self.detector("ssd_oidv4")
+
+    def face_detector(self, name: str = "yunet", size: tuple[int, int] | None = None) -> FaceDetector:
+        """``yunet`` or ``centerface`` at any ``size`` (width, height) of multiples of 32."""
+
+        def make() -> FaceDetector:
+            model, path = find(name), self.store.get(name).paths["model"]
+            shape = size or model.options.get("size", (0, 0))
+            match model.adapter:
+                case "yunet":
+                    return YuNet(self.engine, path, name=name, size=shape)
+                case "centerface":
+                    return CenterFace(self.engine, path, name=name, size=shape)
+                case _:
+                    raise ModelUnavailable(f"{name} is no face detector ({model.role})")
+
+        return self._once(("faces", name, size), make)
+
+    def embedder(self, name: str = "face_reidentification_retail_0095") -> Embedder:
+        """A face embedder."""
+
+        def make() -> Embedder:
+            model, paths = find(name), self.store.get(name).paths
+            match model.adapter:
+                case "embedding":
+                    return Retail0095(self.engine, paths["model"], paths["weights"], name=name)
+                case "faceapi_recognition":
+                    return FaceApiRecognition(self.engine, paths["model"], paths["manifest"], name=name)
+                case _:
+                    raise ModelUnavailable(f"{name} is no face embedder ({model.role})")
+
+        return self._once(("embedder", name), make)
+
+    def person_reid(self, name: str = "person_reidentification_retail_0287") -> PersonReid:
+        """Vectors of whole persons, for linking tracks."""
+
+        def make() -> PersonReid:
+            paths = self.store.get(name).paths
+            return PersonReid(self.engine, paths["model"], paths["weights"], name=name)
+
+        return self._once(("reid", name), make)
+
+    def landmarks68(self) -> Landmarks68:
+        """68 points of a face."""
+        return self._once("landmarks68", lambda: Landmarks68(self.engine, *self._face_api("faceapi_landmarks68")))
+
+    def age_gender(self) -> AgeGenderNet:
+        """Age and gender of a face."""
+        return self._once("age_gender", lambda: AgeGenderNet(self.engine, *self._face_api("faceapi_age_gender")))
+
+    def expression(self) -> ExpressionNet:
+        """Expression of a face."""
+        return self._once("expression", lambda: ExpressionNet(self.engine, *self._face_api("faceapi_expression")))
+
+    def _face_api(self, name: str) -> tuple[Path, Path]:
+        paths = self.store.get(name).paths
+        return paths["model"], paths["manifest"]
 
     def _detector(self, name: str, size: tuple[int, int] | None) -> Detector:
         model = find(name)

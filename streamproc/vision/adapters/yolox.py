@@ -14,7 +14,7 @@ from streamproc.vision.letterbox import letterbox
 from streamproc.vision.names import COCO
 from streamproc.vision.nms import nms
 
-_STRIDES = (8, 16, 32)
+STRIDES = (8, 16, 32)
 _NMS_IOU = 0.45
 
 
@@ -60,7 +60,7 @@ class Yolox:
 def grid(width: int, height: int) -> tuple[FloatArray, FloatArray]:
     """Cell coordinates (N, 2) and strides (N, 1) of the output rows: stride by stride, row-major."""
     cells, strides = [], []
-    for stride in _STRIDES:
+    for stride in STRIDES:
         y, x = np.mgrid[: height // stride, : width // stride]
         cells.append(np.stack([x, y], 2).reshape(-1, 2))
         strides.append(np.full((len(cells[-1]), 1), stride))
