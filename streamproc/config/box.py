@@ -109,6 +109,17 @@ class Limits(Settings):
     max_video_seconds: Duration = 6 * 3600.0
 
 
+class FaceBoxSettings(Settings):
+    """Faces on this box: the models of all collections, and how vectors lie on disk."""
+
+    detector: Literal["yunet", "centerface"] = "yunet"
+    """Finds faces."""
+    embedder: Literal["face_reidentification_retail_0095", "faceapi_recognition"] = "face_reidentification_retail_0095"
+    """Tells faces apart. A collection belongs to the embedder that it was made with."""
+    key_file: Path | None = None
+    """32-byte key (mode 0600); the stored vectors are then encrypted (AES-256-GCM)."""
+
+
 class OutboxSettings(Settings):
     """What waits on disk until an output took it."""
 
@@ -132,4 +143,4 @@ class BoxConfig(Settings):
     workers: int | None = Field(default=None, ge=1, le=256)
     """Threads that decode and infer; as many as cores where left out."""
     webrtc: dict[str, Any] = {}
-    faces: dict[str, Any] = {}
+    faces: FaceBoxSettings = FaceBoxSettings()

@@ -20,15 +20,15 @@ _BASE = (
 
 
 class Database:
-    """Connections to ``DATA_DIR/streamproc.db``: one that writes, behind a lock, and one that reads for each thread.
+    """Connections to ``DATA_DIR/streamproc.db`` (or another file there): one that writes, behind a lock, and one that reads for each thread.
 
     Each store brings its own tables with ``migrate``. Writers of other processes wait up to 15 s for each other.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, file_name: str = FILE_NAME) -> None:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.data_dir = data_dir
-        self.path = data_dir / FILE_NAME
+        self.path = data_dir / file_name
         self._lock = threading.RLock()
         self._local = threading.local()
         self._closed = False
@@ -97,6 +97,12 @@ class Database:
         with self.write() as connection:
             connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (key, value))
 
+    def scrub(self) -> bool:
+        """Overwrite deleted content in the file and empty the log. False while another process is in the middle of reading."""
+        with self._lock:
+            busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        return not busy
+
     def close(self) -> None:
         """Close the file; later reads and writes raise sqlite3.ProgrammingError."""
         with self._lock:
@@ -121,6 +127,7 @@ class Database:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
         return connection
 

@@ -1,0 +1,1 @@
+"""Collections, quality, matching, calibration, audit; and faces in live feeds."""

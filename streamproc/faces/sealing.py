@@ -1,0 +1,66 @@
+"""Biometric vectors at rest: sealed with AES-256-GCM when a key file is configured."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from streamproc.core.errors import InputError
+
+KEY_BYTES: Final = 32
+_NONCE_BYTES: Final = 12
+
+
+class Seal:
+    """Seals and opens byte strings, each bound to the name that it is kept under."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
+
+    @classmethod
+    def from_file(cls, path: Path) -> Seal:
+        """Read a key: 32 raw bytes, or the same as hex or base64 (``openssl rand -hex 32 > FILE``).
+
+        Raises InputError when the file cannot be read, holds no such key, or others may read it.
+        """
+        try:
+            data = path.read_bytes()
+            mode = path.stat().st_mode
+        except OSError as error:
+            raise InputError(f"faces.key_file: {path} cannot be read ({error.strerror})") from error
+        if mode & 0o077:
+            raise InputError(f"faces.key_file: {path} may be read by others; run: chmod 600 {path}")
+        return cls(_key(data, path))
+
+    def seal(self, plain: bytes, name: str) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, plain, name.encode())
+
+    def open(self, sealed: bytes, name: str) -> bytes:
+        """Raises InputError when it was sealed with another key or tampered with."""
+        try:
+            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], name.encode())
+        except InvalidTag as error:
+            raise InputError(
+                "faces.key_file: this key does not open the stored face vectors; give the key they were stored with"
+            ) from error
+
+
+def _key(data: bytes, path: Path) -> bytes:
+    if len(data) == KEY_BYTES:
+        return data
+    text = data.strip()
+    for decode in (bytes.fromhex, base64.b64decode):
+        try:
+            key = decode(text.decode("ascii"))
+        except (ValueError, binascii.Error, UnicodeDecodeError):
+            continue
+        if len(key) == KEY_BYTES:
+            return key
+    raise InputError(f"faces.key_file: {path} holds no 32-byte key; make one with: openssl rand -hex 32 > {path}")
