@@ -105,6 +105,16 @@ class Limits(Settings):
     queue_jobs: bool = False
     """Queue jobs beyond max_jobs instead of refusing them."""
     max_image_bytes: int = Field(default=15_728_640, ge=1)
+    max_inline_image_bytes: int = Field(default=5_242_880, ge=1)
+    """Of a picture inside a request to the AWS endpoint."""
+    max_body_bytes: int = Field(default=10_000_000, ge=1000)
+    """Of a request to the AWS endpoint."""
+    max_session_seconds: int = Field(default=120, ge=1)
+    """Of MaxDurationInSeconds."""
+    max_regions: int = Field(default=10, ge=0)
+    """Of RegionsOfInterest."""
+    max_processors: int = Field(default=10_000, ge=1)
+    """Made through the AWS endpoint."""
     max_video_bytes: int = Field(default=10 * 1024**3, ge=1)
     max_video_seconds: Duration = 6 * 3600.0
 

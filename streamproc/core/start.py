@@ -18,6 +18,3 @@ class StartRequest:
     """Longest session."""
     echo: Mapping[str, Any] = field(default_factory=dict)
     """Repeated in each notification of the session (``Delivery.context["start_request"]``)."""
-    fail: str | None = None
-    """The session cannot be: the processor goes to failed with this message at once (asked for by a service whose Start
-    answers before it looks)."""

@@ -1,0 +1,93 @@
+"""What the streams, topics and buckets of a request mean on this box: a binding, else the user's own AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+
+from streamproc.aws.arns import account_of, resource_name
+from streamproc.config.box import AwsSettings, Bindings
+from streamproc.config.processor import ConnectorRef
+
+
+class Unbound(Exception):
+    """Nothing here answers to that name. The text is what the service says in StatusMessage where it has words for it."""
+
+
+def match(bindings: Mapping[str, ConnectorRef], arn: str, name: str | None = None) -> ConnectorRef | None:
+    """The binding of ``arn`` or its name: an exact key first, then the longest pattern."""
+    names = (arn, name or resource_name(arn))
+    for candidate in names:
+        if candidate in bindings:
+            return bindings[candidate]
+    for pattern in sorted(bindings, key=len, reverse=True):
+        if any(fnmatchcase(candidate, pattern) for candidate in names):
+            return bindings[pattern]
+    return None
+
+
+class Resolver:
+    """Turns ARNs and buckets into connector references.
+
+    ``has_credentials`` says whether the user's own AWS can be asked at all; it is called only where a binding is missing.
+    """
+
+    def __init__(self, bindings: Bindings, aws: AwsSettings, has_credentials: Callable[[], bool]) -> None:
+        self.bindings = bindings
+        self._aws = aws
+        self._has_credentials = has_credentials
+
+    def video_stream(self, arn: str) -> ConnectorRef:
+        """The feed that a Kinesis video stream's ARN means."""
+        name = resource_name(arn)
+        bound = match(self.bindings.streams, arn)
+        if bound is None:
+            raise Unbound(f"Stream {name} doesn't exist")
+        if bound.type == "kafka" and "stream" not in bound.options:
+            return _with_defaults(bound, {"stream": name})
+        return bound
+
+    def data_stream(self, arn: str) -> ConnectorRef:
+        """Where face search records go."""
+        name = resource_name(arn)
+        bound = match(self.bindings.data_streams, arn)
+        if bound is not None:
+            extra: dict[str, object] = {"stream": name} if bound.type == "file" else {}
+            return _with_defaults(bound, {"format": "aws", "events": ["face_record"], **extra})
+        if not self._own_aws():
+            raise Unbound(f"Stream {name} under account {account_of(arn)} not found")
+        return _ref("kinesis", stream_arn=arn, **self._endpoint())
+
+    def topic(self, arn: str) -> ConnectorRef:
+        """Where notifications go."""
+        bound = match(self.bindings.topics, arn)
+        if bound is not None:
+            return _with_defaults(bound, {"format": "aws"})
+        if not self._own_aws():
+            raise Unbound(f"Topic {arn} is not bound here and there are no AWS credentials to publish to it")
+        return _ref("sns", topic_arn=arn, format="aws", **self._endpoint())
+
+    def bucket(self, bucket: str, prefix: str, kms_key_id: str | None) -> ConnectorRef:
+        """Where pictures and session summaries go."""
+        bound = match(self.bindings.buckets, f"arn:aws:s3:::{bucket}", bucket)
+        if bound is not None:
+            return _with_defaults(bound, {"format": "aws"} | ({"prefix": prefix} if bound.type == "s3" else {}))
+        if not self._own_aws():
+            raise Unbound(f"Bucket {bucket} is not bound here and there are no AWS credentials to write to it")
+        key = {"kms_key_id": kms_key_id} if kms_key_id else {}
+        return _ref("s3", bucket=bucket, prefix=prefix, format="aws", **key, **self._endpoint())
+
+    def _own_aws(self) -> bool:
+        return self._aws.endpoint_url is not None or self._has_credentials()
+
+    def _endpoint(self) -> dict[str, str]:
+        endpoint = {"endpoint_url": self._aws.endpoint_url} if self._aws.endpoint_url else {}
+        return {"region": self._aws.region, **endpoint}
+
+
+def _with_defaults(ref: ConnectorRef, defaults: Mapping[str, object]) -> ConnectorRef:
+    return _ref(ref.type, **(dict(defaults) | ref.options))
+
+
+def _ref(kind: str, **options: object) -> ConnectorRef:
+    return ConnectorRef.model_validate({"type": kind, **options})
