@@ -15,10 +15,10 @@ from streamproc.core.vision import Detections, FaceBox, FloatArray
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where to go on reading a durable feed after a restart. JSON-ready."""
+    """Where to go on after a restart. JSON-ready. It carries the session's origin, so media time goes on in the same count."""
 
     token: dict[str, Any]
-    """The source's own words: a byte or media position, a Kafka partition and offset."""
+    """The source's own words: a media position, a Kafka partition and offset; of a live feed its clock."""
 
 
 @runtime_checkable
@@ -35,7 +35,11 @@ class Source(Protocol):
     def items(self, stop: threading.Event, resume: Position | None = None) -> Iterator[StreamItem]: ...
 
     def position(self) -> Position | None:
-        """After the item that was yielded last: where to resume so that nothing before is seen again. None: not here (not at a clean point)."""
+        """After the item that was yielded last: where to resume so that nothing behind it is missed. None: not here.
+
+        Called in the thread of ``items``. A resumed file begins at an earlier keyframe, so frames that were already seen come
+        again: give the media time of the last frame that was seen to ``Decoder(after=...)``, which drops them.
+        """
         ...
 
     def durable(self, position: Position) -> None:

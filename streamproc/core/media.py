@@ -87,13 +87,15 @@ class Packet:
     """One encoded access unit of the video stream, as it came."""
 
     data: object
-    """An ``av.Packet``; opaque outside the media room."""
+    """A ``media.demux.Coded``; opaque outside the media room."""
     at: Moment
-    """Presentation instant where known, else arrival."""
+    """Presentation instant where known, else arrival. Before zero: decode it, nobody is to see it."""
     size: int
     keyframe: bool
     fragment: FragmentMark | None = None
     offset: Fraction = Fraction(0)
+    ends: bool = False
+    """Nothing that follows refers back to it: the decoder is drained after it (end of a fragment, a file, a still picture)."""
 
 
 class GapReason(StrEnum):

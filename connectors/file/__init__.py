@@ -1,0 +1,1 @@
+"""Files: video and photographs in, JSON lines and pictures out."""

@@ -1,0 +1,1 @@
+"""Apache Kafka: a topic of video fragments in, events out."""

@@ -1,0 +1,1 @@
+"""PyAV's room: probe, demux, decode, lazy pictures, JPEG, fragments."""

@@ -1,0 +1,166 @@
+"""Packets in, frames out; what cannot be decoded is counted and passed over."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import count
+from typing import Any
+
+import av
+
+from streamproc.core.media import Frame, Packet
+from streamproc.media.demux import Coded, VideoTrack
+from streamproc.media.picture import AvPicture
+
+MAX_BLIND = Fraction(10)
+"""Wait at most so many seconds of media for a keyframe: some encoders refresh without ever sending one."""
+MAX_RESYNC = Fraction(2)
+"""After damage pictures are smeared until the next keyframe; hide them, but not for longer than this."""
+MAX_REORDER = 32
+
+
+@dataclass(slots=True)
+class DecodeCounts:
+    """What went wrong so far."""
+
+    damaged: int = 0
+    """Packets that the decoder refused or that arrived damaged."""
+    hidden: int = 0
+    """Packets and frames that were passed over while waiting for a keyframe."""
+    frames: int = 0
+
+
+class Decoder:
+    """Decodes one feed. Not thread-safe; may move between threads.
+
+    Frames leave in display order with strictly growing media time. A new track (a reconnect, the next fragment) drains the old.
+    """
+
+    def __init__(self, *, threads: int = 1, after: Fraction | None = None, skip_loop_filter: bool = False) -> None:
+        """``threads``: of the codec; 1 costs least, more give a single file back sooner. ``after``: frames up to this media time are
+        dropped (they were seen before a restart). ``skip_loop_filter``: a fifth off the cost for slightly rougher pictures.
+        """
+        self._threads = threads
+        self._skip_loop_filter = skip_loop_filter
+        self._last = after
+        self._track: VideoTrack | None = None
+        self._pending: dict[int, Packet] = {}
+        self._unstamped: list[tuple[Fraction, int, Packet]] = []
+        self._order = count()
+        self._fed = False
+        self._needs_key = True
+        self._blind_since: Fraction | None = None
+        self._smeared_since: Fraction | None = None
+        self.counts = DecodeCounts()
+
+    def decode(self, packet: Packet) -> list[Frame]:
+        """Frames that are ready after ``packet``; possibly none, possibly several."""
+        coded = packet.data
+        if not isinstance(coded, Coded):
+            raise TypeError(f"a packet holds {type(coded).__name__}, not media.demux.Coded")
+        frames: list[Frame] = []
+        if coded.track is not self._track:
+            frames = self.flush()
+            self._open(coded.track)
+        if not self._admit(packet):
+            self.counts.hidden += 1
+        else:
+            self._remember(packet, coded)
+            frames += self._run(coded.packet, packet)
+        if packet.ends:
+            frames += self.flush()
+        return frames
+
+    def flush(self) -> list[Frame]:
+        """Frames that were held back for reordering. The next packet must be a keyframe."""
+        frames = self._run(None, None) if self._fed else []
+        self.reset()
+        return frames
+
+    def reset(self) -> None:
+        """Forget what is held back (after a gap). The next packet that is shown will be a keyframe."""
+        if self._track is not None and self._fed:
+            self._track.context.flush_buffers()
+        self._pending.clear()
+        self._unstamped.clear()
+        self._fed, self._needs_key, self._blind_since, self._smeared_since = False, True, None, None
+
+    def _open(self, track: VideoTrack) -> None:
+        self.reset()
+        self._track = track
+        context = track.context
+        if not context.is_open:
+            context.thread_count = self._threads
+            context.thread_type = "SLICE" if self._threads == 1 else "AUTO"
+            if self._skip_loop_filter:
+                context.options = {**context.options, "skip_loop_filter": "all"}
+
+    def _admit(self, packet: Packet) -> bool:
+        """Whether the decoder gets this packet: from a keyframe on, or when none comes for too long."""
+        if self._needs_key:
+            if self._blind_since is None:
+                self._blind_since = packet.at.media
+            self._needs_key = not packet.keyframe and packet.at.media - self._blind_since <= MAX_BLIND
+        return not self._needs_key
+
+    def _remember(self, packet: Packet, coded: Coded) -> None:
+        if coded.packet.pts is not None:
+            self._pending[coded.packet.pts] = packet
+            if len(self._pending) > MAX_REORDER:
+                del self._pending[min(self._pending)]
+        else:
+            heapq.heappush(self._unstamped, (packet.at.media, next(self._order), packet))
+
+    def _run(self, data: Any, packet: Packet | None) -> list[Frame]:
+        assert self._track is not None
+        self._fed = True
+        if packet is not None and data.is_corrupt:
+            self._damage(packet)
+        try:
+            decoded = self._track.context.decode(data)
+        except av.FFmpegError:
+            if packet is not None:
+                self._damage(packet)
+            return []
+        frames = [frame for frame in map(self._frame, decoded) if frame is not None]
+        self.counts.frames += len(frames)
+        return frames
+
+    def _damage(self, packet: Packet) -> None:
+        self.counts.damaged += 1
+        self._smeared_since = packet.at.media
+
+    def _frame(self, decoded: Any) -> Frame | None:
+        packet = self._packet_of(decoded)
+        if packet is None or decoded.is_corrupt or self._hidden(packet):
+            self.counts.hidden += 1
+            return None
+        self._last = packet.at.media
+        return Frame(packet.at, AvPicture(decoded), packet.fragment, packet.offset)
+
+    def _hidden(self, packet: Packet) -> bool:
+        """Whether nobody is to see this frame: before the first, seen already, or smeared by damage."""
+        media = packet.at.media
+        if media < 0 or (self._last is not None and media <= self._last):
+            return True
+        if self._smeared_since is None:
+            return False
+        if packet.keyframe or media - self._smeared_since > MAX_RESYNC:
+            self._smeared_since = None
+            return False
+        return True
+
+    def _packet_of(self, decoded: Any) -> Packet | None:
+        """The packet that carried this frame's timestamp."""
+        found = self._pending.pop(decoded.pts, None) if decoded.pts is not None else None
+        if found is not None:
+            for stale in [pts for pts in self._pending if pts < decoded.pts]:
+                del self._pending[stale]
+            return found
+        if self._unstamped:
+            return heapq.heappop(self._unstamped)[2]
+        if self._pending:
+            return self._pending.pop(min(self._pending))
+        return None

@@ -1,0 +1,101 @@
+"""Opening media and naming what is in it; FFmpeg's errors become ours, without anybody's password."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.error
+import av.logging
+from av.stream import Discard, Disposition
+
+from streamproc.core.errors import MediaError
+from streamproc.logic.redact import redact
+
+# FFmpeg's own log lines hold URLs with passwords; its errors reach us as exceptions.
+av.logging.set_level(None)
+
+RESTARTING_FORMATS = {"mpegts", "mpegtsraw", "mpeg", "hls", "rtsp", "sdp", "flv", "live_flv"}
+"""Formats whose clock may jump in mid-stream (FFmpeg's AVFMT_TS_DISCONT, and live ones)."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class VideoTrack:
+    """The video stream of one opened container: what a decoder must know. Outlives the container."""
+
+    codec: str
+    width: int
+    height: int
+    time_base: Fraction
+    rate: Fraction | None
+    """Average frames a second, where known."""
+    context: Any
+    """The stream's own ``av.VideoCodecContext``; used by one decoder."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Coded:
+    """What ``core.media.Packet.data`` holds."""
+
+    packet: Any
+    """``av.Packet``."""
+    track: VideoTrack
+
+
+@contextlib.contextmanager
+def media_errors(name: str) -> Iterator[None]:
+    """FFmpeg's errors as MediaError that names ``name``."""
+    try:
+        yield
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(f"{redact(name)}: {reason(error)}") from None
+
+
+def reason(error: BaseException) -> str:
+    """An FFmpeg or system error in a few words, with no address or password in it."""
+    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return redact(words)
+
+
+def open_container(
+    file: Any, options: Mapping[str, str] | None = None, timeout: Any = None, container_format: str | None = None
+) -> Any:
+    """``av.open`` for reading. Raises what FFmpeg raises; see ``media_errors``."""
+    return av.open(
+        file, options=dict(options or {}), timeout=timeout, format=container_format, metadata_errors="replace"
+    )
+
+
+def video_track(container: Any, name: str) -> tuple[Any, VideoTrack]:
+    """The best video stream and what it holds; all others are discarded while reading. Raises MediaError where there is none."""
+    streams = [stream for stream in container.streams.video if not _is_cover(stream)] or list(container.streams.video)
+    if not streams:
+        raise MediaError(f"{redact(name)}: there is no video in it")
+    stream = max(streams, key=lambda stream: (stream.width or 0) * (stream.height or 0))
+    if stream.codec_context is None:
+        raise MediaError(f"{redact(name)}: its video codec is not known")
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = Discard.all
+    return stream, VideoTrack(
+        codec=stream.codec_context.name,
+        width=stream.width or 0,
+        height=stream.height or 0,
+        time_base=stream.time_base or Fraction(1, 90_000),
+        rate=stream.average_rate or stream.guessed_rate or None,
+        context=stream.codec_context,
+    )
+
+
+def seconds(value: int | None, time_base: Fraction | None) -> Fraction | None:
+    """A timestamp in seconds."""
+    return None if value is None or time_base is None else value * time_base
+
+
+def _is_cover(stream: Any) -> bool:
+    """An attached picture (album art) is not the film."""
+    return bool(stream.disposition & Disposition.attached_pic)

@@ -1,0 +1,223 @@
+"""Pictures whose pixels are converted only when somebody looks, and never more of them than are looked at.
+
+Planes of YUV frames are shrunk first and the few pixels that are left are converted: half the cost of converting by
+swscale, with the same freedom from aliasing (halved by 2x2 means until less than a factor of two is left).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from streamproc.core.media import Image
+
+Plane = npt.NDArray[np.uint8]
+
+_PLANAR = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray", "nv12"}
+_ROTATE = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+_FULL_RANGE = 2
+"""FFmpeg's AVCOL_RANGE_JPEG."""
+_KR_KB = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
+"""Luma weights by FFmpeg's AVCOL_SPC number (ITU-T H.273 table 4)."""
+
+
+def fit(width: int, height: int, max_width: int | None, max_height: int | None) -> tuple[int, int]:
+    """The largest size of the same aspect within the limits; never larger than the picture itself, at least 1 x 1."""
+    scale = min(1.0, (max_width or width) / width, (max_height or height) / height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def pixel_rectangle(box: tuple[float, float, float, float], width: int, height: int) -> tuple[int, int, int, int]:
+    """Pixel corners (x0, y0, x1, y1) that cover a box of ratios, clipped to the picture and at least one pixel wide and high."""
+    left, top, right, bottom = box
+    x0 = min(width - 1, max(0, math.floor(left * width + 1e-6)))
+    y0 = min(height - 1, max(0, math.floor(top * height + 1e-6)))
+    x1 = min(width, max(x0 + 1, math.ceil(right * width - 1e-6)))
+    y1 = min(height, max(y0 + 1, math.ceil(bottom * height - 1e-6)))
+    return x0, y0, x1, y1
+
+
+def shrink(plane: npt.NDArray[Any], width: int, height: int) -> npt.NDArray[Any]:
+    """``plane`` resized to exactly that size, without aliasing and cheaply: exact halves first, then linear."""
+    while plane.shape[1] >= 2 * width and plane.shape[0] >= 2 * height:
+        half = (plane.shape[1] // 2, plane.shape[0] // 2)
+        # Linear sampling at exactly half the size is the mean of 2x2 pixels; an odd last row or column is left out.
+        plane = cv2.resize(plane[: half[1] * 2, : half[0] * 2], half, interpolation=cv2.INTER_LINEAR)
+    if plane.shape[1] == width and plane.shape[0] == height:
+        return plane
+    return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def _thumbnail(plane: Plane, width: int, height: int) -> Plane:
+    """A new array of exactly that size from a thin sample of the pixels: good enough to see change, and a tenth of the cost."""
+    if plane.shape[1] > 2 * width and plane.shape[0] > 2 * height:
+        plane = np.asarray(cv2.resize(plane, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR))
+    return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+@functools.cache
+def _yuv_to_bgr(space: int, full_range: bool) -> npt.NDArray[np.float32]:
+    """(3, 4) matrix from 8-bit Y, U, V to B, G, R (ITU-T H.273 equations 47-58)."""
+    kr, kb = _KR_KB[space]
+    kg = 1 - kr - kb
+    luma, chroma, black = (1.0, 1.0, 0.0) if full_range else (255 / 219, 255 / 224, 16.0)
+    blue_u, red_v = 2 * (1 - kb) * chroma, 2 * (1 - kr) * chroma
+    green_u, green_v = -blue_u * kb / kg, -red_v * kr / kg
+    rows = [[luma, blue_u, 0.0], [luma, green_u, green_v], [luma, 0.0, red_v]]
+    return np.array([[*row, -row[0] * black - (row[1] + row[2]) * 128] for row in rows], np.float32)
+
+
+class AvPicture:
+    """The picture of one ``av.VideoFrame``, upright by its display matrix."""
+
+    def __init__(self, frame: Any) -> None:
+        self._frame = frame
+        self._turn = round(frame.rotation / 90) * 90 % 360
+        self._planar = frame.format.name in _PLANAR
+        self._cache: dict[tuple[int, int], Image] = {}
+
+    @property
+    def width(self) -> int:
+        return int(self._frame.height if self._turn in (90, 270) else self._frame.width)
+
+    @property
+    def height(self) -> int:
+        return int(self._frame.width if self._turn in (90, 270) else self._frame.height)
+
+    def bgr(self, max_width: int | None = None, max_height: int | None = None) -> Image:
+        """See ``core.media.Picture``. The array is shared with other callers: do not write into it."""
+        size = fit(self.width, self.height, max_width, max_height)
+        image = self._cache.get(size)
+        if image is None:
+            raw = size[::-1] if self._turn in (90, 270) else size
+            image = self._upright(self._convert(raw) if self._planar else self._scale(raw, "bgr24"))
+            image.setflags(write=False)
+            self._cache[size] = image
+        return image
+
+    def luma(self, width: int, height: int) -> Plane:
+        """See ``core.media.Picture``."""
+        raw = (height, width) if self._turn in (90, 270) else (width, height)
+        plane = _thumbnail(self._plane(0), *raw) if self._planar else self._scale(raw, "gray")
+        return self._upright(plane)
+
+    def crop(self, box: tuple[float, float, float, float]) -> Image:
+        """See ``core.media.Picture``."""
+        x0, y0, x1, y1 = pixel_rectangle(box, self.width, self.height)
+        if not self._planar or (self.width, self.height) in self._cache:
+            return self.bgr()[y0:y1, x0:x1].copy()
+        width, height = int(self._frame.width), int(self._frame.height)
+        if self._turn == 90:
+            x0, y0, x1, y1 = width - y1, x0, width - y0, x1
+        elif self._turn == 180:
+            x0, y0, x1, y1 = width - x1, height - y1, width - x0, height - y0
+        elif self._turn == 270:
+            x0, y0, x1, y1 = y0, height - x1, y1, height - x0
+        return self._upright(self._native(x0, y0, x1, y1))
+
+    def _plane(self, index: int) -> Plane:
+        plane = self._frame.planes[index]
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        return rows[: plane.height, : plane.width]
+
+    def _chroma(self) -> npt.NDArray[np.uint8] | None:
+        """(h, w, 2) interleaved U and V of NV12; None for other layouts."""
+        if self._frame.format.name != "nv12":
+            return None
+        plane = self._frame.planes[1]
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        height, width = (self._frame.height + 1) // 2, (self._frame.width + 1) // 2
+        return rows[:height, : width * 2].reshape(height, width, 2)
+
+    def _matrix(self) -> npt.NDArray[np.float32]:
+        space = int(self._frame.colorspace)
+        if space not in _KR_KB:
+            # Untagged: by size, as players do. 10 is BT.2020 constant luminance, near enough to 9.
+            space = 9 if space == 10 else 1 if max(self._frame.width, self._frame.height) >= 1280 else 6
+        full = self._frame.format.name.startswith("yuvj") or int(self._frame.color_range) == _FULL_RANGE
+        return _yuv_to_bgr(space, full)
+
+    def _convert(self, size: tuple[int, int]) -> Image:
+        """The whole raw picture at ``size`` (width, height)."""
+        luma = shrink(self._plane(0), *size)
+        if len(self._frame.planes) == 1:
+            return _gray_to_bgr(luma)
+        both = self._chroma()
+        if both is not None:
+            chroma = list(cv2.split(shrink(both, *size)))
+        else:
+            chroma = [shrink(self._plane(index), *size) for index in (1, 2)]
+        return np.asarray(cv2.transform(cv2.merge([luma, *chroma]), self._matrix()))
+
+    def _native(self, x0: int, y0: int, x1: int, y1: int) -> Image:
+        """A rectangle of the raw picture at its own resolution."""
+        luma = self._plane(0)[y0:y1, x0:x1]
+        if len(self._frame.planes) == 1:
+            return _gray_to_bgr(luma)
+        both = self._chroma()
+        planes = [both[..., 0], both[..., 1]] if both is not None else [self._plane(1), self._plane(2)]
+        across = 2 if planes[0].shape[1] < self._frame.width else 1
+        down = 2 if planes[0].shape[0] < self._frame.height else 1
+        chroma = []
+        for plane in planes:
+            part = plane[y0 // down : (y1 + down - 1) // down, x0 // across : (x1 + across - 1) // across]
+            part = part.repeat(across, axis=1) if across > 1 else part
+            part = part.repeat(down, axis=0) if down > 1 else part
+            top, left = y0 % down, x0 % across
+            chroma.append(part[top : top + y1 - y0, left : left + x1 - x0])
+        return np.asarray(cv2.transform(cv2.merge([luma, *chroma]), self._matrix()))
+
+    def _scale(self, size: tuple[int, int], pixel_format: str) -> npt.NDArray[np.uint8]:
+        """Any pixel format, by swscale."""
+        frame = self._frame.reformat(size[0], size[1], pixel_format, interpolation="AREA")
+        return np.asarray(frame.to_ndarray(), np.uint8)
+
+    def _upright(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        turn = _ROTATE.get(self._turn)
+        return image if turn is None else np.asarray(cv2.rotate(image, turn))
+
+
+class ArrayPicture:
+    """A picture that is an array already: a photograph, a test image, an upright WebRTC frame."""
+
+    def __init__(self, image: Image) -> None:
+        """``image``: (height, width, 3) uint8 BGR, upright; kept, not copied."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise ValueError(f"expected (height, width, 3) uint8, got {image.shape} {image.dtype}")
+        self._image = image
+        self._cache: dict[tuple[int, int], Image] = {}
+
+    @property
+    def width(self) -> int:
+        return int(self._image.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self._image.shape[0])
+
+    def bgr(self, max_width: int | None = None, max_height: int | None = None) -> Image:
+        """See ``core.media.Picture``."""
+        size = fit(self.width, self.height, max_width, max_height)
+        if size == (self.width, self.height):
+            return self._image
+        if size not in self._cache:
+            self._cache[size] = np.asarray(shrink(self._image, *size))
+        return self._cache[size]
+
+    def luma(self, width: int, height: int) -> Plane:
+        """See ``core.media.Picture``."""
+        return np.asarray(cv2.cvtColor(shrink(self._image, width, height), cv2.COLOR_BGR2GRAY))
+
+    def crop(self, box: tuple[float, float, float, float]) -> Image:
+        """See ``core.media.Picture``."""
+        x0, y0, x1, y1 = pixel_rectangle(box, self.width, self.height)
+        return self._image[y0:y1, x0:x1].copy()
+
+
+def _gray_to_bgr(luma: Plane) -> Image:
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(luma), cv2.COLOR_GRAY2BGR))
