@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from streamproc.config.base import Settings
 from streamproc.config.duration import Duration
+from streamproc.config.models import ModelSettings
 from streamproc.config.processor import ConnectorRef
 
 
@@ -81,21 +82,6 @@ class AwsSettings(Settings):
 
 class StoreSettings(Settings):
     data_dir: Path | None = None
-
-
-class ModelSettings(Settings):
-    """Where models come from, and a user's own."""
-
-    mirror: Path | None = None
-    """A folder that is tried first (air-gapped sites)."""
-    device: str = "CPU"
-    """OpenVINO's device name."""
-    precision: Literal["f32", "bf16", "f16"] = "f32"
-    """INFERENCE_PRECISION_HINT; f32 gives the same numbers on every machine."""
-    own: dict[str, dict[str, Any]] = {}
-    """Own models by name: {path: FILE, adapter: yolox|ssd_tflite|..., ...}."""
-    profiles: dict[str, dict[str, Any]] = {}
-    """Own profiles by name: which model plays which role."""
 
 
 class Limits(Settings):

@@ -82,7 +82,7 @@ class Model:
     @property
     def size(self) -> int | None:
         """Bytes of the first build, where all are known."""
-        sizes = [file.size for file in self.builds[0]]
+        sizes = [file.size for file in self.builds[0]] if self.builds else [None]
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
 

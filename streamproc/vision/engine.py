@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
+from streamproc.core.errors import ModelUnavailable
 from streamproc.core.media import Image
 
 Array = npt.NDArray[Any]
@@ -104,18 +106,44 @@ class Engine:
         with self._lock:
             found = self._networks.get(key)
             if found is None:
-                model = build(self._core)
+                model = self._built(build)
                 # Compiling adds names of inner nodes to the outputs; those of the model are the ones its makers gave.
                 names = tuple(_name(port, index) for index, port in enumerate(model.outputs))
-                compiled = self._core.compile_model(model, self.device, self._config())
+                try:
+                    compiled = self._core.compile_model(model, self.device, self._config())
+                except RuntimeError as error:
+                    raise ModelUnavailable(
+                        f"{key}: cannot be compiled for {self.device}: {_last_line(error)}"
+                    ) from error
                 found = self._networks[key] = Network(compiled, names)
             return found
+
+    def input_size(self, model: Path) -> tuple[int, int]:
+        """(width, height) that a model file's picture input says. Raises ModelUnavailable where it leaves that open."""
+        for port in self._built(lambda core: core.read_model(model)).inputs:
+            shape = port.get_partial_shape()
+            if len(shape) != 4 or any(side.is_dynamic for side in list(shape)[1:]):
+                continue
+            sides = [int(side.get_length()) for side in list(shape)[1:]]
+            return (sides[1], sides[0]) if sides[2] in (1, 3) else (sides[2], sides[1])
+        raise ModelUnavailable(f"{model} does not say its input size; give size: [WIDTH, HEIGHT]")
+
+    def _built(self, build: Build) -> ov.Model:
+        try:
+            return build(self._core)
+        except RuntimeError as error:
+            raise ModelUnavailable(f"a model cannot be used with its adapter: {_last_line(error)}") from error
 
     def _config(self) -> dict[str, Any]:
         config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": self.precision, "NUM_STREAMS": self.workers}
         if self.device == "CPU":
             config |= {"INFERENCE_NUM_THREADS": self.workers, "ENABLE_CPU_PINNING": False}
         return config
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
 
 
 def _name(port: Any, index: int) -> str:

@@ -166,12 +166,21 @@ class Fetcher:
 def _pip_install(packages: list[str], into: Path, *, dependencies: bool) -> None:
     """Unpack wheels into a folder with whichever installer the machine has."""
     deps = [] if dependencies else ["--no-deps"]
-    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
-    if uv:
-        command = [uv, "pip", "install", "--quiet", "--python", sys.executable]
-    else:
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    _run([*command, "--target", str(into), *deps, *packages], into)
+    _run([*_installer(), "--quiet", "--target", str(into), *deps, *packages], into)
+
+
+def _installer() -> list[str]:
+    """uv or pip: on the PATH, in this environment, in the checkout's tool folder, or of the Python below this one."""
+    home = Path(sys.executable).parent
+    for folder in (None, home, Path(sys.prefix).parent / ".tools" / "uv" / "bin"):
+        uv = shutil.which("uv", path=str(folder) if folder else None)
+        if uv:
+            return [uv, "pip", "install", "--python", sys.executable]
+    for python in (sys.executable, str(Path(sys.base_prefix) / "bin" / "python3")):
+        command = [python, "-m", "pip"]
+        if subprocess.run([*command, "--version"], capture_output=True, check=False).returncode == 0:
+            return [*command, "install", "--disable-pip-version-check"]
+    raise FetchFailed("neither uv nor pip is installed")
 
 
 def _run(command: list[str], folder: Path) -> None:

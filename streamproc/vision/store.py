@@ -6,15 +6,17 @@ import os
 import shutil
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
 
+from streamproc.config.models import OwnModel
 from streamproc.contracts import ModelFiles
 from streamproc.core.errors import ModelUnavailable
 from streamproc.vision.catalogue import Model, ModelFile
 from streamproc.vision.fetch import Fetcher, FetchFailed, Progress, describe, matches
-from streamproc.vision.models import find
+from streamproc.vision.models import catalogue, find, own_model
 
 log = structlog.get_logger(__name__)
 
@@ -39,33 +41,68 @@ class ModelStore:
     A mirror folder is tried first: ``MIRROR/FILE`` or ``MIRROR/MODEL/FILE``.
     """
 
-    def __init__(self, cache: Path | None = None, mirror: Path | None = None, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        cache: Path | None = None,
+        mirror: Path | None = None,
+        own: Mapping[str, OwnModel] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
         self.cache = cache or default_cache()
         self.mirror = mirror or default_mirror()
+        self._own = dict(own or {})
         self._fetcher = Fetcher(self.cache / ".tools", progress)
         self._lock = threading.Lock()
         self._verified: dict[str, ModelFiles] = {}
 
     def get(self, name: str) -> ModelFiles:
         """The model's files, fetched if need be. Raises NotFound (no such model) or ModelUnavailable (with every reason)."""
+        if name in self._own:
+            return self._own_files(name)
         model = find(name)
         with self._lock:
             if name not in self._verified:
                 self._verified[name] = self._cached(model) or self._fetched(model)
             return self._verified[name]
 
+    def find(self, name: str) -> Model:
+        """The catalogue entry, or the user's own model made to look like one. Raises NotFound."""
+        own = self._own.get(name)
+        return find(name) if own is None else own_model(name, own)
+
+    def names(self) -> tuple[str, ...]:
+        """All known models: the catalogue's and the user's."""
+        return tuple(dict.fromkeys([*catalogue(), *self._own]))
+
     def cached(self, name: str) -> ModelFiles | None:
         """The model's files if the cache holds them whole and right; nothing is fetched."""
+        if name in self._own:
+            return self._own_files(name) if self._own[name].path.expanduser().is_file() else None
         return self._cached(find(name))
 
     def present(self, name: str) -> bool:
         """Whether files of the right names lie in the cache, right or not."""
+        if name in self._own:
+            return self._own[name].path.expanduser().is_file()
         model = find(name)
         return any(all(self._path(model, file).is_file() for file in build) for build in model.builds)
 
     def close(self) -> None:
         """Remove temporary downloads."""
         self._fetcher.close()
+
+    def _own_files(self, name: str) -> ModelFiles:
+        own = self._own[name]
+        path = own.path.expanduser()
+        paths = {"model": path}
+        if path.suffix == ".xml":
+            paths["weights"] = path.with_suffix(".bin")
+        if isinstance(own.labels, Path):
+            paths["labels"] = own.labels.expanduser()
+        for file in paths.values():
+            if not file.is_file():
+                raise ModelUnavailable(f"models.own.{name}: {file} is no file; name one that this user can read")
+        return ModelFiles(name, paths)
 
     def _path(self, model: Model, file: ModelFile) -> Path:
         return self.cache / model.name / file.name

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar, cast
 
 import structlog
 
-from streamproc.config.box import ModelSettings
+from streamproc.config.models import ModelSettings, Profile
 from streamproc.contracts import Classifier, Detector, Embedder, FaceDetector
 from streamproc.core.errors import ModelUnavailable
 from streamproc.vision.adapters.attributes import AgeGenderNet, ExpressionNet, Landmarks68
@@ -18,62 +18,91 @@ from streamproc.vision.adapters.deimv2 import Deimv2
 from streamproc.vision.adapters.embedders import FaceApiRecognition, PersonReid, Retail0095
 from streamproc.vision.adapters.faces import CenterFace, YuNet
 from streamproc.vision.adapters.localizer import MobileObjectLocalizer
-from streamproc.vision.adapters.openmodelzoo import SsdDetectionOutput
+from streamproc.vision.adapters.openmodelzoo import BoxesLabels, SsdDetectionOutput
 from streamproc.vision.adapters.ssd_tflite import SsdTflite
 from streamproc.vision.adapters.yolox import Yolox
+from streamproc.vision.catalogue import Model
 from streamproc.vision.engine import Engine
-from streamproc.vision.models import find
+from streamproc.vision.names import COCO, OPEN_IMAGES_24
+from streamproc.vision.profiles import profile
 from streamproc.vision.store import ModelStore
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
-YOLOX_SIZE = (640, 384)
-"""For 16:9 feeds; measured better value than 416x416 or tiles."""
+Size = tuple[int, int]
 
 
 class ModelZoo:
-    """Adapters by model name. Thread-safe; every adapter may be used from any thread."""
+    """Adapters by model name. Thread-safe; every adapter may be used from any thread.
 
-    def __init__(self, store: ModelStore, engine: Engine) -> None:
+    Whatever is asked for by name raises NotFound for an unknown name and ModelUnavailable where its files cannot be had.
+    """
+
+    def __init__(self, store: ModelStore, engine: Engine, profiles: Mapping[str, Profile] | None = None) -> None:
         self.store = store
         self.engine = engine
+        self._profiles = dict(profiles or {})
         self._lock = threading.RLock()
         self._made: dict[Hashable, object] = {}
 
-    def detector(self, name: str, size: tuple[int, int] | None = None) -> Detector:
-        """An object or proposal detector. ``size`` (width, height) is for models that take any. Raises ModelUnavailable."""
+    def profile(self, name: str = "default") -> Profile:
+        """Which models play which part. Raises InputError for an unknown name."""
+        return profile(name, self._profiles)
+
+    def detector(self, name: str, size: Size | None = None) -> Detector:
+        """An object or proposal detector. ``size`` (width, height) is for models that take any."""
         return self._once(("detector", name, size), lambda: self._detector(name, size))
+
+    def first(self, names: Iterable[str], size: Size | None = None) -> Detector:
+        """The first detector that can be had; a second choice is logged. Raises ModelUnavailable with every reason."""
+        reasons: list[str] = []
+        for name in names:
+            try:
+                found = self.detector(name, size)
+            except ModelUnavailable as error:
+                reasons.append(str(error))
+                continue
+            if reasons:
+                log.warning("model_fallback", used=name, reason=" | ".join(reasons))
+            return found
+        raise ModelUnavailable(" | ".join(reasons) or "no model is named")
+
+    def all(self, names: Iterable[str], size: Size | None = None) -> list[Detector]:
+        """Those detectors that can be had; what is missing is logged. Raises ModelUnavailable where none can."""
+        found: list[Detector] = []
+        reasons: list[str] = []
+        for name in names:
+            try:
+                found.append(self.detector(name, size))
+            except ModelUnavailable as error:
+                reasons.append(str(error))
+        if not found:
+            raise ModelUnavailable(" | ".join(reasons) or "no model is named")
+        if reasons:
+            log.warning("models_missing", used=[detector.name for detector in found], reason=" | ".join(reasons))
+        return found
+
+    def person_detector(self, size: Size | None = None) -> Detector:
+        """YOLOX-Nano, or the SSD (which finds under half the people) where it cannot be had."""
+        return self.first(self.profile().person, size)
 
     def classifier(self, name: str = "mobilenet_v2") -> Classifier:
         """An image classifier."""
 
         def make() -> Classifier:
-            files = self.store.get(name).paths
-            return ImagenetClassifier(self.engine, files["model"], name=name, names=read_labels(files["labels"]))
+            model, paths = self._entry(name, "classifier")
+            names = model.options.get("names") or (read_labels(paths["labels"]) if "labels" in paths else ())
+            return ImagenetClassifier(self.engine, paths["model"], name=name, names=names)
 
         return self._once(("classifier", name), make)
 
-    def person_detector(self, size: tuple[int, int] | None = None) -> Detector:
-        """YOLOX-Nano, or the SSD (which finds under half the people) where it cannot be had."""
-        try:
-            return self.detector("yolox_nano", size)
-        except ModelUnavailable as error:
-            log.warning("person_model_fallback", wanted="yolox_nano", used="ssd_oidv4", reason=str(error))
-            return self.detector("ssd_oidv4")
-
-    def face_detector(self, name: str = "yunet", size: tuple[int, int] | None = None) -> FaceDetector:
+    def face_detector(self, name: str = "yunet", size: Size | None = None) -> FaceDetector:
         """``yunet`` or ``centerface`` at any ``size`` (width, height) of multiples of 32."""
 
         def make() -> FaceDetector:
-            model, path = find(name), self.store.get(name).paths["model"]
-            shape = size or model.options.get("size", (0, 0))
-            match model.adapter:
-                case "yunet":
-                    return YuNet(self.engine, path, name=name, size=shape)
-                case "centerface":
-                    return CenterFace(self.engine, path, name=name, size=shape)
-                case _:
-                    raise ModelUnavailable(f"{name} is no face detector ({model.role})")
+            model, paths = self._entry(name, "yunet", "centerface")
+            kind = YuNet if model.adapter == "yunet" else CenterFace
+            return kind(self.engine, paths["model"], name=name, size=size or model.options.get("size", (640, 384)))
 
         return self._once(("faces", name, size), make)
 
@@ -81,14 +110,10 @@ class ModelZoo:
         """A face embedder."""
 
         def make() -> Embedder:
-            model, paths = find(name), self.store.get(name).paths
-            match model.adapter:
-                case "embedding":
-                    return Retail0095(self.engine, paths["model"], paths["weights"], name=name)
-                case "faceapi_recognition":
-                    return FaceApiRecognition(self.engine, paths["model"], paths["manifest"], name=name)
-                case _:
-                    raise ModelUnavailable(f"{name} is no face embedder ({model.role})")
+            model, paths = self._entry(name, "embedding", "faceapi_recognition")
+            if model.adapter == "faceapi_recognition":
+                return FaceApiRecognition(self.engine, paths["model"], paths["manifest"], name=name)
+            return Retail0095(self.engine, paths["model"], paths.get("weights", paths["model"]), name=name)
 
         return self._once(("embedder", name), make)
 
@@ -96,7 +121,7 @@ class ModelZoo:
         """Vectors of whole persons, for linking tracks."""
 
         def make() -> PersonReid:
-            paths = self.store.get(name).paths
+            _, paths = self._entry(name, "person_embedding")
             return PersonReid(self.engine, paths["model"], paths["weights"], name=name)
 
         return self._once(("reid", name), make)
@@ -117,23 +142,36 @@ class ModelZoo:
         paths = self.store.get(name).paths
         return paths["model"], paths["manifest"]
 
-    def _detector(self, name: str, size: tuple[int, int] | None) -> Detector:
-        model = find(name)
-        path = self.store.get(name).paths["model"]
-        names = tuple(model.options.get("names", ()))
+    def _entry(self, name: str, *adapters: str) -> tuple[Model, dict[str, Path]]:
+        model = self.store.find(name)
+        if model.adapter not in adapters:
+            raise ModelUnavailable(f"{name} cannot do this: it is for {model.role}; name a model for the part")
+        return model, self.store.get(name).paths
+
+    def _detector(self, name: str, size: Size | None) -> Detector:
+        model, paths = self._entry(name, *_DETECTORS)
+        path = paths["model"]
+        names = tuple(model.options.get("names") or (read_labels(paths["labels"]) if "labels" in paths else COCO))
+        shape = model.options.get("size")
         match model.adapter:
             case "yolox":
-                return Yolox(self.engine, path, name=name, size=size or YOLOX_SIZE, names=names)
+                return Yolox(
+                    self.engine, path, name=name, size=size or shape or self.engine.input_size(path), names=names
+                )
             case "ssd_tflite":
-                return SsdTflite(self.engine, path, name=name, names=names)
+                return SsdTflite(self.engine, path, name=name, names=OPEN_IMAGES_24 if names == COCO else names)
             case "deimv2":
-                return Deimv2(self.engine, path, name=name, size=model.options["size"], names=names)
+                return Deimv2(self.engine, path, name=name, size=shape or self.engine.input_size(path), names=names)
             case "mobile_localizer":
                 return MobileObjectLocalizer(self.engine, path, name=name)
-            case "ssd_detection_output":
-                return SsdDetectionOutput(self.engine, path, name=name, size=model.options["size"], names=names)
+            case "boxes_labels":
+                return BoxesLabels(
+                    self.engine, path, name=name, size=shape or self.engine.input_size(path), names=names
+                )
             case _:
-                raise ModelUnavailable(f"{name} is no detector of objects ({model.role})")
+                return SsdDetectionOutput(
+                    self.engine, path, name=name, size=shape or self.engine.input_size(path), names=names
+                )
 
     def _once(self, key: Hashable, make: Callable[[], T]) -> T:
         with self._lock:
@@ -142,8 +180,11 @@ class ModelZoo:
             return cast(T, self._made[key])
 
 
+_DETECTORS = ("yolox", "ssd_tflite", "deimv2", "mobile_localizer", "boxes_labels", "ssd_detection_output")
+
+
 def open_zoo(settings: ModelSettings | None = None, *, workers: int = 2) -> ModelZoo:
     """The zoo of one process. ``workers``: how many threads will infer at the same time."""
     settings = settings or ModelSettings()
     engine = Engine(device=settings.device, precision=settings.precision, workers=workers)
-    return ModelZoo(ModelStore(mirror=settings.mirror), engine)
+    return ModelZoo(ModelStore(mirror=settings.mirror, own=settings.own), engine, settings.profiles)

@@ -1,0 +1,67 @@
+"""Where models come from, a user's own models, and which model plays which part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from streamproc.config.base import Settings
+
+Adapter = Literal[
+    "yolox",
+    "ssd_tflite",
+    "deimv2",
+    "ssd_detection_output",
+    "boxes_labels",
+    "mobile_localizer",
+    "classifier",
+    "yunet",
+    "centerface",
+    "embedding",
+]
+Side = Annotated[int, Field(ge=32, le=4096)]
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class OwnModel(Settings):
+    """A model file of the user's: OpenVINO IR (.xml with its .bin beside it), ONNX or TFLite."""
+
+    path: Path
+    """The model file."""
+    adapter: Adapter
+    """How it is fed and read; docs/models.md says what each expects."""
+    labels: Path | tuple[str, ...] | None = None
+    """Class names by index: a list, or a text file with one a line. Left out: COCO's 80, or the adapter's own."""
+    size: tuple[Side, Side] | None = None
+    """[width, height] to feed it; left out: what the file says."""
+    licence: str = "own"
+
+
+class Profile(Settings):
+    """Which models see for the labels. What is left out is as in the default profile."""
+
+    person: Names = ("yolox_nano", "ssd_oidv4")
+    """The first of these that can be had."""
+    pet: Names = ("ssd_oidv4", "deimv2_femto", "yolox_nano")
+    """All of these that can be had, merged."""
+    proposals: Names = ("deimv2_femto", "mobile_object_localizer", "ssd_oidv4")
+    """Where a package could be: all of these that can be had."""
+    verifier: str = "mobilenet_v2"
+    """The classifier that says whether it is one."""
+
+
+class ModelSettings(Settings):
+    """Where models come from, and a user's own."""
+
+    mirror: Path | None = None
+    """A folder that is tried first (air-gapped sites)."""
+    device: str = "CPU"
+    """OpenVINO's device name."""
+    precision: Literal["f32", "bf16", "f16"] = "f32"
+    """INFERENCE_PRECISION_HINT; f32 gives the same numbers on every machine."""
+    own: dict[str, OwnModel] = {}
+    """Own models by name; a name of the catalogue replaces that model."""
+    profiles: dict[str, Profile] = {}
+    """Own profiles by name; ``default`` and ``accurate`` are there without."""
