@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import boto3
@@ -28,7 +30,7 @@ def serving(endpoint: Endpoint, **options: Any) -> Iterator[str]:
     async def main() -> None:
         app = web.Application()
         mount(app, endpoint, **options)
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
@@ -50,8 +52,8 @@ def serving(endpoint: Endpoint, **options: Any) -> Iterator[str]:
 
 
 def client(url: str, mode: str = "standard", **options: Any) -> Any:
-    """boto3 as a user has it."""
-    return boto3.client(
+    """boto3 as a user has it. Every answer is checked: botocore must find all that was sent, and know all of it."""
+    made = boto3.client(
         "rekognition",
         endpoint_url=url,
         region_name=options.pop("region", "us-east-1"),
@@ -60,3 +62,23 @@ def client(url: str, mode: str = "standard", **options: Any) -> Any:
         config=Config(retries={"mode": mode, "max_attempts": 2}, read_timeout=30),
         **options,
     )
+    raw: list[bytes] = []
+    made.meta.events.register("before-parse.rekognition", lambda response_dict, **_: raw.append(response_dict["body"]))
+    made.meta.events.register("after-call.rekognition", lambda parsed, **_: _compare(json.loads(raw[-1]), parsed))
+    return made
+
+
+def _compare(sent: Any, parsed: Any) -> None:
+    if "Error" in parsed:
+        return
+    found = {name: value for name, value in parsed.items() if name != "ResponseMetadata"}
+    assert _plain(found) == sent
+
+
+def _plain(value: Any) -> Any:
+    """What botocore parsed, as the JSON was."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.timestamp() if isinstance(value, datetime) else value
