@@ -32,7 +32,7 @@ JOURNAL_SCHEMA = (
     );
     CREATE INDEX events_told ON events (processor, seq) WHERE type <> 'face_record';
     CREATE INDEX events_session ON events (session);
-    CREATE INDEX events_pictures ON events (seq) WHERE picture_bytes > 0;
+    CREATE INDEX events_pictures ON events (seq, picture_bytes) WHERE picture_bytes > 0;
     CREATE TABLE deliveries (
         event INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE, output TEXT NOT NULL, session TEXT NOT NULL,
         state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, reason TEXT, changed REAL NOT NULL,

@@ -1,0 +1,103 @@
+"""Keeping the journal small: what was delivered is forgotten in time, and a full disk quota has an order of sacrifice."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from streamproc.config.box import OutboxSettings
+from streamproc.metrics import OUTBOX_BYTES, OUTBOX_DEAD, OUTBOX_SHED, OUTBOX_WAITING
+from streamproc.store.deliveries import DeliveryStore
+from streamproc.store.journal import Journal
+
+log = logging.getLogger(__name__)
+
+_TICK_S = 2.0
+_CLEAN_EVERY_S = 60.0
+_KEEP_RECORDS_S = 300.0
+"""Delivered face records are kept only as long as a restart may decide them again."""
+_RELIEF = 0.9
+"""Sacrifice down to this share of the quota, so that it does not happen on every event."""
+
+
+class Housekeeper:
+    """Looks every two seconds: quota, gauges, and deliveries that another process (the command line) woke."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        store: DeliveryStore,
+        settings: OutboxSettings,
+        wake: Callable[[set[tuple[str, str]]], None],
+    ) -> None:
+        self._journal = journal
+        self._store = store
+        self._settings = settings
+        self._wake = wake
+        self._task: asyncio.Task[None] | None = None
+        self._cleaned = 0.0
+        self._full = False
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="outbox housekeeping")
+
+    async def aclose(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                self._wake(await asyncio.to_thread(self.look, time.time()))
+            except Exception:  # Boundary: a full disk or a locked file now must not end housekeeping for good.
+                log.exception("outbox housekeeping failed; trying again")
+            await asyncio.sleep(_TICK_S)
+
+    def look(self, now: float) -> set[tuple[str, str]]:
+        """One round; returns the (output, session) pairs with something to deliver. Blocks on the disk."""
+        if now - self._cleaned >= _CLEAN_EVERY_S:
+            self._cleaned = now
+            self._store.clean(
+                now - self._settings.keep_delivered, now - min(_KEEP_RECORDS_S, self._settings.keep_delivered)
+            )
+        self._hold_quota()
+        self._show()
+        return set(self._store.waiting_sessions())
+
+    def _hold_quota(self) -> None:
+        """Over the quota: delivered events go, then pictures of the oldest events, then new face records are not kept.
+
+        Notifications themselves are never given up.
+        """
+        quota = self._settings.max_bytes
+        size = self._store.bytes_kept()
+        if size > quota:
+            self._store.clean(time.time(), time.time())
+            size = self._store.bytes_kept()
+        if size > quota:
+            shed = self._store.shed_pictures(size - int(quota * _RELIEF))
+            if shed:
+                OUTBOX_SHED.labels("pictures").inc()
+                log.error(
+                    "the outbox is full (quota %d bytes): gave up %d bytes of pictures, oldest first", quota, shed
+                )
+            size -= shed
+        full = size > quota * (_RELIEF if self._full else 1.0)
+        if full != self._full:
+            self._full = full
+            self._journal.refuse_records(full)
+            if full:
+                OUTBOX_SHED.labels("records").inc()
+                log.error("the outbox is full (quota %d bytes): new face records are not kept", quota)
+        OUTBOX_BYTES.set(size)
+
+    def _show(self) -> None:
+        OUTBOX_WAITING.clear()
+        OUTBOX_DEAD.clear()
+        for (output, state), number in self._store.counts().items():
+            (OUTBOX_WAITING if state == "waiting" else OUTBOX_DEAD).labels(output).set(number)
