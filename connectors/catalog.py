@@ -52,14 +52,15 @@ TABLE: dict[str, Entry] = {
     "s3": _sink("s3", "S3"),
     "sns": _sink("sns", "Sns"),
     "stdout": _sink("stdout", "Stdout"),
+    "unbound": _source("unbound", "Unbound"),
     "webhook": _sink("webhook", "Webhook"),
     "webrtc": _source("webrtc", "Webrtc"),
 }
 
 
 def names(role: Role) -> list[str]:
-    """Connectors that have that side."""
-    return sorted(name for name, entry in TABLE.items() if _class_of(entry, role) is not None)
+    """Connectors that have that side and that a user may choose."""
+    return sorted(name for name, entry in TABLE.items() if name != "unbound" and _class_of(entry, role) is not None)
 
 
 def settings_class(kind: str, role: Role) -> type[Settings]:

@@ -3,7 +3,7 @@
 from streamproc.config.base import Settings
 
 
-class UnboundSettings(Settings):
+class UnboundSourceSettings(Settings):
     """Stands where another service's name means nothing here."""
 
     reason: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from connectors.unbound.settings import UnboundSettings
+from connectors.context import ConnectorContext
+from connectors.unbound.settings import UnboundSourceSettings
 from streamproc.contracts import Position
 from streamproc.core.errors import SourceRefused
 from streamproc.core.media import StreamItem
@@ -16,7 +17,7 @@ class UnboundSource:
 
     live = True
 
-    def __init__(self, settings: UnboundSettings) -> None:
+    def __init__(self, settings: UnboundSourceSettings, context: ConnectorContext) -> None:
         self._reason = settings.reason
 
     def items(self, stop: threading.Event, resume: Position | None = None) -> Iterator[StreamItem]:

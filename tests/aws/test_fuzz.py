@@ -52,10 +52,7 @@ def _meant(shape: Shape, depth: int) -> st.SearchStrategy[Any]:
 
 
 REQUESTS = st.one_of(
-    [
-        st.tuples(st.just(name), values(service_model().operation_model(name).input_shape))
-        for name in sorted(OPERATIONS)
-    ]
+    [st.tuples(st.just(name), values(service_model().operation_model(name).input_shape)) for name in sorted(OPERATIONS)]
 )
 
 
