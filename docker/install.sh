@@ -28,6 +28,7 @@ install_runtime() {
 
 install_environment() {
     export DEBIAN_FRONTEND=noninteractive
+    apt-get update -q
     apt-get install -q -y --no-install-recommends python3-venv python3-pip
     python3 -m venv --clear "$prefix"
     local tools

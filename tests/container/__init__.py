@@ -1,0 +1,1 @@
+"""What surrounds the daemon: image, compose file, unit, installer."""
