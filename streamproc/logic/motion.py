@@ -1,0 +1,128 @@
+"""What moves: a gate that says whether a picture is worth a look, and blobs that say where.
+
+Works on grey thumbnails. All thresholds are in grey levels (0..255) of a slightly blurred thumbnail and rise with the picture's own noise, so
+that a grainy night scene does not count as moving.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from streamproc.core.vision import Box
+
+Grey = npt.NDArray[np.uint8]
+_Signed = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True)
+class MotionPolicy:
+    """What counts as moving. The defaults suit a thumbnail of about 480 x 270."""
+
+    level: float = 12.0
+    """Smallest change in grey levels that counts."""
+    noise_factor: float = 5.0
+    """The change must also be that many times the picture's noise (its median absolute change)."""
+    min_share: float = 40 / (480 * 270)
+    """Smallest blob, as a share of the thumbnail."""
+    camera_share: float = 0.5
+    """More than this share moving: the camera itself moves, or the light was switched."""
+    spread: int = 5
+    """Pixels by which parts are grown to become one blob."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """One connected area that moves."""
+
+    box: Box
+    share: float
+    """Its pixels as a share of the picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """What moved up to this picture."""
+
+    share: float
+    """Share of the picture that differs from the last picture that was looked at."""
+    worth: bool
+    """Enough has changed since then to look again."""
+    camera: bool
+    """Nearly everything changed: blobs would say nothing."""
+    blobs: tuple[Blob, ...] = ()
+    """Where things are that move now (three-picture difference), largest first."""
+    first: bool = False
+    """There is nothing to compare with yet."""
+
+
+def soften(grey: Grey) -> _Signed:
+    """Blurred and signed, ready to be subtracted. (H, W) uint8 -> (H, W) int16."""
+    return np.asarray(cv2.GaussianBlur(grey, (5, 5), 0), np.int16)
+
+
+def changed(now: _Signed, before: _Signed, policy: MotionPolicy) -> npt.NDArray[np.bool_]:
+    """(H, W) mask of pixels that differ by more than light and noise explain.
+
+    A change of the whole picture's brightness (the sun, the camera's exposure) is taken off first.
+    """
+    difference = now - before
+    difference -= np.int16(np.median(difference[::4, ::4]))
+    size = np.abs(difference)
+    noise = float(np.median(size[::4, ::4]))
+    return np.asarray(size > max(policy.level, policy.noise_factor * noise))
+
+
+def blobs_of(mask: npt.NDArray[np.bool_], policy: MotionPolicy) -> tuple[Blob, ...]:
+    """Connected areas of a mask, largest first; parts nearer than ``spread`` pixels are one."""
+    height, width = mask.shape
+    kernel = np.ones((policy.spread, policy.spread), np.uint8)
+    grown = cv2.dilate(mask.astype(np.uint8), kernel)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(grown)
+    least = policy.min_share * width * height
+    found = [
+        Blob(Box(x / width, y / height, (x + w) / width, (y + h) / height), area / (width * height))
+        for x, y, w, h, area in stats[1:].tolist()
+        if area >= least
+    ]
+    return tuple(sorted(found, key=lambda blob: (-blob.share, blob.box)))
+
+
+@dataclass
+class MotionWatch:
+    """Follows one feed's thumbnails. Deterministic; picklable; ``reset`` after a gap."""
+
+    policy: MotionPolicy = field(default_factory=MotionPolicy)
+    _recent: list[_Signed] = field(default_factory=list)
+    """The last two thumbnails."""
+    _looked: _Signed | None = None
+    """The thumbnail of the last picture that was looked at."""
+
+    def reset(self) -> None:
+        self._recent = []
+        self._looked = None
+
+    def update(self, grey: Grey) -> Motion:
+        """Take the next thumbnail, (H, W) uint8. All thumbnails of a feed must have one size; another size is a new scene."""
+        now = soften(grey)
+        if self._recent and self._recent[0].shape != now.shape:
+            self.reset()
+        recent, self._recent = self._recent, [*self._recent, now][-2:]
+        if self._looked is None or not recent:
+            return Motion(1.0, worth=True, camera=False, first=True)
+        since_look = changed(now, self._looked, self.policy)
+        share = float(since_look.mean())
+        if share < self.policy.min_share / 4:
+            return Motion(share, worth=False, camera=False)
+        worth = bool(blobs_of(since_look, self.policy))
+        moving = np.logical_and.reduce([changed(now, before, self.policy) for before in recent])
+        camera = float(moving.mean()) > self.policy.camera_share
+        return Motion(share, worth or camera, camera, () if camera else blobs_of(moving, self.policy))
+
+    def looked(self) -> None:
+        """The picture given last was looked at: later ones are compared with it."""
+        if self._recent:
+            self._looked = self._recent[-1]
