@@ -1,0 +1,82 @@
+"""Several detectors on one picture, spoken in one vocabulary, each object once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from streamproc.contracts import Detector
+from streamproc.core.media import Image
+from streamproc.core.vision import Detections
+from streamproc.logic.boxes import iou, suppress
+from streamproc.logic.evidence import Group
+
+_OTHER_WORDS = {
+    "computer monitor": "tv",
+    "computer mouse": "mouse",
+    "coffee cup": "cup",
+    "table": "dining table",
+    "cattle": "cow",
+}
+"""Names of other vocabularies (OpenImages) as COCO has them."""
+_MEMBERS: Mapping[Group, tuple[str, ...]] = {
+    Group.PERSON: ("person",),
+    Group.PET: ("cat", "dog"),
+    Group.VEHICLE: ("car", "truck", "bus", "motorcycle", "bicycle", "train", "boat", "airplane", "vehicle", "bike"),
+    Group.ANIMAL: ("horse", "cow", "sheep", "bear", "bird", "elephant", "zebra", "giraffe"),
+    Group.PACKAGE: ("box", "suitcase"),
+}
+_GROUP_OF = {name: group for group, names in _MEMBERS.items() for name in names}
+
+
+def common_name(name: str) -> str:
+    """A class name in one vocabulary: lower case, COCO's word where COCO has the class."""
+    lower = name.lower()
+    return _OTHER_WORDS.get(lower, lower)
+
+
+def group_of(name: str) -> Group | None:
+    """PERSON for a person, PET for cats and dogs...; None for everything that neither is announced nor explains away."""
+    return _GROUP_OF.get(common_name(name))
+
+
+def by_group(found: Detections) -> dict[Group, Detections]:
+    """Detections of each group, cats and dogs merged before suppression: models often find both in one animal."""
+    groups = [group_of(found.name(row)) for row in range(len(found))]
+    answer: dict[Group, Detections] = {}
+    for group in dict.fromkeys(group for group in groups if group is not None):
+        rows = np.array([index for index, each in enumerate(groups) if each is group], np.intp)
+        some = found.take(rows)
+        answer[group] = some.take(suppress(some.boxes, some.scores, 0.6))
+    return answer
+
+
+def detect_all(detectors: Sequence[Detector], image: Image, min_score: float) -> list[Detections]:
+    """Every detector's answer, in order."""
+    return [detector.detect(image, min_score) for detector in detectors]
+
+
+def merged(found: Sequence[Detections], threshold: float = 0.55) -> Detections:
+    """One list of many: names in the common vocabulary, an object that several models found under one name only once.
+
+    Scores and boxes are those of the surest model.
+    """
+    names = tuple(dict.fromkeys(common_name(name) for each in found for name in each.names))
+    index = {name: number for number, name in enumerate(names)}
+    total = [each for each in found if len(each)]
+    if not total:
+        return Detections.empty(names)
+    boxes = np.concatenate([each.boxes for each in total])
+    scores = np.concatenate([each.scores for each in total])
+    classes = np.array([index[common_name(each.name(row))] for each in total for row in range(len(each))], np.int32)
+    order = np.argsort(-scores, kind="stable")
+    overlaps = iou(boxes, boxes)
+    alive = np.ones(len(scores), bool)
+    keep: list[int] = []
+    for row in order.tolist():
+        if alive[row]:
+            keep.append(row)
+            alive &= ~((overlaps[row] > threshold) & (classes == classes[row]))
+    rows = np.array(keep, np.intp)
+    return Detections(boxes[rows], scores[rows], classes[rows], names)

@@ -1,0 +1,233 @@
+"""Live labels of one feed: sampled frames in, tracks with evidence out. Synchronous and deterministic.
+
+A look goes: motion gate on a thumbnail; detectors on the whole frame; a second look at tight native crops of what moves and is not explained yet;
+tracks; belief per track. Packages are looked for on their own (see ``parcels``): they do not move.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from streamproc.config.processor import LabelSettings
+from streamproc.core.media import Frame, Moment
+from streamproc.core.observation import Observation, TrackView
+from streamproc.core.vision import Box
+from streamproc.logic.boxes import as_boxes, covered, iou
+from streamproc.logic.evidence import Belief, BeliefPolicy, Group
+from streamproc.logic.motion import Blob, Motion, MotionWatch
+from streamproc.logic.tracker import Tracked, Tracker, TrackerPolicy
+from streamproc.perception.candidates import Candidate, in_frame, up_close
+from streamproc.perception.models import LabelModels
+
+_THUMB = 480
+"""Longer side of the thumbnail that motion is seen on."""
+_ANIMALS = range(152, 286)
+"""ImageNet's dogs (151-268), wolves to foxes left out, and house cats (281-285), one later for the background class."""
+_DOGS, _CATS = range(152, 270), range(282, 287)
+
+
+@dataclass(frozen=True, slots=True)
+class LookPolicy:
+    """How much is spent on a look."""
+
+    crops: int = 2
+    """Most second looks a frame."""
+    wake_s: float = 1.0
+    """Go on looking at every sampled frame for so long after the last motion."""
+    heartbeat_s: float = 5.0
+    """Look at least so often at a picture in which nothing moves."""
+    big_blob: float = 0.4
+    """A blob that covers more of the frame than this gains nothing from a second look."""
+    explained: float = 70.0
+    """A track of this confidence explains the motion inside its box."""
+
+
+@dataclass
+class _Known:
+    """What is remembered of one track beside its boxes."""
+
+    belief: Belief
+    since: Moment
+    best: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Best score by group and model, for the record."""
+    close_looks: int = 0
+
+
+@dataclass
+class _State:
+    """Everything that changes; picklable."""
+
+    motion: MotionWatch
+    tracker: Tracker
+    known: dict[int, _Known] = field(default_factory=dict)
+    moved_s: float = float("-inf")
+    looked_s: float = float("-inf")
+    last: tuple[TrackView, ...] = ()
+
+
+class LabelPerception:
+    """What one feed's labels are seen with. Not thread-safe; one call at a time, frames in order."""
+
+    def __init__(self, settings: LabelSettings, models: LabelModels, policy: LookPolicy | None = None) -> None:
+        self.settings = settings
+        self.models = models
+        self.policy = policy or LookPolicy()
+        self._belief = BeliefPolicy(samples=settings.evidence.samples, window_s=settings.evidence.window)
+        self._animals = [*_DOGS, *_CATS]
+        self._state = _State(MotionWatch(), Tracker(TrackerPolicy(high=0.3, low=0.05)))
+
+    def snapshot(self) -> Any:
+        """The state as a picklable value of its own."""
+        return copy.deepcopy(self._state)
+
+    def restore(self, state: Any) -> None:
+        """Go on from a ``snapshot``."""
+        self._state = copy.deepcopy(state)
+
+    def reset(self) -> None:
+        """After a gap: nothing that was in view is taken to be there still. Track ids go on."""
+        state = self._state
+        state.motion.reset()
+        state.tracker.reset()
+        state.known, state.last = {}, ()
+        state.moved_s = state.looked_s = float("-inf")
+
+    def look(self, frame: Frame) -> Observation:
+        """Take in the next sampled frame."""
+        at_s = frame.at.seconds
+        state, picture = self._state, frame.picture
+        scale = _THUMB / max(picture.width, picture.height)
+        grey = picture.luma(max(8, round(picture.width * scale)), max(8, round(picture.height * scale)))
+        motion = state.motion.update(grey)
+        if motion.worth:
+            state.moved_s = at_s
+        if self._may_skip(motion, at_s):
+            return Observation(frame.at, state.last, analysed=False)
+        state.looked_s = at_s
+        state.motion.looked()
+        runs: Counter[str] = Counter()
+        candidates = self._candidates(frame, motion, runs)
+        tracks = self._follow(candidates, motion, frame.at)
+        state.last = tuple(view for view in tracks if view.label in self.settings.classes)
+        return Observation(frame.at, state.last, analysed=True, runs=dict(runs))
+
+    def _may_skip(self, motion: Motion, at_s: float) -> bool:
+        if not self.settings.motion_gate or motion.worth:
+            return False
+        calm = at_s - self._state.moved_s > self.policy.wake_s
+        return calm and at_s - self._state.looked_s < self.policy.heartbeat_s
+
+    def _candidates(self, frame: Frame, motion: Motion, runs: Counter[str]) -> list[Candidate]:
+        picture = frame.picture
+        if not self.models.objects:
+            return []
+        whole = self.models.whole(picture.width, picture.height)
+        small = picture.bgr(max(each.input_size[0] for each in whole), max(each.input_size[1] for each in whole))
+        runs.update(each.name for each in whole)
+        candidates = in_frame(whole, small)
+        if not self.settings.second_look:
+            return candidates
+        close = self.models.close()
+        classifier = self.models.classifier if "PET" in self.models.classes else None
+        for blob in self._unexplained(motion.blobs, candidates)[: self.policy.crops]:
+            runs.update(each.name for each in close)
+            if classifier is not None:
+                runs[classifier.name] += 1
+            candidates = _joined(candidates, up_close(close, classifier, picture, blob.box, self._animals))
+        return candidates
+
+    def _unexplained(self, blobs: Sequence[Blob], candidates: Sequence[Candidate]) -> list[Blob]:
+        """What moves where no sure track is, largest first."""
+        sure = [
+            known_box
+            for id_, known_box in self._boxes().items()
+            if self._sure(id_) and any(iou(as_boxes([known_box]), as_boxes([c.box]))[0, 0] > 0.3 for c in candidates)
+        ]
+        blobs = [blob for blob in blobs if blob.box.area < self.policy.big_blob]
+        if not sure or not blobs:
+            return list(blobs)
+        inside = covered(as_boxes([blob.box for blob in blobs]), as_boxes(sure)).max(1)
+        return [blob for blob, share in zip(blobs, inside, strict=True) if share < 0.6]
+
+    def _boxes(self) -> dict[int, Box]:
+        return {view.id: view.box for view in self._state.last}
+
+    def _sure(self, id_: int) -> bool:
+        known = self._state.known.get(id_)
+        best = known.belief.best if known else None
+        return known is not None and best is not None and known.belief.confidence(best) >= self.policy.explained
+
+    def _follow(self, candidates: Sequence[Candidate], motion: Motion, at: Moment) -> list[TrackView]:
+        state = self._state
+        boxes = as_boxes([each.box for each in candidates])
+        scores = np.array([max(each.strength, 0.3 if each.second_look else 0.0) for each in candidates], np.float32)
+        tracked = state.tracker.update(boxes, scores, at.seconds)
+        alive = {each.id for each in tracked}
+        state.known = {id_: known for id_, known in state.known.items() if id_ in alive}
+        views = []
+        for each in tracked:
+            known = state.known.get(each.id)
+            if known is None:
+                known = state.known[each.id] = _Known(Belief(self._belief), at)
+            if each.row is not None:
+                self._learn(known, candidates[each.row], motion, at.seconds)
+            view = self._view(each, known, at.seconds)
+            if view is not None:
+                views.append(view)
+        return views
+
+    @staticmethod
+    def _learn(known: _Known, candidate: Candidate, motion: Motion, at_s: float) -> None:
+        moves = motion.camera or any(
+            covered(as_boxes([blob.box]), as_boxes([candidate.box]))[0, 0] > 0.5 for blob in motion.blobs
+        )
+        known.belief.add(candidate.evidence(), at_s, candidate.box, moves=moves)
+        known.close_looks += candidate.second_look
+        for group, models in candidate.scores.items():
+            mine = known.best.setdefault(group.value, {})
+            for model, score in models.items():
+                mine[model] = max(mine.get(model, 0.0), round(score, 3))
+
+    def _view(self, tracked: Tracked, known: _Known, at_s: float) -> TrackView | None:
+        belief = known.belief
+        group = belief.label or belief.best
+        if group is None:
+            return None
+        return TrackView(
+            id=tracked.id,
+            label=group.value,
+            confidence=belief.confidence(group),
+            box=tracked.box,
+            confirmed=belief.label is group,
+            supported=tracked.row is not None,
+            since=known.since,
+            evidence={
+                "looks": belief.looks,
+                "samples": belief.samples(group, at_s),
+                "second_looks": known.close_looks,
+                "scores": copy.deepcopy(known.best),
+            },
+        )
+
+
+def _joined(candidates: list[Candidate], close: Candidate) -> list[Candidate]:
+    """A second look takes the place of what the whole frame showed of the same thing, and counts as half of the verdict."""
+    if not candidates:
+        return [close]
+    overlaps = iou(as_boxes([close.box]), as_boxes([each.box for each in candidates]))[0]
+    index = int(overlaps.argmax())
+    if overlaps[index] < 0.4:
+        return [*candidates, close]
+    old = candidates[index]
+    odds = {group: (value + old.odds[group]) / 2 for group, value in close.odds.items()}
+    scores: dict[Group, dict[str, float]] = {group: dict(models) for group, models in old.scores.items()}
+    for group, models in close.scores.items():
+        for model, score in models.items():
+            scores.setdefault(group, {})[model] = max(scores.get(group, {}).get(model, 0.0), score)
+    return [*candidates[:index], Candidate(old.box, odds, scores, second_look=True), *candidates[index + 1 :]]
