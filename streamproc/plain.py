@@ -45,6 +45,29 @@ def to_line(document: Mapping[str, Any]) -> str:
     return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
 
 
+def to_text(event: Event) -> str:
+    """The event in one line for people."""
+    words = [event.at.wall.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z", event.processor]
+    match event.type:
+        case EventType.LABEL_DETECTED | EventType.FACE_MATCHED | EventType.FACE_UNKNOWN:
+            words.append(event.label or event.person or "unknown face")
+            if event.confidence is not None:
+                words.append(f"{event.confidence:.1f}%")
+            if event.region is not None and event.region.name is not None:
+                words.append(f"in {event.region.name} ({event.region.overlap:.0%} inside)")
+            words.append(f"at {event.at.seconds:.2f} s")
+        case EventType.SOURCE_GAP:
+            words.append(f"source gap of {event.data.get('seconds', 0)} s: {event.data.get('reason', '')}")
+        case EventType.SESSION_COMPLETE:
+            counts = ", ".join(f"{name} {number}" for name, number in dict(event.data.get("counts", {})).items())
+            words.append(
+                f"session complete: {counts or 'nothing counted'}; {event.data.get('message', '')}".rstrip("; ")
+            )
+        case EventType.FACE_RECORD:
+            words.append(f"{len(event.data.get('faces', ()))} faces at {event.at.seconds:.2f} s")
+    return "  ".join(words)
+
+
 def rfc3339(instant: datetime) -> str:
     """``2026-11-21T02:18:00.123456Z``: UTC, microseconds."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -57,7 +80,7 @@ def _detection(event: Event, images: Images) -> dict[str, Any]:
     else:
         fields["person"] = event.person
     fields["confidence"] = None if event.confidence is None else round(event.confidence, 2)
-    fields["box"] = None if event.box is None else [round(float(value), 6) for value in event.box]
+    fields["box"] = None if event.box is None else [round(float(value), 6) for value in event.box.clipped()]
     fields["region"] = event.region.name if event.region else None
     fields["overlap"] = round(event.region.overlap, 4) if event.region else None
     fields["frame"] = images.frame if event.has_pictures else None

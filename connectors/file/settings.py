@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streamproc.config.base import Settings
+from pydantic import Field
+
+from streamproc.config.base import OutputSettings, Settings
 
 
 class FileSourceSettings(Settings):
@@ -16,3 +18,14 @@ class FileSourceSettings(Settings):
     """Play at the pace it was recorded, as a camera would; otherwise as fast as it can be looked at."""
     loop: bool = False
     """Begin again at the end; media time goes on."""
+
+
+class FileSinkSettings(OutputSettings):
+    """JSON lines in ``DIRECTORY/FILE_NAME.jsonl``, pictures below ``DIRECTORY/frames`` and ``DIRECTORY/crops``."""
+
+    directory: Path
+    """Made where it does not exist; relative to the config's folder."""
+    file_name: str | None = Field(default=None, pattern=r"^[a-zA-Z0-9_\-][a-zA-Z0-9_.\-]{0,200}$")
+    """Without ``.jsonl``; the processor's name where left out."""
+    pictures: bool = True
+    """Also keep the hero frames and crops."""

@@ -1,0 +1,1 @@
+"""Topics of Amazon SNS and of what speaks like it."""

@@ -1,0 +1,1 @@
+"""Standard output, for people and pipes."""

@@ -1,0 +1,1 @@
+"""HTTP requests to an address of the user's."""
