@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +11,11 @@ from typing import Any
 
 from streamproc.core.media import Moment
 from streamproc.core.vision import Box, FaceBox, FaceQuality, FloatArray
+
+
+def face_confidence(score: float) -> float:
+    """0..100 from a detector's score (0..1): how probable it is that this is a face."""
+    return 100 / (1 + math.exp(-14 * (score - 0.45)))
 
 
 class QualityFilter(StrEnum):

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamproc.core.faces import QualityFilter
+from streamproc.core.faces import QualityFilter, face_confidence
 from streamproc.core.media import Image
 from streamproc.core.vision import Box, FaceBox, FaceQuality, FloatArray, Pose
 
@@ -140,7 +140,7 @@ def reasons(quality: FaceQuality, face: FaceBox, gate: QualityFilter) -> tuple[s
         "EXTREME_POSE": abs(quality.pose.yaw) > asked.yaw or abs(quality.pose.pitch) > asked.pitch,
         "LOW_BRIGHTNESS": quality.brightness < asked.brightness,
         "LOW_SHARPNESS": quality.sharpness < asked.sharpness,
-        "LOW_CONFIDENCE": confidence(face.score) < asked.confidence,
+        "LOW_CONFIDENCE": face_confidence(face.score) < asked.confidence,
         "SMALL_BOUNDING_BOX": quality.eye_distance_px < asked.eye_distance_px,
         # Half a face still tells its person apart; less does not.
         "LOW_FACE_QUALITY": gate is not QualityFilter.NONE and int(outside.sum()) >= 3,
@@ -154,11 +154,6 @@ def weight(quality: FaceQuality) -> float:
     frontal = np.cos(np.radians(min(abs(quality.pose.yaw), 75))) * np.cos(np.radians(min(abs(quality.pose.pitch), 60)))
     sharp = np.clip(quality.sharpness / 60, 0.1, 1)
     return float(size * frontal * sharp)
-
-
-def confidence(score: float) -> float:
-    """0..100 from a detector's score: how probable it is that this is a face."""
-    return float(100 / (1 + np.exp(-14 * (score - 0.45))))
 
 
 def neighbourhood(image: Image, box: Box, margin: float = 0.6) -> tuple[Image, npt.NDArray[np.float32]]:

@@ -48,6 +48,9 @@ _STEPS: Final = (
 )
 
 
+_COLLECTIONS: Final = "SELECT *, (SELECT MAX(seq) FROM faces WHERE collection = name) AS last FROM collections"
+
+
 class Cipher(Protocol):
     """Seals vectors under the name of what they belong to."""
 
@@ -67,6 +70,8 @@ class CollectionRow:
     tags: Mapping[str, str]
     id: int
     edits: int
+    last: int
+    """The highest sequence number among its faces, 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +97,6 @@ class CollectionStore:
     def close(self) -> None:
         self._database.close()
 
-    def version(self) -> int:
-        """A number that changes when anybody changed anything. A few microseconds."""
-        return self._database.data_version()
-
     # collections
 
     def create(self, name: str, model: str, dimensions: int, created: float, tags: Mapping[str, str]) -> None:
@@ -113,13 +114,13 @@ class CollectionStore:
 
     def get(self, name: str) -> CollectionRow:
         """Raises NotFound."""
-        row = self._database.read().execute("SELECT * FROM collections WHERE name = ?", (name,)).fetchone()
+        row = self._database.read().execute(f"{_COLLECTIONS} WHERE name = ?", (name,)).fetchone()
         if row is None:
             raise NotFound(f"The collection id: {name} does not exist")
         return _collection(row)
 
     def all(self) -> list[CollectionRow]:
-        rows = self._database.read().execute("SELECT * FROM collections ORDER BY name").fetchall()
+        rows = self._database.read().execute(f"{_COLLECTIONS} ORDER BY name").fetchall()
         return [_collection(row) for row in rows]
 
     def set_tags(self, name: str, tags: Mapping[str, str]) -> None:
@@ -277,6 +278,11 @@ class CollectionStore:
             )
             _touch(db, name)
 
+    def associated(self, name: str) -> list[tuple[int, str]]:
+        """Sequence number and user id of every face that has a user."""
+        query = "SELECT seq, user_id FROM faces WHERE collection = ? AND user_id IS NOT NULL ORDER BY seq"
+        return [(int(row[0]), str(row[1])) for row in self._database.read().execute(query, (name,)).fetchall()]
+
     # denials
 
     def deny(self, name: str, person: str, vector: FloatArray, created: float) -> None:
@@ -332,7 +338,14 @@ def _touch(db: Connection, name: str) -> None:
 
 def _collection(row: Row) -> CollectionRow:
     return CollectionRow(
-        row["name"], row["model"], row["dimensions"], row["created"], json.loads(row["tags"]), row["id"], row["edits"]
+        row["name"],
+        row["model"],
+        row["dimensions"],
+        row["created"],
+        json.loads(row["tags"]),
+        row["id"],
+        row["edits"],
+        row["last"] or 0,
     )
 
 

@@ -1,0 +1,327 @@
+"""Every operation on face collections and single pictures: the door for the command line, the endpoint, live feeds and jobs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from streamproc.config.box import BoxConfig
+from streamproc.core.errors import InputError
+from streamproc.core.face_answers import (
+    Comparison,
+    FaceChanges,
+    FaceFailure,
+    FacePage,
+    FaceSearch,
+    IndexAnswer,
+    NoFace,
+    RefusedFace,
+    UnknownFace,
+)
+from streamproc.core.faces import CollectionInfo, DetectedFace, QualityFilter, StoredFace, face_confidence
+from streamproc.core.media import Image
+from streamproc.core.vision import FloatArray
+from streamproc.faces import quality
+from streamproc.faces.images import decode
+from streamproc.faces.library import Library, Shelf
+from streamproc.faces.reader import FaceReader
+from streamproc.faces.sealing import Seal
+from streamproc.faces.users import Users
+from streamproc.faces.versions import model_version
+from streamproc.store.collections import CollectionRow, CollectionStore, FaceRow
+from streamproc.vision.zoo import ModelZoo, open_zoo
+
+DEFAULT_MATCHES: Final = 80
+"""The service's answer when MaxFaces is not given."""
+_COLLECTION: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,255}")
+_EXTERNAL: Final = re.compile(r"[a-zA-Z0-9_.\-:]{1,255}")
+
+
+class FaceService:
+    """One box's collections. Any thread; models are loaded when the first picture comes.
+
+    Raises NotFound for a collection that is not there, InputError (and its kinds) for what the caller can mend.
+    """
+
+    def __init__(
+        self,
+        store: CollectionStore,
+        make_reader: Callable[[], FaceReader],
+        *,
+        now: Callable[[], float] = time.time,
+        max_image_bytes: int | None = None,
+    ) -> None:
+        self.store = store
+        self._make_reader = make_reader
+        self._now = now
+        self._max_image_bytes = max_image_bytes
+        self._lock = threading.Lock()
+        self._reader: FaceReader | None = None
+        self._library: Library | None = None
+        self.users = Users(self)
+
+    @property
+    def reader(self) -> FaceReader:
+        """The models; loaded on first use. Raises ModelUnavailable."""
+        with self._lock:
+            if self._reader is None:
+                self._reader = self._make_reader()
+            return self._reader
+
+    @property
+    def library(self) -> Library:
+        reader = self.reader
+        with self._lock:
+            if self._library is None:
+                self._library = Library(self.store, reader.model, reader.curve)
+            return self._library
+
+    def close(self) -> None:
+        self.store.close()
+
+    def now(self) -> float:
+        return self._now()
+
+    # collections
+
+    def create_collection(self, name: str, tags: Mapping[str, str] | None = None) -> CollectionInfo:
+        """Raises AlreadyExists."""
+        if not _COLLECTION.fullmatch(name):
+            raise InputError(f"collection {name!r}: use 1 to 255 letters, digits, '_', '.' and '-'")
+        self.store.create(name, self.reader.model, self.reader.dimensions, self._now(), tags or {})
+        return self.describe_collection(name)
+
+    def describe_collection(self, name: str) -> CollectionInfo:
+        return self._info(self.store.get(name))
+
+    def list_collections(self) -> list[CollectionInfo]:
+        """All of them, by name."""
+        return [self._info(row) for row in self.store.all()]
+
+    def delete_collection(self, name: str) -> None:
+        """Delete it with all faces: from disk and from memory."""
+        self.store.drop(name)
+        if self._library is not None:
+            self._library.forget(name)
+
+    def set_tags(self, name: str, tags: Mapping[str, str]) -> None:
+        self.store.get(name)
+        self.store.set_tags(name, tags)
+
+    # faces
+
+    def index_faces(
+        self,
+        name: str,
+        data: bytes,
+        *,
+        external_image_id: str | None = None,
+        max_faces: int | None = None,
+        quality_filter: QualityFilter = QualityFilter.AUTO,
+        attributes: bool = False,
+    ) -> IndexAnswer:
+        """Store the faces of one picture. The same picture with the same external id gives the faces stored before.
+
+        No face is no error: the answer is then empty. ``refused`` names what was left out and why.
+        """
+        if external_image_id is not None and not _EXTERNAL.fullmatch(external_image_id):
+            raise InputError(f"name {external_image_id!r}: use 1 to 255 letters, digits, '_', '.', '-' and ':'")
+        self.library.open(name)
+        image = self.decode(data)
+        found = self.detect(image, quality_filter, attributes=attributes)
+        chosen, refused = _choose(found, max_faces)
+        image_id, digest = str(uuid.uuid4()), hashlib.sha256(data).digest()
+        rows = [self._row(image, face, image_id, external_image_id, digest) for face in chosen]
+        stored = self.store.add_faces(name, rows)
+        return IndexAnswer(tuple(zip(stored, chosen, strict=True)), refused, self.reader.model_version)
+
+    def list_faces(
+        self,
+        name: str,
+        *,
+        user_id: str | None = None,
+        face_ids: Sequence[str] | None = None,
+        limit: int | None = None,
+        after: int = 0,
+    ) -> FacePage:
+        """Faces in order of enrolment; ``limit`` 0 gives none."""
+        row = self.store.get(name)
+        ask = None if limit is None else limit + 1
+        numbered = self.store.faces(name, after=after, limit=ask, user_id=user_id, face_ids=face_ids)
+        more = limit is not None and len(numbered) > limit
+        shown = numbered[:limit] if limit is not None else numbered
+        going_on = (shown[-1][0] if shown else after) if more else None
+        return FacePage(tuple(face for _, face in shown), going_on, model_version(row.model))
+
+    def delete_faces(self, name: str, face_ids: Sequence[str]) -> FaceChanges:
+        """Delete faces from disk and memory; a user's faces must be disassociated first."""
+        self.store.get(name)
+        known = {face.face_id: face for _, face in self.store.faces(name, face_ids=face_ids)}
+        done, failed = [], []
+        for face_id in dict.fromkeys(face_ids):
+            face = known.get(face_id)
+            if face is None:
+                failed.append(FaceFailure(face_id, ("FACE_NOT_FOUND",)))
+            elif face.user_id is not None:
+                failed.append(FaceFailure(face_id, ("ASSOCIATED_TO_AN_EXISTING_USER",), face.user_id))
+            else:
+                done.append(face_id)
+        if done:
+            self.store.delete_faces(name, done)
+            if self._library is not None:
+                self._library.open(name)
+        return FaceChanges(tuple(done), tuple(failed))
+
+    # search
+
+    def search_faces(
+        self, name: str, face_id: str, *, threshold: float = 80.0, max_faces: int | None = None
+    ) -> FaceSearch:
+        """Faces like a stored one, without itself. Raises UnknownFace."""
+        shelf = self.library.open(name)
+        vector = self.stored_vector(name, shelf, face_id)
+        limit = max_faces or DEFAULT_MATCHES
+        (matches,) = shelf.search(vector[None], threshold, limit + 1)
+        others = [match for match in matches if match.face.face_id != face_id]
+        return FaceSearch(tuple(others[:limit]), self.reader.model_version)
+
+    def search_faces_by_image(
+        self,
+        name: str,
+        data: bytes,
+        *,
+        threshold: float = 80.0,
+        max_faces: int | None = None,
+        quality_filter: QualityFilter = QualityFilter.NONE,
+    ) -> FaceSearch:
+        """Faces like the largest of a picture. Raises NoFace."""
+        shelf = self.library.open(name)
+        image = self.decode(data)
+        searched = self.largest(image, quality_filter)
+        vector = self.reader.embed(image, searched.face)
+        (matches,) = shelf.search(vector[None], threshold, max_faces or DEFAULT_MATCHES)
+        return FaceSearch(tuple(matches), self.reader.model_version, searched)
+
+    def deny(self, name: str, person: str, data: bytes) -> None:
+        """Keep that the largest face of this picture is not ``person`` (an external id, user or face id). Raises NoFace."""
+        self.library.open(name)
+        image = self.decode(data)
+        vector = self.reader.embed(image, self.largest(image, QualityFilter.NONE).face)
+        known = {
+            name for _, face in self.store.faces(name) for name in (face.person, face.external_image_id, face.face_id)
+        }
+        if person not in known:
+            raise InputError(f"nobody called {person!r} is in the collection {name}; faces list {name} shows who is")
+        self.store.deny(name, person, vector, self._now())
+
+    # single pictures
+
+    def detect_faces(self, data: bytes, *, attributes: bool = False) -> list[DetectedFace]:
+        """Every face of a picture, largest first."""
+        return self.detect(self.decode(data), QualityFilter.NONE, attributes=attributes)
+
+    def compare_faces(
+        self,
+        source: bytes,
+        target: bytes,
+        *,
+        threshold: float = 80.0,
+        quality_filter: QualityFilter = QualityFilter.NONE,
+    ) -> Comparison:
+        """The largest face of ``source`` against every face of ``target``. Raises NoFace when either holds none."""
+        first, second = self.decode(source), self.decode(target)
+        wanted = self.largest(first, quality_filter)
+        others = [face for face in self.detect(second, quality_filter) if not face.quality.reasons]
+        if not others:
+            raise NoFace()
+        vector = self.reader.embed(first, wanted.face)
+        scored = [
+            (face, self.reader.curve.similarity(float(vector @ self.reader.embed(second, face.face))))
+            for face in others
+        ]
+        scored.sort(key=lambda pair: -pair[1])
+        matches = tuple(pair for pair in scored if pair[1] >= threshold)
+        return Comparison(wanted, matches, tuple(face for face, similarity in scored if similarity < threshold))
+
+    # shared with users, jobs and the audit
+
+    def decode(self, data: bytes) -> Image:
+        return decode(data, max_bytes=self._max_image_bytes).image
+
+    def detect(self, image: Image, gate: QualityFilter, *, attributes: bool = False) -> list[DetectedFace]:
+        """Every face, judged, largest first."""
+        judged = [self.reader.judge(image, face, gate) for face in self.reader.find(image)]
+        if not attributes:
+            return judged
+        return [DetectedFace(face.face, face.quality, self.reader.attributes(image, face.face)) for face in judged]
+
+    def largest(self, image: Image, gate: QualityFilter) -> DetectedFace:
+        """The largest face that passes the gate. Raises NoFace."""
+        for face in self.detect(image, gate):
+            if not face.quality.reasons:
+                return face
+        raise NoFace()
+
+    def stored_vector(self, name: str, shelf: Shelf, face_id: str) -> FloatArray:
+        """Raises UnknownFace."""
+        rows = self.store.faces(name, face_ids=[face_id])
+        if not rows:
+            raise UnknownFace(f"faceId {face_id} was not found in the collection {name}")
+        vector: FloatArray = shelf.vectors(np.array([rows[0][0]], np.int64))[0]
+        return vector
+
+    def _row(
+        self, image: Image, detected: DetectedFace, image_id: str, external_image_id: str | None, digest: bytes
+    ) -> FaceRow:
+        judged = detected.quality
+        face = StoredFace(
+            face_id=str(uuid.uuid4()),
+            image_id=image_id,
+            external_image_id=external_image_id,
+            box=detected.face.box,
+            confidence=face_confidence(detected.face.score),
+            model_version=self.reader.model_version,
+            sharpness=judged.sharpness,
+            brightness=judged.brightness,
+            eye_distance_px=judged.eye_distance_px,
+            yaw=judged.pose.yaw,
+            pitch=judged.pose.pitch,
+        )
+        return FaceRow(face, self.reader.embed(image, detected.face), digest)
+
+    def _info(self, row: CollectionRow) -> CollectionInfo:
+        faces, users = self.store.counts(row.name)
+        created = datetime.fromtimestamp(row.created, UTC)
+        return CollectionInfo(row.name, row.model, model_version(row.model), faces, users, created, row.tags)
+
+
+def open_face_service(data_dir: Path, box: BoxConfig | None = None, zoo: ModelZoo | None = None) -> FaceService:
+    """The collections of a data directory, by the box's settings. Raises InputError for a wrong key file."""
+    box = box or BoxConfig()
+    seal = Seal.from_file(box.faces.key_file) if box.faces.key_file else None
+    store = CollectionStore(data_dir, seal)
+    return FaceService(store, lambda: FaceReader(zoo or open_zoo(box.models), box.faces))
+
+
+def _choose(found: Sequence[DetectedFace], max_faces: int | None) -> tuple[list[DetectedFace], tuple[RefusedFace, ...]]:
+    """Which faces to use: what fails the gate is out; beyond ``max_faces`` the poorest go first, then the smallest."""
+    passed = [face for face in found if not face.quality.reasons]
+    refused = [RefusedFace(face, face.quality.reasons) for face in found if face.quality.reasons]
+    if max_faces is not None and len(passed) > max_faces:
+
+        def rank(face: DetectedFace) -> tuple[bool, float]:
+            return bool(quality.reasons(face.quality, face.face, QualityFilter.AUTO)), -face.face.box.area
+
+        ranked = sorted(passed, key=rank)
+        refused += [RefusedFace(face, ("EXCEEDS_MAX_FACES",)) for face in ranked[max_faces:]]
+        passed = sorted(ranked[:max_faces], key=lambda face: -face.face.box.area)
+    return passed, tuple(refused)
