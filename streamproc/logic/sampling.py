@@ -36,6 +36,10 @@ class Sampler:
         """The earliest media time that is due; None: any."""
         return None if self._taken is None else (self._taken + 1) / self.fps + self.phase
 
+    def later_slot(self, media: Fraction, newest: Fraction) -> bool:
+        """Does ``newest`` belong to a later interval than ``media``, so that looking at ``media`` would be looking back?"""
+        return self._slot(newest) > self._slot(media)
+
     def retune(self, fps: float) -> None:
         """Another rate from the next frame on."""
         self.fps = Fraction(fps).limit_denominator(1000)

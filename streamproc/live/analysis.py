@@ -1,0 +1,154 @@
+"""What a lane looks for: an analysis samples frames, looks, and says what may be announced."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from streamproc.config.processor import FaceSettings, LabelSettings
+from streamproc.core.event import EventType
+from streamproc.core.faces import FaceObservation, FaceTrackView, FaceVerdict
+from streamproc.core.media import Frame
+from streamproc.core.observation import Observation, TrackView
+from streamproc.core.records import face_record_data
+from streamproc.logic.regions import RegionMap
+from streamproc.logic.sampling import Sampler
+from streamproc.logic.session import Sighting
+
+
+class LabelEyes(Protocol):
+    """``perception``'s side of the bargain. Deterministic; its state is picklable."""
+
+    def look(self, frame: Frame) -> Observation: ...
+
+    def reset(self) -> None: ...
+
+    def snapshot(self) -> Any: ...
+
+    def restore(self, state: Any) -> None: ...
+
+
+class FaceEyes(Protocol):
+    """``faces``' side."""
+
+    def look(self, frame: Frame) -> FaceObservation: ...
+
+    def reset(self) -> None: ...
+
+    def snapshot(self) -> Any: ...
+
+    def restore(self, state: Any) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one analysis made of one frame."""
+
+    sightings: list[Sighting] = field(default_factory=list)
+    record: Mapping[str, Any] | None = None
+    """A face search record of the frame."""
+    runs: Mapping[str, int] = field(default_factory=dict)
+    in_view: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    """What is in view, for overlays: label, confidence, box, track."""
+
+
+class Analysis(Protocol):
+    """One kind of look of a lane."""
+
+    sampler: Sampler
+
+    def look(self, frame: Frame) -> Look: ...
+
+    def reset(self) -> None: ...
+
+    def snapshot(self) -> bytes: ...
+
+    def restore(self, state: bytes) -> None: ...
+
+
+class _Looking:
+    """What both kinds share."""
+
+    def __init__(self, eyes: LabelEyes | FaceEyes, sampler: Sampler, regions: RegionMap) -> None:
+        self.sampler = sampler
+        self.regions = regions
+        self._eyes = eyes
+
+    def reset(self) -> None:
+        """After a gap: nothing is followed across it, and the next frame is looked at."""
+        self._eyes.reset()
+        self.sampler.reset()
+
+    def snapshot(self) -> bytes:
+        return pickle.dumps((self.sampler, self._eyes.snapshot()), protocol=5)
+
+    def restore(self, state: bytes) -> None:
+        self.sampler, eyes = pickle.loads(state)
+        self._eyes.restore(eyes)
+
+
+class LabelAnalysis(_Looking):
+    """People, pets and packages inside the regions."""
+
+    def __init__(self, eyes: LabelEyes, settings: LabelSettings, sampler: Sampler, regions: RegionMap) -> None:
+        super().__init__(eyes, sampler, regions)
+        self.eyes = eyes
+        self.min_confidence = settings.min_confidence
+
+    def look(self, frame: Frame) -> Look:
+        seen = self.eyes.look(frame)
+        sightings = [sighting for track in seen.tracks if (sighting := self._sighting(track)) is not None]
+        in_view = [
+            {"label": t.label, "confidence": t.confidence, "box": t.box, "track": t.id}
+            for t in seen.tracks
+            if t.confirmed
+        ]
+        return Look(sightings, None, seen.runs, in_view)
+
+    def _sighting(self, track: TrackView) -> Sighting | None:
+        hit = self.regions.best(track.box) if track.confirmed else None
+        if hit is None:
+            return None
+        ready = track.confidence >= self.min_confidence and track.supported
+        return Sighting(
+            EventType.LABEL_DETECTED,
+            track.label,
+            track.confidence,
+            track.box,
+            hit,
+            ready,
+            {"evidence": {"track": track.id, "since_s": round(track.since.seconds, 3), **track.evidence}},
+        )
+
+
+class FaceAnalysis(_Looking):
+    """Known and unknown faces inside the regions."""
+
+    def __init__(self, eyes: FaceEyes, settings: FaceSettings, sampler: Sampler, regions: RegionMap) -> None:
+        super().__init__(eyes, sampler, regions)
+        self.eyes = eyes
+        self.records = settings.records
+
+    def look(self, frame: Frame) -> Look:
+        seen = self.eyes.look(frame)
+        sightings = [sighting for track in seen.tracks if (sighting := self._sighting(track)) is not None]
+        in_view = [
+            {"label": t.person or "face", "confidence": t.confidence, "box": t.box, "track": t.id} for t in seen.tracks
+        ]
+        return Look(sightings, face_record_data(seen.faces) if self.records else None, seen.runs, in_view)
+
+    def _sighting(self, track: FaceTrackView) -> Sighting | None:
+        hit = self.regions.best(track.box) if track.verdict is not FaceVerdict.PENDING else None
+        if hit is None:
+            return None
+        matched = track.verdict is FaceVerdict.MATCHED
+        kind = EventType.FACE_MATCHED if matched else EventType.FACE_UNKNOWN
+        name = (track.person or track.identity) if matched else track.identity
+        data: dict[str, Any] = {
+            "evidence": {"track": track.id, "since_s": round(track.since.seconds, 3), **track.evidence}
+        }
+        if matched and track.match is not None:
+            data["face_id"] = track.match.face.face_id
+        return Sighting(kind, name, track.confidence, track.box, hit, track.supported, data)

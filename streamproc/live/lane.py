@@ -1,0 +1,399 @@
+"""One processor's pipeline, start to end in one thread at a time: decode, sample, look, decide, commit."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any, Protocol
+
+import structlog
+
+from streamproc.contracts import Position
+from streamproc.core.event import Event, Pictures
+from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet, StreamItem
+from streamproc.live.analysis import Analysis, Look
+from streamproc.live.inbox import Inbox, Queued
+from streamproc.live.stats import LaneStats
+from streamproc.logic.session import Place, Sessions
+from streamproc.media import jpeg
+from streamproc.media.decode import Decoder
+
+log = structlog.get_logger(__name__)
+
+SLICE_PACKETS = 12
+"""Decode at most so many packets before somebody more urgent may have the worker."""
+SLACK_DURABLE_S = 0.25
+"""A durable feed loses nothing by waiting, so live feeds go first by so much."""
+SLACK_CATCH_UP_S = 0.5
+"""Packets that only have to be decoded wait for frames that have to be looked at."""
+CHECKPOINT_S = 2.0
+NO_FRAME_S = 10.0
+"""A live feed may take so long to give its first frame before its session's duration counts."""
+QUIET_LOG_S = 60.0
+"""A durable log that stays quiet for so long beyond its session's end has nothing more to say to it."""
+RESUMED_JUMP = Fraction(1)
+"""A live feed that goes on this much later than it was left has a gap: nobody watched meanwhile."""
+SNAPSHOT_VERSION = 1
+
+Told = tuple[Event, Pictures | None]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """What a lane needs to go on after a restart, of one instant."""
+
+    snapshot: bytes
+    position: Position | None
+
+
+class Committer(Protocol):
+    """Makes decisions durable. Called by one worker at a time; returns when they are."""
+
+    def commit(self, told: Sequence[Told], sessions: Sessions, state: LaneState | None) -> None: ...
+
+
+@dataclass(slots=True)
+class LaneParts:
+    """What a lane is made of."""
+
+    name: str
+    live: bool
+    sessions: Sessions
+    analyses: list[Analysis]
+    committer: Committer
+    started: datetime | None = None
+    """When the session was asked for; a live feed that never gives a frame is measured from here. None: wait for ever."""
+    latency: bool = False
+    """Events say how long they took (never in replay)."""
+    checkpoints: bool = True
+    on_over: Callable[[str | None], None] = lambda error: None
+    """Called once from a worker when nothing more will come; with the error where it failed."""
+    on_durable: Callable[[Position], None] = lambda position: None
+    """The source may tell its broker that everything up to here is safe."""
+    watchers: list[Callable[[Frame, list[Look]], None]] = field(default_factory=list)
+    """Called after each look, in the worker: overlays. Must be quick."""
+
+
+class Lane:
+    """See ``scheduler.Task``. Source threads call ``offer``; control calls ``end``, ``edit`` and ``check`` from any thread."""
+
+    def __init__(self, parts: LaneParts, wake: Callable[[], None] = lambda: None) -> None:
+        self.parts = parts
+        self.sessions = parts.sessions
+        self.inbox = Inbox(parts.live)
+        self.stats = LaneStats(parts.name)
+        self.over = False
+        self._wake = wake
+        self._decoder = Decoder()
+        self._lock = threading.RLock()
+        self._ending: tuple[str, Moment | None] | None = None
+        self._silence: Moment | None = None
+        self._shift: Fraction | None = Fraction(0)
+        self._resumed = False
+        self._due_from: Fraction | None = None
+        self._clean: Position | None = None
+        self._checkpointed = time.monotonic()
+        self._last_frame: Fraction | None = None
+        """Media time, as the source has it, of the last frame that was seen."""
+
+    # -- called by source threads and control
+
+    def offer(self, item: StreamItem, position: Position | None, stop: threading.Event) -> bool:
+        """Queue an item; waits while a durable feed is ahead. False: stopped meanwhile."""
+        taken = self.inbox.put(Queued(item, position, time.monotonic()), stop)
+        self._wake()
+        return taken
+
+    def end(self, reason: str, at: Moment | None = None) -> None:
+        """End the session with its summary as soon as a worker gets to it; what is queued is not looked at."""
+        self._ending = self._ending or (reason, at)
+        self._wake()
+
+    def check_silence(self, now: datetime) -> None:
+        """Let time pass on a feed that gives nothing: called about twice a second."""
+        allowed = self.sessions.silent_until()
+        if self.over or allowed is None or len(self.inbox) or self._silence is not None:
+            return
+        last = self.sessions.last
+        if last is None:
+            started = self.parts.started
+            if (
+                self.parts.live
+                and started is not None
+                and (now - started).total_seconds() > float(allowed) + NO_FRAME_S
+            ):
+                self._silence = Moment(Fraction(0), now)
+        elif self.parts.live and (now - last.wall).total_seconds() > float(allowed) + 1.0:
+            self._silence = self._now(last, now)
+        elif not self.parts.live and time.monotonic() - self.stats.last_item > float(allowed) + QUIET_LOG_S:
+            self._silence = last.after(allowed)
+        if self._silence is not None:
+            self._wake()
+
+    def edit(self, change: Callable[[], None]) -> None:
+        """Run ``change`` while no step runs."""
+        with self._lock:
+            change()
+            self._due_from = self._next_due()
+
+    def attach_anew(self) -> None:
+        """Another source follows: its media time goes on where this one's ended."""
+        with self._lock:
+            self.inbox.clear()
+            self.inbox.live = self.parts.live
+            self._decoder = Decoder()
+            self._shift = None
+            self._clean = None
+
+    # -- called by a worker
+
+    def urgency(self) -> float | None:
+        if self.over:
+            return None
+        if self._ending is not None or self._silence is not None:
+            return 0.0
+        head = self.inbox.head()
+        if head is None:
+            return None
+        if not isinstance(head.item, Packet | Frame):
+            return head.arrived
+        newest = self.inbox.newest_media()
+        due = self._due_from is None or (newest is not None and newest >= self._due_from)
+        return head.arrived + (SLACK_DURABLE_S if not self.parts.live else 0.0 if due else SLACK_CATCH_UP_S)
+
+    def step(self) -> None:
+        with self._lock:
+            for _ in range(SLICE_PACKETS):
+                if self.over or self._interrupted() or not self._take():
+                    return
+
+    def fail(self, error: BaseException) -> None:
+        """The pipeline broke: say so in the summary, as far as that still works."""
+        with self._lock:
+            words = str(error) or type(error).__name__
+            try:
+                self._finish(f"failed: {words}", None, words)
+            except Exception:  # the disk may be what broke; the processor fails with the first error
+                log.exception("summary_lost", processor=self.parts.name)
+                self.over = True
+                self.parts.on_over(words)
+
+    def state(self) -> LaneState:
+        """Of this instant. The position may be older: what lies between is decoded again and passed over."""
+        snapshot = {
+            "version": SNAPSHOT_VERSION,
+            "sessions": self.sessions.snapshot(),
+            "after": self._last_frame,
+            "shift": self._shift,
+            "analyses": [analysis.snapshot() for analysis in self.parts.analyses],
+        }
+        return LaneState(pickle.dumps(snapshot, protocol=5), self._clean)
+
+    def resume(self, snapshot: dict[str, Any], has_position: bool) -> None:
+        """Go on from ``state``; ``sessions`` was restored by the caller."""
+        self._resumed = self.parts.live
+        if has_position:
+            self._last_frame = snapshot.get("after")
+            self._shift = snapshot.get("shift", Fraction(0))
+            self._decoder = Decoder(after=self._last_frame)
+        else:
+            self._shift = None
+        saved = snapshot.get("analyses", [])
+        if len(saved) != len(self.parts.analyses):
+            return
+        for analysis, state in zip(self.parts.analyses, saved, strict=True):
+            try:
+                analysis.restore(state)
+            # Saved by another version of the models' code: look anew, the session itself goes on.
+            except Exception as error:  # noqa: BLE001
+                log.warning("analysis_starts_anew", processor=self.parts.name, reason=str(error))
+                analysis.reset()
+
+    # -- inside
+
+    def _interrupted(self) -> bool:
+        """Do what control asked for. True: it took this step."""
+        if self._ending is not None:
+            reason, at = self._ending
+            self._finish(reason, at)
+            return True
+        if self._silence is not None:
+            now, self._silence = self._silence, None
+            self._commit([(event, None) for event in self.sessions.silence(now)])
+            if self.sessions.over:
+                self._close()
+            return True
+        return False
+
+    def _take(self) -> bool:
+        """Handle one queued item. False: the step is over (nothing queued, or a frame was looked at)."""
+        self._count_overflow()
+        queued = self.inbox.take()
+        if queued is None:
+            return False
+        item, looked = queued.item, False
+        self.stats.item(item)
+        match item:
+            case Packet():
+                for frame in self._decoder.decode(item):
+                    looked |= self._frame(frame)
+            case Frame():
+                looked = self._frame(item)
+            case Gap():
+                self._gap(item)
+            case EndOfStream():
+                for frame in self._decoder.flush():
+                    self._frame(frame)
+                if not self.over:
+                    self._finish("end_of_stream" if item.reason == "end" else item.reason, None)
+        if not self.over:
+            self._clean = queued.position or self._clean
+            self._checkpoint_if_due()
+        return not looked
+
+    def _frame(self, frame: Frame) -> bool:
+        """True: it was looked at."""
+        if self.over:
+            return False
+        self._last_frame = frame.at.media
+        frame = self._placed(frame)
+        media = frame.at.media
+        due = [analysis for analysis in self.parts.analyses if analysis.sampler.due(media)]
+        if not due:
+            return False
+        if self._is_behind(due[0], media):
+            self._drop(due, media, "behind")
+            return False
+        decoded = datetime.now(UTC)
+        place = Place(frame.at, frame.fragment, frame.offset)
+        looks = []
+        for analysis in due:
+            analysis.sampler.take(media)
+            looks.append(analysis.look(frame))
+        self._due_from = self._next_due()
+        self.stats.looked(looks)
+        events = self._decide(place, looks)
+        if events:
+            self._commit([(self._stamped(event, decoded), self._pictures(event, frame)) for event in events])
+        for watcher in self.parts.watchers:
+            watcher(frame, looks)
+        if self.sessions.over:
+            self._close()
+        return True
+
+    def _decide(self, place: Place, looks: list[Look]) -> list[Event]:
+        events = self.sessions.frame(place, [sighting for look in looks for sighting in look.sightings])
+        for look in looks:
+            if look.record is not None:
+                events += self.sessions.record(place, look.record)
+        return events
+
+    def _placed(self, frame: Frame) -> Frame:
+        """The frame on the session's own media time."""
+        last = self.sessions.last
+        if self._shift is None:
+            self._shift = Fraction(0)
+            if last is not None:
+                elapsed = Fraction(round((frame.at.wall - last.wall).total_seconds() * 1000), 1000)
+                self._shift = last.media + max(elapsed, Fraction(1, 25)) - frame.at.media
+        if self._shift:
+            frame = replace(frame, at=replace(frame.at, media=frame.at.media + self._shift))
+        if self._resumed:
+            self._resumed = False
+            if last is not None and frame.at.media - last.media > RESUMED_JUMP and not self.sessions.in_gap:
+                self._gap(Gap(GapReason.LOST, last, "nobody watched: streamproc was not running"))
+        return frame
+
+    def _gap(self, gap: Gap) -> None:
+        for frame in self._decoder.flush():
+            self._frame(frame)
+        self._decoder.reset()
+        last = self.sessions.last
+        at = replace(gap.at, media=gap.at.media + (self._shift or 0))
+        self.sessions.gap(replace(gap, at=last if last is not None and last.media > at.media else at))
+        self.stats.gap(gap)
+        for analysis in self.parts.analyses:
+            analysis.reset()
+        self._due_from = None
+
+    def _is_behind(self, analysis: Analysis, media: Fraction) -> bool:
+        """A live feed has a newer frame that is due too: this one is stale."""
+        if not self.parts.live:
+            return False
+        newest = self.inbox.newest_media()
+        return newest is not None and analysis.sampler.later_slot(media, newest + (self._shift or 0))
+
+    def _drop(self, due: list[Analysis], media: Fraction, reason: str) -> None:
+        for analysis in due:
+            analysis.sampler.take(media)
+        self._due_from = self._next_due()
+        self.stats.dropped(reason)
+
+    def _count_overflow(self) -> None:
+        lost, self.inbox.overflowed = self.inbox.overflowed, []
+        if not lost:
+            return
+        self._decoder.reset()
+        for media in lost:
+            due = [analysis for analysis in self.parts.analyses if analysis.sampler.due(media + (self._shift or 0))]
+            if due:
+                self._drop(due, media + (self._shift or 0), "overflow")
+
+    def _next_due(self) -> Fraction | None:
+        """In the source's own media time; None: now."""
+        times = [analysis.sampler.next_due() for analysis in self.parts.analyses]
+        known = [time for time in times if time is not None]
+        return min(known) - (self._shift or 0) if len(known) == len(times) and known else None
+
+    def _pictures(self, event: Event, frame: Frame) -> Pictures | None:
+        if not event.has_pictures or event.box is None:
+            return None
+        return Pictures(jpeg.encode_frame(frame.picture), jpeg.encode_crop(frame.picture, event.box))
+
+    def _stamped(self, event: Event, decoded: datetime) -> Event:
+        """With how long it took from the frame's arrival on."""
+        if not self.parts.latency or not event.has_pictures:
+            return event
+        captured, now = event.at.wall, datetime.now(UTC)
+        latency = {
+            "decoded_ms": round((decoded - captured).total_seconds() * 1000, 1),
+            "decided_ms": round((now - captured).total_seconds() * 1000, 1),
+        }
+        return replace(event, data={**event.data, "latency": latency})
+
+    def _checkpoint_if_due(self) -> None:
+        if self.parts.checkpoints and time.monotonic() - self._checkpointed >= CHECKPOINT_S:
+            self._commit([])
+
+    def _commit(self, told: list[Told]) -> None:
+        """Make events durable, together with the state that decided them."""
+        self._checkpointed = time.monotonic()
+        state = self.state() if self.parts.checkpoints and not self.sessions.over else None
+        self.parts.committer.commit(told, self.sessions, state)
+        self.stats.told([event for event, _ in told], live=self.parts.latency)
+        if self._clean is not None:
+            self.parts.on_durable(self._clean)
+
+    def _finish(self, reason: str, at: Moment | None, error: str | None = None) -> None:
+        last, now = self.sessions.last, datetime.now(UTC)
+        if at is None:
+            at = last or Moment(Fraction(0), now)
+            if last is not None and self.parts.live and self.sessions.in_gap:
+                at = self._now(last, now)
+        self._commit([(event, None) for event in self.sessions.end(reason, at)])
+        self._close(error)
+
+    @staticmethod
+    def _now(last: Moment, now: datetime) -> Moment:
+        """The present on the session's clock, of a live feed that gave its last frame at ``last``."""
+        return last.after(max(Fraction(0), Fraction(round((now - last.wall).total_seconds() * 1000), 1000)))
+
+    def _close(self, error: str | None = None) -> None:
+        self.over = True
+        self.inbox.clear()
+        self.parts.on_over(error)

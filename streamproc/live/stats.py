@@ -1,0 +1,90 @@
+"""What a lane counts about itself: for Describe and for /metrics."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from streamproc import metrics
+from streamproc.core.event import Event
+from streamproc.core.media import EndOfStream, Frame, Gap, Packet, StreamItem
+from streamproc.live.analysis import Look
+
+WINDOW_S = 10.0
+
+
+class LaneStats:
+    """Written by the lane's worker, read from anywhere; a reader may see a value that is one step old."""
+
+    def __init__(self, processor: str) -> None:
+        self.processor = processor
+        self.source = "idle"
+        """idle (nothing came yet), running, gap or ended."""
+        self.why = ""
+        self.last_item = time.monotonic()
+        self.looks = 0
+        self.drops: Counter[str] = Counter()
+        self.runs: Counter[str] = Counter()
+        self._recent: deque[float] = deque()
+        self._latencies: deque[float] = deque(maxlen=500)
+        self._analysed = metrics.FRAMES_LOOKED_AT.labels(processor)
+
+    def item(self, item: StreamItem) -> None:
+        self.last_item = time.monotonic()
+        if isinstance(item, Packet | Frame):
+            self.source, self.why = "running", ""
+        elif isinstance(item, EndOfStream):
+            self.source = "ended"
+
+    def gap(self, gap: Gap) -> None:
+        self.source, self.why = "gap", f"{gap.reason.value}: {gap.detail}" if gap.detail else gap.reason.value
+        metrics.SOURCE_GAPS.labels(self.processor, gap.reason.value).inc()
+
+    def looked(self, looks: Sequence[Look]) -> None:
+        now = time.monotonic()
+        self.looks += 1
+        self._analysed.inc()
+        self._recent.append(now)
+        while now - self._recent[0] > WINDOW_S:
+            self._recent.popleft()
+        for look in looks:
+            self.runs.update(look.runs)
+            for model, count in look.runs.items():
+                metrics.INFERENCES.labels(model).inc(count)
+
+    def dropped(self, reason: str) -> None:
+        self.drops[reason] += 1
+        metrics.FRAMES_DROPPED.labels(self.processor, reason).inc()
+
+    def told(self, events: Sequence[Event], live: bool) -> None:
+        """These events are durable now."""
+        for event in events:
+            metrics.EVENTS.labels(self.processor, event.type.value).inc()
+            if live and event.has_pictures:
+                delay = (datetime.now(UTC) - event.at.wall).total_seconds()
+                self._latencies.append(delay)
+                metrics.EVENT_LATENCY.labels(self.processor).observe(delay)
+
+    def view(self) -> dict[str, Any]:
+        """JSON-ready."""
+        now = time.monotonic()
+        recent = [moment for moment in tuple(self._recent) if now - moment <= WINDOW_S]
+        span = now - recent[0] if len(recent) > 1 else 0.0
+        times = sorted(self._latencies)
+        return {
+            "frames_looked_at": self.looks,
+            "fps": round((len(recent) - 1) / span, 2) if span > 0 else 0.0,
+            "drops": dict(self.drops),
+            "inferences": dict(self.runs),
+            "latency_p50_ms": _quantile_ms(times, 0.5),
+            "latency_p95_ms": _quantile_ms(times, 0.95),
+        }
+
+
+def _quantile_ms(ordered: list[float], share: float) -> float | None:
+    if not ordered:
+        return None
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000, 1)
