@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -66,8 +66,10 @@ class LaneParts:
     sessions: Sessions
     analyses: list[Analysis]
     committer: Committer
-    started: datetime | None = None
-    """When the session was asked for; a live feed that never gives a frame is measured from here. None: wait for ever."""
+    waits: bool = False
+    """The feed begins when somebody comes (a publisher): its session is not over before that."""
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """What Start asked for, JSON-ready; kept with the state."""
     latency: bool = False
     """Events say how long they took (never in replay)."""
     checkpoints: bool = True
@@ -91,6 +93,7 @@ class Lane:
         self._wake = wake
         self._decoder = Decoder()
         self._lock = threading.RLock()
+        self._failure: str | None = None
         self._ending: tuple[str, Moment | None] | None = None
         self._silence: Moment | None = None
         self._shift: Fraction | None = Fraction(0)
@@ -114,24 +117,22 @@ class Lane:
         self._ending = self._ending or (reason, at)
         self._wake()
 
-    def check_silence(self, now: datetime) -> None:
+    def source_failed(self, words: str) -> None:
+        """The source gave up: what is queued is looked at first, then the processor fails with these words."""
+        self._failure = words
+        self.offer(EndOfStream(f"failed: {words}"), None, threading.Event())
+
+    def check_silence(self) -> None:
         """Let time pass on a feed that gives nothing: called about twice a second."""
         allowed = self.sessions.silent_until()
         if self.over or allowed is None or len(self.inbox) or self._silence is not None:
             return
-        last = self.sessions.last
+        last, quiet = self.sessions.last, self.stats.quiet_s
         if last is None:
-            started = self.parts.started
-            if (
-                self.parts.live
-                and started is not None
-                and (now - started).total_seconds() > float(allowed) + NO_FRAME_S
-            ):
-                self._silence = Moment(Fraction(0), now)
-        elif self.parts.live and (now - last.wall).total_seconds() > float(allowed) + 1.0:
-            self._silence = self._now(last, now)
-        elif not self.parts.live and time.monotonic() - self.stats.last_item > float(allowed) + QUIET_LOG_S:
-            self._silence = last.after(allowed)
+            if self.parts.live and not self.parts.waits and quiet > float(allowed) + NO_FRAME_S:
+                self._silence = Moment(Fraction(0), datetime.now(UTC))
+        elif quiet > float(allowed) + (1.0 if self.parts.live else QUIET_LOG_S):
+            self._silence = self._now(last)
         if self._silence is not None:
             self._wake()
 
@@ -140,6 +141,12 @@ class Lane:
         with self._lock:
             change()
             self._due_from = self._next_due()
+
+    def continue_log(self, after: Fraction | None) -> None:
+        """A new session goes on in a log where the last one ended; its own time begins at nought."""
+        self._last_frame = after
+        self._decoder = Decoder(after=after)
+        self._shift = None
 
     def attach_anew(self) -> None:
         """Another source follows: its media time goes on where this one's ended."""
@@ -190,6 +197,7 @@ class Lane:
             "sessions": self.sessions.snapshot(),
             "after": self._last_frame,
             "shift": self._shift,
+            "request": dict(self.parts.request),
             "analyses": [analysis.snapshot() for analysis in self.parts.analyses],
         }
         return LaneState(pickle.dumps(snapshot, protocol=5), self._clean)
@@ -203,6 +211,7 @@ class Lane:
             self._decoder = Decoder(after=self._last_frame)
         else:
             self._shift = None
+        self.stats.last_item = time.monotonic()
         saved = snapshot.get("analyses", [])
         if len(saved) != len(self.parts.analyses):
             return
@@ -250,7 +259,7 @@ class Lane:
                 for frame in self._decoder.flush():
                     self._frame(frame)
                 if not self.over:
-                    self._finish("end_of_stream" if item.reason == "end" else item.reason, None)
+                    self._finish("end_of_stream" if item.reason == "end" else item.reason, None, self._failure)
         if not self.over:
             self._clean = queued.position or self._clean
             self._checkpoint_if_due()
@@ -297,7 +306,7 @@ class Lane:
         """The frame on the session's own media time."""
         last = self.sessions.last
         if self._shift is None:
-            self._shift = Fraction(0)
+            self._shift = -frame.at.media
             if last is not None:
                 elapsed = Fraction(round((frame.at.wall - last.wall).total_seconds() * 1000), 1000)
                 self._shift = last.media + max(elapsed, Fraction(1, 25)) - frame.at.media
@@ -380,18 +389,17 @@ class Lane:
             self.parts.on_durable(self._clean)
 
     def _finish(self, reason: str, at: Moment | None, error: str | None = None) -> None:
-        last, now = self.sessions.last, datetime.now(UTC)
+        last = self.sessions.last
         if at is None:
-            at = last or Moment(Fraction(0), now)
+            at = last or Moment(Fraction(0), datetime.now(UTC))
             if last is not None and self.parts.live and self.sessions.in_gap:
-                at = self._now(last, now)
+                at = self._now(last)
         self._commit([(event, None) for event in self.sessions.end(reason, at)])
         self._close(error)
 
-    @staticmethod
-    def _now(last: Moment, now: datetime) -> Moment:
-        """The present on the session's clock, of a live feed that gave its last frame at ``last``."""
-        return last.after(max(Fraction(0), Fraction(round((now - last.wall).total_seconds() * 1000), 1000)))
+    def _now(self, last: Moment) -> Moment:
+        """The present on the session's clock, of a feed that has been quiet since ``last``."""
+        return last.after(Fraction(round(self.stats.quiet_s * 1000), 1000))
 
     def _close(self, error: str | None = None) -> None:
         self.over = True

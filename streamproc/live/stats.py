@@ -32,6 +32,11 @@ class LaneStats:
         self._latencies: deque[float] = deque(maxlen=500)
         self._analysed = metrics.FRAMES_LOOKED_AT.labels(processor)
 
+    @property
+    def quiet_s(self) -> float:
+        """Seconds since the feed gave something."""
+        return time.monotonic() - self.last_item
+
     def item(self, item: StreamItem) -> None:
         self.last_item = time.monotonic()
         if isinstance(item, Packet | Frame):

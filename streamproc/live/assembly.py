@@ -1,0 +1,153 @@
+"""From a processor's document to the objects that run it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from connectors.context import ConnectorContext
+from streamproc.config.box import BoxConfig
+from streamproc.config.processor import ConnectorRef, FaceSettings, LabelSettings, ProcessorConfig
+from streamproc.config.regions import to_regions
+from streamproc.core.start import StartRequest
+from streamproc.live.analysis import Analysis, FaceAnalysis, FaceEyes, LabelAnalysis, LabelEyes
+from streamproc.logic.regions import RegionMap
+from streamproc.logic.sampling import Sampler, staggered_phase
+from streamproc.logic.session import SessionRules
+
+if TYPE_CHECKING:
+    from streamproc.faces.service import FaceService
+    from streamproc.vision.zoo import ModelZoo
+
+
+@dataclass
+class Seers:
+    """What looks at frames, made on first use and shared by every processor: models, face collections."""
+
+    box: BoxConfig
+    data_dir: Path
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _zoo: ModelZoo | None = None
+    _faces: FaceService | None = None
+
+    @property
+    def zoo(self) -> ModelZoo:
+        with self._lock:
+            if self._zoo is None:
+                from streamproc.vision.zoo import make_zoo  # OpenVINO takes a second to import
+
+                self._zoo = make_zoo(self.box.models)
+            return self._zoo
+
+    @property
+    def faces(self) -> FaceService:
+        zoo = self.zoo
+        with self._lock:
+            if self._faces is None:
+                from streamproc.faces.service import open_service
+
+                self._faces = open_service(self.data_dir, self.box, zoo)
+            return self._faces
+
+    def label_eyes(self, settings: LabelSettings) -> LabelEyes:
+        """Raises ModelUnavailable where no model for an asked class can be had."""
+        from streamproc.perception.labels import make_label_perception
+
+        return make_label_perception(settings, self.zoo, self.box.models)
+
+    def face_eyes(self, settings: FaceSettings) -> FaceEyes:
+        """Raises NotFound where there is no such collection."""
+        from streamproc.faces.live import FacePerception
+
+        return FacePerception(settings, self.faces)
+
+
+def session_rules(config: ProcessorConfig, request: StartRequest | None = None) -> SessionRules:
+    """What the document (and this one Start) say about the session."""
+    session = config.session
+    seconds = session.duration if request is None or request.duration_s is None else request.duration_s
+    return SessionRules(
+        session.mode,
+        exact(seconds) if seconds > 0 else None,
+        exact(session.gone_after),
+        config.labels.classes if config.labels is not None else (),
+    )
+
+
+def exact(seconds: float) -> Fraction:
+    return Fraction(seconds).limit_denominator(1_000_000)
+
+
+def make_analyses(config: ProcessorConfig, seers: Seers, stagger: int | None = None) -> list[Analysis]:
+    """What the document looks for. ``stagger``: the feed's number among the live ones; None for durable feeds, whose frames
+    are chosen the same on every run."""
+    regions = RegionMap(to_regions(config.regions))
+    analyses: list[Analysis] = []
+    if config.labels is not None:
+        sampler = make_sampler(config.labels.fps, stagger)
+        analyses.append(LabelAnalysis(seers.label_eyes(config.labels), config.labels, sampler, regions))
+    if config.faces is not None:
+        sampler = make_sampler(config.faces.fps, stagger)
+        analyses.append(FaceAnalysis(seers.face_eyes(config.faces), config.faces, sampler, regions))
+    return analyses
+
+
+def make_sampler(fps: float, stagger: int | None) -> Sampler:
+    sampler = Sampler(fps)
+    if stagger is not None:
+        sampler.phase = staggered_phase(stagger, sampler.fps)
+    return sampler
+
+
+def retune(analyses: Sequence[Analysis], config: ProcessorConfig) -> None:
+    """Apply what needs no other models: confidence, regions, rate."""
+    regions = RegionMap(to_regions(config.regions))
+    for analysis in analyses:
+        settings = config.labels if isinstance(analysis, LabelAnalysis) else config.faces
+        if settings is None:
+            continue
+        if isinstance(analysis, LabelAnalysis | FaceAnalysis):
+            analysis.regions = regions
+        if isinstance(analysis, LabelAnalysis) and config.labels is not None:
+            analysis.min_confidence = config.labels.min_confidence
+        if analysis.sampler.fps != Sampler(settings.fps).fps:
+            analysis.sampler.retune(settings.fps)
+
+
+def same_eyes(before: ProcessorConfig, after: ProcessorConfig) -> bool:
+    """Do both look for the same with the same models, so that what is followed now can go on being followed?"""
+    return _eyes(before) == _eyes(after)
+
+
+def _eyes(config: ProcessorConfig) -> tuple[object, object]:
+    labels, faces = config.labels, config.faces
+    return (
+        labels.model_copy(update={"min_confidence": 0.0, "fps": 1.0}) if labels is not None else None,
+        faces.model_copy(update={"fps": 1.0}) if faces is not None else None,
+    )
+
+
+def connector_context(box: BoxConfig, name: str, base_dir: Path, data_dir: Path, box_id: str) -> ConnectorContext:
+    return ConnectorContext(
+        processor=name,
+        base_dir=base_dir,
+        data_dir=data_dir,
+        box_id=box_id,
+        region=box.aws.region,
+        endpoint_url=box.aws.endpoint_url,
+        account=box.aws.account,
+    )
+
+
+def with_start(config: ProcessorConfig, request: StartRequest) -> ProcessorConfig:
+    """The document as this one Start wants it: where a durable source begins."""
+    if request.at is None or config.source.type not in ("kafka", "kinesis"):
+        return config
+    options = {**config.source.options, "start": dict(request.at)}
+    source = ConnectorRef.model_validate({"type": config.source.type, **options})
+    return config.model_copy(update={"source": source})
+

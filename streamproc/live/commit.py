@@ -1,0 +1,55 @@
+"""From a lane's decisions to the journal: sessions, events with pictures, checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from streamproc.core.event import Event, EventType
+from streamproc.core.route import Route
+from streamproc.live.lane import LaneState, Told
+from streamproc.logic.session import Sessions
+from streamproc.store.journal import Checkpoint, Commit, Journal, SessionRow
+
+OnEvents = Callable[[Sequence[Event]], None]
+
+
+class JournalCommitter:
+    """One processor's way into the journal. See ``lane.Committer``."""
+
+    def __init__(self, journal: Journal, processor: str, on_events: OnEvents) -> None:
+        self.routes: tuple[Route, ...] = ()
+        self.context: Mapping[str, Any] = {}
+        """What outputs echo of the session; JSON-ready."""
+        self._journal = journal
+        self._processor = processor
+        self._on_events = on_events
+
+    def commit(self, told: Sequence[Told], sessions: Sessions, state: LaneState | None) -> None:
+        """One transaction for each session that is touched; the checkpoint goes with the last."""
+        groups: dict[str, list[Told]] = {}
+        for event, pictures in told:
+            groups.setdefault(event.session, []).append((event, pictures))
+        groups.setdefault(sessions.session, [])
+        checkpoint = Checkpoint(state.snapshot, state.position) if state is not None else None
+        last = list(groups)[-1]
+        for session, events in groups.items():
+            row = self._row(session, [event for event, _ in events], sessions)
+            commit = Commit(self._processor, row, events, self.routes, checkpoint if session == last else None)
+            fresh = self._journal.commit(commit)
+            if fresh:
+                self._on_events(fresh)
+
+    def _row(self, session: str, events: list[Event], sessions: Sessions) -> SessionRow:
+        now = datetime.now(UTC)
+        current = session == sessions.session
+        state = {"announced": sessions.announced, "counts": sessions.counts} if current else {}
+        opened = sessions.opened.wall if current and sessions.opened else events[0].at.wall if events else now
+        row = SessionRow(session, self._processor, opened, dict(state), dict(self.context))
+        end = next((event for event in events if event.type is EventType.SESSION_COMPLETE), None)
+        if end is None:
+            return row
+        summary = {"announced": state.get("announced", {}), "counts": end.data.get("counts", {}), "reason": end.data["reason"]}
+        return replace(row, closed=end.at.wall, state=summary)
