@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -17,8 +17,9 @@ from streamproc.config.processor import ConnectorRef, ProcessorConfig
 from streamproc.core.errors import ConfigError, Fault
 
 Path_ = tuple[str | int, ...]
-CheckConnector = Callable[[ConnectorRef, str], None]
-"""Validates a reference's own settings ("source" or "sink"); raises ValidationError, or ValueError for an unknown type."""
+Role = Literal["source", "sink"]
+CheckConnector = Callable[[ConnectorRef, Role], Any]
+"""Validates a reference's own settings; raises ValidationError, or ValueError for an unknown type."""
 NAME_PATTERN = re.compile(r"[a-zA-Z0-9_.\-]{1,128}")
 MAX_BYTES = 1_000_000
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -215,7 +216,7 @@ def processor_from_text(text: str, file: str, check: CheckConnector | None = Non
     config = validate(document, ProcessorConfig)
     if check is not None:
         _check_connectors(document, [(("source",), config.source, "source")], check)
-        outputs: list[tuple[Path_, ConnectorRef, str]] = [
+        outputs: list[tuple[Path_, ConnectorRef, Role]] = [
             (("outputs", index), ref, "sink") for index, ref in enumerate(config.outputs)
         ]
         _check_connectors(document, outputs, check)
@@ -242,21 +243,22 @@ def load_box(path: Path, check: CheckConnector | None = None) -> BoxConfig:
     config = validate(document, BoxConfig)
     if check is not None:
         bindings = config.bindings
-        refs: list[tuple[Path_, ConnectorRef, str]] = [
+        refs: list[tuple[Path_, ConnectorRef, Role]] = [
             (("outputs", index), ref, "sink") for index, ref in enumerate(config.outputs)
         ]
-        for key, table, role in (
+        tables: tuple[tuple[str, dict[str, ConnectorRef], Role], ...] = (
             ("streams", bindings.streams, "source"),
             ("data_streams", bindings.data_streams, "sink"),
             ("topics", bindings.topics, "sink"),
             ("buckets", bindings.buckets, "sink"),
-        ):
+        )
+        for key, table, role in tables:
             refs += [(("bindings", key, name), ref, role) for name, ref in table.items()]
         _check_connectors(document, refs, check)
     return config
 
 
-def _check_connectors(document: Document, refs: list[tuple[Path_, ConnectorRef, str]], check: CheckConnector) -> None:
+def _check_connectors(document: Document, refs: list[tuple[Path_, ConnectorRef, Role]], check: CheckConnector) -> None:
     faults: list[Fault] = []
     for where, ref, role in refs:
         try:

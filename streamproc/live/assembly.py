@@ -30,6 +30,8 @@ class Seers:
 
     box: BoxConfig
     data_dir: Path
+    workers: int = 1
+    """How many threads will infer at the same time."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _zoo: ModelZoo | None = None
     _faces: FaceService | None = None
@@ -38,9 +40,9 @@ class Seers:
     def zoo(self) -> ModelZoo:
         with self._lock:
             if self._zoo is None:
-                from streamproc.vision.zoo import make_zoo  # OpenVINO takes a second to import
+                from streamproc.vision.zoo import open_zoo  # OpenVINO takes a second to import
 
-                self._zoo = make_zoo(self.box.models)
+                self._zoo = open_zoo(self.box.models, workers=self.workers)
             return self._zoo
 
     @property
@@ -55,9 +57,12 @@ class Seers:
 
     def label_eyes(self, settings: LabelSettings) -> LabelEyes:
         """Raises ModelUnavailable where no model for an asked class can be had."""
-        from streamproc.perception.labels import make_label_perception
+        from streamproc.perception.labels import LabelPerception
+        from streamproc.perception.models import load_models
 
-        return make_label_perception(settings, self.zoo, self.box.models)
+        return LabelPerception(
+            settings, load_models(self.zoo, settings.classes, accurate=settings.profile == "accurate")
+        )
 
     def face_eyes(self, settings: FaceSettings) -> FaceEyes:
         """Raises NotFound where there is no such collection."""
@@ -150,4 +155,3 @@ def with_start(config: ProcessorConfig, request: StartRequest) -> ProcessorConfi
     options = {**config.source.options, "start": dict(request.at)}
     source = ConnectorRef.model_validate({"type": config.source.type, **options})
     return config.model_copy(update={"source": source})
-

@@ -51,5 +51,9 @@ class JournalCommitter:
         end = next((event for event in events if event.type is EventType.SESSION_COMPLETE), None)
         if end is None:
             return row
-        summary = {"announced": state.get("announced", {}), "counts": end.data.get("counts", {}), "reason": end.data["reason"]}
+        summary = {
+            "announced": state.get("announced", {}),
+            "counts": end.data.get("counts", {}),
+            "reason": end.data["reason"],
+        }
         return replace(row, closed=end.at.wall, state=summary)

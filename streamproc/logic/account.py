@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
@@ -19,6 +19,11 @@ def moment_to_json(at: Moment) -> list[str]:
 
 def moment_from_json(value: list[str]) -> Moment:
     return Moment(Fraction(value[0]), datetime.fromisoformat(value[1]))
+
+
+def stamp(instant: datetime) -> str:
+    """RFC 3339, UTC, microseconds."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def seconds(value: Fraction) -> float:
@@ -80,7 +85,7 @@ class Account:
             "persons": list(self.persons),
             "unknown_faces": self.unknown_faces,
             "regions": dict(self.regions),
-            "started": self.opened.wall.isoformat(),
+            "started": stamp(self.opened.wall),
             "duration_s": seconds(whole),
             "processed_s": seconds(max(Fraction(0), whole - self.lost)),
             "gaps": list(self.gaps),

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from streamproc.core.event import Event, EventType, RegionHit
 from streamproc.core.media import FragmentMark, Gap, Moment
 from streamproc.core.vision import Box
-from streamproc.logic.account import Account, OpenGap, moment_from_json, moment_to_json
+from streamproc.logic.account import Account, OpenGap, moment_from_json, moment_to_json, stamp
 
 STILL_CLASSES = frozenset({"PACKAGE"})
 """Classes that stay where they were put: they do not keep a visit open."""
@@ -273,7 +273,7 @@ class Sessions:
         account = self._account
         if sighting.key in account.announced:
             return []
-        account.announced[sighting.key] = place.at.wall.isoformat()
+        account.announced[sighting.key] = stamp(place.at.wall)
         self._count(account, sighting)
         named = sighting.kind is EventType.FACE_MATCHED
         event = account.event(self.processor, sighting.kind, place.at, sighting.data)

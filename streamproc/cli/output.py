@@ -1,0 +1,103 @@
+"""How every verb speaks: data on standard output, words for people on standard error, exit codes 0, 1 and 2."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+import typer
+
+from streamproc.core.errors import InputError, ModelUnavailable, StreamprocError
+
+FAILED = 1
+WRONG_INPUT = 2
+
+
+def say(text: str) -> None:
+    """A line for people."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def put(text: str) -> None:
+    """A line of data."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def put_json(value: Any) -> None:
+    """One JSON value on a line."""
+    put(json.dumps(value, ensure_ascii=False, default=str))
+
+
+@contextmanager
+def errors_said() -> Iterator[None]:
+    """Our own errors as words and an exit code; anything else is a bug and shows itself."""
+    try:
+        yield
+    except InputError as error:
+        say(str(error))
+        raise typer.Exit(WRONG_INPUT) from None
+    except ModelUnavailable as error:
+        say(f"{error}; try `streamproc models pull`")
+        raise typer.Exit(FAILED) from None
+    except StreamprocError as error:
+        say(str(error))
+        raise typer.Exit(FAILED) from None
+    except BrokenPipeError:
+        # The reader of our output left; nothing more can be said there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+
+
+def set_up_logs(as_json: bool, level: str = "info") -> None:
+    """Logs go to standard error: readable on a terminal, one JSON object a line otherwise asked for."""
+    processors: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if as_json:
+        processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+    else:
+        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0))
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def event_line(document: Mapping[str, Any]) -> str:
+    """One event for people: time, processor, what, how sure, where."""
+    at = str(document["time"])[11:19]
+    what = str(document.get("class") or document.get("person") or "").ljust(8)
+    words = {
+        "label_detected": f"{what} {_sure(document)}{_where(document)}",
+        "face_matched": f"{what} {_sure(document)}{_where(document)}",
+        "face_unknown": f"unknown face {_sure(document)}{_where(document)}",
+        "source_gap": f"source was away for {document.get('seconds')} s ({document.get('reason')})",
+        "session_complete": f"session over ({document.get('reason')}): {_counts(document)}",
+    }.get(str(document["type"]), str(document["type"]))
+    return f"{at}  {document['media_time_s']:8.2f} s  {document['processor']}  {words}"
+
+
+def _sure(document: Mapping[str, Any]) -> str:
+    return f"{document.get('confidence') or 0:5.1f} %"
+
+
+def _where(document: Mapping[str, Any]) -> str:
+    return f"  in {document['region']}" if document.get("region") else ""
+
+
+def _counts(document: Mapping[str, Any]) -> str:
+    counts = {key: value for key, value in (document.get("counts") or {}).items() if value}
+    parts = [f"{value} {key}" for key, value in counts.items()]
+    parts += [str(person) for person in document.get("persons") or ()]
+    return ", ".join(parts) or "nothing seen"

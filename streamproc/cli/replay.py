@@ -1,0 +1,120 @@
+"""``replay``: what would have been told, of a stored clip."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streamproc.cli.output import errors_said, event_line, put, set_up_logs
+from streamproc.cli.places import default_data_dir
+from streamproc.config.box import BoxConfig
+from streamproc.config.load import Role, load_processor
+from streamproc.config.processor import LABEL_CLASSES, ConnectorRef, ProcessorConfig
+from streamproc.core.errors import InputError
+
+if TYPE_CHECKING:
+    from streamproc.contracts import Images
+    from streamproc.core.event import Event, Pictures
+
+
+class Form(StrEnum):
+    PLAIN = "plain"
+    AWS = "aws"
+
+
+def replay(
+    clip: Annotated[Path, typer.Argument(help="A video (or picture) file.")],
+    config: Annotated[Path | None, typer.Option(help="A processor's file; CLIP replaces its source.")] = None,
+    classes: Annotated[str, typer.Option(help="Classes to look for, by comma.")] = ",".join(LABEL_CLASSES),
+    collection: Annotated[str | None, typer.Option(help="Also search faces in this collection.")] = None,
+    form: Annotated[Form, typer.Option("--format", help="The documents' form.")] = Form.PLAIN,
+    out: Annotated[Path | None, typer.Option(help="Folder for hero frames and crops.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where collections live.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One event a line.")] = False,
+) -> None:
+    """Run a stored clip through the live pipeline: the same clip and config give byte-identical events."""
+    set_up_logs(as_json, "warning")
+    with errors_said():
+        document, name = _document(config, classes, collection)
+        from streamproc.live.assembly import Seers
+        from streamproc.live.replay import replay as events_of
+        from streamproc.live.replay import whole_clip
+
+        document = document if config is not None else whole_clip(document)
+        seers = Seers(BoxConfig(), data_dir or default_data_dir())
+        write = _writer(document, name, form, as_json)
+        for event, pictures in events_of(clip, document, seers, name):
+            write(event, _save(out, event, pictures))
+
+
+def _document(config: Path | None, classes: str, collection: str | None) -> tuple[ProcessorConfig, str]:
+    if config is not None:
+        document, name = load_processor(config, _check_outputs), config.stem
+    else:
+        wanted = [word.strip().upper() for word in classes.split(",") if word.strip()]
+        unknown = [word for word in wanted if word not in (*LABEL_CLASSES, "ALL")]
+        if unknown:
+            raise InputError(f"--classes: {unknown[0]!r} is no class; use {', '.join(LABEL_CLASSES)}")
+        if not wanted and collection is None:
+            raise InputError(f"--classes: nothing to look for; use {', '.join(LABEL_CLASSES)}, or give --collection")
+        base: dict[str, Any] = {"source": {"type": "file", "path": "clip"}}
+        if wanted:
+            base["labels"] = {"classes": wanted}
+        else:
+            base["faces"] = {"collection": collection}
+        document, name = ProcessorConfig.model_validate(base), "replay"
+    if collection is not None:
+        from streamproc.config.processor import FaceSettings
+
+        document = document.model_copy(update={"faces": FaceSettings(collection=collection)})
+    return document, name
+
+
+def _check_outputs(ref: ConnectorRef, role: Role) -> None:
+    """The source is replaced, so it need not make sense here."""
+    from connectors.catalog import check
+
+    if role == "sink":
+        check(ref, role)
+
+
+def _save(out: Path | None, event: Event, pictures: Pictures | None) -> Images:
+    from streamproc.contracts import NOWHERE, Images
+
+    if out is None or pictures is None:
+        return NOWHERE
+    places = []
+    for folder, data in (("frames", pictures.frame), ("crops", pictures.crop)):
+        path = out.absolute() / folder / f"{event.id}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        places.append(str(path))
+    return Images(*places)
+
+
+def _writer(document: ProcessorConfig, name: str, form: Form, as_json: bool) -> Any:
+    from streamproc.aws.results import render_aws
+    from streamproc.config.routes import event_types
+    from streamproc.contracts import Delivery
+    from streamproc.plain import plain_document, to_line
+
+    ref = ConnectorRef.model_validate({"type": "stdout", "format": form.value})
+    types = event_types(ref, labels=document.labels is not None, faces=document.faces is not None)
+    arn = f"arn:aws:rekognition:us-east-1:000000000000:streamprocessor/{name}"
+    context = {"tags": dict(document.tags), "start_request": {"Name": name}}
+
+    def write(event: Event, images: Images) -> None:
+        if event.type not in types:
+            return
+        if form is Form.AWS:
+            put(json.dumps(render_aws(Delivery(event, None, arn, context), images), ensure_ascii=False))
+        elif as_json:
+            put(to_line(plain_document(event, images)))
+        else:
+            put(event_line(plain_document(event, images)))
+
+    return write

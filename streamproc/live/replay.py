@@ -1,0 +1,87 @@
+"""A clip through the live pipeline, as fast as it can be looked at, with ids and times that come from the clip and the config."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import av
+
+from connectors.catalog import make_source
+from connectors.context import ConnectorContext
+from streamproc.config.processor import ConnectorRef, ProcessorConfig, SessionSettings
+from streamproc.core.errors import InputError, SourceRefused
+from streamproc.core.media import EPOCH
+from streamproc.live.assembly import Seers, make_analyses, session_rules
+from streamproc.live.lane import Lane, LaneParts, LaneState, Told
+from streamproc.logic.session import Sessions
+
+_NOT_SEEN = {"state", "outputs", "source", "aws", "tags"}
+"""Parts of the document that cannot change what is decided."""
+
+
+class _Collector:
+    def __init__(self) -> None:
+        self.told: list[Told] = []
+
+    def commit(self, told: Sequence[Told], sessions: Sessions, state: LaneState | None) -> None:
+        self.told += told
+
+
+def whole_clip(config: ProcessorConfig) -> ProcessorConfig:
+    """One session from the first frame to the last, however long."""
+    return config.model_copy(update={"session": SessionSettings(duration=0.0, allow_long=True)})
+
+
+def run_id(clip: Path, config: ProcessorConfig) -> str:
+    """From the clip's bytes and what the config asks; the same on every machine."""
+    digest = hashlib.sha256()
+    try:
+        with clip.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise InputError(f"{clip}: cannot be read: {error.strerror}; give the path of a video") from None
+    asked = config.model_dump(mode="json", exclude=_NOT_SEEN)
+    digest.update(json.dumps(asked, sort_keys=True, separators=(",", ":")).encode())
+    return digest.hexdigest()[:32]
+
+
+def recorded_at(clip: Path) -> datetime:
+    """When the container says it was made, else the epoch."""
+    try:
+        with av.open(str(clip)) as container:
+            text = container.metadata.get("creation_time", "")
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (av.FFmpegError, OSError, ValueError):
+        return EPOCH
+
+
+def replay(clip: Path, config: ProcessorConfig, seers: Seers, name: str = "replay") -> Iterator[Told]:
+    """Events in order, with their pictures, as they are decided. Raises InputError where the clip cannot be read."""
+    run = run_id(clip, config)
+    source = make_source(
+        ConnectorRef.model_validate({"type": "file", "path": str(clip.absolute())}),
+        ConnectorContext(processor=name, start_wall=recorded_at(clip)),
+    )
+    told = _Collector()
+    sessions = Sessions(name, session_rules(config), run)
+    lane = Lane(LaneParts(name, False, sessions, make_analyses(config, seers), told, checkpoints=False))
+    stop = threading.Event()
+    try:
+        for item in source.items(stop):
+            lane.offer(item, None, stop)
+            while not lane.over and lane.urgency() is not None:
+                lane.step()
+            yield from told.told
+            told.told = []
+            if lane.over:
+                stop.set()
+                break
+    except SourceRefused as error:
+        raise InputError(str(error)) from None
+    yield from told.told
