@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from streamproc.aws.arns import account_of, resource_name
 from streamproc.config.box import AwsSettings, Bindings
@@ -30,10 +31,18 @@ class Resolver:
     """Turns ARNs and buckets into connector references.
 
     ``has_credentials`` says whether the user's own AWS can be asked at all; it is called only where a binding is missing.
+    Relative paths of bindings start at ``folder``.
     """
 
-    def __init__(self, bindings: Bindings, aws: AwsSettings, has_credentials: Callable[[], bool]) -> None:
-        self.bindings = bindings
+    def __init__(
+        self, bindings: Bindings, aws: AwsSettings, has_credentials: Callable[[], bool], folder: Path = Path()
+    ) -> None:
+        self.bindings = Bindings(
+            streams=_all_at(bindings.streams, folder),
+            data_streams=_all_at(bindings.data_streams, folder),
+            topics=_all_at(bindings.topics, folder),
+            buckets=_all_at(bindings.buckets, folder),
+        )
         self._aws = aws
         self._has_credentials = has_credentials
 
@@ -91,3 +100,16 @@ def _with_defaults(ref: ConnectorRef, defaults: Mapping[str, object]) -> Connect
 
 def _ref(kind: str, **options: object) -> ConnectorRef:
     return ConnectorRef.model_validate({"type": kind, **options})
+
+
+def _all_at(refs: Mapping[str, ConnectorRef], folder: Path) -> dict[str, ConnectorRef]:
+    return {name: _at(ref, folder) for name, ref in refs.items()}
+
+
+def _at(ref: ConnectorRef, folder: Path) -> ConnectorRef:
+    if ref.type != "file":
+        return ref
+    paths = {
+        name: str(folder.absolute() / str(ref.options[name])) for name in ("path", "directory") if name in ref.options
+    }
+    return _ref(ref.type, **(ref.options | paths))

@@ -1,0 +1,110 @@
+"""Puts the endpoint together from the box's config and the rooms behind it, and mounts it on a server."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+from botocore.exceptions import BotoCoreError
+from botocore.session import Session
+
+from streamproc.aws.arns import Arns
+from streamproc.aws.bindings import Resolver
+from streamproc.aws.core import Core
+from streamproc.aws.http import mount
+from streamproc.aws.keys import load_keys
+from streamproc.aws.operations.all import handlers
+from streamproc.aws.pages import PageTokens
+from streamproc.aws.ports import ProcessorApi
+from streamproc.aws.service import operation_models
+from streamproc.aws.wire import Endpoint
+from streamproc.config.box import BoxConfig, Limits
+from streamproc.core.errors import ConfigError, Fault
+from streamproc.store.database import Database
+
+log = structlog.get_logger(__name__)
+_PAGE_SECRET = "aws_page_secret"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What the endpoint stands on."""
+
+    config: BoxConfig
+    folder: Path
+    """Of the config: relative paths of bindings and of credentials_file start here."""
+    database: Database
+    processors: ProcessorApi
+
+
+async def setup(app: web.Application, box: Box, environ: Mapping[str, str] = os.environ) -> Endpoint:
+    """Serve AWS requests at ``POST /`` of ``app``. Raises ConfigError for keys that cannot be used."""
+    keys = load_keys(box.config.server, box.folder, environ)
+    if not keys:
+        log.warning("no access keys are set: AWS requests are answered on loopback only, whoever signs them")
+    models = await asyncio.to_thread(operation_models, maxima(box.config.limits))  # reads botocore's files
+    await asyncio.to_thread(has_credentials)
+    endpoint = Endpoint(models, handlers(make_core(box)), keys)
+    mount(app, endpoint, box.config.limits.max_body_bytes)
+    return endpoint
+
+
+def make_core(box: Box) -> Core:
+    """The core calls of the endpoint, on this box."""
+    aws = box.config.aws
+    return Core(
+        processors=box.processors,
+        arns=Arns(aws.region, aws.account),
+        resolver=Resolver(box.config.bindings, aws, has_credentials, box.folder),
+        pages=PageTokens(page_secret(box.database)),
+        limits=box.config.limits,
+    )
+
+
+def maxima(limits: Limits) -> dict[str, int]:
+    """The service model's maxima that config lifts, by the name of their shape."""
+    return {
+        "MaxDurationInSecondsULong": limits.max_session_seconds,
+        "RegionsOfInterest": max(limits.max_regions, 0),
+        "ImageBlob": limits.max_inline_image_bytes,
+    }
+
+
+def page_secret(database: Database) -> bytes:
+    """Signs page tokens; made once, so that tokens outlive a restart."""
+    known = database.get(_PAGE_SECRET)
+    if known is None:
+        known = secrets.token_hex(32)
+        database.put(_PAGE_SECRET, known)
+    return bytes.fromhex(known)
+
+
+@lru_cache(maxsize=1)
+def has_credentials() -> bool:
+    """Whether the usual AWS chain has any. Asked once: the chain's last resort is a network call."""
+    try:
+        return Session().get_credentials() is not None
+    except BotoCoreError:
+        return False
+
+
+def check_listen(listen: str, has_keys: bool) -> None:
+    """Raises ConfigError where a server without access keys or tokens would listen beyond this host."""
+    host = listen.rpartition(":")[0].strip("[]")
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = host == "localhost"
+    if not loopback and not has_keys:
+        mend = "set server.credentials (or tokens), or listen on 127.0.0.1"
+        raise ConfigError(
+            "streamproc.yaml", [Fault("server.listen", f"{listen} is reachable from other hosts; {mend}")]
+        )
