@@ -1,0 +1,1 @@
+"""Stored video: one decode feeding every requested analysis, checkpoints, results."""

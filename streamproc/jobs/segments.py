@@ -1,0 +1,182 @@
+"""Segment detection: shots and technical cues of a stored video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
+from streamproc.logic.cards import LOOK, black_share, lit_share, look, scroll
+from streamproc.logic.cues import COLUMNS, Cue, CueRules, card_cuts, find_cues
+from streamproc.logic.shots import THUMB, Shot, ShotDetector, Transition, shots_from
+from streamproc.logic.smpte import floor_ms, timecode
+
+_LOOKS_A_SECOND = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentOptions:
+    """What StartSegmentDetection may say. Shares are 0..1, confidences 50..100."""
+
+    shots: bool = True
+    cues: bool = True
+    min_shot_confidence: float = 50.0
+    min_cue_confidence: float = 50.0
+    max_pixel_threshold: float = 0.2
+    min_coverage: float = 0.99
+
+
+class SegmentAnalysis:
+    """Looks at every frame small, and at five a second closely."""
+
+    name = "segments"
+    hears = True
+
+    def __init__(self, options: SegmentOptions, video: VideoFacts) -> None:
+        self._options = options
+        self._full_range = video.full_range
+        self._shots = ShotDetector(float(video.rate))
+        self._facts: list[tuple[float, ...]] = []
+        self._times: list[Fraction] = []
+        self._sounds: list[tuple[float, float, float]] = []
+        self._found: list[Transition] = []
+        self._looked: tuple[Fraction, npt.NDArray[np.uint8]] | None = None
+        self._grey: npt.NDArray[np.uint8] | None = None
+
+    def wants(self, index: int, at: Fraction) -> bool:
+        return True
+
+    def add(self, frame: VideoFrame) -> None:
+        large = frame.thumb(*LOOK)
+        thumb = np.asarray(cv2.resize(large, THUMB, interpolation=cv2.INTER_AREA))
+        decided = self._shots.add(thumb)
+        self._found += decided
+        luma = frame.luma_sample()
+        grey = thumb[..., 1]
+        motion = 0.0 if self._grey is None else float(cv2.absdiff(grey, self._grey).mean())
+        self._grey = grey
+        black = black_share(luma, self._options.max_pixel_threshold, self._full_range)
+        closely = self._looks(frame, large, motion)
+        self._facts.append((black, lit_share(luma), motion, *closely))
+        self._times.append(frame.at)
+
+    def _looks(self, frame: VideoFrame, large: npt.NDArray[np.uint8], motion: float) -> tuple[float, ...]:
+        changed = motion > 8.0
+        if self._looked is not None and not changed and frame.at - self._looked[0] < Fraction(1, _LOOKS_A_SECOND):
+            return (float("nan"),) * 7
+        seen = look(large)
+        grey = np.asarray(cv2.cvtColor(large, cv2.COLOR_BGR2GRAY))
+        upward = (0.0, 0.0)
+        if self._looked is not None:
+            shift, sure = scroll(self._looked[1], grey)
+            upward = (shift / max(1e-3, float(frame.at - self._looked[0])), sure)
+        self._looked = (frame.at, grey)
+        return (seen.plain, seen.lines, seen.text, seen.bars, seen.colour, *upward)
+
+    def hear(self, sound: Sound) -> None:
+        self._sounds.append((float(sound.start), float(sound.end), sound.level))
+
+    def take(self) -> Any:
+        rows = (
+            np.array(self._facts, np.float32).reshape(-1, len(COLUMNS)),
+            list(self._times),
+            np.array(self._sounds, np.float64).reshape(-1, 3),
+            list(self._found),
+        )
+        for kept in (self._facts, self._times, self._sounds, self._found):
+            kept.clear()
+        return rows
+
+    def finish(self) -> None:
+        self._found += self._shots.finish()
+
+    def snapshot(self) -> Any:
+        return self._shots.snapshot(), self._looked, self._grey
+
+    def restore(self, state: Any) -> None:
+        shots, self._looked, self._grey = state
+        self._shots = ShotDetector.restore(self._shots.fps, shots)
+
+    def conclude(self, rows: Sequence[Any], video: VideoFacts, frames: int) -> dict[str, Any]:
+        facts = np.concatenate([row[0] for row in rows])
+        times = [at for row in rows for at in row[1]]
+        sounds = np.concatenate([row[2] for row in rows])
+        transitions = [item for row in rows for item in row[3]]
+        rules = CueRules(self._options.min_coverage)
+        loudness = loudness_by_frame(times, sounds, float(video.rate))
+        cues = find_cues(facts, loudness, transitions, float(video.rate), rules)
+        shots = shots_from([*transitions, *card_cuts(cues, transitions)], len(times))
+        return {"segments": segments(cues, shots, times, video.rate, self._options)}
+
+
+def loudness_by_frame(
+    times: Sequence[Fraction], sounds: npt.NDArray[np.float64], rate: float
+) -> npt.NDArray[np.float32]:
+    """(N,) dB: the loudest sound while each frame was shown, -inf where there was none. ``sounds``: rows of start, end, dB."""
+    levels = np.full(len(times), -np.inf, np.float32)
+    if not len(sounds) or not times:
+        return levels
+    starts = np.array([float(at) for at in times])
+    ends = np.append(starts[1:], starts[-1] + 1 / rate)
+    first = np.searchsorted(ends, sounds[:, 0], side="right")
+    last = np.searchsorted(starts, sounds[:, 1], side="left")
+    for a, b, level in zip(first, last, sounds[:, 2], strict=True):
+        levels[a:b] = np.maximum(levels[a:b], level)
+    return levels
+
+
+def segments(
+    cues: Sequence[Cue], shots: Sequence[Shot], times: Sequence[Fraction], rate: Fraction, options: SegmentOptions
+) -> list[dict[str, Any]]:
+    """The service's SegmentDetection elements: technical cues first, then shots, each by time.
+
+    A cue starts on the last frame of the one before (the service shares that frame), a shot on the frame after.
+    """
+    found: list[dict[str, Any]] = []
+    if options.cues:
+        for index, cue in enumerate(cues):
+            if cue.confidence >= options.min_cue_confidence:
+                start = cue.start - 1 if index else cue.start
+                found.append(
+                    {
+                        "Type": "TECHNICAL_CUE",
+                        **_span(start, cue.end, times, rate),
+                        "TechnicalCueSegment": {"Type": str(cue.type), "Confidence": _percent(cue.confidence)},
+                    }
+                )
+    if options.shots:
+        kept = [shot for shot in shots if shot.confidence >= options.min_shot_confidence]
+        for index, shot in enumerate(kept):
+            found.append(
+                {
+                    "Type": "SHOT",
+                    **_span(shot.start, shot.end, times, rate),
+                    "ShotSegment": {"Index": index, "Confidence": _percent(shot.confidence)},
+                }
+            )
+    return found
+
+
+def _span(start: int, end: int, times: Sequence[Fraction], rate: Fraction) -> dict[str, Any]:
+    first, last = floor_ms(times[start]), floor_ms(times[end])
+    return {
+        "StartTimestampMillis": first,
+        "EndTimestampMillis": last,
+        "DurationMillis": last - first,
+        "StartTimecodeSMPTE": timecode(start, rate),
+        "EndTimecodeSMPTE": timecode(end, rate),
+        "DurationSMPTE": timecode(end - start, rate),
+        "StartFrameNumber": start,
+        "EndFrameNumber": end,
+        "DurationFrames": end - start,
+    }
+
+
+def _percent(value: float) -> float:
+    return float(np.float32(min(100.0, max(50.0, value))))

@@ -1,0 +1,242 @@
+"""A stored video, read once from front to back: frames with their true times, and how loud it is."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from streamproc.core.errors import MediaError
+from streamproc.logic.smpte import floor_ms, snap_rate
+from streamproc.media.demux import open_container
+from streamproc.media.picture import AvPicture
+
+UNSUPPORTED = "Unsupported codec/format."
+"""The service's words for a video that cannot be decoded."""
+_FULL_RANGE = 2
+_SEEK_MARGIN = Fraction(1)
+_MAX_ERRORS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFacts:
+    """One audio stream."""
+
+    codec: str
+    duration_ms: int
+    sample_rate: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFacts:
+    """What the service's VideoMetadata and AudioMetadata tell, and the exact rate."""
+
+    codec: str
+    format: str
+    duration_ms: int
+    rate: Fraction
+    """Frames a second; a standard rate where the container's is a rounding of one."""
+    width: int
+    height: int
+    """Of the upright picture."""
+    full_range: bool
+    audio: tuple[AudioFacts, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFrame:
+    """One picture of a stored video."""
+
+    index: int
+    """0, 1, 2... in display order."""
+    at: Fraction
+    """Presentation time in seconds from the first frame."""
+    picture: AvPicture
+    raw: Any
+    """The ``av.VideoFrame``."""
+
+    @property
+    def milliseconds(self) -> int:
+        return floor_ms(self.at)
+
+    def luma_sample(self, width: int = 320) -> npt.NDArray[np.uint8]:
+        """Brightness of every so manieth pixel (not upright, no smoothing, the stream's own range)."""
+        raw = self.raw
+        step = max(1, raw.width // width)
+        if raw.format.name in ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray", "nv12"):
+            plane = raw.planes[0]
+            return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: raw.height : step, : raw.width : step]
+        planar = raw.reformat(format="yuv420p").planes[0]
+        return np.frombuffer(planar, np.uint8).reshape(-1, planar.line_size)[: raw.height : step, : raw.width : step]
+
+    def thumb(self, width: int, height: int) -> npt.NDArray[np.uint8]:
+        """(height, width, 3) BGR, stretched to exactly that size."""
+        small = self.picture.bgr(width, height)
+        if small.shape[:2] == (height, width):
+            return small
+        return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where reading was interrupted: everything up to here is done."""
+
+    index: int
+    at: Fraction
+    origin: Fraction
+    """Presentation time of the first frame by the container's clock."""
+    heard: Fraction
+    """Audio up to this time is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Loudness of a moment, RMS over all channels and streams in dB of full scale."""
+
+    start: Fraction
+    end: Fraction
+    level: float
+
+
+class StoredVideo:
+    """One opened video. Iterate ``items`` once. Raises MediaError with the service's words where it cannot be decoded."""
+
+    def __init__(self, file: Any, name: str, *, threads: int = 2) -> None:
+        """``file``: a path, URL or seekable binary file object. ``name``: for messages, without credentials."""
+        self.name = name
+        try:
+            self._container = open_container(file)
+        except (av.FFmpegError, ValueError, UnicodeDecodeError):
+            raise MediaError(UNSUPPORTED) from None
+        try:
+            self._open(threads)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _open(self, threads: int) -> None:
+        films = [s for s in self._container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+        if not films or films[0].codec_context is None:
+            raise MediaError(UNSUPPORTED)
+        self._stream = max(films, key=lambda stream: (stream.width or 0) * (stream.height or 0))
+        self._stream.codec_context.thread_count = threads
+        self._stream.thread_type = "AUTO"
+        self._audio = [s for s in self._container.streams.audio if s.codec_context is not None]
+        self.origin: Fraction | None = None
+        self.facts = self._facts(turned=False)
+
+    def _facts(self, *, turned: bool) -> VideoFacts:
+        stream, container = self._stream, self._container
+        rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
+        duration = stream.duration * stream.time_base if stream.duration and stream.time_base else None
+        if duration is None:
+            duration = Fraction(container.duration or 0, 1_000_000)
+        width, height = stream.width, stream.height
+        context = stream.codec_context
+        return VideoFacts(
+            codec=str(context.name),
+            format=str(container.format.long_name),
+            duration_ms=floor_ms(Fraction(duration)),
+            rate=snap_rate(Fraction(rate)),
+            width=height if turned else width,
+            height=width if turned else height,
+            full_range=int(context.color_range or 0) == _FULL_RANGE or str(context.pix_fmt).startswith("yuvj"),
+            audio=tuple(self._audio_facts(stream) for stream in self._audio),
+        )
+
+    def _audio_facts(self, stream: Any) -> AudioFacts:
+        duration = Fraction(self._container.duration or 0, 1_000_000)
+        if stream.duration and stream.time_base:
+            duration = stream.duration * stream.time_base
+        context = stream.codec_context
+        return AudioFacts(str(context.name), floor_ms(duration), int(context.sample_rate), int(context.channels))
+
+    @property
+    def expected_frames(self) -> int:
+        """By the container; 0 where it does not say."""
+        return int(self._stream.frames or 0) or int(self.facts.duration_ms * self.facts.rate / 1000)
+
+    def close(self) -> None:
+        self._container.close()
+
+    def items(self, *, sound: bool = False, after: Place | None = None) -> Iterator[VideoFrame | Sound]:
+        """Frames in display order, and loudness where ``sound`` is wanted, in the order of the file.
+
+        ``after``: go on behind that place. Damaged parts are passed over, as a player does.
+        """
+        streams = [self._stream, *(self._audio if sound else [])]
+        index, last = (after.index, after.at) if after else (-1, None)
+        heard = after.heard if after else Fraction(-1)
+        if after is not None:
+            self.origin = after.origin
+            self._seek(after)
+        for frame in self._frames(streams):
+            if isinstance(frame, av.AudioFrame):
+                spell = self._sound(frame)
+                if spell is not None and spell.start > heard:
+                    heard = spell.start
+                    yield spell
+                continue
+            at = self._time(frame, index, last)
+            if after is not None and at <= after.at:
+                continue
+            if last is not None and at <= last:
+                at = last + 1 / self.facts.rate
+            index, last = index + 1, at
+            yield VideoFrame(index, at, AvPicture(frame), frame)
+
+    def _seek(self, place: Place) -> None:
+        # Back behind what is done by a margin: sound lags behind pictures in the file, and decoders need a run-up.
+        target = min(place.at, max(place.heard, Fraction(0))) - _SEEK_MARGIN + place.origin
+        with contextlib.suppress(av.FFmpegError):
+            self._container.seek(int(max(target, Fraction(0)) * 1_000_000), backward=True, any_frame=False)
+
+    def _time(self, frame: Any, index: int, last: Fraction | None) -> Fraction:
+        if frame.pts is None or frame.time_base is None:
+            return (last + 1 / self.facts.rate) if last is not None else Fraction(0)
+        stamp = Fraction(frame.pts * frame.time_base)
+        if self.origin is None:
+            self.origin = stamp
+            turned = round(frame.rotation / 90) % 2 == 1
+            if turned:
+                self.facts = self._facts(turned=True)
+        return stamp - self.origin
+
+    def _sound(self, frame: Any) -> Sound | None:
+        if frame.pts is None or frame.time_base is None or not frame.samples:
+            return None
+        data = frame.to_ndarray()
+        values = data.astype(np.float32)
+        if data.dtype.kind == "i":
+            values /= float(np.iinfo(data.dtype).max)
+        elif data.dtype.kind == "u":
+            values = (values - 128) / 128
+        power = float(np.mean(values * values))
+        start = Fraction(frame.pts * frame.time_base) - (self.origin or Fraction(0))
+        return Sound(start, start + Fraction(frame.samples, frame.sample_rate), 10 * float(np.log10(power + 1e-12)))
+
+    def _frames(self, streams: list[Any]) -> Iterator[Any]:
+        """Decoded frames of the chosen streams; what cannot be decoded is left out."""
+        errors = 0
+        packets = self._container.demux(*streams)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError:
+                return
+            if packet is None:
+                return
+            try:
+                yield from packet.decode()
+            except av.FFmpegError as error:
+                errors += 1
+                if errors > _MAX_ERRORS:
+                    raise MediaError(UNSUPPORTED) from error
