@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 
 from streamproc.config.models import OwnModel
-from streamproc.core.errors import NotFound
 from streamproc.vision.catalogue import Https, Model, ModelFile, Npm, Role, Source, Wheel, github
 from streamproc.vision.names import COCO, OPEN_IMAGES_24
 
@@ -29,14 +28,6 @@ def catalogue() -> Mapping[str, Model]:
     """Every entry by name, in the file's order."""
     text = Path(__file__).with_name("models.yaml").read_text(encoding="utf-8")
     return {name: _model(name, entry) for name, entry in yaml.safe_load(text).items()}
-
-
-def find(name: str) -> Model:
-    """Raises NotFound."""
-    try:
-        return catalogue()[name]
-    except KeyError:
-        raise NotFound(f"there is no model {name!r}; known are {', '.join(sorted(catalogue()))}") from None
 
 
 def own_model(name: str, own: OwnModel) -> Model:

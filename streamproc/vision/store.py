@@ -13,10 +13,10 @@ import structlog
 
 from streamproc.config.models import OwnModel
 from streamproc.contracts import ModelFiles
-from streamproc.core.errors import ModelUnavailable
+from streamproc.core.errors import ModelUnavailable, NotFound
 from streamproc.vision.catalogue import Model, ModelFile
 from streamproc.vision.fetch import Fetcher, FetchFailed, Progress, describe, matches
-from streamproc.vision.models import catalogue, find, own_model
+from streamproc.vision.models import catalogue, own_model
 
 log = structlog.get_logger(__name__)
 
@@ -47,9 +47,11 @@ class ModelStore:
         mirror: Path | None = None,
         own: Mapping[str, OwnModel] | None = None,
         progress: Progress | None = None,
+        models: Mapping[str, Model] | None = None,
     ) -> None:
         self.cache = cache or default_cache()
         self.mirror = mirror or default_mirror()
+        self._models = catalogue() if models is None else models
         self._own = dict(own or {})
         self._fetcher = Fetcher(self.cache / ".tools", progress)
         self._lock = threading.Lock()
@@ -59,7 +61,7 @@ class ModelStore:
         """The model's files, fetched if need be. Raises NotFound (no such model) or ModelUnavailable (with every reason)."""
         if name in self._own:
             return self._own_files(name)
-        model = find(name)
+        model = self.find(name)
         with self._lock:
             if name not in self._verified:
                 self._verified[name] = self._cached(model) or self._fetched(model)
@@ -67,24 +69,28 @@ class ModelStore:
 
     def find(self, name: str) -> Model:
         """The catalogue entry, or the user's own model made to look like one. Raises NotFound."""
-        own = self._own.get(name)
-        return find(name) if own is None else own_model(name, own)
+        if own := self._own.get(name):
+            return own_model(name, own)
+        try:
+            return self._models[name]
+        except KeyError:
+            raise NotFound(f"there is no model {name!r}; known are {', '.join(sorted(self.names()))}") from None
 
     def names(self) -> tuple[str, ...]:
         """All known models: the catalogue's and the user's."""
-        return tuple(dict.fromkeys([*catalogue(), *self._own]))
+        return tuple(dict.fromkeys([*self._models, *self._own]))
 
     def cached(self, name: str) -> ModelFiles | None:
         """The model's files if the cache holds them whole and right; nothing is fetched."""
         if name in self._own:
             return self._own_files(name) if self._own[name].path.expanduser().is_file() else None
-        return self._cached(find(name))
+        return self._cached(self.find(name))
 
     def present(self, name: str) -> bool:
         """Whether files of the right names lie in the cache, right or not."""
         if name in self._own:
             return self._own[name].path.expanduser().is_file()
-        model = find(name)
+        model = self.find(name)
         return any(all(self._path(model, file).is_file() for file in build) for build in model.builds)
 
     def close(self) -> None:
@@ -120,9 +126,14 @@ class ModelStore:
 
     def _fetched(self, model: Model) -> ModelFiles:
         reasons: list[str] = []
+        if self.mirror is not None and not self.mirror.is_dir():
+            reasons.append(f"mirror {self.mirror} is no folder")
         for build in model.builds:
-            if self._fetch_build(model, build, reasons):
-                return self._files(model, build)
+            try:
+                if self._fetch_build(model, build, reasons):
+                    return self._files(model, build)
+            except OSError as error:
+                reasons.append(f"{self.cache / model.name} cannot be written ({error.strerror})")
         raise ModelUnavailable(
             f"model {model.name} cannot be had: {'; '.join(dict.fromkeys(reasons))}. "
             "Put its files into a folder and name that as models.mirror or STREAMPROC_MODEL_MIRROR"
