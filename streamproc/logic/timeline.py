@@ -104,6 +104,7 @@ class LiveTimeline:
         self._origin: Fraction | None = None
         self._clock: Fraction | None = None
         self._arrival: Fraction | None = None
+        self._step = STEP
         self.jumps = 0
 
     def place(self, pts: Fraction | None, dts: Fraction | None, arrival: float) -> Fraction:
@@ -114,6 +115,8 @@ class LiveTimeline:
         expected = came - self._origin
         when = pts if pts is not None else dts
         clock = dts if dts is not None else pts
+        if when is None and self._clock is not None:
+            when = clock = self._clock + self._step
         if when is None or clock is None:
             self._media = max(self._media, expected)
         else:
@@ -133,6 +136,8 @@ class LiveTimeline:
             self.jumps += 1
         else:
             self._steer(when, expected, came)
+        if self._clock is not None and 0 < clock - self._clock < BACKWARD:
+            self._step = clock - self._clock
         self._clock = clock
         return when + self._shift
 

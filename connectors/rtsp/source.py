@@ -1,0 +1,144 @@
+"""A network camera as a live feed that survives the camera's absence."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from fractions import Fraction
+from random import Random
+
+import structlog
+
+from connectors.context import ConnectorContext
+from connectors.rtsp.connection import Arrived, Connection
+from connectors.rtsp.credentials import url_with_credentials
+from connectors.rtsp.settings import RtspSourceSettings
+from streamproc.contracts import Position
+from streamproc.core.errors import SourceError, SourceRefused, SourceStalled
+from streamproc.core.media import Gap, GapReason, Moment, Packet, StreamItem
+from streamproc.logic.backoff import Backoff, BackoffRule
+from streamproc.logic.redact import redact
+from streamproc.logic.timeline import LiveTimeline, ticks
+from streamproc.media.decode import MAX_BLIND
+from streamproc.media.demux import Coded, seconds
+
+log = structlog.get_logger(__name__)
+
+PAUSE_S = 0.25
+"""Longest sleep between looks at ``stop``."""
+LONGEST_RETRY_S = 19.0
+"""A lost camera is tried at least so often, its time to answer included."""
+REFUSALS_AFTER_HEALTH = 3
+"""A camera that let us in before may refuse while it boots; so many refusals in a row are believed."""
+
+
+class RtspSource:
+    """See ``contracts.Source``. Wall time is when a frame's last packet came; media time goes on by the clock while it is away."""
+
+    live = True
+
+    def __init__(self, settings: RtspSourceSettings, context: ConnectorContext) -> None:
+        self._settings = settings
+        self._context = context
+        self._url = url_with_credentials(settings, context)
+        self._shown = redact(settings.url)
+        self._timeline = LiveTimeline()
+        rule = BackoffRule(cap_s=max(1.0, LONGEST_RETRY_S - settings.connect_timeout), healthy_s=10.0)
+        self._backoff = Backoff(rule, Random())
+        self._last: Moment | None = None
+        self._refusals = 0
+        self.note = "connecting"
+        """What it is doing, for people."""
+
+    def items(self, stop: threading.Event, resume: Position | None = None) -> Iterator[StreamItem]:
+        """Never ends by itself. Raises SourceRefused for a wrong password."""
+        if resume is not None:
+            self._resume(resume)
+        away = False
+        while not stop.is_set():
+            try:
+                for packet in self._connected(stop):
+                    away = False
+                    yield packet
+                return
+            except SourceError as error:
+                self._judge(error)
+                wait = self._backoff.failed(time.monotonic())
+                self.note = f"waiting for the camera: {error}"
+                log.warning("camera away", url=self._shown, reason=str(error), retry_s=round(wait, 1))
+                if not away and self._last is not None:
+                    away = True
+                    self._timeline.gap()
+                    yield Gap(_gap_reason(error), self._last, str(error))
+            _sleep(wait, stop)
+
+    def position(self) -> Position | None:
+        if self._last is None:
+            return None
+        return Position({"media": str(self._last.media), "wall": self._last.wall.isoformat()})
+
+    def durable(self, position: Position) -> None:
+        """A camera keeps nothing."""
+
+    def _resume(self, position: Position) -> None:
+        """Media time went on while nobody looked."""
+        media, wall = Fraction(position.token["media"]), datetime.fromisoformat(position.token["wall"])
+        away = max(0.0, (self._context.clock() - wall).total_seconds())
+        self._timeline = LiveTimeline(media + ticks(away))
+
+    def _judge(self, error: SourceError) -> None:
+        """Raise a refusal that is to be believed."""
+        if not isinstance(error, SourceRefused):
+            self._refusals = 0
+            return
+        self._refusals += 1
+        if self._last is None or self._refusals >= REFUSALS_AFTER_HEALTH:
+            self.note = str(error)
+            raise SourceRefused(f"{self._shown}: {error}")
+
+    def _connected(self, stop: threading.Event) -> Iterator[Packet]:
+        """Packets of one connection, from its first keyframe. Returns when stopped, raises SourceError when it is over."""
+        connection = Connection(
+            self._url, self._settings.transport, self._settings.connect_timeout, self._settings.stall_after
+        )
+        keyframe_by: float | None = None
+        started = False
+        try:
+            while not stop.is_set():
+                arrived = connection.get(PAUSE_S)
+                if arrived is None:
+                    continue
+                self._refusals = 0
+                keyframe_by = keyframe_by or arrived.at + float(MAX_BLIND)
+                if not started and not arrived.raw.is_keyframe and arrived.at < keyframe_by:
+                    continue
+                if not started:
+                    started = True
+                    self.note = "receiving"
+                    self._backoff.succeeded(arrived.at)
+                    log.info("camera connected", url=self._shown, codec=arrived.track.codec)
+                yield self._packet(arrived)
+        finally:
+            connection.leave()
+
+    def _packet(self, arrived: Arrived) -> Packet:
+        raw = arrived.raw
+        base = raw.time_base
+        media = self._timeline.place(seconds(raw.pts, base), seconds(raw.dts, base), arrived.at)
+        wall = self._context.clock() - timedelta(seconds=time.monotonic() - arrived.at)
+        self._last = Moment(media, wall)
+        return Packet(Coded(raw, arrived.track), self._last, raw.size, raw.is_keyframe)
+
+
+def _gap_reason(error: SourceError) -> GapReason:
+    if isinstance(error, SourceStalled):
+        return GapReason.STALLED
+    return GapReason.REFUSED if isinstance(error, SourceRefused) else GapReason.LOST
+
+
+def _sleep(wait_s: float, stop: threading.Event) -> None:
+    end = time.monotonic() + wait_s
+    while not stop.is_set() and (left := end - time.monotonic()) > 0:
+        stop.wait(min(left, PAUSE_S))
