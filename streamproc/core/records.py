@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from streamproc.core.faces import FaceMatch, FaceSighting
+from streamproc.core.faces import FaceMatch, FaceSighting, face_confidence
 from streamproc.core.vision import Box
 
 
@@ -18,7 +18,7 @@ def _face(sighting: FaceSighting) -> dict[str, Any]:
     face, quality = sighting.detected.face, sighting.detected.quality
     return {
         "box": _corners(face.box),
-        "confidence": round(float(face.score) * 100, 4),
+        "confidence": round(face_confidence(face.score), 4),
         "landmarks": [[round(float(x), 6), round(float(y), 6)] for x, y in face.landmarks],
         "pose": {"pitch": quality.pose.pitch, "roll": quality.pose.roll, "yaw": quality.pose.yaw},
         "quality": {"brightness": quality.brightness, "sharpness": quality.sharpness},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from streamproc.core.vision import FloatArray
 from streamproc.faces.calibration import Curve
 from streamproc.faces.index import FaceIndex, Hits, Numbers
 from streamproc.store.collections import CollectionRow, CollectionStore
+
+_FACES_FOR_PEOPLE: Final = 200
+"""So many of the most similar faces are looked through for different people."""
 
 
 class ModelMismatch(InUse):
@@ -29,6 +33,17 @@ class _Held:
     """By sequence number, filled as they are asked for."""
     denials: dict[str, FloatArray] = field(default_factory=dict)
     """(N, D) vectors of faces that are not this person, by person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Somebody of the collection who might be the searched face."""
+
+    person: str
+    match: FaceMatch
+    """The most similar of this person's faces."""
+    vector: FloatArray
+    """(D,) that face's vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +68,24 @@ class Shelf:
         self._learn({int(number) for hits in found for number in hits.numbers})
         return [self._matches(vector, hits)[:limit] for vector, hits in zip(vectors, found, strict=True)]
 
-    def face(self, number: int) -> StoredFace | None:
-        self._learn({number})
-        return self._held.faces.get(number)
+    def people(self, vectors: FloatArray, threshold: float, limit: int = 3) -> list[list[Candidate]]:
+        """For each of (Q, D) vectors the people it resembles most, each by the best of their faces."""
+        least = self.curve.cosine(threshold)
+        found = self._held.index.snapshot().search(vectors, least, _FACES_FOR_PEOPLE)
+        self._learn({int(number) for hits in found for number in hits.numbers})
+        return [self._people(vector, hits, limit) for vector, hits in zip(vectors, found, strict=True)]
+
+    def _people(self, vector: FloatArray, hits: Hits, limit: int) -> list[Candidate]:
+        people: dict[str, Candidate] = {}
+        for number, cosine in zip(hits.numbers, hits.cosines, strict=True):
+            face = self._held.faces.get(int(number))
+            if face is None or face.person in people or self._denied(face, vector, float(cosine)):
+                continue
+            own = self._held.index.take(np.array([number], np.int64))[0]
+            people[face.person] = Candidate(face.person, FaceMatch(face, self.curve.similarity(float(cosine))), own)
+            if len(people) == limit:
+                break
+        return list(people.values())
 
     def vectors(self, numbers: Numbers) -> FloatArray:
         """(K, D) vectors of these faces."""

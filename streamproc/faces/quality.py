@@ -35,10 +35,12 @@ class Gate:
     sharpness: float
     brightness: float
     confidence: float
+    outside: int = 2
+    """So many of the five landmarks may lie beyond the picture's border."""
 
 
 GATES: Final[dict[QualityFilter, Gate]] = {
-    QualityFilter.NONE: Gate(0, 180, 180, 0, 0, 0),
+    QualityFilter.NONE: Gate(0, 180, 180, 0, 0, 0, 5),
     QualityFilter.LOW: Gate(14, 65, 50, 15, 8, 50),
     QualityFilter.AUTO: Gate(20, 55, 40, 22, 10, 60),
     QualityFilter.MEDIUM: Gate(26, 45, 35, 36, 16, 70),
@@ -129,12 +131,11 @@ def assess(image: Image, face: FaceBox, gate: QualityFilter = QualityFilter.NONE
         eye_distance_px=eye_distance(face, width, height),
         pose=pose(points),
     )
-    return replace(quality, reasons=reasons(quality, face, gate))
+    return replace(quality, reasons=reasons(quality, face, GATES[gate]))
 
 
-def reasons(quality: FaceQuality, face: FaceBox, gate: QualityFilter) -> tuple[str, ...]:
-    """What ``gate`` objects to, in the service's words; empty: the face may be used."""
-    asked = GATES[gate]
+def reasons(quality: FaceQuality, face: FaceBox, asked: Gate) -> tuple[str, ...]:
+    """What the gate objects to, in the service's words; empty: the face may be used."""
     outside = np.any((face.landmarks < 0) | (face.landmarks > 1), axis=1)
     checks = {
         "EXTREME_POSE": abs(quality.pose.yaw) > asked.yaw or abs(quality.pose.pitch) > asked.pitch,
@@ -143,7 +144,7 @@ def reasons(quality: FaceQuality, face: FaceBox, gate: QualityFilter) -> tuple[s
         "LOW_CONFIDENCE": face_confidence(face.score) < asked.confidence,
         "SMALL_BOUNDING_BOX": quality.eye_distance_px < asked.eye_distance_px,
         # Half a face still tells its person apart; less does not.
-        "LOW_FACE_QUALITY": gate is not QualityFilter.NONE and int(outside.sum()) >= 3,
+        "LOW_FACE_QUALITY": int(outside.sum()) > asked.outside,
     }
     return tuple(reason for reason, failed in checks.items() if failed)
 

@@ -75,8 +75,11 @@ class FaceReader:
         """(D,) float32 unit vector."""
         height, width = image.shape[:2]
         part, origin = quality.neighbourhood(image, face.box)
-        vector = self._embedder.embed(part, quality.landmarks_px(face, width, height) - origin)
-        return np.asarray(vector, np.float32)
+        return self.embed_at(part, quality.landmarks_px(face, width, height) - origin)
+
+    def embed_at(self, image: Image, landmarks_px: FloatArray) -> FloatArray:
+        """The same by (5, 2) landmarks in pixels of ``image``."""
+        return np.asarray(self._embedder.embed(image, landmarks_px), np.float32)
 
     def attributes(self, image: Image, face: FaceBox) -> FaceAttributes:
         """Age, gender, emotions and 68 landmarks, as far as their nets can be had."""

@@ -59,8 +59,11 @@ class FaceService:
         *,
         now: Callable[[], float] = time.time,
         max_image_bytes: int | None = None,
+        seal: Seal | None = None,
     ) -> None:
         self.store = store
+        self.seal = seal
+        """For whoever else puts vectors on disk."""
         self._make_reader = make_reader
         self._now = now
         self._max_image_bytes = max_image_bytes
@@ -304,12 +307,12 @@ class FaceService:
         return CollectionInfo(row.name, row.model, model_version(row.model), faces, users, created, row.tags)
 
 
-def open_face_service(data_dir: Path, box: BoxConfig | None = None, zoo: ModelZoo | None = None) -> FaceService:
+def open_service(data_dir: Path, box: BoxConfig | None = None, zoo: ModelZoo | None = None) -> FaceService:
     """The collections of a data directory, by the box's settings. Raises InputError for a wrong key file."""
     box = box or BoxConfig()
     seal = Seal.from_file(box.faces.key_file) if box.faces.key_file else None
     store = CollectionStore(data_dir, seal)
-    return FaceService(store, lambda: FaceReader(zoo or open_zoo(box.models), box.faces))
+    return FaceService(store, lambda: FaceReader(zoo or open_zoo(box.models), box.faces), seal=seal)
 
 
 def _choose(found: Sequence[DetectedFace], max_faces: int | None) -> tuple[list[DetectedFace], tuple[RefusedFace, ...]]:
@@ -319,7 +322,9 @@ def _choose(found: Sequence[DetectedFace], max_faces: int | None) -> tuple[list[
     if max_faces is not None and len(passed) > max_faces:
 
         def rank(face: DetectedFace) -> tuple[bool, float]:
-            return bool(quality.reasons(face.quality, face.face, QualityFilter.AUTO)), -face.face.box.area
+            return bool(
+                quality.reasons(face.quality, face.face, quality.GATES[QualityFilter.AUTO])
+            ), -face.face.box.area
 
         ranked = sorted(passed, key=rank)
         refused += [RefusedFace(face, ("EXCEEDS_MAX_FACES",)) for face in ranked[max_faces:]]
