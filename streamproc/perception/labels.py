@@ -27,9 +27,10 @@ from streamproc.perception.models import LabelModels
 
 _THUMB = 480
 """Longer side of the thumbnail that motion is seen on."""
-_ANIMALS = range(152, 286)
-"""ImageNet's dogs (151-268), wolves to foxes left out, and house cats (281-285), one later for the background class."""
+_HINT = 0.3
+"""A candidate of less strength is noise of the detectors."""
 _DOGS, _CATS = range(152, 270), range(282, 287)
+"""ImageNet's domestic dogs and cats in the classifier's 1001 outputs (one later than usual, the first is background)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class LabelPerception:
         self.policy = policy or LookPolicy()
         self._belief = BeliefPolicy(samples=settings.evidence.samples, window_s=settings.evidence.window)
         self._animals = [*_DOGS, *_CATS]
-        self._state = _State(MotionWatch(), Tracker(TrackerPolicy(high=0.3, low=0.05)))
+        self._state = _State(MotionWatch(), Tracker(TrackerPolicy(high=_HINT, low=0.05)))
 
     def snapshot(self) -> Any:
         """The state as a picklable value of its own."""
@@ -166,7 +167,7 @@ class LabelPerception:
     def _follow(self, candidates: Sequence[Candidate], motion: Motion, at: Moment) -> list[TrackView]:
         state = self._state
         boxes = as_boxes([each.box for each in candidates])
-        scores = np.array([max(each.strength, 0.3 if each.second_look else 0.0) for each in candidates], np.float32)
+        scores = np.array([max(each.strength, _HINT if each.second_look else 0.0) for each in candidates], np.float32)
         tracked = state.tracker.update(boxes, scores, at.seconds)
         alive = {each.id for each in tracked}
         state.known = {id_: known for id_, known in state.known.items() if id_ in alive}
@@ -225,6 +226,8 @@ def _joined(candidates: list[Candidate], close: Candidate) -> list[Candidate]:
     if overlaps[index] < 0.4:
         return [*candidates, close]
     old = candidates[index]
+    if old.strength < _HINT:
+        return [*candidates[:index], close, *candidates[index + 1 :]]
     odds = {group: (value + old.odds[group]) / 2 for group, value in close.odds.items()}
     scores: dict[Group, dict[str, float]] = {group: dict(models) for group, models in old.scores.items()}
     for group, models in close.scores.items():
