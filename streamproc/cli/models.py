@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
+from streamproc.cli.output import errors_said
 from streamproc.config.load import load_box
 from streamproc.config.models import ModelSettings
 from streamproc.core.errors import InputError, ModelUnavailable, NotFound
@@ -48,19 +49,20 @@ def pull(
     as_json: AsJson = False,
 ) -> None:
     """Fetch models into the cache: those named, or what the profile and the faces need."""
-    settings = _settings(config_dir, mirror)
-    bars = _Bars()
-    store = _store(settings, bars.tell)
-    wanted, needed = _wanted(store, settings, names or [], profile_name, everything)
-    rows: list[dict[str, Any]] = []
-    with bars.shown():
-        for name in wanted:
-            rows.append(_pulled(store, name))
-    store.close()
-    _say_pulled(rows, as_json)
-    had = {row["name"] for row in rows if row["ok"]}
-    if not all(any(name in had for name in group) for group in needed):
-        raise typer.Exit(1)
+    with errors_said():
+        settings = _settings(config_dir, mirror)
+        bars = _Bars()
+        store = _store(settings, bars.tell)
+        wanted, needed = _wanted(store, settings, names or [], profile_name, everything)
+        rows: list[dict[str, Any]] = []
+        with bars.shown():
+            for name in wanted:
+                rows.append(_pulled(store, name))
+        store.close()
+        _say_pulled(rows, as_json)
+        had = {row["name"] for row in rows if row["ok"]}
+        if not all(any(name in had for name in group) for group in needed):
+            raise typer.Exit(1)
 
 
 @app.command("list")
@@ -71,33 +73,35 @@ def list_models(
     as_json: AsJson = False,
 ) -> None:
     """Every known model: what it is for, licence, source, size, cost and whether it is here."""
-    settings = _settings(config_dir, mirror)
-    store = _store(settings)
-    rows = [_listed(store, name) for name in store.names()]
-    if measure:
-        _measure(settings, [row for row in rows if row["state"] == "ok"])
-    if as_json:
-        typer.echo(json.dumps(rows))
-    else:
-        _print_list(rows, store.cache)
+    with errors_said():
+        settings = _settings(config_dir, mirror)
+        store = _store(settings)
+        rows = [_listed(store, name) for name in store.names()]
+        if measure:
+            _measure(settings, [row for row in rows if row["state"] == "ok"])
+        if as_json:
+            typer.echo(json.dumps(rows))
+        else:
+            _print_list(rows, store.cache)
 
 
 @app.command()
 def verify(names: Names = None, mirror: Mirror = None, config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
     """Check the bytes of the models that are here (or of those named) against the catalogue."""
-    store = _store(_settings(config_dir, mirror))
-    _check_names(store, names or [])
-    rows = [_listed(store, name) for name in names or store.names()]
-    rows = [{"name": row["name"], "state": row["state"]} for row in rows if names or row["state"] != "missing"]
-    if as_json:
-        typer.echo(json.dumps(rows))
-    else:
-        for row in rows:
-            typer.echo(f"{row['name']}  {row['state']}")
-        if not rows:
-            people.print("no models are here yet; run streamproc models pull")
-    if any(row["state"] != "ok" for row in rows):
-        raise typer.Exit(1)
+    with errors_said():
+        store = _store(_settings(config_dir, mirror))
+        _check_names(store, names or [])
+        rows = [_listed(store, name) for name in names or store.names()]
+        rows = [{"name": row["name"], "state": row["state"]} for row in rows if names or row["state"] != "missing"]
+        if as_json:
+            typer.echo(json.dumps(rows))
+        else:
+            for row in rows:
+                typer.echo(f"{row['name']}  {row['state']}")
+            if not rows:
+                people.print("no models are here yet; run streamproc models pull")
+        if any(row["state"] != "ok" for row in rows):
+            raise typer.Exit(1)
 
 
 class _Bars:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -134,6 +135,8 @@ class ModelStore:
                     return self._files(model, build)
             except OSError as error:
                 reasons.append(f"{self.cache / model.name} cannot be written ({error.strerror})")
+        with suppress(OSError):
+            (self.cache / model.name).rmdir()
         raise ModelUnavailable(
             f"model {model.name} cannot be had: {'; '.join(dict.fromkeys(reasons))}. "
             "Put its files into a folder and name that as models.mirror or STREAMPROC_MODEL_MIRROR"

@@ -55,20 +55,13 @@ class ModelZoo:
 
     def first(self, names: Iterable[str], size: Size | None = None) -> Detector:
         """The first detector that can be had; a second choice is logged. Raises ModelUnavailable with every reason."""
-        reasons: list[str] = []
-        for name in names:
-            try:
-                found = self.detector(name, size)
-            except ModelUnavailable as error:
-                reasons.append(str(error))
-                continue
-            if reasons:
-                log.warning("model_fallback", used=name, reason=" | ".join(reasons))
-            return found
-        raise ModelUnavailable(" | ".join(reasons) or "no model is named")
+        with self._lock:
+            wanted = tuple(names)
+            chosen = self._once(("first", wanted), lambda: self.first_name(wanted))
+        return self.detector(chosen, size)
 
-    def all(self, names: Iterable[str], size: Size | None = None) -> list[Detector]:
-        """Those detectors that can be had; what is missing is logged. Raises ModelUnavailable where none can."""
+    def those_had(self, names: Iterable[str], size: Size | None = None) -> list[Detector]:
+        """Those detectors that can be had, perhaps none; what is missing is logged."""
         found: list[Detector] = []
         reasons: list[str] = []
         for name in names:
@@ -76,11 +69,23 @@ class ModelZoo:
                 found.append(self.detector(name, size))
             except ModelUnavailable as error:
                 reasons.append(str(error))
-        if not found:
-            raise ModelUnavailable(" | ".join(reasons) or "no model is named")
         if reasons:
             log.warning("models_missing", used=[detector.name for detector in found], reason=" | ".join(reasons))
         return found
+
+    def first_name(self, names: Iterable[str]) -> str:
+        """The first model whose files can be had. Raises ModelUnavailable with every reason."""
+        reasons: list[str] = []
+        for name in names:
+            try:
+                self.store.get(name)
+            except ModelUnavailable as error:
+                reasons.append(str(error))
+                continue
+            if reasons:
+                log.warning("model_fallback", used=name, reason=" | ".join(reasons))
+            return name
+        raise ModelUnavailable(" | ".join(reasons) or "no model is named")
 
     def person_detector(self, size: Size | None = None) -> Detector:
         """YOLOX-Nano, or the SSD (which finds under half the people) where it cannot be had."""

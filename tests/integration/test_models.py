@@ -199,9 +199,9 @@ def test_people_are_found_by_the_ssd_where_yolox_cannot_be_had(tmp_path: Path, z
     only_ssd = {"ssd_oidv4": catalogue()["ssd_oidv4"], "yolox_nano": without_sources("yolox_nano")}
     poor = ModelZoo(ModelStore(tmp_path / "cache", tmp_path, models=only_ssd), zoo.engine)
     assert poor.person_detector().name == "ssd_oidv4"
-    assert [detector.name for detector in poor.all(["yolox_nano", "ssd_oidv4"])] == ["ssd_oidv4"]
+    assert [detector.name for detector in poor.those_had(["yolox_nano", "ssd_oidv4"])] == ["ssd_oidv4"]
     with pytest.raises(ModelUnavailable, match="yolox_nano"):
-        poor.all(["yolox_nano"])
+        poor.first(["yolox_nano"])
 
 
 def without_sources(name: str) -> object:

@@ -82,7 +82,7 @@ def test_every_reason_is_said_and_nothing_is_left(tmp_path: Path, web: str) -> N
     ):
         assert word in said
     assert "\n" not in said
-    assert list((tmp_path / "cache" / "m").iterdir()) == []
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_sources_are_tried_in_order_with_progress(tmp_path: Path, web: str) -> None:
