@@ -24,18 +24,17 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from benchmarks.common import parser, percentile, prepared, progress, report
-from streamproc.aws.arns import Arns
-from streamproc.aws.bindings import Resolver
-from streamproc.aws.core import Core
 from streamproc.aws.http import mount
 from streamproc.aws.keys import Key
 from streamproc.aws.operations.all import handlers
-from streamproc.aws.pages import PageTokens
 from streamproc.aws.ports import ProcessorView
 from streamproc.aws.service import operation_models
+from streamproc.aws.setup import Box, make_core
 from streamproc.aws.wire import Endpoint
 from streamproc.config.box import BoxConfig
 from streamproc.config.processor import ProcessorConfig
+from streamproc.faces.service import open_service
+from streamproc.store.database import Database
 
 ACCESS_KEY, SECRET = "AKIDBENCHMARK", "benchmark"
 NAME = "front-door"
@@ -64,15 +63,15 @@ def _region(number: int) -> dict[str, Any]:
 
 
 def _endpoint() -> Endpoint:
-    box = BoxConfig()
-    core = Core(
+    folder = Path(tempfile.mkdtemp(prefix="streamproc-endpoint-"))
+    box = Box(
+        config=BoxConfig(),
+        folder=folder,
+        database=Database(folder),
         processors=OneProcessor(),  # type: ignore[arg-type]
-        arns=Arns("us-east-1", "123456789012"),
-        resolver=Resolver(box.bindings, box.aws, lambda: False, Path(tempfile.gettempdir())),
-        pages=PageTokens(b"x"),
-        limits=box.limits,
+        faces=open_service(folder),
     )
-    return Endpoint(operation_models(), handlers(core), {ACCESS_KEY: Key(ACCESS_KEY, SECRET)})
+    return Endpoint(operation_models(), handlers(make_core(box)), {ACCESS_KEY: Key(ACCESS_KEY, SECRET)})
 
 
 async def _bare(request: web.Request) -> web.Response:

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 
 from streamproc.aws.arns import Arns
 from streamproc.aws.bindings import Resolver
+from streamproc.aws.buckets import Buckets
 from streamproc.aws.pages import PageTokens
 from streamproc.aws.ports import ProcessorApi
+from streamproc.aws.work import Workers
 from streamproc.config.box import Limits
+from streamproc.faces.service import FaceService
+from streamproc.store.tokens import TokenStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +22,13 @@ class Core:
     """The box behind the endpoint."""
 
     processors: ProcessorApi
+    faces: FaceService
     arns: Arns
     resolver: Resolver
+    buckets: Buckets
     pages: PageTokens
+    tokens: TokenStore
     limits: Limits
+    workers: Workers
     clock: Callable[[], float] = time.time
     """Epoch seconds."""

@@ -19,6 +19,7 @@ from streamproc.core.errors import (
     StreamprocError,
     TokenMismatch,
 )
+from streamproc.faces.images import ImageTooLarge, InvalidImageFormat
 
 
 class AwsFault(Exception):
@@ -65,8 +66,16 @@ _CODES: tuple[tuple[type[StreamprocError], tuple[str, ...]], ...] = (
     (TokenMismatch, ("IdempotentParameterMismatchException",)),
     (BadPageToken, ("InvalidPaginationTokenException",)),
     (ModelUnavailable, ("ResourceNotReadyException", "ThrottlingException")),
+    (ImageTooLarge, ("ImageTooLargeException",)),
+    (InvalidImageFormat, ("InvalidImageFormatException",)),
     (InputError, ("InvalidParameterException",)),
 )
+
+# Where the service has one text for all causes.
+_TEXTS = {
+    "ImageTooLargeException": "Image size is too large.",
+    "InvalidImageFormatException": "Request has invalid image format.",
+}
 
 
 def from_core(error: StreamprocError, modelled: Collection[str]) -> AwsFault:
@@ -74,5 +83,5 @@ def from_core(error: StreamprocError, modelled: Collection[str]) -> AwsFault:
     for kind, codes in _CODES:
         if isinstance(error, kind):
             code = next((code for code in codes if code in modelled), "InvalidParameterException")
-            return AwsFault(code, str(error))
+            return AwsFault(code, _TEXTS.get(code) or str(error))
     return internal()

@@ -18,6 +18,7 @@ from botocore.session import Session
 
 from streamproc.aws.arns import Arns
 from streamproc.aws.bindings import Resolver
+from streamproc.aws.buckets import Buckets
 from streamproc.aws.core import Core
 from streamproc.aws.http import mount
 from streamproc.aws.keys import load_keys
@@ -26,9 +27,12 @@ from streamproc.aws.pages import PageTokens
 from streamproc.aws.ports import ProcessorApi
 from streamproc.aws.service import operation_models
 from streamproc.aws.wire import Endpoint
+from streamproc.aws.work import Workers
 from streamproc.config.box import BoxConfig, Limits
 from streamproc.core.errors import ConfigError, Fault
+from streamproc.faces.service import FaceService
 from streamproc.store.database import Database
+from streamproc.store.tokens import TokenStore
 
 log = structlog.get_logger(__name__)
 _PAGE_SECRET = "aws_page_secret"
@@ -43,6 +47,7 @@ class Box:
     """Of the config: relative paths of bindings and of credentials_file start here."""
     database: Database
     processors: ProcessorApi
+    faces: FaceService
 
 
 async def setup(app: web.Application, box: Box, environ: Mapping[str, str] = os.environ) -> Endpoint:
@@ -60,12 +65,17 @@ async def setup(app: web.Application, box: Box, environ: Mapping[str, str] = os.
 def make_core(box: Box) -> Core:
     """The core calls of the endpoint, on this box."""
     aws = box.config.aws
+    resolver = Resolver(box.config.bindings, aws, has_credentials, box.folder)
     return Core(
         processors=box.processors,
+        faces=box.faces,
         arns=Arns(aws.region, aws.account),
-        resolver=Resolver(box.config.bindings, aws, has_credentials, box.folder),
+        resolver=resolver,
+        buckets=Buckets(resolver.bindings.buckets, aws),
         pages=PageTokens(page_secret(box.database)),
+        tokens=TokenStore(box.database),
         limits=box.config.limits,
+        workers=Workers(),
     )
 
 

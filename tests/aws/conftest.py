@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from streamproc.aws.arns import Arns
 from streamproc.aws.bindings import Resolver
+from streamproc.aws.buckets import Buckets
 from streamproc.aws.core import Core
 from streamproc.aws.keys import Key
 from streamproc.aws.operations.all import handlers
 from streamproc.aws.pages import PageTokens
 from streamproc.aws.service import operation_models
 from streamproc.aws.wire import Endpoint
+from streamproc.aws.work import Workers
 from streamproc.config.box import AwsSettings, Bindings, Limits
+from streamproc.store.database import Database
+from streamproc.store.tokens import TokenStore
 from tests.aws.memory import MemoryProcessors
+from tests.aws.plain_faces import plain_faces
 from tests.aws.serving import client, serving
 from tests.aws.signing import ACCESS_KEY, SECRET
 
@@ -25,18 +31,24 @@ BINDINGS = Bindings.model_validate(
         "streams": {"front-door": {"type": "rtsp", "url": "rtsp://127.0.0.1:1/cam"}, "kafka-*": {"type": "kafka"}},
         "data_streams": {"faces": {"type": "file", "directory": "records"}},
         "topics": {"alerts": {"type": "webhook", "url": "http://127.0.0.1:1/hook"}},
-        "buckets": {"videos": {"type": "file", "directory": "/srv/videos"}},
+        "buckets": {"videos": {"type": "file", "directory": "videos"}},
     }
 )
 
 
-def make_core(processors: MemoryProcessors) -> Core:
+def make_core(processors: MemoryProcessors, folder: Path) -> Core:
+    resolver = Resolver(BINDINGS, AwsSettings(), lambda: False, folder)
+    (folder / "videos").mkdir(exist_ok=True)
     return Core(
         processors=processors,
+        faces=plain_faces(folder),
         arns=Arns("us-east-1", "123456789012"),
-        resolver=Resolver(BINDINGS, AwsSettings(), lambda: False),
+        resolver=resolver,
+        buckets=Buckets(resolver.bindings.buckets, AwsSettings()),
         pages=PageTokens(b"test"),
+        tokens=TokenStore(Database(folder)),
         limits=Limits(),
+        workers=Workers(1),
     )
 
 
@@ -46,8 +58,15 @@ def processors() -> MemoryProcessors:
 
 
 @pytest.fixture
-def endpoint(processors: MemoryProcessors) -> Endpoint:
-    return Endpoint(operation_models(), handlers(make_core(processors)), {ACCESS_KEY: Key(ACCESS_KEY, SECRET)})
+def core(processors: MemoryProcessors, tmp_path: Path) -> Iterator[Core]:
+    made = make_core(processors, tmp_path)
+    yield made
+    made.workers.close()
+
+
+@pytest.fixture
+def endpoint(core: Core) -> Endpoint:
+    return Endpoint(operation_models(), handlers(core), {ACCESS_KEY: Key(ACCESS_KEY, SECRET)})
 
 
 @pytest.fixture

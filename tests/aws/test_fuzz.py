@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from typing import Any
 
+import pytest
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from streamproc.aws.sigv4 import Signed
 from streamproc.aws.wire import Endpoint
 from tests.aws.conftest import make_core
 from tests.aws.memory import MemoryProcessors
+from tests.aws.plain_faces import picture
 from tests.aws.shapes import text
 
 MODELS = operation_models()
@@ -47,7 +50,7 @@ def _meant(shape: Shape, depth: int) -> st.SearchStrategy[Any]:
     if shape.type_name == "boolean":
         return st.booleans()
     if shape.type_name == "blob":
-        return st.sampled_from(["", "aGVsbG8=", "%%%"])
+        return st.sampled_from(["", "aGVsbG8=", "%%%", base64.b64encode(picture(100, 64)).decode()])
     return st.one_of(st.integers(-2, 300), st.floats(-1, 101), st.integers())
 
 
@@ -56,8 +59,7 @@ REQUESTS = st.one_of(
 )
 
 
-async def _serve(requests: list[tuple[str, Any]]) -> None:
-    endpoint = Endpoint(MODELS, handlers(make_core(MemoryProcessors())), {})
+async def _serve(requests: list[tuple[str, Any]], endpoint: Endpoint) -> None:
     for name, body in requests:
         headers = {"x-amz-target": f"RekognitionService.{name}", "content-type": "application/x-amz-json-1.1"}
         data = body if isinstance(body, bytes) else json.dumps(body).encode("utf-8", "surrogatepass")
@@ -67,16 +69,22 @@ async def _serve(requests: list[tuple[str, Any]]) -> None:
         json.loads(response.body)
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Endpoint:
+    """One for all examples: what one leaves behind is what the next finds."""
+    return Endpoint(MODELS, handlers(make_core(MemoryProcessors(), tmp_path_factory.mktemp("fuzz"))), {})
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(REQUESTS, min_size=3, max_size=8))
-def test_sequences_of_requests(requests: list[tuple[str, Any]]) -> None:
-    asyncio.run(_serve(requests))
+def test_sequences_of_requests(shared: Endpoint, requests: list[tuple[str, Any]]) -> None:
+    asyncio.run(_serve(requests, shared))
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(sorted(OPERATIONS)), st.binary(max_size=300))
-def test_raw_bytes(name: str, body: bytes) -> None:
-    asyncio.run(_serve([(name, body)]))
+def test_raw_bytes(shared: Endpoint, name: str, body: bytes) -> None:
+    asyncio.run(_serve([(name, body)], shared))
 
 
 @settings(max_examples=150, deadline=None)

@@ -11,14 +11,13 @@ import aiohttp
 import pytest
 from botocore.exceptions import ClientError
 
+from streamproc.aws.core import Core
 from streamproc.aws.http import mount
 from streamproc.aws.keys import Key
 from streamproc.aws.operations.all import handlers
 from streamproc.aws.service import operation_models
 from streamproc.aws.sigv4 import Signed
 from streamproc.aws.wire import Endpoint
-from tests.aws.conftest import make_core
-from tests.aws.memory import MemoryProcessors
 from tests.aws.serving import client, serving
 from tests.aws.signing import ACCESS_KEY, SECRET, request
 
@@ -100,9 +99,9 @@ async def test_a_length_that_lies_is_refused_before_the_body_comes(url: str) -> 
 
 
 @pytest.fixture
-def open_endpoint(processors: MemoryProcessors) -> Endpoint:
+def open_endpoint(core: Core) -> Endpoint:
     """No access keys."""
-    return Endpoint(operation_models(), handlers(make_core(processors)), {})
+    return Endpoint(operation_models(), handlers(core), {})
 
 
 async def test_without_keys_this_host_is_let_in_and_browsers_are_not(open_endpoint: Endpoint) -> None:
@@ -129,12 +128,12 @@ async def test_without_keys_other_hosts_are_refused(open_endpoint: Endpoint, mon
     assert body["__type"] == "AccessDeniedException" and "server.credentials" in body["Message"]
 
 
-def test_a_key_may_be_allowed_a_part(processors: MemoryProcessors) -> None:
+def test_a_key_may_be_allowed_a_part(core: Core) -> None:
     keys = {
         ACCESS_KEY: Key(ACCESS_KEY, SECRET),
         "AKPORCH": Key("AKPORCH", "s", operations=("*StreamProcessor*",), processors=("porch",)),
     }
-    endpoint = Endpoint(operation_models(), handlers(make_core(processors)), keys)
+    endpoint = Endpoint(operation_models(), handlers(core), keys)
     from tests.aws.test_processors import HOME
 
     with serving(endpoint) as url:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from streamproc.aws.core import Core
-from streamproc.aws.operations import processors, tags
+from streamproc.aws.operations import collections, images, processors, tags, users
 from streamproc.aws.operations.table import Served
 from streamproc.aws.wire import Handler
 
-OPERATIONS: dict[str, Served] = processors.OPERATIONS | tags.OPERATIONS
+OPERATIONS: dict[str, Served] = (
+    processors.OPERATIONS | tags.OPERATIONS | collections.OPERATIONS | users.OPERATIONS | images.OPERATIONS
+)
 
 
 def handlers(core: Core) -> dict[str, Handler]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ async def _read(core: Core, arn: str) -> dict[str, str]:
     kind, name = rekognition_resource(arn)
     if kind == "streamprocessor":
         return dict((await view_of(core, name)).config.tags)
+    if kind == "collection":
+        return dict((await asyncio.to_thread(core.faces.describe_collection, name)).tags)
     raise _unknown(arn)
 
 
@@ -25,6 +28,9 @@ async def _write(core: Core, arn: str, tags: Mapping[str, str]) -> None:
     if kind == "streamprocessor":
         view = await view_of(core, name)
         await core.processors.update(name, view.config.model_copy(update={"tags": dict(tags)}))
+        return
+    if kind == "collection":
+        await asyncio.to_thread(core.faces.set_tags, name, tags)
         return
     raise _unknown(arn)
 

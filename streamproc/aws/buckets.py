@@ -1,0 +1,114 @@
+"""Objects of buckets: a bucket is bound to a folder, to another S3, or is the user's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiobotocore.session import get_session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from streamproc.aws.bindings import match
+from streamproc.aws.faults import AwsFault
+from streamproc.config.box import AwsSettings
+from streamproc.config.processor import ConnectorRef
+
+NO_METADATA = "Unable to get object metadata from S3. Check object key, region and/or access permissions."
+
+
+def invalid_object(message: str = NO_METADATA) -> AwsFault:
+    return AwsFault("InvalidS3ObjectException", message)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPlace:
+    """Where an object is: a file, or a key in an S3."""
+
+    bucket: str
+    key: str
+    version: str | None = None
+    path: Path | None = None
+    """Of a bucket that is bound to a folder."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """endpoint_url and region of an S3."""
+
+
+class Buckets:
+    """Finds objects by the S3Object of a request."""
+
+    def __init__(self, bindings: Mapping[str, ConnectorRef], aws: AwsSettings) -> None:
+        self._bindings = bindings
+        self._aws = aws
+
+    def place(self, s3_object: Mapping[str, Any]) -> ObjectPlace:
+        """Raises AwsFault where the request does not say which object, or a bound folder does not have it."""
+        bucket, key, version = s3_object.get("Bucket"), s3_object.get("Name"), s3_object.get("Version")
+        if not bucket or not key:
+            raise invalid_object("Request has invalid S3 object.")
+        bound = match(self._bindings, f"arn:aws:s3:::{bucket}", bucket)
+        if bound is None:
+            return ObjectPlace(bucket, key, version, options=self._options({}))
+        if bound.type == "file":
+            folder = Path(str(bound.options.get("directory", "."))).resolve()
+            path = (folder / key).resolve()
+            if "\0" in key or not path.is_relative_to(folder) or not path.is_file():
+                raise invalid_object()
+            return ObjectPlace(bucket, key, version, path)
+        return ObjectPlace(str(bound.options.get("bucket", bucket)), key, version, options=self._options(bound.options))
+
+    def _options(self, options: Mapping[str, Any]) -> dict[str, str]:
+        endpoint = options.get("endpoint_url") or options.get("endpoint") or self._aws.endpoint_url
+        found = {"region": options.get("region") or self._aws.region, "endpoint_url": endpoint}
+        return {name: str(value) for name, value in found.items() if value}
+
+    async def read(self, s3_object: Mapping[str, Any], most_bytes: int) -> bytes:
+        """The whole object. Raises AwsFault: not there, not allowed, or larger than ``most_bytes``."""
+        place = self.place(s3_object)
+        if place.path is not None:
+            return await asyncio.to_thread(_read_file, place.path, most_bytes)
+        return await _read_s3(place, most_bytes)
+
+
+def _read_file(path: Path, most_bytes: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(most_bytes + 1)
+    except OSError:
+        raise invalid_object() from None
+    if len(data) > most_bytes:
+        raise _too_large()
+    return data
+
+
+def _too_large() -> AwsFault:
+    return AwsFault("ImageTooLargeException", "Image size is too large.")
+
+
+def s3_client(place: ObjectPlace) -> Any:
+    """An aiobotocore S3 client (an async context manager); path-style where an endpoint is set."""
+    style: Any = {"addressing_style": "path"} if "endpoint_url" in place.options else {}
+    config = Config(s3=style, connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 2})
+    return get_session().create_client(
+        "s3",
+        region_name=place.options.get("region"),
+        endpoint_url=place.options.get("endpoint_url"),
+        config=config,
+    )
+
+
+async def _read_s3(place: ObjectPlace, most_bytes: int) -> bytes:
+    version = {"VersionId": place.version} if place.version else {}
+    try:
+        async with s3_client(place) as client:
+            answer = await client.get_object(Bucket=place.bucket, Key=place.key, **version)
+            if answer["ContentLength"] > most_bytes:
+                raise _too_large()
+            async with answer["Body"] as body:
+                data: bytes = await body.read()
+                return data
+    except (ClientError, BotoCoreError, OSError, ValueError):
+        raise invalid_object() from None
