@@ -21,11 +21,11 @@ class FileSourceSettings(Settings):
 
 
 class FileSinkSettings(OutputSettings):
-    """JSON lines in ``DIRECTORY/FILE_NAME.jsonl``, pictures below ``DIRECTORY/frames`` and ``DIRECTORY/crops``."""
+    """JSON lines in ``DIRECTORY/STREAM.jsonl``, pictures below ``DIRECTORY/frames`` and ``DIRECTORY/crops``."""
 
     directory: Path
     """Made where it does not exist; relative to the config's folder."""
-    file_name: str | None = Field(default=None, pattern=r"^[a-zA-Z0-9_\-][a-zA-Z0-9_.\-]{0,200}$")
-    """Without ``.jsonl``; the processor's name where left out."""
+    stream: str | None = Field(default=None, pattern=r"^[a-zA-Z0-9_\-][a-zA-Z0-9_.\-]{0,200}$")
+    """What the file is called, without ``.jsonl``; the processor's name where left out."""
     pictures: bool = True
     """Also keep the hero frames and crops."""

@@ -26,7 +26,7 @@ class FileSink:
     def __init__(self, settings: FileSinkSettings, context: ConnectorContext) -> None:
         self._settings = settings
         self.directory = context.path(settings.directory).resolve()
-        self._lines = LineFile(self.directory / f"{settings.file_name or context.processor}.jsonl")
+        self._lines = LineFile(self.directory / f"{settings.stream or context.processor}.jsonl")
         self._lock = asyncio.Lock()
 
     def locate(self, event: Event) -> Images:

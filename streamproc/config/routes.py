@@ -56,7 +56,7 @@ def event_types(ref: ConnectorRef, *, labels: bool, faces: bool) -> frozenset[Ev
     """
     fields = OutputSettings.model_fields
     common = OutputSettings.model_validate({key: value for key, value in ref.options.items() if key in fields})
-    service = common.format == "aws"
+    service = common.format == "aws" or (ref.type == "kinesis" and "format" not in ref.options)
     log = ref.type in STREAMS
     records = faces and (common.records if common.records is not None else service and log)
     if common.events is not None:

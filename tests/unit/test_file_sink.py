@@ -86,7 +86,7 @@ def test_a_rotated_file_is_begun_anew(tmp_path: Path) -> None:
 
 
 async def test_records_without_an_id_are_told_apart_by_their_content(tmp_path: Path) -> None:
-    out = sink(tmp_path, format="aws", file_name="faces")
+    out = sink(tmp_path, format="aws", stream="faces")
     for number in (0, 1, 1):
         record = label_event(number, type=EventType.FACE_RECORD, has_pictures=False, data={"faces": []})
         await out.deliver(delivery(record))

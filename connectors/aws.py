@@ -1,0 +1,169 @@
+"""What the outputs that speak to AWS (or to what imitates it) share: settings, a client that is opened on first use, error words."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any, Literal
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession, get_session
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
+
+from connectors.context import ConnectorContext, secret
+from streamproc.config.base import OutputSettings
+from streamproc.core.errors import InputError, SinkBusy, SinkError, SinkRejected
+
+Addressing = Literal["path", "virtual", "auto"]
+
+
+class AwsOutputSettings(OutputSettings):
+    """Where the service is and who we are there. Left out: the usual AWS chain (environment, profile, instance role)."""
+
+    region: str | None = None
+    endpoint_url: str | None = None
+    """The box's ``aws.endpoint_url`` where left out."""
+    profile: str | None = None
+    """A profile of ``~/.aws``."""
+    access_key_id_env: str | None = None
+    """Environment variable that holds the access key id; needs ``secret_access_key_env`` too."""
+    secret_access_key_env: str | None = None
+    session_token_env: str | None = None
+
+
+class AwsClient:
+    """One service's client: opened on first use, used by many tasks, closed once."""
+
+    def __init__(
+        self,
+        service: str,
+        settings: AwsOutputSettings,
+        context: ConnectorContext,
+        *,
+        region: str | None = None,
+        path_style: bool | None = None,
+    ) -> None:
+        self._service = service
+        self._settings = settings
+        self._region = settings.region or region or context.region
+        self.endpoint_url = settings.endpoint_url or context.endpoint_url
+        styles: dict[bool | None, Addressing] = {
+            True: "path",
+            False: "virtual",
+            None: "path" if self.endpoint_url else "auto",
+        }
+        self._addressing = styles[path_style]
+        self._stack = AsyncExitStack()
+        self._client: Any = None
+        self._opening = asyncio.Lock()
+
+    async def call(self, operation: str, **parameters: Any) -> Any:
+        """Call a method of the client. Raises SinkBusy or SinkRejected with words that hold no credentials."""
+        try:
+            client = await self._open()
+            return await getattr(client, operation)(**parameters)
+        except (ClientError, BotoCoreError, OSError, TimeoutError) as error:
+            raise sink_error(error) from error
+        except InputError as error:
+            raise SinkBusy(str(error)) from error
+
+    async def aclose(self) -> None:
+        self._client = None
+        await self._stack.aclose()
+
+    async def _open(self) -> Any:
+        async with self._opening:
+            if self._client is None:
+                settings = self._settings
+                session = AioSession(profile=settings.profile) if settings.profile else get_session()
+                # Reading the service's model takes long enough to be felt by live feeds on the loop.
+                await asyncio.to_thread(_warm, session, self._service)
+                keys = {
+                    "aws_access_key_id": settings.access_key_id_env,
+                    "aws_secret_access_key": settings.secret_access_key_env,
+                    "aws_session_token": settings.session_token_env,
+                }
+                made = session.create_client(
+                    self._service,
+                    region_name=self._region,
+                    endpoint_url=self.endpoint_url,
+                    config=_config(self._addressing),
+                    **{name: secret(variable, f"{name[4:]}_env") for name, variable in keys.items() if variable},
+                )
+                self._client = await self._stack.enter_async_context(made)
+            return self._client
+
+
+def sink_error(error: Exception) -> SinkError:
+    """What an error of the library means for the event.
+
+    Whatever a person or the provider can mend (rights, a missing bucket, expired credentials, load) is worth waiting for; only
+    what is wrong with the request itself is refused for good.
+    """
+    if isinstance(error, ClientError):
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
+        words = f"{code or status}: {error.response.get('Error', {}).get('Message', '')}".strip(": ")
+        if status in _REFUSED and code not in _WILL_PASS:
+            return SinkRejected(words)
+        return SinkBusy(words)
+    if isinstance(error, ParamValidationError):
+        return SinkRejected(str(error))
+    if isinstance(error, NoCredentialsError | PartialCredentialsError):
+        return SinkBusy("there are no AWS credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile")
+    return SinkBusy(str(error) or type(error).__name__)
+
+
+_REFUSED = frozenset({400, 405, 411, 413, 414, 415, 422})
+_WILL_PASS = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "RequestExpired",
+        "RequestTimeout",
+        "RequestTimeTooSkewed",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "Throttled",
+        "ThrottledException",
+        "InvalidClientTokenId",
+        "InvalidAccessKeyId",
+        "UnrecognizedClientException",
+        "AuthorizationHeaderMalformed",
+        "KMS.DisabledException",
+        "KMSThrottling",
+        "KMSThrottlingException",
+        "TokenRefreshRequired",
+        "ResourceNotFoundException",
+        "AccessDeniedException",
+        "ProvisionedThroughputExceededException",
+        "LimitExceededException",
+    }
+)
+"""Codes that come with status 400 although trying again may help."""
+
+
+def _config(addressing: Addressing) -> AioConfig:
+    """One attempt a call (the outbox tries again), and no checksums that only Amazon's own S3 understands."""
+    return AioConfig(
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        connect_timeout=5,
+        read_timeout=20,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": addressing},
+    )
+
+
+def _warm(session: AioSession, service: str) -> None:
+    loader = session.get_component("data_loader")
+    loader.load_service_model(service, "service-2")
+    loader.load_service_model(service, "endpoint-rule-set-1")
+    loader.load_data_with_path("endpoints")

@@ -1,0 +1,44 @@
+"""What a config may say about Kafka."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from streamproc.config.base import OutputSettings, Settings
+
+
+class KafkaConnection(Settings):
+    """How to reach the brokers; the same for feeds and outputs."""
+
+    bootstrap_servers: str = Field(pattern=r"^[^\s,]+(\s*,\s*[^\s,]+)*$")
+    """HOST:PORT, several separated by commas."""
+    topic: str = Field(pattern=r"^[a-zA-Z0-9._\-]{1,249}$")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    username_env: str | None = None
+    """Environment variables that hold the SASL user name and password."""
+    password_env: str | None = None
+    ca_file: Path | None = None
+    """Certificates to trust, PEM; the system's where left out."""
+    cert_file: Path | None = None
+    """Our own certificate, PEM, where the brokers ask for one."""
+    key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _whole_credentials(self) -> KafkaConnection:
+        if self.security_protocol.startswith("SASL") and not (self.username_env and self.password_env):
+            raise ValueError(f"security_protocol {self.security_protocol} needs username_env and password_env")
+        return self
+
+
+class KafkaSinkSettings(OutputSettings, KafkaConnection):
+    """A topic that takes one message an event."""
+
+    key: Literal["session", "processor", "event"] = "session"
+    """What messages are keyed by, and so which of them stay in order in one partition."""
+    max_bytes: int = Field(default=1_000_000, ge=1000, le=100_000_000)
+    """Largest message; the broker's and the topic's ``max.message.bytes`` must allow it."""
+    compression: Literal["none", "gzip"] = "none"

@@ -1,0 +1,99 @@
+"""Events as messages of a Kafka topic."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    InvalidTopicError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+    UnknownProducerId,
+)
+
+from connectors.context import ConnectorContext
+from connectors.kafka.connection import client_options
+from connectors.kafka.settings import KafkaSinkSettings
+from streamproc.contracts import Delivery
+from streamproc.core.errors import InputError, SinkBusy, SinkRejected
+from streamproc.core.event import Event
+from streamproc.plain import to_line
+
+_REQUEST_MS = 10_000
+_OVERHEAD = 512
+"""Headers, key and framing of a message."""
+
+
+class KafkaSink:
+    """An idempotent producer that waits for all in-sync replicas. Headers: ``id`` (the event's) and ``type``."""
+
+    guarantee = (
+        "every event at least once, in the order of its session within its partition; replicated (acks=all) before it counts as "
+        "delivered. The producer is idempotent; after a crash the last ones may come again under the same ``id`` header"
+    )
+
+    def __init__(self, settings: KafkaSinkSettings, context: ConnectorContext) -> None:
+        self._settings = settings
+        self._context = context
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+
+    async def deliver(self, delivery: Delivery) -> None:
+        event = delivery.event
+        value = to_line(delivery.document(self._settings.format)).encode()
+        if len(value) + _OVERHEAD > self._settings.max_bytes:
+            raise SinkRejected(f"the message has {len(value)} bytes, max_bytes is {self._settings.max_bytes}")
+        try:
+            producer = await self._started()
+            await producer.send_and_wait(
+                self._settings.topic,
+                value,
+                key=self._key(event),
+                timestamp_ms=round(event.at.wall.timestamp() * 1000),
+                headers=[("id", event.id.encode()), ("type", event.type.value.encode())],
+            )
+        except (MessageSizeTooLargeError, InvalidTopicError) as error:
+            raise SinkRejected(f"{type(error).__name__}: {error}") from error
+        except (ProducerFenced, OutOfOrderSequenceNumber, UnknownProducerId) as error:
+            await self._forget()  # This producer's numbering is of no use any more; the next one begins anew.
+            raise SinkBusy(f"{type(error).__name__}: {error}") from error
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise SinkBusy(f"{self._settings.bootstrap_servers}: {type(error).__name__}: {error}") from error
+        except InputError as error:
+            raise SinkBusy(str(error)) from error
+
+    async def aclose(self) -> None:
+        await self._forget()
+
+    def _key(self, event: Event) -> bytes:
+        keys = {"session": event.session, "processor": event.processor, "event": event.id}
+        return keys[self._settings.key].encode()
+
+    async def _started(self) -> AIOKafkaProducer:
+        async with self._starting:
+            if self._producer is None:
+                compression = None if self._settings.compression == "none" else self._settings.compression
+                producer = AIOKafkaProducer(
+                    **client_options(self._settings, self._context),
+                    enable_idempotence=True,
+                    acks="all",
+                    max_request_size=self._settings.max_bytes,
+                    request_timeout_ms=_REQUEST_MS,
+                    retry_backoff_ms=100,
+                    compression_type=compression,
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def _forget(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()

@@ -1,0 +1,70 @@
+"""Pictures and session summaries in a bucket, laid out as the service does."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from connectors.aws import AwsClient
+from connectors.context import ConnectorContext
+from connectors.s3.settings import S3SinkSettings
+from streamproc.contracts import NOWHERE, Delivery, Images
+from streamproc.core.event import Event, EventType
+from streamproc.plain import to_line
+
+SUMMARY = "session-summary.json"
+
+
+class S3Sink:
+    """``PREFIX/PROCESSOR/SESSION/`` holds ``000000-PERSON-frame.jpg``, ``000000-PERSON-crop.jpg`` and ``session-summary.json``.
+
+    In the plain form each event's document lies beside its pictures as ``000000-PERSON.json``. Keys follow from the event alone:
+    writing an event again writes the same objects.
+    """
+
+    guarantee = "every event's objects at least once; written again after a crash they are the same objects with the same content"
+
+    def __init__(self, settings: S3SinkSettings, context: ConnectorContext) -> None:
+        self._settings = settings
+        self._client = AwsClient("s3", settings, context, path_style=settings.path_style)
+        self._prefix = settings.prefix.strip("/")
+
+    def locate(self, event: Event) -> Images:
+        """``s3://BUCKET/KEY`` of both pictures."""
+        if not event.has_pictures:
+            return NOWHERE
+        place = f"s3://{self._settings.bucket}/{self._stem(event)}"
+        return Images(f"{place}-frame.jpg", f"{place}-crop.jpg")
+
+    async def deliver(self, delivery: Delivery) -> None:
+        event, pictures = delivery.event, delivery.pictures
+        images = NOWHERE
+        if pictures is not None and event.has_pictures:
+            images = self.locate(event)
+            await self._put(f"{self._stem(event)}-frame.jpg", pictures.frame, "image/jpeg")
+            await self._put(f"{self._stem(event)}-crop.jpg", pictures.crop, "image/jpeg")
+        if event.type is EventType.SESSION_COMPLETE:
+            await self._put_document(f"{self._folder(event)}/{SUMMARY}", delivery, images)
+        elif self._settings.format == "plain" or not event.has_pictures:
+            await self._put_document(f"{self._stem(event)}.json", delivery, images)
+
+    async def aclose(self) -> None:
+        await asyncio.shield(self._client.aclose())
+
+    def _folder(self, event: Event) -> str:
+        return "/".join(part for part in (self._prefix, event.processor, event.session) if part)
+
+    def _stem(self, event: Event) -> str:
+        return f"{self._folder(event)}/{event.sequence:06d}-{event.label or event.type.value}"
+
+    async def _put_document(self, key: str, delivery: Delivery, images: Images) -> None:
+        line = to_line(delivery.document(self._settings.format, images))
+        await self._put(key, line.encode() + b"\n", "application/json")
+
+    async def _put(self, key: str, body: bytes, content_type: str) -> None:
+        extra: dict[str, Any] = {}
+        if self._settings.kms_key_id:
+            extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self._settings.kms_key_id}
+        await self._client.call(
+            "put_object", Bucket=self._settings.bucket, Key=key, Body=body, ContentType=content_type, **extra
+        )
