@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
@@ -23,6 +24,7 @@ from streamproc.core.event import Event
 from streamproc.plain import to_line
 
 _REQUEST_MS = 10_000
+_PATIENCE_S = 8.0
 _OVERHEAD = 512
 """Headers, key and framing of a message."""
 
@@ -40,6 +42,8 @@ class KafkaSink:
         self._context = context
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
+        self._handed: dict[str, asyncio.Future[Any]] = {}
+        """Messages that the producer has and the brokers have not confirmed, by event id."""
 
     async def deliver(self, delivery: Delivery) -> None:
         event = delivery.event
@@ -47,26 +51,45 @@ class KafkaSink:
         if len(value) + _OVERHEAD > self._settings.max_bytes:
             raise SinkRejected(f"the message has {len(value)} bytes, max_bytes is {self._settings.max_bytes}")
         try:
-            producer = await self._started()
-            await producer.send_and_wait(
-                self._settings.topic,
-                value,
-                key=self._key(event),
-                timestamp_ms=round(event.at.wall.timestamp() * 1000),
-                headers=[("id", event.id.encode()), ("type", event.type.value.encode())],
-            )
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._send(event, value)
+        except TimeoutError:
+            raise SinkBusy(f"{self._settings.bootstrap_servers}: no answer within {_PATIENCE_S:.0f} s") from None
         except (MessageSizeTooLargeError, InvalidTopicError) as error:
             raise SinkRejected(f"{type(error).__name__}: {error}") from error
         except (ProducerFenced, OutOfOrderSequenceNumber, UnknownProducerId) as error:
             await self._forget()  # This producer's numbering is of no use any more; the next one begins anew.
             raise SinkBusy(f"{type(error).__name__}: {error}") from error
-        except (KafkaError, OSError, TimeoutError) as error:
+        except (KafkaError, OSError) as error:
             raise SinkBusy(f"{self._settings.bootstrap_servers}: {type(error).__name__}: {error}") from error
         except InputError as error:
             raise SinkBusy(str(error)) from error
 
     async def aclose(self) -> None:
         await self._forget()
+
+    async def _send(self, event: Event, value: bytes) -> None:
+        """Returns when the brokers have it.
+
+        An idempotent producer never gives up on a message that it was handed. So when nobody answers, the message stays with it,
+        and a later attempt waits for that one instead of handing it over again.
+        """
+        handed = self._handed.get(event.id)
+        if handed is None:
+            producer = await self._started()
+            handed = await producer.send(
+                self._settings.topic,
+                value,
+                key=self._key(event),
+                timestamp_ms=round(event.at.wall.timestamp() * 1000),
+                headers=[("id", event.id.encode()), ("type", event.type.value.encode())],
+            )
+            self._handed[event.id] = handed
+        try:
+            await asyncio.shield(handed)
+        finally:
+            if handed.done():
+                self._handed.pop(event.id, None)
 
     def _key(self, event: Event) -> bytes:
         keys = {"session": event.session, "processor": event.processor, "event": event.id}
@@ -95,5 +118,10 @@ class KafkaSink:
 
     async def _forget(self) -> None:
         producer, self._producer = self._producer, None
-        if producer is not None:
-            await producer.stop()
+        waiting, self._handed = self._handed, {}
+        if producer is None:
+            return
+        if waiting:
+            # stop() would flush first, for as long as the brokers are away. What they did not confirm is still owed.
+            await producer._sender.close()
+        await producer.stop()
