@@ -112,7 +112,13 @@ class SegmentAnalysis:
         loudness = loudness_by_frame(times, sounds, float(video.rate))
         cues = find_cues(facts, loudness, transitions, float(video.rate), rules)
         shots = shots_from([*transitions, *card_cuts(cues, transitions)], len(times))
-        return {"segments": segments(cues, shots, times, video.rate, self._options)}
+        asked = self._options
+        cue_rows = stretches(cues, times, video.rate, shared=True) if asked.cues else []
+        shot_rows = stretches(shots, times, video.rate, shared=False) if asked.shots else []
+        return {
+            "cues": [row for row in cue_rows if row["confidence"] >= asked.min_cue_confidence],
+            "shots": [row for row in shot_rows if row["confidence"] >= asked.min_shot_confidence],
+        }
 
 
 def loudness_by_frame(
@@ -131,52 +137,27 @@ def loudness_by_frame(
     return levels
 
 
-def segments(
-    cues: Sequence[Cue], shots: Sequence[Shot], times: Sequence[Fraction], rate: Fraction, options: SegmentOptions
+def stretches(
+    found: Sequence[Cue | Shot], times: Sequence[Fraction], rate: Fraction, *, shared: bool
 ) -> list[dict[str, Any]]:
-    """The service's SegmentDetection elements: technical cues first, then shots, each by time.
+    """Each cue or shot with its first and last frame, floored milliseconds and timecodes.
 
-    A cue starts on the last frame of the one before (the service shares that frame), a shot on the frame after.
+    ``shared``: each starts on the last frame of the one before, as the service has technical cues; shots start on the frame after.
     """
-    found: list[dict[str, Any]] = []
-    if options.cues:
-        for index, cue in enumerate(cues):
-            if cue.confidence >= options.min_cue_confidence:
-                start = cue.start - 1 if index else cue.start
-                found.append(
-                    {
-                        "Type": "TECHNICAL_CUE",
-                        **_span(start, cue.end, times, rate),
-                        "TechnicalCueSegment": {"Type": str(cue.type), "Confidence": _percent(cue.confidence)},
-                    }
-                )
-    if options.shots:
-        kept = [shot for shot in shots if shot.confidence >= options.min_shot_confidence]
-        for index, shot in enumerate(kept):
-            found.append(
-                {
-                    "Type": "SHOT",
-                    **_span(shot.start, shot.end, times, rate),
-                    "ShotSegment": {"Index": index, "Confidence": _percent(shot.confidence)},
-                }
-            )
-    return found
-
-
-def _span(start: int, end: int, times: Sequence[Fraction], rate: Fraction) -> dict[str, Any]:
-    first, last = floor_ms(times[start]), floor_ms(times[end])
-    return {
-        "StartTimestampMillis": first,
-        "EndTimestampMillis": last,
-        "DurationMillis": last - first,
-        "StartTimecodeSMPTE": timecode(start, rate),
-        "EndTimecodeSMPTE": timecode(end, rate),
-        "DurationSMPTE": timecode(end - start, rate),
-        "StartFrameNumber": start,
-        "EndFrameNumber": end,
-        "DurationFrames": end - start,
-    }
-
-
-def _percent(value: float) -> float:
-    return float(np.float32(min(100.0, max(50.0, value))))
+    rows: list[dict[str, Any]] = []
+    for index, item in enumerate(found):
+        start = item.start - 1 if shared and index else item.start
+        rows.append(
+            {
+                "start": start,
+                "end": item.end,
+                "start_ms": floor_ms(times[start]),
+                "end_ms": floor_ms(times[item.end]),
+                "start_smpte": timecode(start, rate),
+                "end_smpte": timecode(item.end, rate),
+                "duration_smpte": timecode(item.end - start, rate),
+                "confidence": float(np.float32(min(100.0, max(50.0, item.confidence)))),
+            }
+            | ({"type": str(item.type)} if isinstance(item, Cue) else {})
+        )
+    return rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -112,9 +112,11 @@ class StoredVideo:
     def __init__(self, file: Any, name: str, *, threads: int = 2) -> None:
         """``file``: a path, URL or seekable binary file object. ``name``: for messages, without credentials."""
         self.name = name
+        self.check: Callable[[], None] = lambda: None
+        """Raises SourceError if the bytes ran out before their end; FFmpeg takes that for the end of the video."""
         try:
             self._container = open_container(file)
-        except (av.FFmpegError, ValueError, UnicodeDecodeError):
+        except (av.FFmpegError, OSError, ValueError):
             raise MediaError(UNSUPPORTED) from None
         try:
             self._open(threads)
@@ -230,9 +232,11 @@ class StoredVideo:
         while True:
             try:
                 packet = next(packets, None)
-            except av.FFmpegError:
+            except (av.FFmpegError, OSError):
+                self.check()
                 return
             if packet is None:
+                self.check()
                 return
             try:
                 yield from packet.decode()

@@ -1,0 +1,176 @@
+"""One run: a video is decoded once and every frame goes to each analysis that asked for it. Synchronous; called by a worker thread."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import structlog
+
+from streamproc.core.errors import MediaError, StreamprocError
+from streamproc.jobs.analysis import Analysis
+from streamproc.jobs.model import Job, JobKind, JobState, VideoRef, facts_to
+from streamproc.jobs.video import Place, Sound, StoredVideo, VideoFacts, VideoFrame
+from streamproc.store.jobs import JobStore, Progress
+
+log = structlog.get_logger(__name__)
+
+MakeAnalysis = Callable[[JobKind, dict[str, Any], VideoFacts], Analysis]
+OpenVideo = Callable[[VideoRef], StoredVideo]
+Tell = Callable[["Advance"], None]
+NO_FRAMES = "The video holds no frames that can be decoded."
+INTERNAL = "An internal error occurred."
+
+
+class Interrupted(StreamprocError):
+    """The run was asked to stop; it can be resumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """How far a run is, for progress bars."""
+
+    frames: int
+    expected: int
+    seconds: float
+    """Media time."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunPolicy:
+    """How often a run writes down how far it is."""
+
+    checkpoint_s: float = 2.0
+    """Wall seconds between checkpoints; a killed run repeats at most so much."""
+    max_seconds: float = 6 * 3600.0
+    """Longer videos are refused."""
+
+
+@dataclass
+class Run:
+    """The jobs of one decode."""
+
+    id: str
+    jobs: Sequence[Job]
+    store: JobStore
+    open_video: OpenVideo
+    make: MakeAnalysis
+    policy: RunPolicy = field(default_factory=RunPolicy)
+    stop: Callable[[], bool] = lambda: False
+    tell: Tell = lambda advance: None
+
+    def work(self) -> None:
+        """Decode and analyse to the end. Failures become the jobs' state; raises Interrupted when stopped."""
+        try:
+            self._work()
+        except Interrupted:
+            raise
+        except StreamprocError as error:
+            self._fail(str(error))
+        except Exception:
+            # The border of a worker thread: a bug in one analysis must not take the others' jobs with it, nor the worker.
+            log.exception("job_crashed", run=self.id, jobs=[job.id for job in self.jobs])
+            self._fail(INTERNAL)
+
+    def _fail(self, reason: str) -> None:
+        for job in self.jobs:
+            self.store.end(job.id, JobState.FAILED, message=reason)
+
+    def _work(self) -> None:
+        video = self.open_video(self.jobs[0].request.video)
+        try:
+            if video.facts.duration_ms > self.policy.max_seconds * 1000:
+                raise MediaError(
+                    f"The video is {video.facts.duration_ms // 1000} seconds long, the maximum is"
+                    f" {round(self.policy.max_seconds)} seconds."
+                )
+            analyses = {
+                job.id: self.make(job.request.kind, dict(job.request.options), video.facts) for job in self.jobs
+            }
+            place = self._restore(analyses)
+            self.store.opened(list(analyses), facts_to(video.facts), video.expected_frames)
+            frames, last = self._read(video, analyses, place)
+            self.store.opened(list(analyses), facts_to(video.facts), frames)
+            self._conclude(analyses, video.facts, frames)
+            self.tell(Advance(frames, frames, float(last)))
+        finally:
+            video.close()
+
+    def _restore(self, analyses: dict[str, Analysis]) -> Place | None:
+        kept = self.store.place(self.id)
+        if kept is None:
+            return None
+        for job, analysis in analyses.items():
+            state = self.store.state(job)
+            if state is None:
+                raise StreamprocError(f"the checkpoint of job {job} is incomplete")
+            analysis.restore(_unpack(state))
+        place: Place = _unpack(kept)
+        return place
+
+    def _read(self, video: StoredVideo, analyses: dict[str, Analysis], place: Place | None) -> tuple[int, Fraction]:
+        """Feed everything behind ``place``. How many frames the video has, and the last one's time."""
+        index, at = (place.index, place.at) if place else (-1, Fraction(0))
+        heard = place.heard if place else Fraction(-1)
+        saved = told = time.monotonic()
+        hears = any(analysis.hears for analysis in analyses.values())
+        for item in video.items(sound=hears, after=place):
+            if isinstance(item, Sound):
+                heard = item.start
+                for analysis in analyses.values():
+                    if analysis.hears:
+                        analysis.hear(item)
+                continue
+            index, at = item.index, item.at
+            _feed(item, analyses)
+            now = time.monotonic()
+            if now - told > 0.2:
+                told = now
+                self.tell(Advance(index + 1, video.expected_frames, float(at)))
+            stopping = self.stop()
+            if stopping or now - saved > self.policy.checkpoint_s:
+                self._save(analyses, Place(index, at, video.origin or Fraction(0), heard))
+                saved = time.monotonic()
+            if stopping:
+                raise Interrupted("the job was interrupted; it goes on when it is started again")
+        return index + 1, at
+
+    def _save(self, analyses: dict[str, Analysis], place: Place) -> None:
+        progress = [
+            Progress(job, _pack(analysis.snapshot()), None if (rows := analysis.take()) is None else _pack(rows))
+            for job, analysis in analyses.items()
+        ]
+        self.store.checkpoint(self.id, _pack(place), progress, place.index + 1)
+
+    def _conclude(self, analyses: dict[str, Analysis], facts: VideoFacts, frames: int) -> None:
+        if frames == 0:
+            raise MediaError(NO_FRAMES)
+        for job, analysis in analyses.items():
+            analysis.finish()
+            rows = [_unpack(each) for each in self.store.rows(job)]
+            rest = analysis.take()
+            if rest is not None:
+                rows.append(rest)
+            result = analysis.conclude(rows, facts, frames)
+            packed = zlib.compress(json.dumps(result, separators=(",", ":")).encode(), 6)
+            self.store.end(job, JobState.SUCCEEDED, result=packed, frames=frames)
+
+
+def _feed(frame: VideoFrame, analyses: dict[str, Analysis]) -> None:
+    for analysis in analyses.values():
+        if analysis.wants(frame.index, frame.at):
+            analysis.add(frame)
+
+
+def _pack(value: Any) -> bytes:
+    return zlib.compress(pickle.dumps(value, protocol=5), 1)
+
+
+def _unpack(data: bytes) -> Any:
+    return pickle.loads(zlib.decompress(data))

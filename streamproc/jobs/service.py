@@ -1,0 +1,283 @@
+"""Stored-video jobs as everybody calls them: start, get, list, cancel; and the workers that run them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import structlog
+
+from streamproc.core.errors import InputError, InUse, LimitExceeded, NotFound, StreamprocError, TokenMismatch
+from streamproc.jobs.answers import SORTS, Aggregate, Item, Sort, items_of
+from streamproc.jobs.model import Job, JobKind, JobRequest, JobState, facts_from, request_from
+from streamproc.jobs.pages import PageTokens
+from streamproc.jobs.run import Advance, Interrupted, MakeAnalysis, Run, RunPolicy
+from streamproc.jobs.sources import Videos
+from streamproc.store.database import Database
+from streamproc.store.jobs import JobRow, JobStore
+
+log = structlog.get_logger(__name__)
+
+KEPT_S = 7 * 24 * 3600.0
+"""How long results and tokens are kept."""
+MAX_RESULTS = 1000
+BOX = "box"
+_HELD_RESULTS = 4
+
+
+class VideoTooLarge(InputError):
+    """More bytes, or longer, than the box takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobLimits:
+    """Caps of the service; see ``config.box.Limits``."""
+
+    max_open: int = 20
+    queue: bool = False
+    """Take more jobs than ``max_open`` and let them wait."""
+    max_bytes: int = 10 * 1024**3
+    max_seconds: float = 6 * 3600.0
+    workers: int = 1
+    """Runs at the same time. One run already uses two threads to decode, so more pay only on bigger machines."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """Which part of a result, in which order."""
+
+    limit: int = MAX_RESULTS
+    token: str | None = None
+    sort: Sort = Sort.TIMESTAMP
+    aggregate: Aggregate = Aggregate.TIMESTAMPS
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """A job and a part of what it found."""
+
+    job: Job
+    items: Sequence[Item]
+    next_token: str | None
+    page: PageRequest
+
+
+Told = Callable[[Job], None]
+"""Hands a completion on; durable when it returns. May be called again with the same job after a crash."""
+
+
+class JobService:
+    """The jobs of one data directory. Thread-safe. Every method may block on the disk or (``start``) on the video's store."""
+
+    def __init__(
+        self,
+        database: Database,
+        videos: Videos,
+        make: MakeAnalysis,
+        *,
+        limits: JobLimits | None = None,
+        told: Told = lambda job: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.store = JobStore(database)
+        self._videos = videos
+        self._make = make
+        self._limits = limits or JobLimits()
+        self._told = told
+        self._clock = clock
+        self._tokens = PageTokens(_page_key(database))
+        self._wake = threading.Condition()
+        self._closing = False
+        self._threads: list[threading.Thread] = []
+        self._results: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def start(self, request: JobRequest, *, owner: str = BOX, run: str | None = None) -> Job:
+        """A new job, or the one that this token made before.
+
+        Raises InvalidObject where the video cannot be had, VideoTooLarge, LimitExceeded, TokenMismatch.
+        """
+        if request.token:
+            known = self._known(request, owner)
+            if known is not None:
+                return known
+        size = self._videos.facts(request.video).size
+        if size > self._limits.max_bytes:
+            raise VideoTooLarge(
+                f"Video size in bytes: {size} is more than the maximum limit of: {self._limits.max_bytes} bytes."
+            )
+        now = self._clock()
+        row = JobRow(
+            secrets.token_hex(32), str(request.kind), owner, asdict(request), request.fingerprint(), request.token,
+            JobState.RUNNING if run else JobState.QUEUED, None, now, None, run or "", 0, 0, None,
+        )  # fmt: skip
+        most = None if self._limits.queue or owner != BOX else self._limits.max_open
+        made = self.store.start(row, since=now - KEPT_S, most=most)
+        if isinstance(made, int):
+            raise LimitExceeded(f"{made}  open Jobs, maximum limit: {self._limits.max_open}")
+        job = self._same(made, request)
+        with self._wake:
+            self._wake.notify()
+        return job
+
+    def _known(self, request: JobRequest, owner: str) -> Job | None:
+        for row in self.store.all():
+            fresh = row.created >= self._clock() - KEPT_S
+            if row.token == request.token and row.kind == request.kind and row.owner == owner and fresh:
+                return self._same(row, request)
+        return None
+
+    @staticmethod
+    def _same(row: JobRow, request: JobRequest) -> Job:
+        if row.fingerprint != request.fingerprint():
+            raise TokenMismatch(f"The ClientRequestToken: {request.token} you have supplied is already in use.")
+        return _job(row)
+
+    def get(self, job_id: str, kind: JobKind | None = None, page: PageRequest = PageRequest()) -> JobPage:
+        """A page of a job's result; no items unless it succeeded. Raises NotFound (also for another kind), BadPageToken, InputError."""
+        job = self.show(job_id)
+        if kind is not None and job.request.kind is not kind:
+            raise NotFound("Could not find JobId")
+        if page.sort not in SORTS[job.request.kind]:
+            raise InputError(f"a {job.request.kind} job cannot be sorted by {page.sort}")
+        if page.limit < 1:
+            raise InputError("MaxResults must be 1 or more")
+        question = f"{job_id} {page.sort} {page.aggregate}"
+        # An empty token is what the service's own samples send first.
+        start = self._tokens.read(page.token, question, self._clock()) if page.token else 0
+        if job.state is not JobState.SUCCEEDED:
+            return JobPage(job, [], None, page)
+        items = items_of(job.request.kind, self.result(job_id), page.sort, page.aggregate)
+        end = start + min(page.limit, MAX_RESULTS)
+        following = self._tokens.make(question, end, self._clock()) if end < len(items) else None
+        return JobPage(job, items[start:end], following, page)
+
+    def result(self, job_id: str) -> Mapping[str, Any]:
+        """The whole result as it is kept. Raises NotFound, InUse while there is none."""
+        with self._lock:
+            if job_id in self._results:
+                self._results.move_to_end(job_id)
+                return self._results[job_id]
+        packed = self.store.result(job_id)
+        if packed is None:
+            raise InUse(f"job {job_id} is {self.show(job_id).state}: it has no result")
+        result: Mapping[str, Any] = json.loads(zlib.decompress(packed))
+        with self._lock:
+            self._results[job_id] = result
+            while len(self._results) > _HELD_RESULTS:
+                self._results.popitem(last=False)
+        return result
+
+    def show(self, job_id: str) -> Job:
+        """Raises NotFound, also for a job whose seven days are over."""
+        try:
+            row = self.store.get(job_id)
+        except NotFound:
+            raise NotFound("Could not find JobId") from None
+        if row.ended is not None and row.ended < self._clock() - KEPT_S:
+            raise NotFound("Could not find JobId")
+        return _job(row)
+
+    def jobs(self) -> list[Job]:
+        """Newest first."""
+        return [_job(row) for row in self.store.all()]
+
+    def cancel(self, job_id: str) -> Job:
+        """End an open job; its run goes on for the others. Raises NotFound, InUse where it is over."""
+        job = self.show(job_id)
+        if not self.store.end(job_id, JobState.CANCELLED, message="cancelled"):
+            raise InUse(f"job {job_id} is over: {job.state}")
+        return self.show(job_id)
+
+    def open_workers(self) -> None:
+        """Start the worker threads: first the runs that were cut off, then what waits."""
+        with self._wake:
+            self._closing = False
+        cut_off = [[_job(row) for row in rows] for rows in self.store.resume(BOX)]
+        pending = [jobs for jobs in cut_off if jobs]
+        for number in range(max(1, self._limits.workers)):
+            thread = threading.Thread(target=self._worker, args=(pending,), name=f"jobs-{number}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Stop the workers at their next checkpoint; what they were at goes on with the next ``open_workers``."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify_all()
+        for thread in self._threads:
+            thread.join(timeout_s)
+        self._threads.clear()
+
+    def run(self, jobs: Sequence[Job], *, stop: Callable[[], bool], tell: Callable[[Advance], None]) -> None:
+        """Run jobs that belong to one run, in this thread. Raises Interrupted when ``stop`` says so."""
+        policy = RunPolicy(max_seconds=self._limits.max_seconds)
+        Run(jobs[0].run, jobs, self.store, self._videos.open, self._make, policy, stop, tell).work()
+
+    def _worker(self, pending: list[list[Job]]) -> None:
+        while True:
+            jobs = self._next(pending)
+            if jobs is None:
+                return
+            try:
+                self.run(jobs, stop=lambda: self._closing, tell=lambda advance: None)
+            except Interrupted:
+                return
+            except Exception:
+                # The border of a worker thread: the store failed (a full disk). The run stays open and is tried again after a restart.
+                log.exception("job_run_failed", run=jobs[0].run)
+                time.sleep(1.0)
+            self.tell_ended()
+
+    def _next(self, pending: list[list[Job]]) -> list[Job] | None:
+        while True:
+            with self._wake:
+                if self._closing:
+                    return None
+                if pending:
+                    return pending.pop(0)
+                claimed = [_job(row) for row in self.store.claim(BOX, secrets.token_hex(8))]
+                if claimed:
+                    return claimed
+                self._wake.wait(30.0)
+            self.store.forget(self._clock() - KEPT_S)
+
+    def tell_ended(self) -> None:
+        """Hand on completions that were not yet, then mark them."""
+        for row in self.store.untold(BOX):
+            try:
+                if row.state != JobState.CANCELLED and row.request.get("channel"):
+                    self._told(_job(row))
+            except StreamprocError as error:
+                log.error("job_completion_not_told", job=row.id, reason=str(error))
+            self.store.told(row.id)
+
+
+def _job(row: JobRow) -> Job:
+    return Job(
+        row.id,
+        request_from(row.request),
+        JobState(row.state),
+        row.created,
+        row.ended,
+        row.message,
+        row.run,
+        row.frames,
+        row.expected,
+        facts_from(row.facts) if row.facts else None,
+    )
+
+
+def _page_key(database: Database) -> bytes:
+    known = database.get("job_page_key")
+    if known is None:
+        known = secrets.token_hex(32)
+        database.put("job_page_key", known)
+    return bytes.fromhex(known)

@@ -1,0 +1,210 @@
+"""Where stored videos come from: files, S3-compatible stores and web servers. Remote ones are read by byte ranges, never fetched whole."""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from streamproc.core.errors import InputError, SourceError
+from streamproc.jobs.model import VideoRef
+from streamproc.jobs.video import StoredVideo
+from streamproc.logic.redact import redact
+
+BLOCK = 2 * 1024 * 1024
+_KEPT = 6
+GONE = "The video could not be read to its end: the object is gone or its store cannot be reached."
+NO_OBJECT = "Unable to get object metadata from S3. Check object key, region and/or access permissions."
+"""The service's words."""
+
+
+class InvalidObject(InputError):
+    """There is no such video, or it may not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFacts:
+    """What is known of a video before it is opened."""
+
+    size: int
+    version: str
+    """Changes when the bytes change: an etag, or size and time."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """The box's own S3, for URLs that name none."""
+
+    endpoint_url: str | None = None
+    region: str = "us-east-1"
+
+
+class Videos:
+    """Opens stored videos by reference."""
+
+    def __init__(self, settings: StoreSettings | None = None, *, threads: int = 2) -> None:
+        self._settings = settings or StoreSettings()
+        self._threads = threads
+
+    def facts(self, ref: VideoRef) -> ObjectFacts:
+        """Raises InvalidObject where the video cannot be had."""
+        if not _remote(ref.url):
+            path = Path(ref.url)
+            try:
+                if not path.is_file():
+                    raise InvalidObject(f"{ref.url}: no such file")
+                with path.open("rb"):
+                    found = path.stat()
+            except OSError as error:
+                raise InvalidObject(f"{ref.url}: {error.strerror}") from None
+            return ObjectFacts(found.st_size, f"{found.st_size}-{found.st_mtime_ns}")
+        meta = self._remote_file(ref).meta
+        return ObjectFacts(int(meta["size"]), str(meta.get("e_tag") or meta.get("last_modified") or meta["size"]))
+
+    def open(self, ref: VideoRef) -> StoredVideo:
+        """Raises MediaError where it cannot be decoded, InvalidObject where it cannot be had."""
+        if not _remote(ref.url):
+            self.facts(ref)
+            return StoredVideo(str(Path(ref.url)), ref.url, threads=self._threads)
+        file = self._remote_file(ref)
+        try:
+            video = StoredVideo(file, redact(ref.url), threads=self._threads)
+        except Exception:
+            # What the demuxer made of a failed read says nothing; the read's own failure does.
+            file.check()
+            raise
+        video.check = file.check
+        return video
+
+    def _remote_file(self, ref: VideoRef) -> RangeFile:
+        import obstore
+        from obstore.exceptions import BaseError
+
+        store, path = self._store(ref)
+        try:
+            meta = obstore.head(store, path)
+        except (BaseError, OSError, ValueError) as error:
+            raise InvalidObject(_reason(ref, error)) from None
+        return RangeFile(store, path, meta)
+
+    def _store(self, ref: VideoRef) -> tuple[Any, str]:
+        from obstore.store import HTTPStore, S3Store
+
+        parts = urlsplit(ref.url)
+        retry: Any = {"max_retries": 3, "retry_timeout": _seconds(20)}
+        options: Any = {"timeout": _seconds(30), "connect_timeout": _seconds(5)}
+        if parts.scheme in ("http", "https"):
+            path = parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
+            options["allow_http"] = parts.scheme == "http"
+            base = f"{parts.scheme}://{parts.netloc}"
+            return HTTPStore.from_url(base, client_options=options, retry_config=retry), path
+        endpoint = ref.store.get("endpoint_url") or self._settings.endpoint_url
+        config: dict[str, Any] = {"region": ref.store.get("region") or self._settings.region}
+        if endpoint:
+            options["allow_http"] = endpoint.startswith("http:")
+            config |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
+        config |= _credentials()
+        key = parts.path.lstrip("/")
+        return S3Store(parts.netloc, client_options=options, retry_config=retry, **config), key
+
+
+class RangeFile(io.RawIOBase):
+    """A remote object as a seekable file: blocks are fetched by range when they are read and a few are kept."""
+
+    def __init__(self, store: Any, path: str, meta: Any) -> None:
+        self._store, self._path, self.meta = store, path, meta
+        self._size = int(meta["size"])
+        self._at = 0
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._failure: BaseException | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            size = self._size - self._at
+        if size <= 0 or self._at >= self._size:
+            return b""
+        block = self._block(self._at // BLOCK)
+        start = self._at % BLOCK
+        data = block[start : start + size]
+        self._at += len(data)
+        return data
+
+    def check(self) -> None:
+        """Raises SourceError if a read failed: FFmpeg takes a failed read for the end of the file."""
+        if self._failure is not None:
+            raise SourceError(GONE) from self._failure
+
+    def _block(self, number: int) -> bytes:
+        import obstore
+        from obstore.exceptions import BaseError
+
+        known = self._blocks.get(number)
+        if known is not None:
+            self._blocks.move_to_end(number)
+            return known
+        start = number * BLOCK
+        try:
+            fetched = obstore.get(
+                self._store,
+                self._path,
+                options={"range": (start, min(self._size, start + BLOCK)), **self._unchanged()},
+            )
+            data = bytes(fetched.bytes())
+        except (BaseError, OSError, ValueError) as error:
+            # Remembered, because FFmpeg takes it for the end of the file.
+            self._failure = error
+            raise OSError("the video cannot be read any further") from None
+        self._blocks[number] = data
+        if len(self._blocks) > _KEPT:
+            self._blocks.popitem(last=False)
+        return data
+
+    def _unchanged(self) -> dict[str, Any]:
+        tag = self.meta.get("e_tag")
+        return {"if_match": tag} if tag and not str(tag).startswith("W/") else {}
+
+
+def _remote(url: str) -> bool:
+    return urlsplit(url).scheme in ("s3", "http", "https")
+
+
+def _seconds(value: float) -> Any:
+    from datetime import timedelta
+
+    return timedelta(seconds=value)
+
+
+def _credentials() -> dict[str, Any]:
+    """The usual AWS chain (environment, profile, container, instance); unsigned requests where there is none."""
+    import botocore.session
+
+    found = botocore.session.get_session().get_credentials()
+    if found is None:
+        return {"skip_signature": True}
+    frozen = found.get_frozen_credentials()
+    config = {"access_key_id": frozen.access_key, "secret_access_key": frozen.secret_key}
+    return config | ({"session_token": frozen.token} if frozen.token else {})
+
+
+def _reason(ref: VideoRef, error: BaseException) -> str:
+    if ref.url.startswith("s3:"):
+        return NO_OBJECT
+    words = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    return f"{redact(ref.url)}: {redact(words)}"

@@ -1,0 +1,246 @@
+"""Stored-video jobs on disk: what was asked, how far it is, what was found.
+
+A checkpoint writes the rows found since the last one, each analysis's state and the place in the video in one transaction, so that a
+killed process goes on where the last checkpoint stands. Payloads come as bytes: this room does not know what is in them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from streamproc.core.errors import NotFound
+from streamproc.store.database import Database
+
+_STEPS = (
+    """
+    CREATE TABLE jobs (
+        id TEXT PRIMARY KEY, kind TEXT NOT NULL, owner TEXT NOT NULL, request TEXT NOT NULL, fingerprint TEXT NOT NULL,
+        token TEXT, state TEXT NOT NULL, message TEXT, created REAL NOT NULL, ended REAL, run TEXT NOT NULL,
+        frames INTEGER NOT NULL DEFAULT 0, expected INTEGER NOT NULL DEFAULT 0, facts TEXT, told INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX jobs_by_state ON jobs (state, created);
+    CREATE INDEX jobs_by_token ON jobs (kind, token);
+    CREATE TABLE job_places (run TEXT PRIMARY KEY, place BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE job_states (job TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE job_rows (job TEXT NOT NULL, number INTEGER NOT NULL, rows BLOB NOT NULL, PRIMARY KEY (job, number));
+    CREATE TABLE job_results (job TEXT PRIMARY KEY, result BLOB NOT NULL);
+    """,
+)
+OPEN = ("queued", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """One job as it is kept."""
+
+    id: str
+    kind: str
+    owner: str
+    """``box``: the daemon's workers run it. Anything else: whoever made it runs it."""
+    request: Mapping[str, Any]
+    fingerprint: str
+    token: str | None
+    state: str
+    message: str | None
+    created: float
+    ended: float | None
+    run: str
+    frames: int
+    expected: int
+    facts: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a checkpoint adds for one job."""
+
+    job: str
+    state: bytes
+    rows: bytes | None
+
+
+class JobStore:
+    """The jobs of one data directory. Thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        database.migrate("jobs", _STEPS)
+
+    def add(self, row: JobRow) -> None:
+        with self._database.write() as db:
+            self._insert(db, row)
+
+    def start(self, row: JobRow, *, since: float, most: int | None) -> JobRow | int:
+        """Add a job, unless its token is known (then that job) or ``most`` are open already (then their number).
+
+        ``since``: tokens of jobs that were made before this no longer count.
+        """
+        with self._database.write() as db:
+            if row.token is not None:
+                query = "SELECT * FROM jobs WHERE kind = ? AND token = ? AND created >= ? ORDER BY created DESC LIMIT 1"
+                known = db.execute(query, (row.kind, row.token, since)).fetchone()
+                if known is not None:
+                    return _row(known)
+            open_jobs = int(
+                db.execute(
+                    "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running') AND owner = ?", (row.owner,)
+                ).fetchone()[0]
+            )
+            if most is not None and open_jobs >= most:
+                return open_jobs
+            self._insert(db, row)
+            return row
+
+    def get(self, job: str) -> JobRow:
+        """Raises NotFound."""
+        found = self._database.read().execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
+        if found is None:
+            raise NotFound(f"there is no job {job}")
+        return _row(found)
+
+    def all(self) -> list[JobRow]:
+        """Newest first."""
+        return [_row(each) for each in self._database.read().execute("SELECT * FROM jobs ORDER BY created DESC, id")]
+
+    def claim(self, owner: str, run: str) -> list[JobRow]:
+        """Take the oldest queued job and every other queued one for the same video into ``run``; they are running now."""
+        with self._database.write() as db:
+            query = "SELECT * FROM jobs WHERE state = 'queued' AND owner = ? ORDER BY created, id"
+            queued = [_row(each) for each in db.execute(query, (owner,))]
+            if not queued:
+                return []
+            first = queued[0]
+            taken = [each for each in queued if each.request["video"] == first.request["video"] and each.frames == 0]
+            for each in taken:
+                db.execute("UPDATE jobs SET state = 'running', run = ? WHERE id = ?", (run, each.id))
+            return taken
+
+    def resume(self, owner: str) -> list[list[JobRow]]:
+        """Runs that were cut off: their jobs, a list a run."""
+        query = "SELECT * FROM jobs WHERE state = 'running' AND owner = ? ORDER BY created, id"
+        runs: dict[str, list[JobRow]] = {}
+        for each in self._database.read().execute(query, (owner,)):
+            runs.setdefault(str(each["run"]), []).append(_row(each))
+        return list(runs.values())
+
+    def opened(self, jobs: Sequence[str], facts: Mapping[str, Any], expected: int) -> None:
+        """The video was opened: what it is."""
+        with self._database.write() as db:
+            db.executemany(
+                "UPDATE jobs SET facts = ?, expected = ? WHERE id = ?",
+                [(json.dumps(facts), expected, job) for job in jobs],
+            )
+
+    def checkpoint(self, run: str, place: bytes, progress: Sequence[Progress], frames: int) -> None:
+        """Everything up to ``place`` is done, all or nothing."""
+        with self._database.write() as db:
+            db.execute("INSERT OR REPLACE INTO job_places VALUES (?, ?)", (run, place))
+            for each in progress:
+                db.execute("INSERT OR REPLACE INTO job_states VALUES (?, ?)", (each.job, each.state))
+                if each.rows is not None:
+                    db.execute(
+                        "INSERT INTO job_rows SELECT ?, coalesce(max(number) + 1, 0), ? FROM job_rows WHERE job = ?",
+                        (each.job, each.rows, each.job),
+                    )
+                db.execute("UPDATE jobs SET frames = ? WHERE id = ?", (frames, each.job))
+
+    def place(self, run: str) -> bytes | None:
+        found = self._database.read().execute("SELECT place FROM job_places WHERE run = ?", (run,)).fetchone()
+        return bytes(found[0]) if found else None
+
+    def state(self, job: str) -> bytes | None:
+        found = self._database.read().execute("SELECT state FROM job_states WHERE job = ?", (job,)).fetchone()
+        return bytes(found[0]) if found else None
+
+    def rows(self, job: str) -> list[bytes]:
+        query = "SELECT rows FROM job_rows WHERE job = ? ORDER BY number"
+        return [bytes(each[0]) for each in self._database.read().execute(query, (job,))]
+
+    def end(
+        self,
+        job: str,
+        state: str,
+        *,
+        message: str | None = None,
+        result: bytes | None = None,
+        frames: int | None = None,
+    ) -> bool:
+        """A job is over; what only its run needed is dropped. False when it was over already."""
+        with self._database.write() as db:
+            changed = db.execute(
+                "UPDATE jobs SET state = ?, message = ?, ended = ?, frames = coalesce(?, frames)"
+                " WHERE id = ? AND state IN ('queued', 'running')",
+                (state, message, time.time(), frames, job),
+            ).rowcount
+            if not changed:
+                return False
+            if result is not None:
+                db.execute("INSERT OR REPLACE INTO job_results VALUES (?, ?)", (job, result))
+            self._drop_progress(db, job)
+            return True
+
+    def result(self, job: str) -> bytes | None:
+        found = self._database.read().execute("SELECT result FROM job_results WHERE job = ?", (job,)).fetchone()
+        return bytes(found[0]) if found else None
+
+    def untold(self, owner: str) -> list[JobRow]:
+        """Jobs that are over and whose completion was not handed on yet, oldest first."""
+        query = "SELECT * FROM jobs WHERE told = 0 AND ended IS NOT NULL AND owner = ? ORDER BY ended"
+        return [_row(each) for each in self._database.read().execute(query, (owner,))]
+
+    def told(self, job: str) -> None:
+        with self._database.write() as db:
+            db.execute("UPDATE jobs SET told = 1 WHERE id = ?", (job,))
+
+    def forget(self, before: float) -> int:
+        """Drop jobs that ended before then, with their results."""
+        with self._database.write() as db:
+            old = [str(each[0]) for each in db.execute("SELECT id FROM jobs WHERE ended < ?", (before,))]
+            for job in old:
+                self._drop_progress(db, job)
+                db.execute("DELETE FROM job_results WHERE job = ?", (job,))
+                db.execute("DELETE FROM jobs WHERE id = ?", (job,))
+            return len(old)
+
+    @staticmethod
+    def _drop_progress(db: sqlite3.Connection, job: str) -> None:
+        db.execute("DELETE FROM job_states WHERE job = ?", (job,))
+        db.execute("DELETE FROM job_rows WHERE job = ?", (job,))
+        db.execute(
+            "DELETE FROM job_places WHERE run NOT IN (SELECT run FROM jobs WHERE state IN ('queued', 'running'))"
+        )
+
+    @staticmethod
+    def _insert(db: sqlite3.Connection, row: JobRow) -> None:
+        db.execute(
+            "INSERT INTO jobs (id, kind, owner, request, fingerprint, token, state, message, created, ended, run)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(row.id, row.kind, row.owner, json.dumps(row.request, sort_keys=True), row.fingerprint, row.token),
+                *(row.state, row.message, row.created, row.ended, row.run),
+            ),
+        )
+
+
+def _row(found: sqlite3.Row) -> JobRow:
+    return JobRow(
+        found["id"],
+        found["kind"],
+        found["owner"],
+        json.loads(found["request"]),
+        found["fingerprint"],
+        found["token"],
+        found["state"],
+        found["message"],
+        found["created"],
+        found["ended"],
+        found["run"],
+        found["frames"],
+        found["expected"],
+        json.loads(found["facts"]) if found["facts"] else None,
+    )
