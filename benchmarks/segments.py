@@ -20,8 +20,8 @@ from streamproc.jobs.segments import SegmentAnalysis, SegmentOptions
 from streamproc.jobs.video import Sound, StoredVideo
 
 
-def segments_of(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """The elements of GetSegmentDetection for a file, and how many frames it has."""
+def segments_of(path: Path) -> tuple[dict[str, Any], int]:
+    """What segment detection finds in a file, and how many frames it has."""
     video = StoredVideo(str(path), path.name)
     analysis = SegmentAnalysis(SegmentOptions(), video.facts)
     frames = 0
@@ -32,7 +32,7 @@ def segments_of(path: Path) -> tuple[list[dict[str, Any]], int]:
             analysis.add(item)
             frames += 1
     analysis.finish()
-    found: list[dict[str, Any]] = analysis.conclude([analysis.take()], video.facts, frames)["segments"]
+    found = analysis.conclude([analysis.take()], video.facts, frames)
     video.close()
     return found, frames
 
@@ -51,12 +51,12 @@ def scenedetect_cuts(path: Path, detector: Any) -> set[int]:
     return {scene[0].frame_num for scene in manager.get_scene_list()[1:]}
 
 
-def cue_frames(segments: list[dict[str, Any]], frames: int) -> list[str]:
+def cue_frames(found: dict[str, Any], frames: int) -> list[str]:
     """The cue of each frame. A cue's first frame is shared with the one before and counts for that."""
     names = ["-"] * frames
-    for item in reversed([item for item in segments if item["Type"] == "TECHNICAL_CUE"]):
-        for index in range(item["StartFrameNumber"], item["EndFrameNumber"] + 1):
-            names[index] = item["TechnicalCueSegment"]["Type"]
+    for cue in reversed(found["cues"]):
+        for index in range(cue["start"], cue["end"] + 1):
+            names[index] = cue["type"]
     return names
 
 

@@ -16,7 +16,7 @@ import structlog
 
 from streamproc.core.errors import InputError, InUse, LimitExceeded, NotFound, StreamprocError, TokenMismatch
 from streamproc.jobs.answers import SORTS, Aggregate, Item, Sort, items_of
-from streamproc.jobs.model import Job, JobKind, JobRequest, JobState, facts_from, request_from
+from streamproc.jobs.model import Job, JobKind, JobRequest, JobState, VideoRef, facts_from, request_from
 from streamproc.jobs.pages import PageTokens
 from streamproc.jobs.run import Advance, Interrupted, MakeAnalysis, Run, RunPolicy
 from streamproc.jobs.sources import Videos
@@ -126,6 +126,10 @@ class JobService:
         with self._wake:
             self._wake.notify()
         return job
+
+    def version(self, video: VideoRef) -> str:
+        """Changes when the video's bytes change. Raises InvalidObject where it cannot be had."""
+        return self._videos.facts(video).version
 
     def _known(self, request: JobRequest, owner: str) -> Job | None:
         for row in self.store.all():

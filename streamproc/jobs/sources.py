@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from connectors.chain import chain_credentials
 from streamproc.core.errors import InputError, SourceError
 from streamproc.jobs.model import VideoRef
 from streamproc.jobs.video import StoredVideo
@@ -106,7 +107,8 @@ class Videos:
         if endpoint:
             options["allow_http"] = endpoint.startswith("http:")
             config |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
-        config |= _credentials()
+        keys = chain_credentials()
+        config |= keys if keys is not None else {"skip_signature": True}
         key = parts.path.lstrip("/")
         return S3Store(parts.netloc, client_options=options, retry_config=retry, **config), key
 
@@ -189,18 +191,6 @@ def _seconds(value: float) -> Any:
     from datetime import timedelta
 
     return timedelta(seconds=value)
-
-
-def _credentials() -> dict[str, Any]:
-    """The usual AWS chain (environment, profile, container, instance); unsigned requests where there is none."""
-    import botocore.session
-
-    found = botocore.session.get_session().get_credentials()
-    if found is None:
-        return {"skip_signature": True}
-    frozen = found.get_frozen_credentials()
-    config = {"access_key_id": frozen.access_key, "secret_access_key": frozen.secret_key}
-    return config | ({"session_token": frozen.token} if frozen.token else {})
 
 
 def _reason(ref: VideoRef, error: BaseException) -> str:
