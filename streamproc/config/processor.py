@@ -96,7 +96,8 @@ class FaceSettings(Settings):
     """Similarity (0-100) of a match; values under 80 count as 80, as the service has it."""
     fps: float = Field(default=5.0, gt=0, le=60)
     """How many frames a second are looked at."""
-    detector: str = "default"
+    detector: Literal["default", "yunet", "centerface"] = "default"
+    """Finds the faces; the box's own where left out."""
     records: bool = True
     """Also give a face search record for each analysed frame to outputs that take records."""
     keep_unknown_crops: bool = False

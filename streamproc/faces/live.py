@@ -113,7 +113,7 @@ class FacePerception:
         shelf = self.service.library.open(self.settings.collection)
         picture = frame.picture
         size = live_size(picture.width, picture.height)
-        found = self.reader.find_live(picture.bgr(*size), size)
+        found = self.reader.find_live(picture.bgr(*size), size, self.settings.detector)
         judged = [self._judge(frame, face) for face in found]
         scores = np.array([face.score for face in found], np.float32)
         tracked = self._state.tracker.update(

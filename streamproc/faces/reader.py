@@ -62,9 +62,9 @@ class FaceReader:
             found = self._with_border(image)
         return sorted(found, key=lambda face: -face.box.area)[:MAX_FACES]
 
-    def find_live(self, image: Image, size: tuple[int, int]) -> list[FaceBox]:
+    def find_live(self, image: Image, size: tuple[int, int], detector: str = "default") -> list[FaceBox]:
         """Faces of a frame of a feed in one run at the given input size, largest first."""
-        found = self._zoo.face_detector(self._detector, size).detect(image)
+        found = self._zoo.face_detector(self._detector if detector == "default" else detector, size).detect(image)
         return sorted(found, key=lambda face: -face.box.area)
 
     def judge(self, image: Image, face: FaceBox, gate: QualityFilter) -> DetectedFace:

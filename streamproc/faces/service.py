@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -31,14 +31,18 @@ from streamproc.core.faces import CollectionInfo, DetectedFace, QualityFilter, S
 from streamproc.core.media import Image
 from streamproc.core.vision import FloatArray
 from streamproc.faces import quality
+from streamproc.faces.audit import Audit, audit
+from streamproc.faces.audit_picture import draw
 from streamproc.faces.images import decode
 from streamproc.faces.library import Library, Shelf
-from streamproc.faces.reader import FaceReader
 from streamproc.faces.sealing import Seal
 from streamproc.faces.users import Users
 from streamproc.faces.versions import model_version
 from streamproc.store.collections import CollectionRow, CollectionStore, FaceRow
-from streamproc.vision.zoo import ModelZoo, open_zoo
+
+if TYPE_CHECKING:
+    from streamproc.faces.reader import FaceReader
+    from streamproc.vision.zoo import ModelZoo
 
 DEFAULT_MATCHES: Final = 80
 """The service's answer when MaxFaces is not given."""
@@ -226,6 +230,14 @@ class FaceService:
             raise InputError(f"nobody called {person!r} is in the collection {name}; faces list {name} shows who is")
         self.store.deny(name, person, vector, self._now())
 
+    def audit(self, name: str, threshold: float = 80.0) -> tuple[Audit, Image]:
+        """How far a collection can be trusted, as a report and a picture of its similarities."""
+        shelf = self.library.open(name)
+        numbered = self.store.faces(name)
+        vectors = shelf.vectors(np.array([number for number, _ in numbered], np.int64))
+        report, genuine, strangers = audit([face for _, face in numbered], vectors, shelf.curve, threshold)
+        return report, draw(name, report, genuine, strangers, shelf.curve)
+
     # single pictures
 
     def detect_faces(self, data: bytes, *, attributes: bool = False) -> list[DetectedFace]:
@@ -312,7 +324,15 @@ def open_service(data_dir: Path, box: BoxConfig | None = None, zoo: ModelZoo | N
     box = box or BoxConfig()
     seal = Seal.from_file(box.faces.key_file) if box.faces.key_file else None
     store = CollectionStore(data_dir, seal)
-    return FaceService(store, lambda: FaceReader(zoo or open_zoo(box.models), box.faces), seal=seal)
+
+    def make_reader() -> FaceReader:
+        # Inference is only imported where pictures are looked at: listing faces must not wait for it.
+        from streamproc.faces.reader import FaceReader
+        from streamproc.vision.zoo import open_zoo
+
+        return FaceReader(zoo or open_zoo(box.models), box.faces)
+
+    return FaceService(store, make_reader, seal=seal)
 
 
 def _choose(found: Sequence[DetectedFace], max_faces: int | None) -> tuple[list[DetectedFace], tuple[RefusedFace, ...]]:
