@@ -9,7 +9,7 @@ from typing import Any
 
 from streamproc.core.event import Event, EventType
 from streamproc.core.route import Route
-from streamproc.live.lane import LaneState, Told
+from streamproc.live.parts import LaneState, Told
 from streamproc.logic.session import Sessions
 from streamproc.store.journal import Checkpoint, Commit, Journal, SessionRow
 

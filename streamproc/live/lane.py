@@ -5,11 +5,11 @@ from __future__ import annotations
 import pickle
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -18,8 +18,9 @@ from streamproc.core.event import Event, Pictures
 from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet, StreamItem
 from streamproc.live.analysis import Analysis, Look
 from streamproc.live.inbox import Inbox, Queued
+from streamproc.live.parts import LaneParts, LaneState, Told
 from streamproc.live.stats import LaneStats
-from streamproc.logic.session import Place, Sessions
+from streamproc.logic.session import Place
 from streamproc.media import jpeg
 from streamproc.media.decode import Decoder
 
@@ -39,46 +40,6 @@ QUIET_LOG_S = 60.0
 RESUMED_JUMP = Fraction(1)
 """A live feed that goes on this much later than it was left has a gap: nobody watched meanwhile."""
 SNAPSHOT_VERSION = 1
-
-Told = tuple[Event, Pictures | None]
-
-
-@dataclass(frozen=True, slots=True)
-class LaneState:
-    """What a lane needs to go on after a restart, of one instant."""
-
-    snapshot: bytes
-    position: Position | None
-
-
-class Committer(Protocol):
-    """Makes decisions durable. Called by one worker at a time; returns when they are."""
-
-    def commit(self, told: Sequence[Told], sessions: Sessions, state: LaneState | None) -> None: ...
-
-
-@dataclass(slots=True)
-class LaneParts:
-    """What a lane is made of."""
-
-    name: str
-    live: bool
-    sessions: Sessions
-    analyses: list[Analysis]
-    committer: Committer
-    waits: bool = False
-    """The feed begins when somebody comes (a publisher): its session is not over before that."""
-    request: Mapping[str, Any] = field(default_factory=dict)
-    """What Start asked for, JSON-ready; kept with the state."""
-    latency: bool = False
-    """Events say how long they took (never in replay)."""
-    checkpoints: bool = True
-    on_over: Callable[[str | None], None] = lambda error: None
-    """Called once from a worker when nothing more will come; with the error where it failed."""
-    on_durable: Callable[[Position], None] = lambda position: None
-    """The source may tell its broker that everything up to here is safe."""
-    watchers: list[Callable[[Frame, list[Look]], None]] = field(default_factory=list)
-    """Called after each look, in the worker: overlays. Must be quick."""
 
 
 class Lane:
@@ -156,6 +117,10 @@ class Lane:
             self._decoder = Decoder()
             self._shift = None
             self._clean = None
+
+    def interrupt(self, gap: Gap) -> None:
+        """A gap that the source itself cannot know of. Within ``edit`` only."""
+        self._gap(gap, placed=True)
 
     # -- called by a worker
 
@@ -315,15 +280,15 @@ class Lane:
         if self._resumed:
             self._resumed = False
             if last is not None and frame.at.media - last.media > RESUMED_JUMP and not self.sessions.in_gap:
-                self._gap(Gap(GapReason.LOST, last, "nobody watched: streamproc was not running"))
+                self._gap(Gap(GapReason.LOST, last, "nobody watched: streamproc was not running"), placed=True)
         return frame
 
-    def _gap(self, gap: Gap) -> None:
+    def _gap(self, gap: Gap, placed: bool = False) -> None:
         for frame in self._decoder.flush():
             self._frame(frame)
         self._decoder.reset()
         last = self.sessions.last
-        at = replace(gap.at, media=gap.at.media + (self._shift or 0))
+        at = gap.at if placed else replace(gap.at, media=gap.at.media + (self._shift or 0))
         self.sessions.gap(replace(gap, at=last if last is not None and last.media > at.media else at))
         self.stats.gap(gap)
         for analysis in self.parts.analyses:

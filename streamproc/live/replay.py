@@ -17,7 +17,8 @@ from streamproc.config.processor import ConnectorRef, ProcessorConfig, SessionSe
 from streamproc.core.errors import InputError, SourceRefused
 from streamproc.core.media import EPOCH
 from streamproc.live.assembly import Seers, make_analyses, session_rules
-from streamproc.live.lane import Lane, LaneParts, LaneState, Told
+from streamproc.live.lane import Lane
+from streamproc.live.parts import LaneParts, LaneState, Told
 from streamproc.logic.session import Sessions
 
 _NOT_SEEN = {"state", "outputs", "source", "aws", "tags"}

@@ -1,0 +1,53 @@
+"""What a lane is made of, and the seam through which its decisions become durable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from streamproc.contracts import Position
+from streamproc.core.event import Event, Pictures
+from streamproc.core.media import Frame
+from streamproc.live.analysis import Analysis, Look
+from streamproc.logic.session import Sessions
+
+Told = tuple[Event, Pictures | None]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """What a lane needs to go on after a restart, of one instant."""
+
+    snapshot: bytes
+    position: Position | None
+
+
+class Committer(Protocol):
+    """Makes decisions durable. Called by one worker at a time; returns when they are."""
+
+    def commit(self, told: Sequence[Told], sessions: Sessions, state: LaneState | None) -> None: ...
+
+
+@dataclass(slots=True)
+class LaneParts:
+    """What a lane is made of."""
+
+    name: str
+    live: bool
+    sessions: Sessions
+    analyses: list[Analysis]
+    committer: Committer
+    waits: bool = False
+    """The feed begins when somebody comes (a publisher): its session is not over before that."""
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """What Start asked for, JSON-ready; kept with the state."""
+    latency: bool = False
+    """Events say how long they took (never in replay)."""
+    checkpoints: bool = True
+    on_over: Callable[[str | None], None] = lambda error: None
+    """Called once from a worker when nothing more will come; with the error where it failed."""
+    on_durable: Callable[[Position], None] = lambda position: None
+    """The source may tell its broker that everything up to here is safe."""
+    watchers: list[Callable[[Frame, list[Look]], None]] = field(default_factory=list)
+    """Called after each look, in the worker: overlays. Must be quick."""

@@ -1,0 +1,249 @@
+"""One run of a processor: its source's thread, its lane, its way into the journal."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from connectors.catalog import make_source
+from connectors.context import ConnectorContext
+from streamproc.config.processor import ConnectorRef, ProcessorConfig
+from streamproc.contracts import Source
+from streamproc.core.media import Gap, GapReason
+from streamproc.core.start import StartRequest
+from streamproc.live.assembly import Seers, make_analyses, retune, session_rules, with_start
+from streamproc.live.commit import JournalCommitter
+from streamproc.live.feeder import Feeder
+from streamproc.live.lane import Lane
+from streamproc.live.parts import LaneParts
+from streamproc.live.scheduler import Scheduler
+from streamproc.logic.session import Sessions, session_id
+from streamproc.store.journal import Checkpoint, Journal
+
+log = structlog.get_logger(__name__)
+LOGS = frozenset({"kafka", "kinesis"})
+"""Sources that keep what came while nobody read: a new session goes on where the last one stopped."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What every run of this box shares."""
+
+    journal: Journal
+    scheduler: Scheduler
+    seers: Seers
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be run."""
+
+    name: str
+    config: ProcessorConfig
+    context: ConnectorContext
+    request: StartRequest
+    run_id: str
+    stagger: int
+
+    @property
+    def session(self) -> str:
+        """The id that Start answers with: the session's, or in continuous mode the run's own."""
+        return session_id(self.run_id, 0) if self.config.session.mode == "session" else self.run_id
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """What a killed process left."""
+
+    snapshot: dict[str, Any]
+    checkpoint: Checkpoint
+
+    @property
+    def run_id(self) -> str | None:
+        sessions = self.snapshot.get("sessions")
+        return str(sessions["run"]) if sessions else None
+
+    @property
+    def request(self) -> StartRequest:
+        return StartRequest(**self.snapshot.get("request", {}).get("start", {}))
+
+
+def new_run_id() -> str:
+    return str(uuid.uuid4())
+
+
+def read_checkpoint(checkpoint: Checkpoint | None, config: ProcessorConfig) -> Resumed | None:
+    """The state that can be gone on from; None where there is none, or it cannot be read, or it is of another source."""
+    if checkpoint is None or checkpoint.snapshot is None:
+        return None
+    try:
+        snapshot = pickle.loads(checkpoint.snapshot)
+        resumed = Resumed(snapshot, checkpoint)
+        if snapshot["version"] != 1 or snapshot["request"]["source"] != source_key(config.source):
+            return None
+        if snapshot["request"]["mode"] != config.session.mode:
+            return None
+    except Exception as error:  # noqa: BLE001  written by another version: a new session is the best that can be had
+        log.warning("checkpoint_unreadable", reason=str(error))
+        return None
+    return resumed
+
+
+def source_key(ref: ConnectorRef) -> str:
+    return json.dumps({"type": ref.type, **ref.options}, sort_keys=True, default=str)
+
+
+class Run:
+    """Made in a worker thread (models load), then started from the loop. ``on_over`` is called from a worker, once."""
+
+    def __init__(
+        self,
+        order: Order,
+        shared: Surroundings,
+        committer: JournalCommitter,
+        on_over: Callable[[str | None], None],
+        resumed: Resumed | None = None,
+    ) -> None:
+        self.order = order
+        self.committer = committer
+        self._shared = shared
+        self._stopped = False
+        source = self._make_source(order.config)
+        live = source.live
+        analyses = make_analyses(
+            order.config, shared.seers, order.stagger if live and source_kind(source) != "file" else None
+        )
+        self.lane = Lane(
+            LaneParts(
+                order.name,
+                live,
+                self._sessions(resumed, live),
+                analyses,
+                committer,
+                waits=bool(getattr(source, "waits", False)),
+                request=self._kept(order.config),
+                latency=live,
+                on_over=on_over,
+                on_durable=source.durable,
+            ),
+            wake=shared.scheduler.wake,
+        )
+        position = self._go_on(resumed, live)
+        self.feeder = Feeder(order.name, source, self.lane, position)
+
+    def start(self) -> None:
+        """Write down that the session began, then read."""
+        state = self.lane.state()
+        self.committer.commit([], self.lane.sessions, state)
+        self._shared.scheduler.add(self.lane)
+        self.feeder.start()
+
+    def end(self, reason: str) -> None:
+        """Ask for the summary; ``on_over`` tells when it is durable."""
+        self.lane.end(reason)
+
+    def close(self) -> None:
+        """After ``on_over``: let go of the source. Blocks for up to a few seconds."""
+        if not self._stopped:
+            self._stopped = True
+            self._shared.scheduler.remove(self.lane)
+            self.feeder.stop()
+
+    def left_at(self) -> Checkpoint | None:
+        """Where the next session of a log goes on."""
+        if self.order.config.source.type not in LOGS:
+            return None
+        state = self.lane.state()
+        if state.position is None:
+            return None
+        snapshot = pickle.loads(state.snapshot) | {"sessions": None, "analyses": []}
+        return Checkpoint(pickle.dumps(snapshot, protocol=5), state.position)
+
+    # -- edits in place
+
+    def adjust(self, config: ProcessorConfig) -> None:
+        """Confidence, regions, rate, durations: nothing is interrupted."""
+
+        def change() -> None:
+            retune(self.lane.parts.analyses, config)
+            self.lane.sessions.rules = session_rules(config, self.order.request)
+            self._adopt(config)
+
+        self.lane.edit(change)
+
+    def replace_eyes(self, config: ProcessorConfig) -> None:
+        """Other classes or models: the source and the session go on; what is followed is looked at anew."""
+        live = self.lane.parts.live
+        analyses = make_analyses(config, self._shared.seers, self.order.stagger if live else None)
+
+        def change() -> None:
+            self.lane.parts.analyses = analyses
+            self._adopt(config)
+
+        self.lane.edit(change)
+        self.adjust(config)
+
+    def replace_source(self, config: ProcessorConfig) -> None:
+        """Another feed for the same session, with a gap between."""
+        source = self._make_source(config)  # before the old one is given up: a wrong setting must not stop it
+        self.feeder.stop()
+        last = self.lane.sessions.last
+        self.lane.parts.live = source.live
+        self.lane.parts.on_durable = source.durable
+        self.lane.attach_anew()
+        if last is not None:
+            self.lane.edit(lambda: self.lane.interrupt(Gap(GapReason.LOST, last, "the source was changed")))
+        self._adopt(config)
+        taps = self.feeder.taps
+        self.feeder = Feeder(self.order.name, source, self.lane)
+        self.feeder.taps = taps
+        self.feeder.start()
+
+    # -- inside
+
+    def _adopt(self, config: ProcessorConfig) -> None:
+        self.order = Order(**{**self.order.__dict__, "config": config})
+        self.lane.parts.request = self._kept(config)
+
+    def _make_source(self, config: ProcessorConfig) -> Source:
+        return make_source(with_start(config, self.order.request).source, self.order.context)
+
+    def _kept(self, config: ProcessorConfig) -> dict[str, Any]:
+        request = self.order.request
+        start = {
+            "at": dict(request.at) if request.at else None,
+            "duration_s": request.duration_s,
+            "echo": dict(request.echo),
+        }
+        return {"start": start, "source": source_key(config.source), "mode": config.session.mode}
+
+    def _sessions(self, resumed: Resumed | None, live: bool) -> Sessions:
+        rules = session_rules(self.order.config, self.order.request)
+        if resumed is not None and resumed.run_id and self._usable(resumed, live):
+            return Sessions.restore(self.order.name, rules, resumed.snapshot["sessions"])
+        return Sessions(self.order.name, rules, self.order.run_id)
+
+    def _usable(self, resumed: Resumed, live: bool) -> bool:
+        """A feed that can be read again but has no position yet begins anew: the same frames decide the same events."""
+        replayable = not live or self.order.config.source.type == "file"
+        return resumed.checkpoint.position is not None or not replayable
+
+    def _go_on(self, resumed: Resumed | None, live: bool) -> Any:
+        if resumed is None or not self._usable(resumed, live):
+            return None
+        position = resumed.checkpoint.position
+        if resumed.run_id is None:
+            self.lane.continue_log(resumed.snapshot.get("after"))
+        else:
+            self.lane.resume(resumed.snapshot, position is not None)
+        return position
+
+
+def source_kind(source: Source) -> str:
+    return type(source).__module__.split(".")[1]

@@ -1,0 +1,294 @@
+"""All processors of the box, and the one way into control: config files, the CLI, the control API and the AWS endpoint call this."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import structlog
+from pydantic import ValidationError
+
+from connectors.catalog import check, make_sink
+from connectors.context import ConnectorContext
+from streamproc import metrics
+from streamproc.config.box import BoxConfig
+from streamproc.config.processor import ConnectorRef, ProcessorConfig
+from streamproc.config.routes import outputs as outputs_of
+from streamproc.contracts import Renderer, Sink
+from streamproc.core.errors import AlreadyExists, ConfigError, Fault, InputError, InUse, NotFound
+from streamproc.core.event import Event
+from streamproc.core.start import StartRequest
+from streamproc.live.assembly import Seers, connector_context
+from streamproc.live.run import Run, Surroundings
+from streamproc.live.scheduler import Scheduler
+from streamproc.live.unit import House, Unit, hash_of, new_row
+from streamproc.live.view import ProcessorView
+from streamproc.logic.lifecycle import State
+from streamproc.outbox.outbox import Outbox
+from streamproc.store.database import Database
+from streamproc.store.journal import Journal
+from streamproc.store.processors import ProcessorRow, ProcessorStore
+
+log = structlog.get_logger(__name__)
+TICK_S = 0.5
+Origin = Literal["file", "api"]
+
+
+class Supervisor:
+    """Owns the units, the workers and the outbox. All methods belong to the event loop."""
+
+    def __init__(
+        self,
+        box: BoxConfig,
+        base_dir: Path,
+        database: Database,
+        *,
+        renderers: Mapping[str, Renderer],
+        seers: Seers | None = None,
+        ephemeral: bool = False,
+    ) -> None:
+        """``base_dir``: what relative paths of configs start from. ``ephemeral``: nothing is resumed (``run``)."""
+        self.box = box
+        self.base_dir = base_dir
+        self.database = database
+        self.journal = Journal(database)
+        self.outbox = Outbox(self.journal, renderers, box.outbox)
+        self.scheduler = Scheduler(box.workers)
+        self.seers = seers or Seers(box, database.data_dir, workers=self.scheduler.workers)
+        self.listeners: list[Callable[[Sequence[Event]], None]] = []
+        """Called in the loop with events that have just become durable."""
+        self.refused: dict[str, str] = {}
+        """Files that were refused: processor name and why."""
+        self._store = ProcessorStore(database)
+        self._units: dict[str, Unit] = {}
+        self._sinks: dict[str, dict[str, tuple[ConnectorRef, Sink]]] = {}
+        self._ephemeral = ephemeral
+        self._count = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ticker: asyncio.Task[None] | None = None
+
+    # -- the box's own life
+
+    async def open(self) -> None:
+        """Bring up the workers and the outbox; processors made by the API come back, running where they were."""
+        self._loop = asyncio.get_running_loop()
+        self.scheduler.start()
+        await self.outbox.start()
+        self._ticker = asyncio.create_task(self._tick(), name="tick")
+        for row in [] if self._ephemeral else self._store.all():
+            if row.origin != "api":
+                continue
+            try:
+                config = ProcessorConfig.model_validate(row.document)
+            except ValidationError as error:
+                log.error("processor_unreadable", processor=row.name, reason=str(error))
+                continue
+            unit = await self._add(row, config)
+            if row.wanted == "running" and row.finished is None:
+                await self._start_or_resume(unit)
+
+    async def close(self, drain_s: float = 10.0) -> None:
+        """End every session with its summary, deliver what can be delivered, stop."""
+        active = [unit for unit in self._units.values() if unit.life.active]
+        await asyncio.gather(*(self._stop_quietly(unit) for unit in active))
+        left = await self.outbox.drain(drain_s)
+        if left:
+            log.warning("deliveries_wait_for_the_next_start", count=left)
+        await self.outbox.aclose()
+        if self._ticker is not None:
+            self._ticker.cancel()
+        await asyncio.to_thread(self.scheduler.stop)
+        await asyncio.to_thread(self.database.close)
+
+    # -- control
+
+    async def create(self, name: str, config: ProcessorConfig, origin: Origin = "api") -> ProcessorView:
+        """A new processor, stopped. Raises AlreadyExists, and ConfigError where its connectors' settings are wrong."""
+        if name in self._units:
+            raise AlreadyExists(f"there is a processor {name!r} already")
+        self._check(name, config)
+        row = new_row(name, config, origin)
+        known = self._store.get(name)
+        row = self._store.put(row) if known is None or known.origin != origin else self._keep(known, row)
+        unit = await self._add(row, config)
+        log.info("created", processor=name, origin=origin)
+        return unit.view()
+
+    async def start(self, name: str, request: StartRequest | None = None) -> str:
+        """The id of the session that begins. Returns before the source is connected. Raises NotFound, InUse."""
+        unit = self._unit(name)
+        async with unit.lock:
+            return unit.start(request or StartRequest())
+
+    async def bring_up(self, name: str) -> None:
+        """Run it as its document wants: go on with a session that was cut off, else begin one, unless it ended by itself."""
+        unit = self._unit(name)
+        async with unit.lock:
+            row = unit.row
+            if row.finished == row.document_hash or unit.life.active:
+                return
+            await self._start_or_resume(unit)
+
+    async def stop(self, name: str) -> None:
+        """Returns when its session has ended, with its summary. Raises NotFound, and InUse where there is nothing to stop."""
+        unit = self._unit(name)
+        async with unit.lock:
+            await unit.stop()
+
+    async def update(self, name: str, config: ProcessorConfig, origin: Origin | None = None) -> ProcessorView:
+        """Another document, applied with the least disturbance. Its ``state`` is not acted on. Raises as ``create``."""
+        unit = self._unit(name)
+        self._check(name, config)
+        async with unit.lock:
+            unit.save_document(config, origin or unit.row.origin)
+            await self._set_outputs(unit, config)
+            await unit.apply(config)
+        log.info("updated", processor=name)
+        return unit.view()
+
+    async def delete(self, name: str) -> None:
+        """Raises InUse while it runs."""
+        unit = self._unit(name)
+        async with unit.lock:
+            if unit.life.active:
+                raise InUse(f"{name} is {unit.life.state.value}; stop it first")
+            del self._units[name]
+            self._store.delete(name)
+            self.journal.forget(name)
+            await self.outbox.remove(name)
+            self._sinks.pop(name, None)
+        self._count_states()
+        log.info("deleted", processor=name)
+
+    async def view(self, name: str) -> ProcessorView:
+        return self._refused_view(name) if name in self.refused and name not in self._units else self._unit(name).view()
+
+    async def views(self) -> list[ProcessorView]:
+        """All of them, by name; a file that was refused and has no good version is among them."""
+        views = [unit.view() for unit in self._units.values()]
+        views += [self._refused_view(name) for name in self.refused if name not in self._units]
+        return sorted(views, key=lambda view: view.name)
+
+    async def wait(self, name: str) -> ProcessorView:
+        """Until nothing of it runs any more."""
+        unit = self._unit(name)
+        await unit.idle.wait()
+        return unit.view()
+
+    def names(self, origin: Origin | None = None) -> list[str]:
+        return sorted(name for name, unit in self._units.items() if origin is None or unit.row.origin == origin)
+
+    def known(self, name: str) -> bool:
+        return name in self._units
+
+    def run_of(self, name: str) -> Run | None:
+        """The run of a processor while it has one: its source to publish into, its feeder's taps and its lane's watchers to
+        look on. Raises NotFound."""
+        return self._unit(name).run
+
+    def document_hash(self, name: str) -> str:
+        return hash_of(self._unit(name).config)
+
+    # -- inside
+
+    def _unit(self, name: str) -> Unit:
+        unit = self._units.get(name)
+        if unit is None:
+            raise NotFound(f"there is no processor {name!r}")
+        return unit
+
+    def _keep(self, known: ProcessorRow, row: ProcessorRow) -> ProcessorRow:
+        """A file that was known before this process: what became of it counts, unless its document changed."""
+        if known.document == row.document:
+            return replace(known, state="stopped", message="")
+        return self._store.put(replace(row, wanted=known.wanted, finished=None))
+
+    async def _add(self, row: ProcessorRow, config: ProcessorConfig) -> Unit:
+        house = House(
+            Surroundings(self.journal, self.scheduler, self.seers),
+            self._store,
+            self._context,
+            self._told,
+            self._changed,
+        )
+        unit = Unit(row.name, config, house, row, self._count)
+        self._count += 1
+        self._units[row.name] = unit
+        await self._set_outputs(unit, config)
+        self._count_states()
+        return unit
+
+    async def _start_or_resume(self, unit: Unit) -> None:
+        resumed = None if self._ephemeral else unit.resumable()
+        unit.start(resumed.request if resumed is not None else StartRequest(), resumed)
+
+    async def _stop_quietly(self, unit: Unit) -> None:
+        async with unit.lock:
+            if unit.life.active:
+                await unit.stop("shutdown")
+
+    def _context(self, name: str) -> ConnectorContext:
+        return connector_context(self.box, name, self.base_dir, self.database.data_dir, self.database.box_id)
+
+    def _check(self, name: str, config: ProcessorConfig) -> None:
+        """Connectors that a caller without a file got wrong; a file was checked when it was loaded."""
+        places: list[tuple[str, ConnectorRef, Literal["source", "sink"]]] = [("source", config.source, "source")]
+        places += [(f"outputs[{index}]", ref, "sink") for index, ref in enumerate(config.outputs)]
+        faults = []
+        for place, ref, role in places:
+            try:
+                check(ref, role)
+            except ValidationError as error:
+                for item in error.errors():
+                    where = ".".join([place, *(str(part) for part in item["loc"])])
+                    faults.append(Fault(where, item["msg"]))
+        if faults:
+            raise ConfigError(name, faults)
+
+    async def _set_outputs(self, unit: Unit, config: ProcessorConfig) -> None:
+        """Sinks whose settings did not change stay as they are, with what they have in hand."""
+        before = self._sinks.get(unit.name, {})
+        sinks: dict[str, tuple[ConnectorRef, Sink]] = {}
+        try:
+            wanted = outputs_of(unit.name, config, self.box.outputs)
+            for output in wanted:
+                kept = before.get(output.key)
+                sink = kept[1] if kept and kept[0] == output.ref else make_sink(output.ref, self._context(unit.name))
+                sinks[output.key] = (output.ref, sink)
+        except ValueError as error:
+            raise InputError(f"{unit.name}: outputs: {error}") from None
+        self._sinks[unit.name] = sinks
+        unit.committer.routes = tuple(output.route for output in wanted)
+        await self.outbox.set_outputs(unit.name, {key: sink for key, (_, sink) in sinks.items()})
+
+    def _told(self, events: Sequence[Event]) -> None:
+        """In a worker thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._tell, events)
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        for listener in self.listeners:
+            listener(events)
+
+    def _changed(self, unit: Unit) -> None:
+        self._count_states()
+
+    def _count_states(self) -> None:
+        for state in State:
+            count = sum(unit.life.state is state for unit in self._units.values())
+            metrics.PROCESSORS.labels(state.value).set(count + (len(self.refused) if state is State.REFUSED else 0))
+
+    def _refused_view(self, name: str) -> ProcessorView:
+        now = datetime.now(UTC)
+        config = ProcessorConfig.model_construct(source=ConnectorRef.model_construct(type="unknown"), state="stopped")
+        return ProcessorView(name, config, State.REFUSED.value, self.refused[name], now, now, "file")
+
+    async def _tick(self) -> None:
+        while True:
+            for unit in list(self._units.values()):
+                unit.check()
+            await asyncio.sleep(TICK_S)

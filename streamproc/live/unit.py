@@ -1,0 +1,242 @@
+"""One processor of the box: its document, its state, and its run while it has one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import structlog
+
+from connectors.context import ConnectorContext
+from streamproc.config.processor import ProcessorConfig
+from streamproc.core.errors import StreamprocError
+from streamproc.core.event import Event
+from streamproc.core.start import StartRequest
+from streamproc.live.assembly import same_eyes
+from streamproc.live.commit import JournalCommitter
+from streamproc.live.run import Order, Resumed, Run, Surroundings, new_run_id, read_checkpoint, source_key
+from streamproc.live.view import ProcessorView
+from streamproc.logic.lifecycle import Lifecycle, State, Trigger
+from streamproc.store.journal import Checkpoint, Commit
+from streamproc.store.processors import ProcessorRow, ProcessorStore, document_hash
+
+log = structlog.get_logger(__name__)
+END_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True)
+class House:
+    """What every unit stands on."""
+
+    shared: Surroundings
+    store: ProcessorStore
+    context: Callable[[str], ConnectorContext]
+    on_events: Callable[[Sequence[Event]], None]
+    """Called in a worker thread, after the events are durable."""
+    on_state: Callable[[Unit], None]
+
+
+@dataclass
+class Unit:
+    """Every method belongs to the event loop; the supervisor holds ``lock`` around those that change something."""
+
+    name: str
+    config: ProcessorConfig
+    house: House
+    row: ProcessorRow
+    stagger: int
+    life: Lifecycle = field(default_factory=Lifecycle)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    run: Run | None = None
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while nothing runs."""
+    context: dict[str, Any] = field(default_factory=dict)
+    _begin: asyncio.Task[None] | None = None
+    _finish: asyncio.Task[None] | None = None
+    _ended_by: Literal["itself", "stop", "shutdown", "restart"] = "itself"
+    _last_session: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        self.idle.set()
+        self.committer = JournalCommitter(self.house.shared.journal, self.name, self._told)
+
+    # -- start and stop
+
+    def start(self, request: StartRequest, resumed: Resumed | None = None) -> str:
+        """Begin a session; returns its id. What can go wrong from here on ends in state failed."""
+        self.life.fire(Trigger.START)
+        self.idle.clear()
+        self._ended_by = "itself"
+        run_id = (resumed.run_id if resumed is not None else None) or new_run_id()
+        order = Order(self.name, self.config, self.house.context(self.name), request, run_id, self.stagger)
+        self.context = self._context(request)
+        self.committer.context = self.context
+        self._save(state="starting", message="", wanted="running", finished=None)
+        self._begin = asyncio.create_task(self._run(order, resumed), name=f"start {self.name}")
+        return order.session
+
+    async def stop(self, why: Literal["stop", "shutdown", "restart"] = "stop") -> None:
+        """End the session with its summary; returns when it has ended. Raises InUse where nothing runs."""
+        if self.life.state is not State.STOPPING:
+            self.life.fire(Trigger.STOP)
+        self._ended_by = why
+        if why == "stop":
+            self._save(state="stopping", wanted="stopped")
+        self.house.on_state(self)
+        if self._begin is not None:
+            await asyncio.wait([self._begin])
+        if self.run is not None:
+            self.run.end("stopped" if why == "stop" else "shutdown" if why == "shutdown" else "restarted")
+        try:
+            await asyncio.wait_for(self.idle.wait(), END_TIMEOUT_S)
+        except TimeoutError:
+            log.error("stop_timed_out", processor=self.name)
+            self._over("the session did not end in time")
+            await self.idle.wait()
+
+    async def _run(self, order: Order, resumed: Resumed | None) -> None:
+        loop = asyncio.get_running_loop()
+
+        def over(error: str | None) -> None:
+            loop.call_soon_threadsafe(self._over, error)
+
+        try:
+            if order.request.fail is not None:
+                raise StreamprocError(order.request.fail)
+            run = await asyncio.to_thread(Run, order, self.house.shared, self.committer, over, resumed)
+            self.run = run
+            await asyncio.to_thread(run.start)
+        except Exception as error:  # the boundary of a processor: it fails, the others go on
+            if not isinstance(error, StreamprocError):
+                log.exception("start_failed", processor=self.name)
+            self._over(str(error) or type(error).__name__)
+            return
+        if self.life.can(Trigger.READY):
+            self.life.fire(Trigger.READY)
+            self._save(state="running")
+            self.house.on_state(self)
+            log.info("running", processor=self.name, session=order.session, resumed=resumed is not None)
+
+    def _over(self, error: str | None) -> None:
+        """The lane said its last word (or could not be made)."""
+        if self._finish is None and not self.idle.is_set():
+            self._finish = asyncio.create_task(self._wind_up(error), name=f"end {self.name}")
+
+    async def _wind_up(self, error: str | None) -> None:
+        run, self.run = self.run, None
+        left = None
+        try:
+            if run is not None:
+                self._last_session = self._session_of(run)
+                await asyncio.to_thread(run.close)
+                left = run.left_at() if self._ended_by == "shutdown" else None
+            await asyncio.to_thread(self._forget_checkpoint, left)
+        except Exception:  # whatever is broken, the processor must not hang in stopping
+            log.exception("end_failed", processor=self.name)
+        self.life.fire(Trigger.FAIL if error is not None else Trigger.ENDED)
+        if self._ended_by == "itself" and error is None:
+            self._save(state="stopped", message="", finished=self.row.document_hash)
+        else:
+            self._save(state=self.life.state.value, message=error or "")
+        if error is not None:
+            log.error("failed", processor=self.name, reason=error)
+        else:
+            log.info("ended", processor=self.name)
+        self._finish = self._begin = None
+        self.idle.set()
+        self.house.on_state(self)
+
+    def _forget_checkpoint(self, left: Checkpoint | None) -> None:
+        journal = self.house.shared.journal
+        journal.clear_checkpoint(self.name)
+        if left is not None:
+            journal.commit(Commit(self.name, checkpoint=left))
+
+    # -- edits
+
+    async def apply(self, config: ProcessorConfig) -> None:
+        """Another document, with the least disturbance."""
+        before, self.config = self.config, config
+        run = self.run
+        if run is None or self.life.state is not State.RUNNING:
+            return
+        if config.session.mode != before.session.mode or (config.labels is None) != (before.labels is None):
+            await self._restart()
+        elif not same_eyes(before, config):
+            await asyncio.to_thread(run.replace_eyes, config)
+        else:
+            await asyncio.to_thread(run.adjust, config)
+        if self.run is run and source_key(before.source) != source_key(config.source):
+            await asyncio.to_thread(run.replace_source, config)
+        self.context = self._context(run.order.request)
+        self.committer.context = self.context
+
+    async def _restart(self) -> None:
+        await self.stop("restart")
+        self.start(StartRequest())
+
+    def resumable(self) -> Resumed | None:
+        """What a killed process left of a session of this document."""
+        return read_checkpoint(self.house.shared.journal.checkpoint(self.name), self.config)
+
+    # -- looking
+
+    def check(self) -> None:
+        """Let time pass; called about twice a second."""
+        if self.run is not None:
+            self.run.lane.check_silence()
+
+    def view(self) -> ProcessorView:
+        run, lane = self.run, self.run.lane if self.run is not None else None
+        assert self.row.created is not None and self.row.updated is not None
+        return ProcessorView(
+            name=self.name,
+            config=self.config,
+            state=self.life.state.value,
+            message=self.row.message or None,
+            created=self.row.created,
+            updated=self.row.updated,
+            origin=self.row.origin,
+            session=self._session_of(run) if run is not None else self._last_session,
+            source={"type": self.config.source.type, "state": lane.stats.source, "why": lane.stats.why} if lane else {},
+            metrics=lane.stats.view() if lane is not None else {},
+        )
+
+    @staticmethod
+    def _session_of(run: Run) -> dict[str, Any]:
+        sessions = run.lane.sessions
+        return {"id": sessions.session, "announced": dict(sessions.announced), "counts": dict(sessions.counts)}
+
+    # -- inside
+
+    def save_document(self, config: ProcessorConfig, origin: Literal["file", "api"]) -> None:
+        document = config.model_dump(mode="json", exclude_unset=True)
+        self.row = self.house.store.update(self.name, document=document, origin=origin, tags=dict(config.tags))
+
+    def _save(self, **changes: Any) -> None:
+        self.row = self.house.store.update(self.name, **changes)
+
+    def _told(self, events: Sequence[Event]) -> None:
+        self.house.on_events(events)
+
+    def _context(self, request: StartRequest) -> dict[str, Any]:
+        context: dict[str, Any] = {"tags": dict(self.config.tags)}
+        if request.echo:
+            context["start_request"] = dict(request.echo)
+        for key in ("arn", "stream_arn"):
+            if self.config.aws.get(key):
+                context[key] = self.config.aws[key]
+        return context
+
+
+def new_row(name: str, config: ProcessorConfig, origin: Literal["file", "api"]) -> ProcessorRow:
+    document = config.model_dump(mode="json", exclude_unset=True)
+    now = datetime.now(UTC)
+    return ProcessorRow(name, document, origin, wanted="stopped", tags=dict(config.tags), created=now, updated=now)
+
+
+def hash_of(config: ProcessorConfig) -> str:
+    return document_hash(config.model_dump(mode="json", exclude_unset=True))

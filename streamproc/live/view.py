@@ -1,0 +1,69 @@
+"""A processor as others see it: Describe, List, the AWS endpoint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from streamproc.config.processor import ProcessorConfig
+from streamproc.logic.account import stamp
+from streamproc.logic.redact import redact
+
+_SECRET = re.compile(r"(password|secret|token|credential|sasl|api_?key|access_?key|private_?key)", re.IGNORECASE)
+_NO_SECRET = re.compile(r"(_env|_file|key_id)$", re.IGNORECASE)
+HIDDEN = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorView:
+    """One processor as it stands."""
+
+    name: str
+    config: ProcessorConfig
+    state: str
+    """stopped, starting, running, stopping, failed or refused."""
+    message: str | None
+    """Why it failed or was refused; what ended its last session."""
+    created: datetime
+    updated: datetime
+    """Of the last change of its document or state."""
+    origin: str = "api"
+    """Who owns the document: a config file, or the control API and the AWS endpoint."""
+    session: Mapping[str, Any] | None = None
+    """Of the running (or the last) session: id, announced, counts."""
+    source: Mapping[str, Any] = field(default_factory=dict)
+    """state (running, gap, idle, ended) and why."""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self, brief: bool = False) -> dict[str, Any]:
+        """What the control API answers; no secret is in it."""
+        document: dict[str, Any] = {
+            "name": self.name,
+            "state": self.state,
+            "message": self.message,
+            "origin": self.origin,
+            "created": stamp(self.created),
+            "updated": stamp(self.updated),
+            "session": dict(self.session) if self.session else None,
+            "source": dict(self.source),
+        }
+        if not brief:
+            document["config"] = without_secrets(self.config.model_dump(mode="json", exclude_none=True))
+            document["metrics"] = dict(self.metrics)
+        return document
+
+
+def without_secrets(value: Any, key: str = "") -> Any:
+    """A JSON-ready document with the values of secret-looking keys hidden, and passwords out of URLs."""
+    if isinstance(value, Mapping):
+        return {name: without_secrets(item, str(name)) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_secrets(item, key) for item in value]
+    if isinstance(value, str):
+        if _SECRET.search(key) and not _NO_SECRET.search(key):
+            return HIDDEN
+        return redact(value)
+    return value
