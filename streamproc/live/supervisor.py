@@ -18,7 +18,7 @@ from streamproc import metrics
 from streamproc.config.box import BoxConfig
 from streamproc.config.processor import ConnectorRef, ProcessorConfig
 from streamproc.config.routes import outputs as outputs_of
-from streamproc.contracts import Renderer, Sink
+from streamproc.contracts import NOWHERE, ImageKeeper, Images, Renderer, Sink
 from streamproc.core.errors import AlreadyExists, ConfigError, Fault, InputError, InUse, NotFound
 from streamproc.core.event import Event
 from streamproc.core.start import StartRequest
@@ -129,7 +129,7 @@ class Supervisor:
         unit = self._unit(name)
         async with unit.lock:
             row = unit.row
-            if row.finished == row.document_hash or unit.life.active:
+            if row.wanted != "running" or row.finished == row.document_hash or unit.life.active:
                 return
             await self._start_or_resume(unit)
 
@@ -193,6 +193,12 @@ class Supervisor:
     def document_hash(self, name: str) -> str:
         return hash_of(self._unit(name).config)
 
+    def images_of(self, event: Event) -> Images:
+        """Where the processor's outputs keep an event's pictures: an output that gives URIs first."""
+        sinks = [sink for _, sink in self._sinks.get(event.processor, {}).values() if isinstance(sink, ImageKeeper)]
+        places = [sink.locate(event) for sink in sinks]
+        return next((place for place in places if "://" in (place.frame or "")), places[0] if places else NOWHERE)
+
     # -- inside
 
     def _unit(self, name: str) -> Unit:
@@ -205,7 +211,7 @@ class Supervisor:
         """A file that was known before this process: what became of it counts, unless its document changed."""
         if known.document == row.document:
             return replace(known, state="stopped", message="")
-        return self._store.put(replace(row, wanted=known.wanted, finished=None))
+        return self._store.put(replace(row, finished=known.finished))
 
     async def _add(self, row: ProcessorRow, config: ProcessorConfig) -> Unit:
         house = House(

@@ -104,8 +104,6 @@ class Unit:
             loop.call_soon_threadsafe(self._over, error)
 
         try:
-            if order.request.fail is not None:
-                raise StreamprocError(order.request.fail)
             run = await asyncio.to_thread(Run, order, self.house.shared, self.committer, over, resumed)
             self.run = run
             await asyncio.to_thread(run.start)
@@ -214,7 +212,10 @@ class Unit:
 
     def save_document(self, config: ProcessorConfig, origin: Literal["file", "api"]) -> None:
         document = config.model_dump(mode="json", exclude_unset=True)
-        self.row = self.house.store.update(self.name, document=document, origin=origin, tags=dict(config.tags))
+        changes: dict[str, Any] = {"document": document, "origin": origin, "tags": dict(config.tags)}
+        if origin == "file":
+            changes["wanted"] = config.state
+        self.row = self.house.store.update(self.name, **changes)
 
     def _save(self, **changes: Any) -> None:
         self.row = self.house.store.update(self.name, **changes)
@@ -235,7 +236,15 @@ class Unit:
 def new_row(name: str, config: ProcessorConfig, origin: Literal["file", "api"]) -> ProcessorRow:
     document = config.model_dump(mode="json", exclude_unset=True)
     now = datetime.now(UTC)
-    return ProcessorRow(name, document, origin, wanted="stopped", tags=dict(config.tags), created=now, updated=now)
+    return ProcessorRow(
+        name,
+        document,
+        origin,
+        wanted=config.state if origin == "file" else "stopped",
+        tags=dict(config.tags),
+        created=now,
+        updated=now,
+    )
 
 
 def hash_of(config: ProcessorConfig) -> str:

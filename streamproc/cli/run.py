@@ -1,0 +1,107 @@
+"""``run``: one or more processors in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamproc.cli.output import errors_said, event_line, put, say, set_up_logs
+from streamproc.cli.places import default_data_dir
+from streamproc.config.folder import base_dir_of, box_of
+from streamproc.config.load import load_processor
+from streamproc.config.processor import ProcessorConfig
+from streamproc.core.errors import InputError
+
+if TYPE_CHECKING:
+    from streamproc.core.event import Event
+    from streamproc.live.supervisor import Supervisor
+
+MIXED = "they belong to different config folders; run those of one folder at a time"
+
+
+def run(
+    files: Annotated[list[Path], typer.Argument(help="Processors' files.")],
+    data_dir: Annotated[Path | None, typer.Option(help="Where state lives.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")] = False,
+) -> None:
+    """Run processors in the foreground; Ctrl-C drains, sends the summaries and exits 0. Ends when all of them have ended."""
+    from streamproc.cli.loop import run_loop
+
+    set_up_logs(as_json, "warning")
+    with errors_said():
+        from connectors.catalog import check
+
+        configs = {path.stem: load_processor(path, check) for path in files}
+        if len(configs) < len(files):
+            raise InputError("two files have one name; a processor is named after its file")
+        if len({base_dir_of(path) for path in files}) > 1:
+            raise InputError(MIXED)
+        failed = run_loop(run_all(configs, files[0], data_dir or default_data_dir(), as_json))
+    if failed:
+        raise typer.Exit(1)
+
+
+async def run_all(configs: dict[str, ProcessorConfig], file: Path, data_dir: Path, as_json: bool) -> bool:
+    """Until all have ended or a signal comes. True: one of them failed."""
+    from streamproc.cli.loop import on_signals
+    from streamproc.server.lock import DirectoryLock
+
+    place = data_dir / "run" / hashlib.sha256(",".join(sorted(configs)).encode()).hexdigest()[:12]
+    with DirectoryLock(place):
+        supervisor = _supervisor(file, data_dir, place)
+        supervisor.listeners.append(_printer(supervisor, as_json))
+        stop = asyncio.Event()
+        on_signals(stop.set, signal.SIGINT, signal.SIGTERM)
+        await supervisor.open()
+        try:
+            for name, config in configs.items():
+                if supervisor.known(name):
+                    await supervisor.delete(name)
+                await supervisor.create(name, config)
+                await supervisor.start(name)
+            over = asyncio.gather(*(supervisor.wait(name) for name in configs))
+            stopped = asyncio.create_task(stop.wait())
+            await asyncio.wait([over, stopped], return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            over.cancel()
+        finally:
+            await supervisor.close()
+        views = [await supervisor.view(name) for name in configs]
+    await asyncio.sleep(0)
+    for view in views:
+        if view.state == "failed":
+            say(f"{view.name} failed: {view.message}")
+    return any(view.state == "failed" for view in views)
+
+
+def _supervisor(file: Path, data_dir: Path, place: Path) -> Supervisor:
+    from streamproc.live.assembly import Seers
+    from streamproc.live.supervisor import Supervisor
+    from streamproc.server.renderers import RENDERERS
+    from streamproc.store.database import Database
+
+    box = box_of(file)
+    database = Database(place)
+    supervisor = Supervisor(box, base_dir_of(file), database, renderers=RENDERERS, ephemeral=True)
+    supervisor.seers = Seers(box, data_dir, workers=supervisor.scheduler.workers)
+    return supervisor
+
+
+def _printer(supervisor: Supervisor, as_json: bool):  # type: ignore[no-untyped-def]
+    from streamproc.core.event import EventType
+    from streamproc.plain import plain_document, to_line
+
+    def show(events: Sequence[Event]) -> None:
+        for event in events:
+            if event.type is EventType.FACE_RECORD:
+                continue
+            document = plain_document(event, supervisor.images_of(event))
+            put(to_line(document) if as_json else event_line(document))
+
+    return show

@@ -1,0 +1,64 @@
+"""``serve``: the edge daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamproc.cli.output import errors_said, set_up_logs
+from streamproc.cli.places import default_data_dir
+from streamproc.config.box import BoxConfig
+from streamproc.config.folder import BOX_FILE
+from streamproc.config.load import load_box
+from streamproc.core.errors import InputError
+
+
+def serve(
+    config_dir: Annotated[Path, typer.Option(help="The config folder: streamproc.yaml, processors/NAME.yaml.")],
+    listen: Annotated[str | None, typer.Option(help="HOST:PORT; overrides server.listen.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where state lives.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Log lines as JSON.")] = False,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Run every processor of a config folder, the control API and the AWS endpoint, until SIGTERM."""
+    from streamproc.cli.loop import run_loop
+
+    set_up_logs(as_json, log_level)
+    with errors_said():
+        if not config_dir.is_dir():
+            raise InputError(f"--config-dir: {config_dir} is no folder; create it")
+        from connectors.catalog import check
+
+        box = _overridden(load_box(config_dir / BOX_FILE, check), listen)
+        place = data_dir or box.stores.data_dir or default_data_dir()
+        run_loop(
+            _serve(
+                config_dir.absolute(), box, (config_dir / place).absolute() if data_dir is None else place.absolute()
+            )
+        )
+
+
+async def _serve(folder: Path, box: BoxConfig, data_dir: Path) -> None:
+    from streamproc.cli.loop import on_signals
+    from streamproc.server.daemon import Daemon
+
+    daemon = Daemon(folder, box, data_dir, asyncio.Event(), asyncio.Event())
+    on_signals(daemon.stop.set, signal.SIGINT, signal.SIGTERM)
+    on_signals(daemon.rescan.set, signal.SIGHUP)
+    await daemon.serve()
+
+
+def _overridden(box: BoxConfig, listen: str | None) -> BoxConfig:
+    if listen is None:
+        return box
+    from pydantic import ValidationError
+
+    try:
+        server = type(box.server).model_validate({**box.server.model_dump(exclude_unset=True), "listen": listen})
+    except ValidationError:
+        raise InputError(f"--listen: {listen!r} is no HOST:PORT, such as 127.0.0.1:4566") from None
+    return box.model_copy(update={"server": server})

@@ -1,0 +1,36 @@
+"""The HTTP side: health, readiness, metrics and the control API; other rooms mount theirs with ``mount``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from streamproc.live.supervisor import Supervisor
+from streamproc.metrics import REGISTRY
+from streamproc.server.control import Control
+from streamproc.server.guard import Guard
+
+MAX_BODY = 11 * 1024 * 1024
+
+
+def make_app(supervisor: Supervisor, guard: Guard, is_ready: Callable[[], bool]) -> web.Application:
+    """An app without a listener. ``is_ready``: whether everything that is mounted is served."""
+    app = web.Application(client_max_size=MAX_BODY)
+
+    async def healthz(request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def readyz(request: web.Request) -> web.Response:
+        ready = is_ready()
+        return web.json_response({"status": "ready" if ready else "starting"}, status=200 if ready else 503)
+
+    async def metrics(request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", metrics)
+    Control(supervisor, guard).mount(app)
+    return app

@@ -1,0 +1,182 @@
+"""The control API: processors as JSON, for the command line and for scripts. docs/control-api.md describes it."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from aiohttp import web
+from pydantic import ValidationError
+
+from streamproc.config.load import Document, check_name, faults_of
+from streamproc.config.processor import ProcessorConfig
+from streamproc.core.errors import (
+    AlreadyExists,
+    ConfigError,
+    Fault,
+    InputError,
+    InUse,
+    NotFound,
+    StreamprocError,
+)
+from streamproc.core.start import StartRequest
+from streamproc.live.supervisor import Supervisor
+from streamproc.plain import plain_document
+from streamproc.server.guard import Guard, Refused
+
+log = structlog.get_logger(__name__)
+Handler = Callable[[web.Request], Awaitable[Any]]
+
+STATUS: tuple[tuple[type[StreamprocError], int], ...] = (
+    (NotFound, 404),
+    (AlreadyExists, 409),
+    (InUse, 409),
+    (InputError, 400),
+)
+ACTIVE = ("starting", "running", "stopping")
+
+
+class Control:
+    """Handlers over one supervisor."""
+
+    def __init__(self, supervisor: Supervisor, guard: Guard) -> None:
+        self._supervisor = supervisor
+        self._guard = guard
+
+    def mount(self, app: web.Application) -> None:
+        routes = (
+            ("GET", "/api/processors", self.list_all),
+            ("POST", "/api/processors", self.create),
+            ("GET", "/api/processors/{name}", self.describe),
+            ("PUT", "/api/processors/{name}", self.update),
+            ("DELETE", "/api/processors/{name}", self.delete),
+            ("POST", "/api/processors/{name}/start", self.start),
+            ("POST", "/api/processors/{name}/stop", self.stop),
+            ("GET", "/api/processors/{name}/events", self.events),
+        )
+        for method, path, handler in routes:
+            app.router.add_route(method, path, self._answered(handler))
+
+    async def list_all(self, request: web.Request) -> Any:
+        return [view.to_json(brief=True) for view in await self._supervisor.views()]
+
+    async def describe(self, request: web.Request) -> Any:
+        return (await self._supervisor.view(request.match_info["name"])).to_json()
+
+    async def create(self, request: web.Request) -> Any:
+        """``{"name":, "config": {...}}``; started when its document says ``state: running``."""
+        body = await _body(request)
+        name = body.get("name")
+        if not isinstance(name, str):
+            raise InputError("name: missing; give the processor a name")
+        check_name(name, "request")
+        config = _config(body.get("config"))
+        await self._supervisor.create(name, config)
+        if config.state == "running":
+            await self._supervisor.start(name)
+        return (await self._supervisor.view(name)).to_json()
+
+    async def update(self, request: web.Request) -> Any:
+        """``{"config": {...}}``: applied with the least disturbance."""
+        name = request.match_info["name"]
+        config = _config((await _body(request)).get("config"))
+        return (await self._supervisor.update(name, config)).to_json()
+
+    async def start(self, request: web.Request) -> Any:
+        """``{"at":, "duration_s":}``, both optional."""
+        name, body = request.match_info["name"], await _body(request)
+        unknown = body.keys() - {"at", "duration_s"}
+        if unknown:
+            raise InputError(f"{sorted(unknown)[0]}: unknown key; use at and duration_s")
+        duration = body.get("duration_s")
+        if duration is not None and (
+            not isinstance(duration, int | float) or isinstance(duration, bool) or duration <= 0
+        ):
+            raise InputError("duration_s: give a number of seconds above 0")
+        at = body.get("at")
+        if at is not None and not isinstance(at, dict):
+            raise InputError('at: give {"fragment": "12"} or {"timestamp": SECONDS}')
+        session = await self._supervisor.start(name, StartRequest(at, duration))
+        return (await self._supervisor.view(name)).to_json() | {"session_id": session}
+
+    async def stop(self, request: web.Request) -> Any:
+        name = request.match_info["name"]
+        await self._supervisor.stop(name)
+        return (await self._supervisor.view(name)).to_json()
+
+    async def delete(self, request: web.Request) -> Any:
+        """Stops it first. A config file's processor is deleted by removing its file."""
+        name = request.match_info["name"]
+        view = await self._supervisor.view(name)
+        if view.origin == "file":
+            raise InUse(f"{name} belongs to a config file; remove the file instead")
+        if view.state in ACTIVE:
+            await self._supervisor.stop(name)
+        await self._supervisor.delete(name)
+        return {"name": name, "deleted": True}
+
+    async def events(self, request: web.Request) -> Any:
+        """The latest events, newest first; ``?limit=`` up to 1000."""
+        name = request.match_info["name"]
+        await self._supervisor.view(name)
+        try:
+            limit = min(1000, max(1, int(request.query.get("limit", "50"))))
+        except ValueError:
+            raise InputError("limit: give a number from 1 to 1000") from None
+        found = self._supervisor.journal.recent(name, limit)
+        return [plain_document(event, self._supervisor.images_of(event)) for event in found]
+
+    def _answered(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """Guard, run, and turn our errors into statuses."""
+
+        @functools.wraps(handler)
+        async def answer(request: web.Request) -> web.Response:
+            try:
+                self._guard.check(request)
+                return web.json_response(await handler(request), dumps=_dumps)
+            except Refused as error:
+                return _error(error.status, "refused", str(error))
+            except StreamprocError as error:
+                status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
+                return _error(status, type(error).__name__, str(error))
+            except web.HTTPException:
+                raise
+            except Exception:  # a request's boundary: the caller hears of it, the daemon goes on
+                log.exception("request_failed", path=request.path)
+                return _error(500, "InternalError", "something went wrong; the daemon's log has it")
+
+        return answer
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    if not request.can_read_body:
+        return {}
+    try:
+        body = await request.json()
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise InputError("the body is no JSON") from None
+    if not isinstance(body, dict):
+        raise InputError("send a JSON object")
+    return body
+
+
+def _config(value: Any) -> ProcessorConfig:
+    if not isinstance(value, dict):
+        raise InputError("config: missing; send the processor's document")
+    try:
+        return ProcessorConfig.model_validate(value)
+    except ValidationError as error:
+        raise ConfigError(
+            "config", [Fault(f.field, f.message) for f in faults_of(error, Document("config", value, {}))]
+        ) from None
+
+
+def _error(status: int, code: str, message: str) -> web.Response:
+    return web.json_response({"error": {"code": code, "message": message}}, status=status, dumps=_dumps)
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)

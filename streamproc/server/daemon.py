@@ -1,0 +1,140 @@
+"""``serve``: everything of one box, from the lock on its data directory to the last delivered event."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from streamproc.config.box import BoxConfig, ServerSettings
+from streamproc.config.folder import BOX_FILE
+from streamproc.core.errors import InputError
+from streamproc.live.supervisor import Supervisor
+from streamproc.server.app import make_app
+from streamproc.server.configdir import ConfigDir
+from streamproc.server.guard import Guard, KnownToken, load_tokens
+from streamproc.server.lock import DirectoryLock
+from streamproc.server.renderers import RENDERERS
+from streamproc.server.systemd import keep_watchdog, notify
+from streamproc.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+MOUNTS = ("streamproc.server.mounts:aws", "streamproc.server.mounts:webrtc", "streamproc.server.mounts:jobs")
+"""Rooms that add routes to the same port: async functions that take the House, in this order."""
+
+
+@dataclass(frozen=True)
+class House:
+    """What a mounted room stands on."""
+
+    app: web.Application
+    box: BoxConfig
+    folder: Path
+    """The config folder."""
+    database: Database
+    supervisor: Supervisor
+    tokens: tuple[KnownToken, ...]
+    listen: str
+    on_close: list[Callable[[], Awaitable[None]]]
+    """Called when the daemon ends, before the supervisor closes."""
+
+
+@dataclass
+class Daemon:
+    """Call ``serve`` once."""
+
+    folder: Path
+    box: BoxConfig
+    data_dir: Path
+    stop: asyncio.Event
+    rescan: asyncio.Event
+    ready: bool = False
+
+    async def serve(self) -> None:
+        """Until ``stop`` is set; returns when sessions have ended with their summaries and the outbox is drained."""
+        with ExitStack() as stack:
+            stack.enter_context(DirectoryLock(self.data_dir))
+            tokens = load_tokens(self.box.server)
+            database = await asyncio.to_thread(Database, self.data_dir)
+            supervisor = Supervisor(self.box, self.folder, database, renderers=RENDERERS)
+            app = make_app(supervisor, Guard(tokens), lambda: self.ready)
+            house = House(app, self.box, self.folder, database, supervisor, tokens, self.box.server.listen, [])
+            runner = await self._listen(house)
+            try:
+                await self._work(house)
+            finally:
+                self.ready = False
+                notify("STOPPING=1")
+                log.info("stopping")
+                for close in reversed(house.on_close):
+                    await close()
+                await supervisor.close()
+                await runner.cleanup()
+                log.info("stopped")
+
+    async def _work(self, house: House) -> None:
+        await house.supervisor.open()
+        config_dir = ConfigDir(self.folder, house.supervisor)
+        await config_dir.scan()
+        self.ready = True
+        notify("READY=1")
+        log.info("ready", listen=self.box.server.listen, processors=len(house.supervisor.names()))
+        tasks = [
+            asyncio.create_task(config_dir.watch(self.stop), name="config folder"),
+            asyncio.create_task(self._rescans(config_dir), name="reload"),
+            asyncio.create_task(keep_watchdog(self.stop), name="watchdog"),
+        ]
+        await self.stop.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _rescans(self, config_dir: ConfigDir) -> None:
+        while True:
+            await self.rescan.wait()
+            self.rescan.clear()
+            log.info("reload", note=f"{BOX_FILE} is read at the start only")
+            await config_dir.scan()
+
+    async def _listen(self, house: House) -> web.AppRunner:
+        for mount in MOUNTS:
+            module, _, name = mount.partition(":")
+            await getattr(importlib.import_module(module), name)(house)
+        runner = web.AppRunner(house.app, access_log=None, shutdown_timeout=3.0)
+        await runner.setup()
+        host, port = split_listen(house.listen)
+        site = web.TCPSite(runner, host, port, ssl_context=_tls(self.box.server, self.folder))
+        try:
+            await site.start()
+        except OSError as error:
+            await runner.cleanup()
+            said = error.strerror or error
+            raise InputError(f"server.listen: {house.listen} cannot be used: {said}; choose another --listen") from None
+        return runner
+
+
+def split_listen(listen: str) -> tuple[str, int]:
+    """``HOST:PORT``; an IPv6 host in brackets."""
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _tls(server: ServerSettings, folder: Path) -> ssl.SSLContext | None:
+    if server.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    key = folder / server.tls_key if server.tls_key is not None else None
+    try:
+        context.load_cert_chain(folder / server.tls_cert, key)
+    except (OSError, ssl.SSLError) as error:
+        raise InputError(f"server.tls_cert: {error}; give a PEM certificate and its key") from None
+    return context
