@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
 from streamproc.config.processor import ProcessorConfig
 from streamproc.core.start import StartRequest
+from streamproc.live.view import ProcessorView
 
-
-@dataclass(frozen=True, slots=True)
-class ProcessorView:
-    """One processor as it stands."""
-
-    name: str
-    config: ProcessorConfig
-    state: str
-    """stopped, starting, running, stopping, failed or refused."""
-    message: str | None
-    """Why it failed or was refused."""
-    created: datetime
-    updated: datetime
-    """Of the last change of its document or state."""
+__all__ = ["ProcessorApi", "ProcessorView"]
 
 
 class ProcessorApi(Protocol):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
+from typing import Any
 
 import typer
 
@@ -54,7 +56,7 @@ def _add(verb: str) -> bool:
     return module is not None
 
 
-def _module(name: str):  # type: ignore[no-untyped-def]
+def _module(name: str) -> Any:
     full = f"streamproc.cli.{name}"
     if importlib.util.find_spec(full) is None:
         return None

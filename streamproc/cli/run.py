@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -65,19 +65,27 @@ async def run_all(configs: dict[str, ProcessorConfig], file: Path, data_dir: Pat
                     await supervisor.delete(name)
                 await supervisor.create(name, config)
                 await supervisor.start(name)
-            over = asyncio.gather(*(supervisor.wait(name) for name in configs))
-            stopped = asyncio.create_task(stop.wait())
-            await asyncio.wait([over, stopped], return_when=asyncio.FIRST_COMPLETED)
-            stopped.cancel()
-            over.cancel()
+            await _first(_all_over(supervisor, list(configs)), stop.wait())
         finally:
             await supervisor.close()
         views = [await supervisor.view(name) for name in configs]
-    await asyncio.sleep(0)
     for view in views:
         if view.state == "failed":
             say(f"{view.name} failed: {view.message}")
     return any(view.state == "failed" for view in views)
+
+
+async def _all_over(supervisor: Supervisor, names: list[str]) -> None:
+    for name in names:
+        await supervisor.wait(name)
+
+
+async def _first(*waits: Coroutine[Any, Any, Any]) -> None:
+    """Until one of them is done; the others are given up."""
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
 
 
 def _supervisor(file: Path, data_dir: Path, place: Path) -> Supervisor:
@@ -93,7 +101,7 @@ def _supervisor(file: Path, data_dir: Path, place: Path) -> Supervisor:
     return supervisor
 
 
-def _printer(supervisor: Supervisor, as_json: bool):  # type: ignore[no-untyped-def]
+def _printer(supervisor: Supervisor, as_json: bool) -> Callable[[Sequence[Event]], None]:
     from streamproc.core.event import EventType
     from streamproc.plain import plain_document, to_line
 

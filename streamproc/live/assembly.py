@@ -50,9 +50,9 @@ class Seers:
         zoo = self.zoo
         with self._lock:
             if self._faces is None:
-                from streamproc.faces.service import open_face_service
+                from streamproc.faces.service import open_service
 
-                self._faces = open_face_service(self.data_dir, self.box, zoo)
+                self._faces = open_service(self.data_dir, self.box, zoo)
             return self._faces
 
     def label_eyes(self, settings: LabelSettings) -> LabelEyes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,11 +15,10 @@ log = structlog.get_logger(__name__)
 
 async def aws(house: House) -> None:
     """``POST /``: the AWS endpoint."""
-    if importlib.util.find_spec("streamproc.aws.setup") is None:
-        return
     from streamproc.aws.setup import Box, setup
 
-    await setup(house.app, Box(house.box, house.folder, house.database, house.supervisor))
+    faces = await asyncio.to_thread(lambda: house.supervisor.seers.faces)
+    await setup(house.app, Box(house.box, house.folder, house.database, house.supervisor, faces))
 
 
 async def webrtc(house: House) -> None:
