@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from streamproc.cli.output import errors_said
+from streamproc.cli.output import errors_said, set_up_logs
 from streamproc.config.load import load_box
 from streamproc.config.models import ModelSettings
 from streamproc.core.errors import InputError, ModelUnavailable, NotFound
@@ -50,6 +50,7 @@ def pull(
 ) -> None:
     """Fetch models into the cache: those named, or what the profile and the faces need."""
     with errors_said():
+        set_up_logs(as_json)
         settings = _settings(config_dir, mirror)
         bars = _Bars()
         store = _store(settings, bars.tell)
@@ -74,6 +75,7 @@ def list_models(
 ) -> None:
     """Every known model: what it is for, licence, source, size, cost and whether it is here."""
     with errors_said():
+        set_up_logs(as_json)
         settings = _settings(config_dir, mirror)
         store = _store(settings)
         rows = [_listed(store, name) for name in store.names()]
@@ -89,6 +91,7 @@ def list_models(
 def verify(names: Names = None, mirror: Mirror = None, config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
     """Check the bytes of the models that are here (or of those named) against the catalogue."""
     with errors_said():
+        set_up_logs(as_json)
         store = _store(_settings(config_dir, mirror))
         _check_names(store, names or [])
         rows = [_listed(store, name) for name in names or store.names()]

@@ -65,7 +65,7 @@ class ModelStore:
         model = self.find(name)
         with self._lock:
             if name not in self._verified:
-                self._verified[name] = self._cached(model) or self._fetched(model)
+                self._verified[name] = self._cached(model) or self._fetched_anew(model)
             return self._verified[name]
 
     def find(self, name: str) -> Model:
@@ -121,9 +121,12 @@ class ModelStore:
         for build in model.builds:
             if all(self._path(model, file).is_file() and matches(file, self._path(model, file)) for file in build):
                 return self._files(model, build)
+        return None
+
+    def _fetched_anew(self, model: Model) -> ModelFiles:
         if self.present(model.name):
             log.warning("model_cache_damaged", model=model.name, folder=str(self.cache / model.name))
-        return None
+        return self._fetched(model)
 
     def _fetched(self, model: Model) -> ModelFiles:
         reasons: list[str] = []
