@@ -13,6 +13,7 @@ import numpy as np
 from streamproc.jobs.answers import Aggregate
 from streamproc.jobs.model import Job, JobKind, JobState, VideoRef
 from streamproc.jobs.service import JobPage
+from streamproc.jobs.taxonomy import Label
 from streamproc.jobs.video import VideoFacts
 
 START_OPERATIONS: Mapping[JobKind, str] = {
@@ -140,16 +141,16 @@ def _segment(item: Mapping[str, Any]) -> Document:
 
 
 def _label(item: Mapping[str, Any]) -> Document:
-    entry = item.get("entry") or {}
+    entry: Label = item["entry"]
     label: Document = {"Name": item["name"], "Confidence": item["confidence"]}
     spanned = "start_ms" in item
     if not spanned:
         label["Instances"] = [
             {"BoundingBox": bounding_box(each["box"]), "Confidence": each["confidence"]} for each in item["instances"]
         ]
-    label["Parents"] = [{"Name": name} for name in entry.get("parents", ())]
-    label["Aliases"] = [{"Name": name} for name in entry.get("aliases", ())]
-    label["Categories"] = [{"Name": name} for name in entry.get("categories", ())]
+    label["Parents"] = [{"Name": name} for name in entry.parents]
+    label["Aliases"] = [{"Name": name} for name in entry.aliases]
+    label["Categories"] = [{"Name": name} for name in entry.categories]
     if not spanned:
         return {"Timestamp": item["ms"], "Label": label}
     return {

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from streamproc.config.box import BoxConfig
+from streamproc.contracts import Detector
 from streamproc.core.errors import InputError
 from streamproc.jobs.analysis import Analysis
+from streamproc.jobs.labels import LabelAnalysis, LabelOptions
 from streamproc.jobs.model import JobKind
 from streamproc.jobs.segments import SegmentAnalysis, SegmentOptions
 from streamproc.jobs.service import JobLimits, JobService, Told
 from streamproc.jobs.sources import StoreSettings, Videos
 from streamproc.jobs.video import VideoFacts
+from streamproc.perception.models import SQUARE, TALL, WIDE
 from streamproc.store.database import Database
+from streamproc.vision.zoo import ModelZoo, open_zoo
 
 Options = TypeVar("Options")
 
@@ -31,8 +36,24 @@ class Analyses:
         match kind:
             case JobKind.SEGMENTS:
                 return SegmentAnalysis(parse(SegmentOptions, options), video)
+            case JobKind.LABELS:
+                return LabelAnalysis(parse(LabelOptions, options), self._objects(video))
             case _:
                 raise InputError(f"{kind} jobs are not offered")
+
+    def _objects(self, video: VideoFacts) -> list[Detector]:
+        """The detectors for labels, as far as they can be had."""
+        shape = video.width / max(1, video.height)
+        size = WIDE if shape > 1.25 else TALL if shape < 0.8 else SQUARE
+        first = self.zoo.person_detector(size)
+        return list({each.name: each for each in (first, *self.zoo.those_had(_ALSO))}.values())
+
+    @cached_property
+    def zoo(self) -> ModelZoo:
+        return open_zoo(self._box.models, workers=2)
+
+
+_ALSO = ("deimv2_femto", "ssd_oidv4")
 
 
 def open_jobs(database: Database, box: BoxConfig, data_dir: Path, told: Told = lambda job: None) -> JobService:
