@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
+
+import structlog
 
 from streamproc.config.box import OutboxSettings
 from streamproc.contracts import NOWHERE, Delivery, ImageKeeper, Images, Renderer, Sink
@@ -22,7 +23,7 @@ from streamproc.outbox.housekeeping import Housekeeper
 from streamproc.store.deliveries import DeliveryStore, Owed
 from streamproc.store.journal import Journal
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 RETRY = BackoffRule(first_s=0.2, factor=2.0, cap_s=15.0, low=0.5)
 ATTEMPT_TIMEOUT_S = 30.0
@@ -152,7 +153,7 @@ class Outbox:
                 if failure and not await self._pause(output, failures, failure):
                     return
         except Exception:  # Boundary: a full disk, say. Housekeeping wakes the session again.
-            log.exception("delivery to %s stopped; it is tried again soon", output.key)
+            log.exception("delivery_stopped", output=output.key, session=session)
         finally:
             if output.tasks.get(session) is asyncio.current_task():
                 del output.tasks[session]
@@ -190,7 +191,7 @@ class Outbox:
         except TimeoutError:
             raise SinkBusy(f"no answer within {ATTEMPT_TIMEOUT_S:.0f} s") from None
         except Exception as error:  # Boundary: a sink's bug must not end the delivery of everything else.
-            log.exception("output %s failed unexpectedly on event %s", output.key, item.event.id)
+            log.exception("output_failed_unexpectedly", output=output.key, event_id=item.event.id)
             output.faults[item.seq] += 1
             if output.faults[item.seq] >= _FAULTS_BEFORE_DEAD:
                 raise SinkRejected(f"unexpected {type(error).__name__}: {error}") from error
@@ -225,12 +226,12 @@ class Outbox:
     async def _note_failure(self, output: _Output, item: Owed, failure: SinkBusy) -> None:
         DELIVERIES.labels(output.key, "busy").inc()
         if str(failure) != item.reason:
-            log.warning("output %s does not take event %s for now: %s", output.key, item.event.id, failure)
+            log.warning("output_busy", output=output.key, event_id=item.event.id, reason=str(failure))
         await asyncio.to_thread(self._store.failed, output.key, item.seq, str(failure))
 
     async def _put_aside(self, output: _Output, item: Owed, reason: str) -> None:
         DELIVERIES.labels(output.key, "dead").inc()
-        log.error("output %s refused event %s: %s", output.key, item.event.id, reason)
+        log.error("output_refused", output=output.key, event_id=item.event.id, reason=reason)
         output.faults.pop(item.seq, None)
         await asyncio.to_thread(self._dead.add, item, reason)
         await asyncio.to_thread(self._store.dead, output.key, item.seq, reason)
@@ -274,7 +275,7 @@ class Outbox:
             async with asyncio.timeout(ATTEMPT_TIMEOUT_S / 6):
                 await output.sink.aclose()
         except Exception:  # Boundary: closing is a courtesy, the sink is not used any more.
-            log.warning("output %s did not close cleanly", output.key, exc_info=True)
+            log.warning("output_not_closed_cleanly", output=output.key, exc_info=True)
 
 
 async def _happens(event: asyncio.Event, within_s: float) -> bool:
