@@ -55,7 +55,7 @@ def test_data_streams() -> None:
     records = resolver().data_stream(DATA.format("faces"))
     assert records.type == "file" and records.options["directory"] == "/etc/box/records"
     assert records.options["stream"] == "faces" and records.options["format"] == "aws"
-    with pytest.raises(Unbound, match="^Stream none under account 123456789012 not found$"):
+    with pytest.raises(Unbound, match=r"^Stream none under account 123456789012 not found$"):
         resolver().data_stream(DATA.format("none"))
     own = resolver(credentials=True).data_stream(DATA.format("none"))
     assert own.type == "kinesis" and own.options == {"stream_arn": DATA.format("none"), "region": "us-east-1"}
