@@ -15,7 +15,7 @@ import structlog
 from streamproc.config.box import OutboxSettings
 from streamproc.contracts import NOWHERE, Delivery, ImageKeeper, Images, Renderer, Sink
 from streamproc.core.errors import SinkBusy, SinkRejected
-from streamproc.core.event import Event
+from streamproc.core.event import Event, Pictures
 from streamproc.logic.backoff import BackoffRule
 from streamproc.metrics import DELIVERIES, DELIVERY_DELAY
 from streamproc.outbox.dead import DeadLetters
@@ -200,13 +200,18 @@ class Outbox:
     async def _delivery(self, output: _Output, item: Owed) -> Delivery:
         event, pictures, images = item.event, None, NOWHERE
         if event.has_pictures:
-            frame = self._journal.spool.paths(event.session, event.id)[0]
-            if await asyncio.to_thread(frame.exists):
-                images = self._locate(output.processor, event)
-            if isinstance(output.sink, ImageKeeper):
-                pictures = await asyncio.to_thread(self._journal.spool.read, event.session, event.id)
+            wanted = isinstance(output.sink, ImageKeeper)
+            kept, pictures = await asyncio.to_thread(self._pictures, event, wanted)
+            images = self._locate(output.processor, event) if kept else NOWHERE
         arn = str(item.context.get("arn") or _arn(event.processor))
         return Delivery(event, pictures, arn, item.context, images, self._renderers)
+
+    def _pictures(self, event: Event, wanted: bool) -> tuple[bool, Pictures | None]:
+        """Whether the spool still has them, and they themselves if wanted."""
+        if wanted:
+            pictures = self._journal.spool.read(event.session, event.id)
+            return pictures is not None, pictures
+        return self._journal.spool.paths(event.session, event.id)[0].exists(), None
 
     def _locate(self, processor: str, event: Event) -> Images:
         """Where others find the pictures: an output that gives URIs, else one that keeps files."""
