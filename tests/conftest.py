@@ -19,8 +19,7 @@ if (SHARED / "models").is_dir():
     os.environ.setdefault("STREAMPROC_MODEL_MIRROR", str(SHARED / "models"))
 
 
-def skip(reason: str) -> None:
-    """Skip the test, or fail it where nothing may be missing."""
+def _skip(reason: str) -> None:
     if NO_SKIPS:
         pytest.fail(f"must not be missing here: {reason}")
     pytest.skip(reason)
@@ -43,7 +42,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     try:
         server = KafkaServer(tmp_path_factory.mktemp("kafka")).start()
     except Unavailable as error:
-        skip(str(error))
+        _skip(str(error))
         return
     yield server
     server.stop(kill=True)
@@ -57,7 +56,7 @@ def own_kafka(tmp_path: Path) -> Iterator[object]:
     try:
         server = KafkaServer(tmp_path / "kafka").start()
     except Unavailable as error:
-        skip(str(error))
+        _skip(str(error))
         return
     yield server
     server.stop(kill=True)
@@ -76,7 +75,7 @@ def rtsp(tmp_path: Path) -> Iterator[object]:
         try:
             server = RtspServer(folder, mounts, auth=auth).start()
         except Unavailable as error:
-            skip(str(error))
+            _skip(str(error))
             raise
         started.append(server)
         return server
@@ -94,7 +93,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     try:
         server = S3Server(tmp_path_factory.mktemp("s3")).start()
     except Unavailable as error:
-        skip(str(error))
+        _skip(str(error))
         return
     yield server
     server.stop(kill=True)

@@ -1,0 +1,161 @@
+"""Reading a topic as what it is, a log: by partition and offset, without a group's rebalances.
+
+A processor is the only reader of its feed, and where it stands is kept with its events. So partitions are assigned by hand; offsets are
+committed to the broker for whoever watches the lag.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError, RecordTooLargeError
+
+from connectors.context import ConnectorContext
+from connectors.kafka.connection import client_options
+from connectors.kafka.settings import KafkaConnection
+from streamproc.logic.fragments import fragment_number, producer_time
+
+# What aiokafka logs while brokers are away, it logs several times a second; we say it ourselves, once a try.
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+FETCH_BYTES = 4 * 1024 * 1024
+WAIT_MS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One message."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    number: str
+    producer: datetime
+    server: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Offsets that cannot be read any more, and why."""
+
+    partition: int
+    begin: int
+    end: int
+    reason: str
+
+
+def record_of(message: Any) -> Record:
+    """Ours out of aiokafka's."""
+    headers = {name: bytes(value or b"") for name, value in message.headers or ()}
+    server = datetime.fromtimestamp(max(0, message.timestamp) / 1000, UTC)
+    return Record(
+        message.partition,
+        message.offset,
+        message.key,
+        message.value,
+        fragment_number(headers, message.offset),
+        producer_time(headers, server),
+        server,
+    )
+
+
+class TopicLog:
+    """One topic, all of its partitions. Every method runs in one event loop."""
+
+    def __init__(self, settings: KafkaConnection, context: ConnectorContext, group: str) -> None:
+        self.topic = settings.topic
+        self._consumer = AIOKafkaConsumer(
+            **client_options(settings, context),
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_bytes=4 * FETCH_BYTES,
+            fetch_max_wait_ms=WAIT_MS,
+            request_timeout_ms=10_000,
+            metadata_max_age_ms=30_000,
+        )
+
+    async def start(self) -> None:
+        """Connect. Raises KafkaError."""
+        await self._consumer.start()
+
+    async def stop(self) -> None:
+        await self._consumer.stop()
+
+    async def partitions(self) -> list[int]:
+        """The topic's partitions; none while it does not exist."""
+        # The public consumer only learns of topics that are assigned already, and which partitions to assign is the question.
+        client = self._consumer._client
+        await client.add_topic(self.topic)
+        await client.force_metadata_update()
+        return sorted(self._consumer.partitions_for_topic(self.topic) or ())
+
+    def assign(self, offsets: Mapping[int, int]) -> None:
+        """Read on from these offsets."""
+        places = {self._place(partition): offset for partition, offset in offsets.items()}
+        self._consumer.assign(list(places))
+        for place, offset in places.items():
+            self._consumer.seek(place, offset)
+
+    async def bounds(self, partitions: list[int]) -> dict[int, tuple[int, int]]:
+        """The oldest offset and the one that comes next, by partition."""
+        places = [self._place(partition) for partition in partitions]
+        begin = await self._consumer.beginning_offsets(places)
+        end = await self._consumer.end_offsets(places)
+        return {place.partition: (begin[place], end[place]) for place in places}
+
+    async def at_time(self, partitions: list[int], when: datetime) -> dict[int, int | None]:
+        """The first offset whose record time is ``when`` or later, by the broker's time index; None: all are older."""
+        wanted = {self._place(partition): round(when.timestamp() * 1000) for partition in partitions}
+        found = await self._consumer.offsets_for_times(wanted)
+        return {place.partition: None if found.get(place) is None else found[place].offset for place in wanted}
+
+    async def read(self) -> list[Record | Skipped]:
+        """What came, at most a moment's worth; nothing is also an answer. Raises KafkaError where the brokers say no."""
+        try:
+            batches = await self._consumer.getmany(timeout_ms=WAIT_MS, max_records=16)
+        except OffsetOutOfRangeError as error:
+            return [await self._out_of_range(place, offset) for place, offset in error.args[0].items()]
+        except (RecordTooLargeError, CorruptRecordException) as error:
+            return await self._step_over(error)
+        return [record_of(message) for messages in batches.values() for message in messages]
+
+    async def one(self, partition: int, offset: int, end: int) -> Record | None:
+        """The record at ``offset``, or the next that exists below ``end``."""
+        self.assign({partition: offset})
+        while offset < end:
+            for item in await self.read():
+                if isinstance(item, Record):
+                    return item if item.offset < end else None
+            offset = await self._consumer.position(self._place(partition))
+        return None
+
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        """Tell the broker how far we are."""
+        await self._consumer.commit({self._place(partition): offset for partition, offset in offsets.items()})
+
+    def _place(self, partition: int) -> TopicPartition:
+        return TopicPartition(self.topic, partition)
+
+    async def _out_of_range(self, place: TopicPartition, offset: int) -> Skipped:
+        """Retention was faster than we are, or the topic was made anew: whatever is there now is new to us."""
+        begin, _ = (await self.bounds([place.partition]))[place.partition]
+        self._consumer.seek(place, begin)
+        return Skipped(place.partition, offset, begin, "the broker no longer has these fragments")
+
+    async def _step_over(self, error: KafkaError) -> list[Record | Skipped]:
+        """A record that cannot be fetched must not stop those behind it."""
+        skipped: list[Record | Skipped] = []
+        assigned = self._consumer.assignment()
+        for place in [place for place in assigned if repr(place) in str(error)] or assigned:
+            offset = await self._consumer.position(place)
+            self._consumer.seek(place, offset + 1)
+            skipped.append(Skipped(place.partition, offset, offset + 1, type(error).__name__))
+        return skipped

@@ -1,0 +1,275 @@
+"""A Kafka topic of self-contained video fragments as a durable feed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+import time
+from collections.abc import Coroutine, Iterator
+from datetime import timedelta
+from fractions import Fraction
+from random import Random
+from typing import Any, TypeVar
+
+import structlog
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
+)
+
+from connectors.context import ConnectorContext
+from connectors.kafka.log import Record, Skipped, TopicLog
+from connectors.kafka.settings import KafkaSourceSettings
+from connectors.kafka.start import StartPlace, resolve
+from streamproc.contracts import Position
+from streamproc.core.errors import MediaError, SourceRefused
+from streamproc.core.media import EPOCH, FragmentMark, Gap, GapReason, Moment, Packet, StreamItem
+from streamproc.logic.backoff import Backoff, BackoffRule
+from streamproc.logic.fragments import HOLE, FragmentClock
+from streamproc.media.demux import Coded
+from streamproc.media.fragments import Fragment, read_fragment
+
+log = structlog.get_logger(__name__)
+
+PAUSE_S = 0.25
+"""Longest sleep between looks at ``stop``."""
+COMMIT_EVERY_S = 1.0
+REFUSALS = (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
+)
+T = TypeVar("T")
+
+
+class _Stopped(Exception):
+    """``stop`` was set while the broker was being waited for."""
+
+
+class KafkaSource:
+    """See ``contracts.Source``. Runs a private event loop in the thread of ``items``; the broker's absence is waited out."""
+
+    live = False
+
+    def __init__(self, settings: KafkaSourceSettings, context: ConnectorContext) -> None:
+        self._settings = settings
+        self._key = None if settings.stream is None else settings.stream.encode()
+        self._context = context
+        self._clock = FragmentClock()
+        self._next: dict[int, int] = {}
+        self._last = Moment(Fraction(0), EPOCH)
+        self._position: Position | None = None
+        self._start: StartPlace | None = None
+        self._durable: dict[int, int] = {}
+        self._committed: tuple[dict[int, int], float] = ({}, 0.0)
+        self._lock = threading.Lock()
+        self.note = "connecting"
+        """What it is doing, for people."""
+        self.skipped = 0
+        """Fragments that could not be read."""
+
+    def items(self, stop: threading.Event, resume: Position | None = None) -> Iterator[StreamItem]:
+        """Never ends by itself. Raises SourceRefused where the brokers refuse us, InputError where a secret is missing."""
+        if resume is not None:
+            self._next = {int(partition): int(offset) for partition, offset in resume.token["offsets"].items()}
+            self._clock.restore(resume.token["clock"])
+            self._position = resume
+        backoff = Backoff(BackoffRule(cap_s=10.0, healthy_s=10.0), Random())
+        loop = asyncio.new_event_loop()
+        try:
+            while not stop.is_set():
+                try:
+                    yield from self._connected(loop, stop, backoff)
+                except _Stopped:
+                    return
+                except REFUSALS as error:
+                    raise SourceRefused(f"{self._settings.bootstrap_servers}: {_words(error)}") from None
+                except (KafkaError, OSError) as error:
+                    wait = backoff.failed(time.monotonic())
+                    self.note = f"waiting for {self._settings.bootstrap_servers}: {_words(error)}"
+                    log.warning(
+                        "brokers away", topic=self._settings.topic, reason=_words(error), retry_s=round(wait, 1)
+                    )
+                    _sleep(wait, stop)
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+    def position(self) -> Position | None:
+        return self._position
+
+    def durable(self, position: Position) -> None:
+        with self._lock:
+            self._durable = {int(partition): int(offset) for partition, offset in position.token["offsets"].items()}
+
+    # -- one connection
+
+    def _connected(
+        self, loop: asyncio.AbstractEventLoop, stop: threading.Event, backoff: Backoff
+    ) -> Iterator[StreamItem]:
+        topic = loop.run_until_complete(self._make_log())
+        try:
+            _run(loop, topic.start(), stop)
+            backoff.succeeded(time.monotonic())
+            _run(loop, self._begin(topic, stop), stop)
+            self.note = "reading"
+            while not stop.is_set():
+                for record in _run(loop, topic.read(), stop):
+                    yield from self._record(record)
+                    if stop.is_set():
+                        break
+                _run(loop, self._commit(topic), stop)
+        finally:
+            loop.run_until_complete(self._leave(topic))
+
+    async def _make_log(self) -> TopicLog:
+        return TopicLog(self._settings, self._context, group_name(self._context))
+
+    async def _begin(self, topic: TopicLog, stop: threading.Event) -> None:
+        """Wait for the topic, then read on from where we were, or from where the settings say."""
+        while not (partitions := await topic.partitions()):
+            self.note = f"waiting for the topic {self._settings.topic}"
+            self._start = StartPlace({})
+            await asyncio.sleep(PAUSE_S)
+        if not self._next and self._start is None:
+            self._start = await resolve(topic, self._settings.start, self._ours)
+        offsets = self._start.offsets if self._start is not None else {}
+        # A partition that came later is read from its beginning.
+        self._next = {partition: self._next.get(partition, offsets.get(partition, 0)) for partition in partitions}
+        topic.assign(self._next)
+
+    async def _commit(self, topic: TopicLog) -> None:
+        with self._lock:
+            wanted = dict(self._durable)
+        done, at = self._committed
+        if not wanted or wanted == done or time.monotonic() - at < COMMIT_EVERY_S:
+            return
+        self._committed = (wanted, time.monotonic())
+        try:
+            await topic.commit(wanted)
+        except KafkaError as error:
+            # Our own store knows the position; the broker's copy is for whoever watches the lag.
+            log.warning("offsets not committed", topic=self._settings.topic, reason=_words(error))
+
+    async def _leave(self, topic: TopicLog) -> None:
+        try:
+            self._committed = (self._committed[0], 0.0)
+            async with asyncio.timeout(3):
+                await self._commit(topic)
+                await topic.stop()
+        except (TimeoutError, KafkaError, OSError):
+            log.debug("left without a word", topic=self._settings.topic)
+
+    # -- one record
+
+    def _ours(self, record: Record) -> bool:
+        return self._key is None or record.key == self._key
+
+    def _record(self, record: Record | Skipped) -> Iterator[StreamItem]:
+        if isinstance(record, Skipped):
+            self._next[record.partition] = record.end
+            yield self._report(f"offsets {record.begin} to {record.end}: {record.reason}", GapReason.SKIPPED)
+            return
+        if record.offset < self._next.get(record.partition, 0):
+            return
+        if not self._ours(record) or not record.value:
+            self._pass(record)
+        elif len(record.value) > self._settings.max_fragment_bytes:
+            self._pass(record)
+            size, most = len(record.value), self._settings.max_fragment_bytes
+            yield self._report(f"{_name(record)} has {size} bytes, max_fragment_bytes is {most}", GapReason.CORRUPT)
+        elif self._clock.is_repeated(record.number, record.producer):
+            self._pass(record)
+        else:
+            yield from self._fragment(record, record.value)
+
+    def _fragment(self, record: Record, value: bytes) -> Iterator[StreamItem]:
+        try:
+            fragment = read_fragment(value, _name(record))
+        except MediaError as error:
+            self._pass(record)
+            yield self._report(str(error), GapReason.CORRUPT)
+            return
+        end = record.producer + timedelta(microseconds=round(fragment.duration * 1_000_000))
+        if self._start is not None and self._start.not_before is not None:
+            if end <= self._start.not_before and record.producer < self._start.not_before:
+                self._pass(record)
+                return
+            self._start = StartPlace(self._start.offsets)
+        yield from self._packets(record, fragment)
+        if fragment.damage:
+            yield self._report(f"{_name(record)} is damaged: {fragment.damage}", GapReason.CORRUPT)
+
+    def _packets(self, record: Record, fragment: Fragment) -> Iterator[StreamItem]:
+        self._offer()
+        placed = self._clock.place(record.number, record.producer, fragment.first_pts, fragment.duration)
+        if placed.hole > HOLE and not fragment.is_still:
+            yield Gap(GapReason.LOST, self._last, f"no video for {float(placed.hole):.1f} s before {_name(record)}")
+        mark = FragmentMark(record.number, record.producer, record.server)
+        for index, unit in enumerate(fragment.units, 1):
+            last = index == len(fragment.units)
+            wall = record.producer + timedelta(microseconds=round(unit.offset * 1_000_000))
+            at = Moment(placed.media + unit.offset, wall)
+            if at.media >= self._last.media:
+                self._last = at
+            if last:
+                self._pass(record)
+            raw = unit.raw
+            yield Packet(Coded(raw, fragment.track), at, raw.size, raw.is_keyframe, mark, unit.offset, ends=last)
+
+    def _pass(self, record: Record) -> None:
+        self._next[record.partition] = record.offset + 1
+        self._offer()
+
+    def _offer(self) -> None:
+        """A clean point: between fragments."""
+        self._position = Position(
+            {"offsets": {str(p): offset for p, offset in self._next.items()}, "clock": self._clock.snapshot()}
+        )
+
+    def _report(self, detail: str, reason: GapReason) -> Gap:
+        self.skipped += 1
+        log.warning("fragment skipped", topic=self._settings.topic, reason=detail)
+        return Gap(reason, self._last, detail)
+
+
+def group_name(context: ConnectorContext) -> str:
+    """The consumer group under which offsets are committed."""
+    return re.sub(r"[^a-zA-Z0-9._-]", "-", f"streamproc-{context.box_id}-{context.processor}")
+
+
+def _name(record: Record) -> str:
+    return f"fragment {record.number} (partition {record.partition}, offset {record.offset})"
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+def _run(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], stop: threading.Event) -> T:
+    """Run until it is done or ``stop`` is set; then it is cancelled and _Stopped raised."""
+
+    async def watched() -> T:
+        task = asyncio.create_task(work)
+        while not task.done():
+            await asyncio.wait({task}, timeout=PAUSE_S)
+            if stop.is_set() and not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=PAUSE_S)
+                raise _Stopped
+        return task.result()
+
+    return loop.run_until_complete(watched())
+
+
+def _sleep(wait_s: float, stop: threading.Event) -> None:
+    end = time.monotonic() + wait_s
+    while not stop.is_set() and (left := end - time.monotonic()) > 0:
+        stop.wait(min(left, PAUSE_S))
