@@ -255,7 +255,7 @@ def load_box(path: Path, check: CheckConnector | None = None) -> BoxConfig:
         for key, table, role in tables:
             refs += [(("bindings", key, name), ref, role) for name, ref in table.items()]
         _check_connectors(document, refs, check)
-    return config
+    return config.model_copy(update={"models": config.models.below(path.parent)})
 
 
 def _check_connectors(document: Document, refs: list[tuple[Path_, ConnectorRef, Role]], check: CheckConnector) -> None:

@@ -32,7 +32,7 @@ class OwnModel(Settings):
     """The model file."""
     adapter: Adapter
     """How it is fed and read; docs/models.md says what each expects."""
-    labels: Path | tuple[str, ...] | None = None
+    labels: tuple[str, ...] | Path | None = None
     """Class names by index: a list, or a text file with one a line. Left out: COCO's 80, or the adapter's own."""
     size: tuple[Side, Side] | None = None
     """[width, height] to feed it; left out: what the file says."""
@@ -65,3 +65,18 @@ class ModelSettings(Settings):
     """Own models by name; a name of the catalogue replaces that model."""
     profiles: dict[str, Profile] = {}
     """Own profiles by name; ``default`` and ``accurate`` are there without."""
+
+    def below(self, folder: Path) -> ModelSettings:
+        """The same with relative paths taken from ``folder``, where the document lies."""
+        own = {}
+        for name, model in self.own.items():
+            update: dict[str, object] = {"path": _below(folder, model.path)}
+            if isinstance(model.labels, Path):
+                update["labels"] = _below(folder, model.labels)
+            own[name] = model.model_copy(update=update)
+        mirror = None if self.mirror is None else _below(folder, self.mirror)
+        return self.model_copy(update={"mirror": mirror, "own": own})
+
+
+def _below(folder: Path, path: Path) -> Path:
+    return folder / path.expanduser()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from streamproc.config.load import load_box
 from streamproc.config.models import OwnModel, Profile
 from streamproc.core.errors import InputError, ModelUnavailable, NotFound
 from streamproc.vision.catalogue import Https, Model, ModelFile, Role, Source
@@ -155,3 +156,16 @@ def test_the_catalogue_is_whole() -> None:
 @pytest.mark.parametrize("names", [*map(models_of, BUILT_IN.values()), FACE_MODELS, FACE_ATTRIBUTES])
 def test_profiles_name_models_that_there_are(names: tuple[str, ...]) -> None:
     assert set(names) <= set(catalogue())
+
+
+def test_relative_paths_are_relative_to_the_config(tmp_path: Path) -> None:
+    file = tmp_path / "streamproc.yaml"
+    file.write_text(
+        "models:\n  mirror: m\n  own:\n    a: {path: a.onnx, adapter: yolox, labels: a.txt, size: [640, 384]}\n"
+        "    b: {path: /b.onnx, adapter: yolox, labels: [x, y]}\n"
+    )
+    models = load_box(file).models
+    assert models.mirror == tmp_path / "m"
+    assert (models.own["a"].path, models.own["a"].labels) == (tmp_path / "a.onnx", tmp_path / "a.txt")
+    assert (models.own["b"].path, models.own["b"].labels) == (Path("/b.onnx"), ("x", "y"))
+    assert models.own["a"].size == (640, 384)
