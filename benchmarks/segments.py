@@ -6,10 +6,10 @@ directly, scenedetect's is the start of a scene. Borders inside a transition tha
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,9 @@ def segments_of(path: Path) -> tuple[dict[str, Any], int]:
     return found, frames
 
 
-def cuts_of(segments: list[dict[str, Any]]) -> set[int]:
+def cuts_of(found: dict[str, Any]) -> set[int]:
     """First frames of shots that follow the shot before without a soft transition between."""
-    shots = [item for item in segments if item["Type"] == "SHOT"]
-    pairs = itertools.pairwise(shots)
-    return {b["StartFrameNumber"] for a, b in pairs if b["StartFrameNumber"] == a["EndFrameNumber"] + 1}
+    return {b["start"] for a, b in pairwise(found["shots"]) if b["start"] == a["end"] + 1}
 
 
 def scenedetect_cuts(path: Path, detector: Any) -> set[int]:

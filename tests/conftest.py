@@ -19,7 +19,8 @@ if (SHARED / "models").is_dir():
     os.environ.setdefault("STREAMPROC_MODEL_MIRROR", str(SHARED / "models"))
 
 
-def _skip(reason: str) -> None:
+def skip(reason: str) -> None:
+    """Skip the test, or fail it where nothing may be missing."""
     if NO_SKIPS:
         pytest.fail(f"must not be missing here: {reason}")
     pytest.skip(reason)
@@ -42,7 +43,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     try:
         server = KafkaServer(tmp_path_factory.mktemp("kafka")).start()
     except Unavailable as error:
-        _skip(str(error))
+        skip(str(error))
         return
     yield server
     server.stop(kill=True)
@@ -56,7 +57,7 @@ def own_kafka(tmp_path: Path) -> Iterator[object]:
     try:
         server = KafkaServer(tmp_path / "kafka").start()
     except Unavailable as error:
-        _skip(str(error))
+        skip(str(error))
         return
     yield server
     server.stop(kill=True)
@@ -75,7 +76,7 @@ def rtsp(tmp_path: Path) -> Iterator[object]:
         try:
             server = RtspServer(folder, mounts, auth=auth).start()
         except Unavailable as error:
-            _skip(str(error))
+            skip(str(error))
             raise
         started.append(server)
         return server
@@ -93,7 +94,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     try:
         server = S3Server(tmp_path_factory.mktemp("s3")).start()
     except Unavailable as error:
-        _skip(str(error))
+        skip(str(error))
         return
     yield server
     server.stop(kill=True)

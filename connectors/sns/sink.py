@@ -10,6 +10,7 @@ from connectors.context import ConnectorContext
 from connectors.sns.settings import SnsSinkSettings
 from streamproc.contracts import Delivery
 from streamproc.core.errors import SinkRejected
+from streamproc.core.event import EventType
 from streamproc.plain import to_line
 
 SUBJECT = "Rekognition Stream Processing Event"
@@ -36,10 +37,11 @@ class SnsSink:
         message = to_line(delivery.document(self._settings.format))
         if len(message.encode()) > MAX_BYTES:
             raise SinkRejected(f"the message has {len(message.encode())} bytes, SNS takes {MAX_BYTES}")
-        extra: dict[str, Any] = {}
+        # The service gives its jobs' completions no subject.
+        extra: dict[str, Any] = {} if event.type is EventType.JOB_COMPLETE else {"Subject": SUBJECT}
         if self._settings.topic_arn.endswith(".fifo"):
-            extra = {"MessageGroupId": event.session, "MessageDeduplicationId": event.id}
-        await self._client.call("publish", TopicArn=self._settings.topic_arn, Subject=SUBJECT, Message=message, **extra)
+            extra |= {"MessageGroupId": event.session, "MessageDeduplicationId": event.id}
+        await self._client.call("publish", TopicArn=self._settings.topic_arn, Message=message, **extra)
 
     async def aclose(self) -> None:
         await asyncio.shield(self._client.aclose())

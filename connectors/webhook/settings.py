@@ -17,8 +17,10 @@ _TOKEN = re.compile(r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")
 class WebhookSinkSettings(OutputSettings):
     """An address that gets one HTTP request an event."""
 
-    url: str = Field(pattern=r"^https?://\S+$")
+    url: str | None = Field(default=None, pattern=r"^https?://\S+$")
     """http:// or https://. Put no password in it: see ``headers_env``."""
+    url_env: str | None = None
+    """Environment variable that holds the address, where the address itself is a secret."""
     method: Literal["POST", "PUT", "PATCH"] = "POST"
     template: str | dict[str, Any] | list[Any] | None = None
     """The body: text, or a YAML structure that becomes JSON, with {placeholders}. Left out: the event's document."""
@@ -48,7 +50,9 @@ class WebhookSinkSettings(OutputSettings):
         return value
 
     @model_validator(mode="after")
-    def _no_password(self) -> WebhookSinkSettings:
-        if re.match(r"^https?://[^/?#]*@", self.url):
+    def _one_address_without_password(self) -> WebhookSinkSettings:
+        if (self.url is None) == (self.url_env is None):
+            raise ValueError("give either url or url_env")
+        if self.url and re.match(r"^https?://[^/?#]*@", self.url):
             raise ValueError("url holds a password; leave it out and give headers_env: {Authorization: VARIABLE}")
         return self

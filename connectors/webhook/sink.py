@@ -40,20 +40,22 @@ class WebhookSink:
         self._content_type = settings.content_type or (
             "text/plain; charset=utf-8" if isinstance(settings.template, str) else "application/json"
         )
-        self._place = urlsplit(settings.url).netloc
         self._session: aiohttp.ClientSession | None = None
 
     async def deliver(self, delivery: Delivery) -> None:
         body = self._body(delivery).encode()
+        place = "webhook"
         try:
+            url = self._settings.url or secret(self._settings.url_env or "", "url_env")
+            place = urlsplit(url).hostname or place
             headers = self._headers(delivery.event.id, body)
             async with self._connected().request(
-                self._settings.method, self._settings.url, data=body, headers=headers, allow_redirects=False
+                self._settings.method, url, data=body, headers=headers, allow_redirects=False
             ) as answer:
                 words = (await answer.content.read(300)).decode("utf-8", "replace")
                 _judge(answer.status, answer.headers.get("Retry-After"), words)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise SinkBusy(f"{self._place}: {str(error) or type(error).__name__}") from error
+            raise SinkBusy(f"{place}: {_words(error)}") from error
         except InputError as error:
             raise SinkBusy(str(error)) from error
 
@@ -99,6 +101,15 @@ class WebhookSink:
 def signature(key: bytes, data: bytes) -> str:
     """``sha256=`` and the HMAC-SHA256 in hex."""
     return "sha256=" + hmac.new(key, data, hashlib.sha256).hexdigest()
+
+
+def _words(error: Exception) -> str:
+    """What went wrong, without the address: it may hold a token."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect: {error.os_error.strerror or type(error).__name__}"
+    if isinstance(error, aiohttp.InvalidURL):
+        return "the address is no URL"
+    return type(error).__name__
 
 
 def _judge(status: int, retry_after: str | None, words: str) -> None:

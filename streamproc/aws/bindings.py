@@ -71,20 +71,21 @@ class Resolver:
         """Where notifications go."""
         bound = match(self.bindings.topics, arn)
         if bound is not None:
-            return _with_defaults(bound, {"format": "aws"})
+            extra = {"stream": resource_name(arn)} if bound.type == "file" else {}
+            return _with_defaults(bound, {"name": "topic", "format": "aws", **extra})
         if not self._own_aws():
             raise Unbound(f"Topic {arn} is not bound here and there are no AWS credentials to publish to it")
-        return _ref("sns", topic_arn=arn, format="aws", **self._endpoint())
+        return _ref("sns", name="topic", topic_arn=arn, format="aws", **self._endpoint())
 
     def bucket(self, bucket: str, prefix: str, kms_key_id: str | None) -> ConnectorRef:
         """Where pictures and session summaries go."""
         bound = match(self.bindings.buckets, f"arn:aws:s3:::{bucket}", bucket)
         if bound is not None:
-            return _with_defaults(bound, {"format": "aws"} | ({"prefix": prefix} if bound.type == "s3" else {}))
+            return _in_bucket(bound, prefix)
         if not self._own_aws():
             raise Unbound(f"Bucket {bucket} is not bound here and there are no AWS credentials to write to it")
         key = {"kms_key_id": kms_key_id} if kms_key_id else {}
-        return _ref("s3", bucket=bucket, prefix=prefix, format="aws", **key, **self._endpoint())
+        return _ref("s3", name="bucket", bucket=bucket, prefix=prefix, format="aws", **key, **self._endpoint())
 
     def _own_aws(self) -> bool:
         return self._aws.endpoint_url is not None or self._has_credentials()
@@ -100,6 +101,17 @@ def _with_defaults(ref: ConnectorRef, defaults: Mapping[str, object]) -> Connect
 
 def _ref(kind: str, **options: object) -> ConnectorRef:
     return ConnectorRef.model_validate({"type": kind, **options})
+
+
+def _in_bucket(bound: ConnectorRef, prefix: str) -> ConnectorRef:
+    """A bound bucket with the prefix of its keys: a folder in the folder, which the prefix cannot lead out of."""
+    extra: dict[str, object] = {}
+    if bound.type == "file":
+        parts = [part for part in prefix.split("/") if part not in ("", ".", "..") and "\0" not in part]
+        extra = {"directory": str(Path(str(bound.options.get("directory", "."))).joinpath(*parts))}
+    elif bound.type == "s3":
+        extra = {"prefix": "/".join(filter(None, (str(bound.options.get("prefix", "")).strip("/"), prefix)))}
+    return _ref(bound.type, **({"name": "bucket", "format": "aws"} | bound.options | extra))
 
 
 def _all_at(refs: Mapping[str, ConnectorRef], folder: Path) -> dict[str, ConnectorRef]:

@@ -11,6 +11,7 @@ from streamproc.aws.bindings import Resolver
 from streamproc.aws.buckets import Buckets
 from streamproc.aws.pages import PageTokens
 from streamproc.aws.ports import ProcessorApi
+from streamproc.aws.stream_builder import Builder
 from streamproc.aws.work import Workers
 from streamproc.config.box import Limits
 from streamproc.faces.service import FaceService
@@ -25,6 +26,7 @@ class Core:
     faces: FaceService
     arns: Arns
     resolver: Resolver
+    builder: Builder
     buckets: Buckets
     pages: PageTokens
     tokens: TokenStore

@@ -32,6 +32,8 @@ def render_aws(delivery: Delivery, images: Images) -> dict[str, Any]:
     """A renderer of form ``aws``: a face search record (PascalCase), or a notification (lower camel case)."""
     if delivery.event.type is EventType.FACE_RECORD:
         return _face_record(delivery)
+    if delivery.event.type is EventType.JOB_COMPLETE:
+        return dict(delivery.event.data["message"])
     return _notification(delivery, images)
 
 

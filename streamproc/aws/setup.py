@@ -8,7 +8,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import structlog
@@ -26,10 +26,11 @@ from streamproc.aws.operations.all import handlers
 from streamproc.aws.pages import PageTokens
 from streamproc.aws.ports import ProcessorApi
 from streamproc.aws.service import operation_models
+from streamproc.aws.stream_builder import Builder
 from streamproc.aws.wire import Endpoint
 from streamproc.aws.work import Workers
 from streamproc.config.box import BoxConfig, Limits
-from streamproc.core.errors import ConfigError, Fault
+from streamproc.core.errors import ConfigError, Fault, NotFound
 from streamproc.faces.service import FaceService
 from streamproc.store.database import Database
 from streamproc.store.tokens import TokenStore
@@ -66,17 +67,27 @@ def make_core(box: Box) -> Core:
     """The core calls of the endpoint, on this box."""
     aws = box.config.aws
     resolver = Resolver(box.config.bindings, aws, has_credentials, box.folder)
+    arns = Arns(aws.region, aws.account)
     return Core(
         processors=box.processors,
         faces=box.faces,
-        arns=Arns(aws.region, aws.account),
+        arns=arns,
         resolver=resolver,
+        builder=Builder(resolver, arns, partial(_has_collection, box.faces), box.config.limits.max_session_seconds),
         buckets=Buckets(resolver.bindings.buckets, aws),
         pages=PageTokens(page_secret(box.database)),
         tokens=TokenStore(box.database),
         limits=box.config.limits,
         workers=Workers(),
     )
+
+
+def _has_collection(faces: FaceService, name: str) -> bool:
+    try:
+        faces.store.get(name)
+    except NotFound:
+        return False
+    return True
 
 
 def maxima(limits: Limits) -> dict[str, int]:

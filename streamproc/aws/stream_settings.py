@@ -1,7 +1,6 @@
-"""CreateStreamProcessor and UpdateStreamProcessor as processor documents, and back as DescribeStreamProcessor shows them.
+"""What a client may say of a stream processor, beyond the shapes; and what DescribeStreamProcessor shows of it.
 
-What the client sent is kept in the document's ``aws`` part; the rest of the document is made from it anew at each start,
-so a binding that was added in the meantime counts.
+What the client sent is kept in the document's ``aws`` part; ``stream_builder`` makes the rest of the document from it.
 """
 
 from __future__ import annotations
@@ -9,23 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import ValidationError
-from shapely.geometry import Polygon
-
+from streamproc.aws import stream_regions
 from streamproc.aws.arns import Arns
-from streamproc.aws.bindings import Resolver, Unbound
 from streamproc.aws.faults import AwsFault, invalid_parameter
 from streamproc.config.processor import (
     LABEL_CLASSES,
-    SERVICE_MAX_DURATION_S,
-    SERVICE_MAX_REGIONS,
-    ConnectorRef,
-    FaceSettings,
-    LabelSettings,
     ProcessorConfig,
-    SessionSettings,
 )
-from streamproc.config.regions import RegionSettings
 
 DEFAULT_MIN_CONFIDENCE = 50.0
 DEFAULT_MATCH_THRESHOLD = 80.0
@@ -64,7 +53,7 @@ def check_create(request: Mapping[str, Any]) -> None:
             faults.append("Settings.FaceSearch.CollectionId is required")
         if not (output.get("KinesisDataStream") or {}).get("Arn") or "S3Destination" in output:
             faults.append("Settings.FaceSearch goes with Output.KinesisDataStream.Arn and no other output")
-    faults += region_faults(request.get("RegionsOfInterest") or (), "RegionsOfInterest")
+    faults += stream_regions.region_faults(request.get("RegionsOfInterest") or (), "RegionsOfInterest")
     raise_all(faults)
 
 
@@ -80,130 +69,9 @@ def _label_faults(labels: Sequence[str], path: str) -> list[str]:
     ]
 
 
-def region_faults(regions: Sequence[Mapping[str, Any]], path: str) -> list[str]:
-    """Each region is a box or a polygon, of ratios, and can be drawn. A polygon without area is let through, as the
-    service does: it is said when the processor starts."""
-    faults = []
-    for index, region in enumerate(regions):
-        here = f"{path}[{index}]"
-        box, polygon = region.get("BoundingBox"), region.get("Polygon")
-        if (box is None) == (polygon is None):
-            faults.append(f"{here} must have exactly one of BoundingBox and Polygon")
-            continue
-        numbers: list[Any]
-        if box is not None:
-            numbers = [box.get(side) for side in _BOX_SIDES]
-            words = f"{here}.BoundingBox must have Left, Top, Width and Height"
-        else:
-            assert polygon is not None
-            if len(polygon) not in _POLYGON_POINTS:
-                faults.append(f"{here}.Polygon must have 3 to 10 points")
-                continue
-            numbers = [point.get(axis) for point in polygon for axis in ("X", "Y")]
-            words = f"{here}.Polygon's points must have X and Y"
-        if any(number is None or not 0 <= number <= 1 for number in numbers):
-            faults.append(f"{words} from 0 to 1")
-        elif not _has_no_area(region):
-            faults += _drawing_faults(region, here)
-    return faults
-
-
-def _drawing_faults(region: Mapping[str, Any], path: str) -> list[str]:
-    try:
-        _region_settings(region)
-    except ValidationError as error:
-        return [f"{path}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors()]
-    return []
-
-
-def _points(region: Mapping[str, Any]) -> list[tuple[float, float]]:
-    return [(point["X"], point["Y"]) for point in region["Polygon"]]
-
-
-def _has_no_area(region: Mapping[str, Any]) -> bool:
-    if "BoundingBox" in region:
-        return bool(region["BoundingBox"]["Width"] * region["BoundingBox"]["Height"] == 0)
-    return bool(Polygon(_points(region)).convex_hull.area < 1e-9)
-
-
-def _region_settings(region: Mapping[str, Any]) -> RegionSettings:
-    if "BoundingBox" in region:
-        box = region["BoundingBox"]
-        return RegionSettings.model_validate({"box": {side.lower(): box[side] for side in _BOX_SIDES}})
-    return RegionSettings.model_validate({"polygon": _points(region)})
-
-
 def kept(request: Mapping[str, Any]) -> dict[str, Any]:
     """What Describe gives back."""
     return {name: request[name] for name in _KEPT if name in request}
-
-
-def build(
-    name: str, created: Mapping[str, Any], tags: Mapping[str, str], resolver: Resolver, max_duration_s: float
-) -> ProcessorConfig:
-    """The document for what a client created. What means nothing on this box makes it refuse to start, with the reason."""
-    settings = created["Settings"]
-    arn = created["Input"]["KinesisVideoStream"]["Arn"]
-    problem: str | None = None
-    try:
-        source = resolver.video_stream(arn)
-        outputs = _outputs(created, resolver)
-        regions = _regions(created.get("RegionsOfInterest") or ())
-    except Unbound as unbound:
-        problem, outputs, regions = str(unbound), (), ()
-        source = ConnectorRef.model_validate({"type": "unbound", "reason": problem})
-    return ProcessorConfig(
-        state="stopped",
-        source=source,
-        session=_session("FaceSearch" in settings, max_duration_s),
-        labels=_labels(settings.get("ConnectedHome")),
-        faces=_faces(settings.get("FaceSearch")),
-        regions=regions,
-        allow_many_regions=len(regions) > SERVICE_MAX_REGIONS,
-        outputs=outputs,
-        tags=dict(tags),
-        aws={"create": dict(created), "stream_arn": arn, "name": name},
-    )
-
-
-def _session(endless: bool, max_duration_s: float) -> SessionSettings:
-    if endless:
-        return SessionSettings(duration=0.0, allow_long=True)
-    # The longest that a Start may ask for; the Start itself says how long.
-    return SessionSettings(duration=DEFAULT_DURATION_S, allow_long=max_duration_s > SERVICE_MAX_DURATION_S)
-
-
-def _labels(home: Mapping[str, Any] | None) -> LabelSettings | None:
-    if home is None:
-        return None
-    return LabelSettings.model_validate(
-        {"classes": home["Labels"], "min_confidence": home.get("MinConfidence", DEFAULT_MIN_CONFIDENCE)}
-    )
-
-
-def _faces(search: Mapping[str, Any] | None) -> FaceSettings | None:
-    if search is None:
-        return None
-    return FaceSettings(
-        collection=search["CollectionId"], threshold=search.get("FaceMatchThreshold", DEFAULT_MATCH_THRESHOLD)
-    )
-
-
-def _outputs(created: Mapping[str, Any], resolver: Resolver) -> tuple[ConnectorRef, ...]:
-    output = created["Output"]
-    if "KinesisDataStream" in output:
-        return (resolver.data_stream(output["KinesisDataStream"]["Arn"]),)
-    destination = output["S3Destination"]
-    pictures = resolver.bucket(destination["Bucket"], destination.get("KeyPrefix", ""), created.get("KmsKeyId"))
-    return (pictures, resolver.topic(created["NotificationChannel"]["SNSTopicArn"]))
-
-
-def _regions(drawn: Sequence[Mapping[str, Any]]) -> tuple[RegionSettings, ...]:
-    # Nothing is ever more than half inside a region without area: it only matters where there is no other.
-    regions = tuple(_region_settings(region) for region in drawn if not _has_no_area(region))
-    if drawn and not regions:
-        raise Unbound("RegionsOfInterest cover no area, nothing could ever be inside")
-    return regions
 
 
 def updated(created: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
@@ -212,7 +80,7 @@ def updated(created: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str,
     change = (request.get("SettingsForUpdate") or {}).get("ConnectedHomeForUpdate") or {}
     regions = request.get("RegionsOfInterestForUpdate")
     delete = set(request.get("ParametersToDelete") or ())
-    faults = region_faults(regions or (), "RegionsOfInterestForUpdate")
+    faults = stream_regions.region_faults(regions or (), "RegionsOfInterestForUpdate")
     faults += _label_faults(change.get("Labels", ()), "SettingsForUpdate.ConnectedHomeForUpdate.Labels")
     if "ConnectedHomeMinConfidence" in delete and "MinConfidence" in change:
         faults.append("MinConfidence cannot be both given and in ParametersToDelete")
@@ -277,25 +145,16 @@ def _from_document(name: str, config: ProcessorConfig, arns: Arns) -> dict[str, 
     return shown
 
 
-def check_start(request: Mapping[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """(where the source begins, what notifications repeat) of a StartStreamProcessor. Raises AwsFault."""
-    at: dict[str, Any] | None = None
-    echo: dict[str, Any] = {"name": request["Name"]}
+def check_start(request: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Where the source begins, of a StartStreamProcessor. Raises AwsFault."""
     if "StartSelector" in request:
         selector = request["StartSelector"].get("KVSStreamStartSelector") or {}
         if len(selector) != 1:
             raise _one_selector()
         if "FragmentNumber" in selector:
-            at = {"fragment": selector["FragmentNumber"]}
-            inner: dict[str, Any] = {"fragmentNumber": selector["FragmentNumber"]}
-        else:
-            at = {"timestamp": selector["ProducerTimestamp"] / 1000}
-            inner = {"producerTimestamp": selector["ProducerTimestamp"]}
-        echo["startSelector"] = {"kvsStreamStartSelector": inner}
-    stop = (request.get("StopSelector") or {}).get("MaxDurationInSeconds")
-    if stop is not None:
-        echo["stopSelector"] = {"maxDurationInSeconds": stop}
-    return at, echo
+            return {"fragment": selector["FragmentNumber"]}
+        return {"timestamp": selector["ProducerTimestamp"] / 1000}
+    return None
 
 
 def _one_selector() -> AwsFault:

@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from streamproc.aws.face_documents import face_detail, face_matches
 from streamproc.jobs.answers import Aggregate
+from streamproc.jobs.facefacts import face_from, match_from
 from streamproc.jobs.model import Job, JobKind, JobState, VideoRef
 from streamproc.jobs.service import JobPage
+from streamproc.jobs.taxonomy import Label
 from streamproc.jobs.video import VideoFacts
 
 START_OPERATIONS: Mapping[JobKind, str] = {
@@ -32,7 +35,6 @@ _LISTS = {
     JobKind.FACES: "Faces",
     JobKind.FACE_SEARCH: "Persons",
 }
-_LANDMARKS = ("eyeLeft", "eyeRight", "nose", "mouthLeft", "mouthRight")
 Document = dict[str, Any]
 
 
@@ -140,16 +142,16 @@ def _segment(item: Mapping[str, Any]) -> Document:
 
 
 def _label(item: Mapping[str, Any]) -> Document:
-    entry = item.get("entry") or {}
+    entry: Label = item["entry"]
     label: Document = {"Name": item["name"], "Confidence": item["confidence"]}
     spanned = "start_ms" in item
     if not spanned:
         label["Instances"] = [
             {"BoundingBox": bounding_box(each["box"]), "Confidence": each["confidence"]} for each in item["instances"]
         ]
-    label["Parents"] = [{"Name": name} for name in entry.get("parents", ())]
-    label["Aliases"] = [{"Name": name} for name in entry.get("aliases", ())]
-    label["Categories"] = [{"Name": name} for name in entry.get("categories", ())]
+    label["Parents"] = [{"Name": name} for name in entry.parents]
+    label["Aliases"] = [{"Name": name} for name in entry.aliases]
+    label["Categories"] = [{"Name": name} for name in entry.categories]
     if not spanned:
         return {"Timestamp": item["ms"], "Label": label}
     return {
@@ -166,42 +168,15 @@ def _person(item: Mapping[str, Any]) -> Document:
     if item.get("box"):
         person["BoundingBox"] = bounding_box(item["box"])
     if item.get("face"):
-        person["Face"] = face_detail(item["face"])
+        person["Face"] = face_detail(face_from(item["face"]))
     document: Document = {"Timestamp": item["ms"], "Person": person}
     if "matches" in item:
-        document["FaceMatches"] = [_match(each) for each in item["matches"]]
+        document["FaceMatches"] = face_matches(map(match_from, item["matches"]))
     return document
 
 
 def _face(item: Mapping[str, Any]) -> Document:
-    return {"Timestamp": item["ms"], "Face": face_detail(item["face"])}
-
-
-def face_detail(face: Mapping[str, Any]) -> Document:
-    """FaceDetail: the default set, and whatever attributes were judged."""
-    pose = face["pose"]
-    document: Document = {"BoundingBox": bounding_box(face["box"])}
-    document |= face.get("attributes") or {}
-    return document | {
-        "Landmarks": [
-            {"Type": kind, "X": x, "Y": y} for kind, (x, y) in zip(_LANDMARKS, face["landmarks"], strict=True)
-        ],
-        "Pose": {"Roll": pose["roll"], "Yaw": pose["yaw"], "Pitch": pose["pitch"]},
-        "Quality": {"Brightness": face["brightness"], "Sharpness": face["sharpness"]},
-        "Confidence": face["confidence"],
-    }
-
-
-def _match(match: Mapping[str, Any]) -> Document:
-    face: Document = {
-        "FaceId": match["face_id"],
-        "BoundingBox": bounding_box(match["box"]),
-        "ImageId": match["image_id"],
-        "Confidence": match["confidence"],
-    }
-    if match.get("external_image_id"):
-        face["ExternalImageId"] = match["external_image_id"]
-    return {"Similarity": match["similarity"], "Face": face}
+    return {"Timestamp": item["ms"], "Face": face_detail(face_from(item["face"]))}
 
 
 def bounding_box(corners: Any) -> Document:

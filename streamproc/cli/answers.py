@@ -76,7 +76,9 @@ def _faces(result: Any) -> dict[str, Any]:
 
 def _face_search(result: Any) -> dict[str, Any]:
     names = {
-        match.get("external_image_id") or match["face_id"] for item in result["persons"] for match in item["matches"]
+        match["face"]["user_id"] or match["face"]["external_image_id"] or match["face"]["face_id"]
+        for item in result["persons"]
+        for match in item["matches"][:1]
     }
     return {
         "persons": len({item["index"] for item in result["persons"]}),

@@ -38,6 +38,7 @@ VERBS = {
     "analyze": "analyze:analyze",
     "capacity": "capacity:capacity",
     "demo": "demo:demo",
+    "scene": "demo:scene",
 }
 """Single verbs: the verb, and MODULE:FUNCTION."""
 

@@ -218,13 +218,13 @@ def _measure(settings: ModelSettings, rows: list[dict[str, Any]]) -> None:
         except ModelUnavailable as error:
             people.print(f"warning: {row['name']}: {error}", markup=False)
             continue
-        row |= {"cost_ms": round(cost.best_ms, 2), "median_ms": round(cost.median_ms, 2), "cost": "measured"}
+        row |= {"cost_ms": round(cost.cpu_ms, 2), "median_ms": round(cost.median_ms, 2), "cost": "measured"}
 
 
 def _print_list(rows: list[dict[str, Any]], cache: Path) -> None:
     table = Table(box=None, pad_edge=False)
-    for title in ("model", "for", "licence", "MB", "ms a look", "state", "source"):
-        table.add_column(title, justify="right" if title in ("MB", "ms a look") else "left", overflow="fold")
+    for title in ("model", "for", "licence", "MB", "cpu-ms", "state", "source"):
+        table.add_column(title, justify="right" if title in ("MB", "cpu-ms") else "left", overflow="fold")
     for row in rows:
         size = f"{row['bytes'] / 1e6:.1f}" if row["bytes"] else "?"
         cost = "?" if row["cost_ms"] is None else f"{row['cost_ms']:.1f}"
@@ -234,7 +234,7 @@ def _print_list(rows: list[dict[str, Any]], cache: Path) -> None:
     measured = any(row["cost"] == "measured" for row in rows)
     people.print(f"cache: {cache}", soft_wrap=True)
     if not measured:
-        people.print("ms a look: reference figures (docs/performance.md); --measure times this machine")
+        people.print("cpu-ms of a look: reference figures (docs/performance.md); --measure times this machine")
 
 
 def _short(sources: list[str]) -> str:

@@ -20,6 +20,8 @@ class EventType(StrEnum):
     FACE_RECORD = "face_record"
     SOURCE_GAP = "source_gap"
     SESSION_COMPLETE = "session_complete"
+    JOB_COMPLETE = "job_complete"
+    """A stored-video job ended; ``data["message"]`` is what is published. Its session is the job."""
 
 
 @dataclass(frozen=True, slots=True)

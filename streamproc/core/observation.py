@@ -19,7 +19,7 @@ class TrackView:
     """
 
     id: int
-    """Unique within the feed (goes on counting across gaps)."""
+    """Unique within the feed (goes on counting across gaps). Packages have even ids, what moves odd ones."""
     label: str
     """PERSON, PET or PACKAGE: the class that its evidence speaks for. A track may change its mind before it is confirmed."""
     confidence: float

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from streamproc.jobs.model import JobKind
+from streamproc.jobs.taxonomy import taxonomy
 
 
 class Sort(StrEnum):
@@ -41,6 +42,8 @@ def items_of(kind: JobKind, result: Mapping[str, Any], sort: Sort, aggregate: Ag
     match kind:
         case JobKind.LABELS:
             labels = spans(result) if aggregate is Aggregate.SEGMENTS else list(result["labels"])
+            words = taxonomy().labels
+            labels = [item | {"entry": words[item["name"]]} for item in labels]
             if sort is Sort.NAME:
                 return sorted(labels, key=lambda item: (item["name"], -item["confidence"], _when(item)))
             return sorted(labels, key=lambda item: (_when(item), item["name"]))

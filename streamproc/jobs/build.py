@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from streamproc.config.box import BoxConfig
+from streamproc.contracts import Detector
 from streamproc.core.errors import InputError
+from streamproc.faces.service import FaceService, open_service
 from streamproc.jobs.analysis import Analysis
+from streamproc.jobs.facefacts import see_faces
+from streamproc.jobs.faces import FaceAnalysis, FaceOptions, FaceSearchAnalysis, FaceSearchOptions
+from streamproc.jobs.labels import LabelAnalysis, LabelOptions
 from streamproc.jobs.model import JobKind
+from streamproc.jobs.persons import FindFaces, PersonAnalysis, PersonOptions
 from streamproc.jobs.segments import SegmentAnalysis, SegmentOptions
 from streamproc.jobs.service import JobLimits, JobService, Told
 from streamproc.jobs.sources import StoreSettings, Videos
 from streamproc.jobs.video import VideoFacts
+from streamproc.perception.models import SQUARE, TALL, WIDE
 from streamproc.store.database import Database
+from streamproc.vision.zoo import ModelZoo, open_zoo
 
 Options = TypeVar("Options")
 
@@ -22,20 +31,62 @@ Options = TypeVar("Options")
 class Analyses:
     """Makes analyses for the jobs of one data directory."""
 
-    def __init__(self, box: BoxConfig, data_dir: Path) -> None:
+    def __init__(
+        self, box: BoxConfig, data_dir: Path, zoo: ModelZoo | None = None, faces: FaceService | None = None
+    ) -> None:
+        """``zoo``, ``faces``: those of the process, where it has them already."""
         self._box = box
         self._data_dir = data_dir
+        self._zoo = zoo
+        self._faces = faces
 
     def make(self, kind: JobKind, options: dict[str, Any], video: VideoFacts) -> Analysis:
         """Raises InputError for options that the kind does not have, ModelUnavailable, NotFound for a collection."""
         match kind:
             case JobKind.SEGMENTS:
                 return SegmentAnalysis(parse(SegmentOptions, options), video)
-            case _:
-                raise InputError(f"{kind} jobs are not offered")
+            case JobKind.LABELS:
+                return LabelAnalysis(parse(LabelOptions, options), self._objects(video))
+            case JobKind.PERSONS:
+                wanted = parse(PersonOptions, options)
+                return PersonAnalysis(video, self._objects(video), self._find_faces() if wanted.faces else None)
+            case JobKind.FACES:
+                return FaceAnalysis(video, self._find_faces(attributes=parse(FaceOptions, options).attributes))
+            case JobKind.FACE_SEARCH:
+                return FaceSearchAnalysis(parse(FaceSearchOptions, options), video, self.faces)
+
+    def _objects(self, video: VideoFacts) -> list[Detector]:
+        """The detectors for labels, as far as they can be had."""
+        shape = video.width / max(1, video.height)
+        size = WIDE if shape > 1.25 else TALL if shape < 0.8 else SQUARE
+        first = self.zoo.person_detector(size)
+        return list({each.name: each for each in (first, *self.zoo.those_had(_ALSO))}.values())
+
+    def _find_faces(self, *, attributes: bool = False) -> FindFaces:
+        reader = self.faces.reader
+        return lambda picture: see_faces(reader, picture, attributes=attributes)
+
+    @cached_property
+    def zoo(self) -> ModelZoo:
+        return self._zoo or open_zoo(self._box.models, workers=2)
+
+    @cached_property
+    def faces(self) -> FaceService:
+        return self._faces or open_service(self._data_dir, self._box, self.zoo)
 
 
-def open_jobs(database: Database, box: BoxConfig, data_dir: Path, told: Told = lambda job: None) -> JobService:
+_ALSO = ("deimv2_femto", "ssd_oidv4")
+
+
+def open_jobs(
+    database: Database,
+    box: BoxConfig,
+    data_dir: Path,
+    *,
+    told: Told = lambda job: None,
+    zoo: ModelZoo | None = None,
+    faces: FaceService | None = None,
+) -> JobService:
     """The jobs of one data directory by the box's settings. Call ``open_workers`` on it to have them run."""
     limits = JobLimits(
         max_open=box.limits.max_jobs,
@@ -44,7 +95,7 @@ def open_jobs(database: Database, box: BoxConfig, data_dir: Path, told: Told = l
         max_seconds=box.limits.max_video_seconds,
     )
     videos = Videos(StoreSettings(box.aws.endpoint_url, box.aws.region))
-    return JobService(database, videos, Analyses(box, data_dir).make, limits=limits, told=told)
+    return JobService(database, videos, Analyses(box, data_dir, zoo, faces).make, limits=limits, told=told)
 
 
 def parse(shape: type[Options], options: dict[str, Any]) -> Options:

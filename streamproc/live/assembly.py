@@ -60,9 +60,7 @@ class Seers:
         from streamproc.perception.labels import LabelPerception
         from streamproc.perception.models import load_models
 
-        return LabelPerception(
-            settings, load_models(self.zoo, settings.classes, accurate=settings.profile == "accurate")
-        )
+        return LabelPerception(settings, load_models(self.zoo, settings.classes, settings.profile))
 
     def face_eyes(self, settings: FaceSettings) -> FaceEyes:
         """Raises NotFound where there is no such collection."""

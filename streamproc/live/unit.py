@@ -75,6 +75,7 @@ class Unit:
         self.context = self._context(request)
         self.committer.context = self.context
         self._save(state="starting", message="", wanted="running", finished=None)
+        self.house.on_state(self)
         self._begin = asyncio.create_task(self._run(order, resumed), name=f"start {self.name}")
         return order.session
 

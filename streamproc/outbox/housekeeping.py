@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+
+import structlog
 
 from streamproc.config.box import OutboxSettings
 from streamproc.metrics import OUTBOX_BYTES, OUTBOX_DEAD, OUTBOX_SHED, OUTBOX_WAITING
 from streamproc.store.deliveries import DeliveryStore
 from streamproc.store.journal import Journal
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 _TICK_S = 2.0
 _CLEAN_EVERY_S = 60.0
@@ -55,7 +56,7 @@ class Housekeeper:
             try:
                 self._wake(await asyncio.to_thread(self.look, time.time()))
             except Exception:  # Boundary: a full disk or a locked file now must not end housekeeping for good.
-                log.exception("outbox housekeeping failed; trying again")
+                log.exception("outbox_housekeeping_failed")
             await asyncio.sleep(_TICK_S)
 
     def look(self, now: float) -> set[tuple[str, str]]:
@@ -83,9 +84,7 @@ class Housekeeper:
             shed = self._store.shed_pictures(size - int(quota * _RELIEF))
             if shed:
                 OUTBOX_SHED.labels("pictures").inc()
-                log.error(
-                    "the outbox is full (quota %d bytes): gave up %d bytes of pictures, oldest first", quota, shed
-                )
+                log.error("outbox_full", quota=quota, gave_up="pictures of the oldest events", bytes=shed)
             size -= shed
         full = size > quota * (_RELIEF if self._full else 1.0)
         if full != self._full:
@@ -93,7 +92,7 @@ class Housekeeper:
             self._journal.refuse_records(full)
             if full:
                 OUTBOX_SHED.labels("records").inc()
-                log.error("the outbox is full (quota %d bytes): new face records are not kept", quota)
+                log.error("outbox_full", quota=quota, gave_up="new face records")
         OUTBOX_BYTES.set(size)
 
     def _show(self) -> None:

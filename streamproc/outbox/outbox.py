@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -11,10 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 
+import structlog
+
 from streamproc.config.box import OutboxSettings
 from streamproc.contracts import NOWHERE, Delivery, ImageKeeper, Images, Renderer, Sink
 from streamproc.core.errors import SinkBusy, SinkRejected
-from streamproc.core.event import Event
+from streamproc.core.event import Event, Pictures
 from streamproc.logic.backoff import BackoffRule
 from streamproc.metrics import DELIVERIES, DELIVERY_DELAY
 from streamproc.outbox.dead import DeadLetters
@@ -22,7 +23,7 @@ from streamproc.outbox.housekeeping import Housekeeper
 from streamproc.store.deliveries import DeliveryStore, Owed
 from streamproc.store.journal import Journal
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 RETRY = BackoffRule(first_s=0.2, factor=2.0, cap_s=15.0, low=0.5)
 ATTEMPT_TIMEOUT_S = 30.0
@@ -152,7 +153,7 @@ class Outbox:
                 if failure and not await self._pause(output, failures, failure):
                     return
         except Exception:  # Boundary: a full disk, say. Housekeeping wakes the session again.
-            log.exception("delivery to %s stopped; it is tried again soon", output.key)
+            log.exception("delivery_stopped", output=output.key, session=session)
         finally:
             if output.tasks.get(session) is asyncio.current_task():
                 del output.tasks[session]
@@ -190,7 +191,7 @@ class Outbox:
         except TimeoutError:
             raise SinkBusy(f"no answer within {ATTEMPT_TIMEOUT_S:.0f} s") from None
         except Exception as error:  # Boundary: a sink's bug must not end the delivery of everything else.
-            log.exception("output %s failed unexpectedly on event %s", output.key, item.event.id)
+            log.exception("output_failed_unexpectedly", output=output.key, event_id=item.event.id)
             output.faults[item.seq] += 1
             if output.faults[item.seq] >= _FAULTS_BEFORE_DEAD:
                 raise SinkRejected(f"unexpected {type(error).__name__}: {error}") from error
@@ -199,13 +200,18 @@ class Outbox:
     async def _delivery(self, output: _Output, item: Owed) -> Delivery:
         event, pictures, images = item.event, None, NOWHERE
         if event.has_pictures:
-            frame = self._journal.spool.paths(event.session, event.id)[0]
-            if await asyncio.to_thread(frame.exists):
-                images = self._locate(output.processor, event)
-            if isinstance(output.sink, ImageKeeper):
-                pictures = await asyncio.to_thread(self._journal.spool.read, event.session, event.id)
+            wanted = isinstance(output.sink, ImageKeeper)
+            kept, pictures = await asyncio.to_thread(self._pictures, event, wanted)
+            images = self._locate(output.processor, event) if kept else NOWHERE
         arn = str(item.context.get("arn") or _arn(event.processor))
         return Delivery(event, pictures, arn, item.context, images, self._renderers)
+
+    def _pictures(self, event: Event, wanted: bool) -> tuple[bool, Pictures | None]:
+        """Whether the spool still has them, and they themselves if wanted."""
+        if wanted:
+            pictures = self._journal.spool.read(event.session, event.id)
+            return pictures is not None, pictures
+        return self._journal.spool.paths(event.session, event.id)[0].exists(), None
 
     def _locate(self, processor: str, event: Event) -> Images:
         """Where others find the pictures: an output that gives URIs, else one that keeps files."""
@@ -225,12 +231,12 @@ class Outbox:
     async def _note_failure(self, output: _Output, item: Owed, failure: SinkBusy) -> None:
         DELIVERIES.labels(output.key, "busy").inc()
         if str(failure) != item.reason:
-            log.warning("output %s does not take event %s for now: %s", output.key, item.event.id, failure)
+            log.warning("output_busy", output=output.key, event_id=item.event.id, reason=str(failure))
         await asyncio.to_thread(self._store.failed, output.key, item.seq, str(failure))
 
     async def _put_aside(self, output: _Output, item: Owed, reason: str) -> None:
         DELIVERIES.labels(output.key, "dead").inc()
-        log.error("output %s refused event %s: %s", output.key, item.event.id, reason)
+        log.error("output_refused", output=output.key, event_id=item.event.id, reason=reason)
         output.faults.pop(item.seq, None)
         await asyncio.to_thread(self._dead.add, item, reason)
         await asyncio.to_thread(self._store.dead, output.key, item.seq, reason)
@@ -274,7 +280,7 @@ class Outbox:
             async with asyncio.timeout(ATTEMPT_TIMEOUT_S / 6):
                 await output.sink.aclose()
         except Exception:  # Boundary: closing is a courtesy, the sink is not used any more.
-            log.warning("output %s did not close cleanly", output.key, exc_info=True)
+            log.warning("output_not_closed_cleanly", output=output.key, exc_info=True)
 
 
 async def _happens(event: asyncio.Event, within_s: float) -> bool:

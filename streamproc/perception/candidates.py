@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streamproc.contracts import Classifier, Detector
-from streamproc.core.media import Image, Picture
+from streamproc.core.media import Picture
 from streamproc.core.vision import Box, Detections
 from streamproc.logic.boxes import as_boxes, covered, grown, iou, mapped
 from streamproc.logic.evidence import (
@@ -64,9 +64,8 @@ class _Cluster:
         mine[model] = max(mine.get(model, 0.0), score)
 
 
-def in_frame(detectors: Sequence[Detector], image: Image) -> list[Candidate]:
-    """Look at the whole picture with every detector."""
-    found = detect_all(detectors, image, LEAST_SCORE)
+def in_frame(detectors: Sequence[Detector], found: Sequence[Detections]) -> list[Candidate]:
+    """What each detector found in the whole picture, as objects."""
     models = known_groups(detectors)
     return [
         Candidate(cluster.box, log_odds(cluster.scores, models, FRAME_VOTES), cluster.scores)

@@ -17,13 +17,15 @@ import numpy as np
 from streamproc.config.processor import LabelSettings
 from streamproc.core.media import Frame, Moment
 from streamproc.core.observation import Observation, TrackView
-from streamproc.core.vision import Box
+from streamproc.core.vision import Box, Detections
 from streamproc.logic.boxes import as_boxes, covered, iou
 from streamproc.logic.evidence import Belief, BeliefPolicy, Group
 from streamproc.logic.motion import Blob, Motion, MotionWatch
 from streamproc.logic.tracker import Tracked, Tracker, TrackerPolicy
-from streamproc.perception.candidates import Candidate, in_frame, up_close
+from streamproc.perception.candidates import LEAST_SCORE, Candidate, in_frame, up_close
+from streamproc.perception.detect import detect_all
 from streamproc.perception.models import LabelModels
+from streamproc.perception.parcels import ParcelSearch, ParcelState
 
 _THUMB = 480
 """Longer side of the thumbnail that motion is seen on."""
@@ -67,6 +69,7 @@ class _State:
     motion: MotionWatch
     tracker: Tracker
     known: dict[int, _Known] = field(default_factory=dict)
+    boxes: dict[int, Box] = field(default_factory=dict)
     moved_s: float = float("-inf")
     looked_s: float = float("-inf")
     last: tuple[TrackView, ...] = ()
@@ -81,23 +84,30 @@ class LabelPerception:
         self.policy = policy or LookPolicy()
         self._belief = BeliefPolicy(samples=settings.evidence.samples, window_s=settings.evidence.window)
         self._animals = [*_DOGS, *_CATS]
+        self._parcels: ParcelSearch | None = None
+        if models.proposals and models.classifier is not None:
+            self._parcels = ParcelSearch(models.proposals, models.classifier, self._belief)
         self._state = _State(MotionWatch(), Tracker(TrackerPolicy(high=_HINT, low=0.05)))
 
     def snapshot(self) -> Any:
         """The state as a picklable value of its own."""
-        return copy.deepcopy(self._state)
+        return copy.deepcopy((self._state, self._parcels.state if self._parcels else None))
 
     def restore(self, state: Any) -> None:
-        """Go on from a ``snapshot``."""
-        self._state = copy.deepcopy(state)
+        """Go on from a ``snapshot``. What was followed of a class that is no longer asked for is forgotten."""
+        self._state, parcels = copy.deepcopy(state)
+        if self._parcels is not None:
+            self._parcels.state = parcels or ParcelState()
 
     def reset(self) -> None:
         """After a gap: nothing that was in view is taken to be there still. Track ids go on."""
         state = self._state
         state.motion.reset()
         state.tracker.reset()
-        state.known, state.last = {}, ()
+        state.known, state.boxes, state.last = {}, {}, ()
         state.moved_s = state.looked_s = float("-inf")
+        if self._parcels is not None:
+            self._parcels.reset()
 
     def look(self, frame: Frame) -> Observation:
         """Take in the next sampled frame."""
@@ -113,26 +123,39 @@ class LabelPerception:
         state.looked_s = at_s
         state.motion.looked()
         runs: Counter[str] = Counter()
-        candidates = self._candidates(frame, motion, runs)
+        found = self._detect(frame, runs)
+        candidates = self._candidates(frame, motion, found, runs)
         tracks = self._follow(candidates, motion, frame.at)
+        if self._parcels is not None:
+            people = [view.box for view in tracks if view.label == Group.PERSON and view.confidence >= 50]
+            tracks += self._parcels.look(picture, frame.at, grey, found, people, runs)
         state.last = tuple(view for view in tracks if view.label in self.settings.classes)
         return Observation(frame.at, state.last, analysed=True, runs=dict(runs))
 
     def _may_skip(self, motion: Motion, at_s: float) -> bool:
         if not self.settings.motion_gate or motion.worth:
             return False
+        if self._parcels is not None and self._parcels.busy:
+            return False
         calm = at_s - self._state.moved_s > self.policy.wake_s
         return calm and at_s - self._state.looked_s < self.policy.heartbeat_s
 
-    def _candidates(self, frame: Frame, motion: Motion, runs: Counter[str]) -> list[Candidate]:
-        picture = frame.picture
-        if not self.models.objects:
-            return []
-        whole = self.models.whole(picture.width, picture.height)
-        small = picture.bgr(max(each.input_size[0] for each in whole), max(each.input_size[1] for each in whole))
+    def _detect(self, frame: Frame, runs: Counter[str]) -> dict[str, Detections]:
+        """Every detector of the whole frame, by name."""
+        whole = self.models.whole(frame.picture.width, frame.picture.height)
+        if not whole:
+            return {}
         runs.update(each.name for each in whole)
-        candidates = in_frame(whole, small)
-        if not self.settings.second_look:
+        small = frame.picture.bgr(max(each.input_size[0] for each in whole), max(each.input_size[1] for each in whole))
+        return dict(zip((each.name for each in whole), detect_all(whole, small, LEAST_SCORE), strict=True))
+
+    def _candidates(
+        self, frame: Frame, motion: Motion, found: dict[str, Detections], runs: Counter[str]
+    ) -> list[Candidate]:
+        picture = frame.picture
+        whole = self.models.whole(picture.width, picture.height)
+        candidates = in_frame(whole, [found[each.name] for each in whole])
+        if not self.settings.second_look or not whole:
             return candidates
         close = self.models.close()
         classifier = self.models.classifier if "PET" in self.models.classes else None
@@ -146,9 +169,9 @@ class LabelPerception:
     def _unexplained(self, blobs: Sequence[Blob], candidates: Sequence[Candidate]) -> list[Blob]:
         """What moves where no sure track is, largest first."""
         sure = [
-            known_box
-            for id_, known_box in self._boxes().items()
-            if self._sure(id_) and any(iou(as_boxes([known_box]), as_boxes([c.box]))[0, 0] > 0.3 for c in candidates)
+            box
+            for box in self._sure_boxes()
+            if any(iou(as_boxes([box]), as_boxes([each.box]))[0, 0] > 0.3 for each in candidates)
         ]
         blobs = [blob for blob in blobs if blob.box.area < self.policy.big_blob]
         if not sure or not blobs:
@@ -156,13 +179,15 @@ class LabelPerception:
         inside = covered(as_boxes([blob.box for blob in blobs]), as_boxes(sure)).max(1)
         return [blob for blob, share in zip(blobs, inside, strict=True) if share < 0.6]
 
-    def _boxes(self) -> dict[int, Box]:
-        return {view.id: view.box for view in self._state.last}
-
-    def _sure(self, id_: int) -> bool:
-        known = self._state.known.get(id_)
-        best = known.belief.best if known else None
-        return known is not None and best is not None and known.belief.confidence(best) >= self.policy.explained
+    def _sure_boxes(self) -> list[Box]:
+        """Boxes of all tracks, also of groups that are not announced, whose group is as good as certain."""
+        boxes = []
+        for id_, box in self._state.boxes.items():
+            belief = self._state.known[id_].belief
+            best = belief.best
+            if best is not None and belief.confidence(best) >= self.policy.explained:
+                boxes.append(box)
+        return boxes
 
     def _follow(self, candidates: Sequence[Candidate], motion: Motion, at: Moment) -> list[TrackView]:
         state = self._state
@@ -170,6 +195,7 @@ class LabelPerception:
         scores = np.array([max(each.strength, _HINT if each.second_look else 0.0) for each in candidates], np.float32)
         tracked = state.tracker.update(boxes, scores, at.seconds)
         alive = {each.id for each in tracked}
+        state.boxes = {each.id: each.box for each in tracked}
         state.known = {id_: known for id_, known in state.known.items() if id_ in alive}
         views = []
         for each in tracked:
@@ -201,7 +227,7 @@ class LabelPerception:
         if group is None:
             return None
         return TrackView(
-            id=tracked.id,
+            id=tracked.id * 2 + 1,
             label=group.value,
             confidence=belief.confidence(group),
             box=tracked.box,

@@ -6,25 +6,30 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import structlog
+
+from streamproc.config.models import Profile
 from streamproc.contracts import Classifier, Detector
+from streamproc.core.errors import ModelUnavailable
 from streamproc.logic.evidence import OBJECT_GROUPS, Group
 from streamproc.perception.detect import group_of
 
+log = structlog.get_logger(__name__)
 WIDE, SQUARE, TALL = (640, 384), (512, 512), (384, 640)
 """Sizes (width, height) of the any-size detector for whole frames, by their shape: never stretch, waste little."""
 CROP = (416, 416)
-_PETS = ("ssd_oidv4", "deimv2_femto")
-_PROPOSALS = ("ssd_oidv4", "deimv2_femto", "mobile_object_localizer")
 
 
 class Zoo(Protocol):
     """What is needed of ``vision.zoo.ModelZoo``."""
 
-    def detector(self, name: str, size: tuple[int, int] | None = None) -> Detector: ...
+    def profile(self, name: str = "default") -> Profile: ...
+
+    def first(self, names: Iterable[str], size: tuple[int, int] | None = None) -> Detector: ...
+
+    def those_had(self, names: Iterable[str], size: tuple[int, int] | None = None) -> list[Detector]: ...
 
     def classifier(self, name: str = "mobilenet_v2") -> Classifier: ...
-
-    def person_detector(self, size: tuple[int, int] | None = None) -> Detector: ...
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class LabelModels:
 
     zoo: Zoo
     classes: frozenset[str]
+    people: tuple[str, ...]
+    """People detectors by name; the first that can be had is used."""
     extra: tuple[Detector, ...]
     """Detectors beside the people detector that run on whole frames and crops."""
     proposals: tuple[Detector, ...]
@@ -45,11 +52,11 @@ class LabelModels:
             return ()
         shape = width / height
         size = WIDE if shape > 1.25 else TALL if shape < 0.8 else SQUARE
-        return _once(self.zoo.person_detector(size), *self.extra)
+        return _once(self.zoo.first(self.people, size), *self.extra)
 
     def close(self) -> tuple[Detector, ...]:
         """The detectors for a crop."""
-        return _once(self.zoo.person_detector(CROP), *self.extra)
+        return _once(self.zoo.first(self.people, CROP), *self.extra)
 
     @property
     def objects(self) -> bool:
@@ -57,16 +64,26 @@ class LabelModels:
         return bool(self.classes & {"PERSON", "PET"})
 
 
-def load_models(zoo: Zoo, classes: Iterable[str], *, accurate: bool = False) -> LabelModels:
-    """Load what ``classes`` need. Raises ModelUnavailable."""
+def load_models(zoo: Zoo, classes: Iterable[str], profile: str = "default") -> LabelModels:
+    """Load what ``classes`` need. What can do without a model does, and the log says which is missing.
+
+    Raises ModelUnavailable where nothing could look for people or pets, and InputError for an unknown profile.
+    """
     asked = frozenset(classes)
-    pets = [zoo.detector(name) for name in _PETS] if "PET" in asked else []
-    proposals = [zoo.detector(name) for name in _PROPOSALS] if "PACKAGE" in asked else []
-    classifier = zoo.classifier() if asked & {"PET", "PACKAGE"} else None
-    models = LabelModels(zoo, asked, tuple(pets), tuple(proposals), classifier)
-    if models.objects:
-        zoo.person_detector(WIDE)
-    return models
+    parts = zoo.profile(profile)
+    people = zoo.first(parts.person, WIDE).name if asked & {"PERSON", "PET"} else ""
+    pets = zoo.those_had(name for name in parts.pet if name != people) if "PET" in asked else []
+    proposals = zoo.those_had(parts.proposals) if "PACKAGE" in asked else []
+    classifier = _verifier(zoo, parts.verifier) if asked & {"PET", "PACKAGE"} else None
+    return LabelModels(zoo, asked, parts.person, tuple(pets), tuple(proposals), classifier)
+
+
+def _verifier(zoo: Zoo, name: str) -> Classifier | None:
+    try:
+        return zoo.classifier(name)
+    except ModelUnavailable as error:
+        log.warning("model_missing", used=None, effect="packages are not looked for", reason=str(error))
+        return None
 
 
 def known_groups(detectors: Iterable[Detector]) -> Mapping[str, frozenset[Group]]:

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from streamproc.core.errors import InputError
+
 FILE_NAME = "streamproc.db"
 _BUSY_MS = 15_000
 
@@ -26,30 +28,38 @@ class Database:
     """
 
     def __init__(self, data_dir: Path, file_name: str = FILE_NAME) -> None:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Raises InputError where the folder cannot be used or the file is none of ours."""
         self.data_dir = data_dir
         self.path = data_dir / file_name
         self._lock = threading.RLock()
         self._local = threading.local()
         self._closed = False
-        self._writer = self._connect()
-        with self._lock:
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.path.touch(mode=0o600)
+            self._writer = self._connect()
             self._writer.execute(
                 "CREATE TABLE IF NOT EXISTS components (name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID"
             )
-        self.migrate("base", _BASE)
-        self.box_id = self._own_id()
+            self.migrate("base", _BASE)
+            self.box_id = self._own_id()
+        except OSError as error:
+            raise InputError(f"--data-dir: {data_dir} cannot be used: {error.strerror or error}") from error
+        except sqlite3.DatabaseError as error:
+            raise InputError(
+                f"--data-dir: {self.path} cannot be used: {error}; check the disk and its rights, or move the file away"
+            ) from error
 
     def migrate(self, component: str, steps: Sequence[str]) -> None:
         """Bring the tables of one store up to date: run the scripts that this file has not seen yet, each once.
 
-        ``steps`` only ever grows at its end. Raises RuntimeError for a file that a newer streamproc wrote.
+        ``steps`` only ever grows at its end. Raises InputError for a file that a newer streamproc wrote.
         """
         with self.write() as connection:
             row = connection.execute("SELECT version FROM components WHERE name = ?", (component,)).fetchone()
             version = int(row[0]) if row else 0
             if version > len(steps):
-                raise RuntimeError(
+                raise InputError(
                     f"{self.path} was written by a newer streamproc (its {component} tables have version {version}, "
                     f"this one knows {len(steps)}); use that version or another --data-dir"
                 )

@@ -79,7 +79,7 @@ class Model:
     options: Mapping[str, Any] = field(default_factory=dict)
     """For the adapter: size, names."""
     cost_ms: float | None = None
-    """A look on one thread in f32 of the reference machine (docs/performance.md)."""
+    """CPU milliseconds of a look in f32 on the reference machine (docs/performance.md)."""
 
     @property
     def size(self) -> int | None:

@@ -16,6 +16,7 @@ from streamproc.aws.keys import Key
 from streamproc.aws.operations.all import handlers
 from streamproc.aws.pages import PageTokens
 from streamproc.aws.service import operation_models
+from streamproc.aws.stream_builder import Builder
 from streamproc.aws.wire import Endpoint
 from streamproc.aws.work import Workers
 from streamproc.config.box import AwsSettings, Bindings, Limits
@@ -44,6 +45,7 @@ def make_core(processors: MemoryProcessors, folder: Path) -> Core:
         faces=plain_faces(folder),
         arns=Arns("us-east-1", "123456789012"),
         resolver=resolver,
+        builder=Builder(resolver, Arns("us-east-1", "123456789012"), lambda name: name != "nobody", 120),
         buckets=Buckets(resolver.bindings.buckets, AwsSettings()),
         pages=PageTokens(b"test"),
         tokens=TokenStore(Database(folder)),

@@ -53,11 +53,7 @@ def test_label_processor_life(rekognition: Any, processors: MemoryProcessors) ->
     assert started["SessionId"]
     name, request = processors.starts[-1]
     assert (name, request.duration_s, request.at) == ("porch", 30, {"timestamp": 1655930623.123})
-    assert request.echo == {
-        "name": "porch",
-        "startSelector": {"kvsStreamStartSelector": {"producerTimestamp": 1655930623123}},
-        "stopSelector": {"maxDurationInSeconds": 30},
-    }
+    assert request.echo == {"Name": "porch", "StartSelector": SELECTOR, "StopSelector": {"MaxDurationInSeconds": 30}}
     processors.run("porch")
     assert rekognition.describe_stream_processor(Name="porch")["Status"] == "STARTING"
     assert rekognition.list_stream_processors()["StreamProcessors"] == [{"Name": "porch", "Status": "STARTING"}]
@@ -177,6 +173,7 @@ def test_a_region_without_area_is_accepted_and_fails_at_start(rekognition: Any) 
             {"Output": {"KinesisDataStream": {"Arn": "arn:aws:kinesis:us-east-1:123456789012:stream/nobody"}}},
             "Stream nobody under account 123456789012 not found",
         ),
+        ({"Settings": {"FaceSearch": {"CollectionId": "nobody"}}}, "Collection not found"),
     ],
 )
 def test_what_is_not_bound_fails_after_start(rekognition: Any, change: dict[str, Any], message: str) -> None:

@@ -235,7 +235,7 @@ def test_a_file_that_is_no_model_is_refused_in_words(tmp_path: Path, adapter: st
 def test_costs_can_be_measured(zoo: ModelZoo) -> None:
     had(lambda: zoo.store.get("yunet"))
     cost = measure(zoo, "yunet", looks=3)
-    assert 0 < cost.best_ms <= cost.median_ms
+    assert cost.cpu_ms > 0 and cost.median_ms > 0
 
 
 @pytest.mark.slow

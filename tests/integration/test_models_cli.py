@@ -71,7 +71,7 @@ def test_measured_costs_are_marked(empty: Path) -> None:
     mirror = ["--mirror", str(empty / "mirror")]
     runner.invoke(app, ["pull", "yunet", *mirror])
     rows = {row["name"]: row for row in json.loads(runner.invoke(app, ["list", "--measure", "--json"]).stdout)}
-    assert rows["yunet"]["cost"] == "measured" and 0 < rows["yunet"]["cost_ms"] <= rows["yunet"]["median_ms"]
+    assert rows["yunet"]["cost"] == "measured" and rows["yunet"]["cost_ms"] > 0
 
 
 @pytest.mark.parametrize(

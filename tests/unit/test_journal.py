@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from streamproc.contracts import Position
+from streamproc.core.errors import InputError
 from streamproc.core.event import Event, EventType, Pictures, RegionHit
 from streamproc.core.media import FragmentMark, Moment
 from streamproc.core.route import Route
@@ -187,7 +188,7 @@ def test_migrations_run_once_and_newer_files_are_refused(tmp_path: Path) -> None
     database.migrate("things", steps)
     database.migrate("things", steps)
     assert [tuple(row) for row in database.read().execute("SELECT * FROM things")] == [(1, "a;b")]
-    with pytest.raises(RuntimeError, match="newer streamproc"):
+    with pytest.raises(InputError, match="newer streamproc"):
         database.migrate("things", steps[:1])
 
 
@@ -204,3 +205,19 @@ def test_writes_nest_and_are_undone_together(tmp_path: Path) -> None:
 def test_readers_cannot_write(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError):
         Database(tmp_path).read().execute("DELETE FROM facts")
+
+
+def test_a_file_that_is_no_database_is_said_plainly(tmp_path: Path) -> None:
+    (tmp_path / "streamproc.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(InputError, match=r"streamproc\.db cannot be used"):
+        Database(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="--data-dir"):
+        Database(tmp_path / "file" / "data")
+
+
+def test_nobody_else_may_read_the_state(tmp_path: Path) -> None:
+    journal = Journal(Database(tmp_path / "data"))
+    journal.commit(Commit("door", session(), [(label_event(0), PICTURES)]))
+    assert (tmp_path / "data").stat().st_mode & 0o077 == 0
+    assert journal.database.path.stat().st_mode & 0o077 == 0

@@ -10,6 +10,7 @@ from streamproc.aws.core import Core
 from streamproc.aws.faults import AwsFault, in_use, invalid_parameter, not_found
 from streamproc.aws.operations.table import Served
 from streamproc.aws.ports import ProcessorView
+from streamproc.aws.stream_builder import DEFAULT_DURATION_S
 from streamproc.aws.wire import Call
 from streamproc.config.processor import ProcessorConfig
 from streamproc.core.errors import AlreadyExists, InUse, NotFound
@@ -43,9 +44,7 @@ async def create(core: Core, call: Call) -> dict[str, Any]:
     if len(existing) >= core.limits.max_processors:
         limit = core.limits.max_processors
         raise AwsFault("LimitExceededException", f"Stream processor limit exceeded for account, limit - {limit}.")
-    config = stream_settings.build(
-        name, stream_settings.kept(request), request.get("Tags") or {}, core.resolver, core.limits.max_session_seconds
-    )
+    config = core.builder.build(name, stream_settings.kept(request), request.get("Tags") or {})
     try:
         await core.processors.create(name, config)
     except AlreadyExists:
@@ -59,7 +58,7 @@ async def describe(core: Core, call: Call) -> dict[str, Any]:
         "Name": view.name,
         "StreamProcessorArn": core.arns.processor(view.name),
         "Status": wire_status(view),
-        "StatusMessage": view.message or None,
+        "StatusMessage": view.message if view.state in ("failed", "refused") else None,
         "CreationTimestamp": view.created.astimezone(UTC),
         "LastUpdateTimestamp": view.updated.astimezone(UTC),
         **stream_settings.describe(view.name, view.config, core.arns),
@@ -79,7 +78,7 @@ async def list_all(core: Core, call: Call) -> dict[str, Any]:
 
 async def start(core: Core, call: Call) -> dict[str, Any]:
     name = call.input["Name"]
-    at, echo = stream_settings.check_start(call.input)
+    at = stream_settings.check_start(call.input)
     view = await view_of(core, name)
     if view.state in ("starting", "running", "stopping"):
         raise in_use()
@@ -88,9 +87,9 @@ async def start(core: Core, call: Call) -> dict[str, Any]:
     if view.config.faces is not None:
         duration = None  # face search runs until it is stopped
     elif duration is None and "create" in view.config.aws:
-        duration = stream_settings.DEFAULT_DURATION_S
+        duration = DEFAULT_DURATION_S
     try:
-        session = await core.processors.start(name, StartRequest(at, duration, echo))
+        session = await core.processors.start(name, StartRequest(at, duration, dict(call.input)))
     except InUse:
         raise in_use() from None
     return {} if view.config.faces is not None else {"SessionId": session}
@@ -105,7 +104,7 @@ async def _resolve_again(core: Core, view: ProcessorView) -> ProcessorView:
 def _rebuilt(core: Core, view: ProcessorView, created: dict[str, Any] | None) -> ProcessorConfig:
     if created is None:  # not made here: its document is its owner's
         return view.config
-    return stream_settings.build(view.name, created, view.config.tags, core.resolver, core.limits.max_session_seconds)
+    return core.builder.build(view.name, created, view.config.tags)
 
 
 async def stop(core: Core, call: Call) -> dict[str, Any]:
@@ -137,6 +136,8 @@ async def update(core: Core, call: Call) -> dict[str, Any]:
 
 async def delete(core: Core, call: Call) -> dict[str, Any]:
     view = await view_of(core, call.input["Name"])
+    if view.origin == "file":
+        raise in_use("Cannot delete stream processor. It belongs to a config file; remove the file instead.")
     try:
         if wire_status(view) == "STARTING":  # how the service tells users to get rid of one that is stuck
             await core.processors.stop(view.name)

@@ -25,3 +25,19 @@ class Served:
     """Output members that are never there: dotted path, why."""
     notes: str = ""
     """What else differs from the service."""
+
+
+_NO_NET = "no model here tells it"
+
+ABSENT_MEMBERS: dict[str, str] = {
+    "FaceDetail.Beard": _NO_NET,
+    "FaceDetail.EyeDirection": _NO_NET,
+    "FaceDetail.Eyeglasses": _NO_NET,
+    "FaceDetail.EyesOpen": _NO_NET,
+    "FaceDetail.FaceOccluded": _NO_NET,
+    "FaceDetail.Mustache": _NO_NET,
+    "FaceDetail.Sunglasses": _NO_NET,
+    "ComparedFace.Emotions": "CompareFaces has no attributes to ask for",
+    "ComparedFace.Smile": "CompareFaces has no attributes to ask for",
+}
+"""Members of structures that are never in an answer, wherever the structure is: ``STRUCTURE.MEMBER``, why."""

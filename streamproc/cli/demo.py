@@ -1,0 +1,87 @@
+"""``demo``: a scene (or your clip) as a live feed through the whole pipeline. No camera, broker, cloud or account needed."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from streamproc.cli.output import errors_said, put, say, set_up_logs
+from streamproc.cli.places import default_data_dir
+from streamproc.core.errors import InputError
+
+
+def demo(
+    clip: Annotated[Path | None, typer.Argument(help="A video of yours; a scene is made where left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for records and pictures.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where state lives.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")] = False,
+) -> None:
+    """Play a scene as a live feed, print each event as it happens, leave records, hero frames and crops in a folder."""
+    from streamproc.cli.loop import run_loop
+    from streamproc.cli.run import run_all
+    from streamproc.config.load import load_processor
+
+    set_up_logs(as_json, "warning")
+    with errors_said():
+        if clip is not None and not clip.is_file():
+            raise InputError(f"{clip}: there is no such file; name a video, or none for the made scene")
+        state = data_dir or default_data_dir()
+        folder = (out or state / "demo" / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        played = clip.absolute() if clip is not None else _scene()
+        config = folder / "demo.yaml"
+        config.write_text(yaml.safe_dump(_document(played, folder, made=clip is None), sort_keys=False))
+        say(f"playing {played} as a live feed, through the config {config}")
+        failed = run_loop(run_all({"demo": load_processor(config)}, config, state, as_json))
+        say("records, hero frames and crops are in:")
+        (say if as_json else put)(str(folder))
+    if failed:
+        raise typer.Exit(1)
+
+
+def scene(target: Annotated[Path, typer.Argument(help="The file to write, e.g. scene.mp4.")]) -> None:
+    """Write the demo's scene as a clip, for a camera to loop."""
+    with errors_said():
+        _write(target)
+
+
+def _document(clip: Path, folder: Path, *, made: bool) -> dict[str, Any]:
+    """The processor's file. The made scene has a region on the doorstep; in a clip of yours everything counts."""
+    document: dict[str, Any] = {
+        "source": {"type": "file", "path": str(clip), "realtime": True},
+        "session": {"duration": 0, "allow_long": True},
+        "labels": {"classes": ["PERSON", "PET", "PACKAGE"], "min_confidence": 50},
+    }
+    if made:
+        doorstep = [[0.05, 0.1], [0.95, 0.1], [0.95, 1.0], [0.05, 1.0]]
+        document["regions"] = [{"name": "doorstep", "polygon": doorstep}]
+    else:
+        document["regions"] = [{"name": "whole picture", "box": {"left": 0, "top": 0, "width": 1, "height": 1}}]
+    document["outputs"] = [{"type": "file", "directory": str(folder)}]
+    return document
+
+
+def _scene() -> Path:
+    """The made scene, from the cache after the first time."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    target = (Path(home) if home else Path.home() / ".cache") / "streamproc" / "demo" / "scene-1.mp4"
+    return target if target.exists() else _write(target)
+
+
+def _write(target: Path) -> Path:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from streamproc.demo.scene import write_scene
+
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("making the scene from photographs", total=None)
+        try:
+            return write_scene(target, lambda done, total: bar.update(task, completed=done, total=total))
+        except ImportError as error:
+            raise InputError(str(error)) from error

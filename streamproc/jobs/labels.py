@@ -1,0 +1,103 @@
+"""Label detection: what is to be seen, at two samples a second."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from streamproc.contracts import Detector
+from streamproc.jobs.objects import SeenObject, find_objects
+from streamproc.jobs.taxonomy import Taxonomy, taxonomy
+from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
+
+SAMPLES_A_SECOND = 2
+_LOOK = 960
+"""Longer side of the picture that the detectors are given."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelOptions:
+    """What StartLabelDetection may say. Filters match names, other names and categories, in any case of letters."""
+
+    min_confidence: float = 50.0
+    include_labels: Sequence[str] = ()
+    exclude_labels: Sequence[str] = ()
+    include_categories: Sequence[str] = ()
+    exclude_categories: Sequence[str] = ()
+
+
+class LabelAnalysis:
+    """Samples the video and remembers what was seen at each sample."""
+
+    name = "labels"
+    hears = False
+
+    def __init__(self, options: LabelOptions, detectors: Sequence[Detector]) -> None:
+        self._options = options
+        self._detectors = detectors
+        self._taxonomy = taxonomy()
+        self._slot = -1
+        self._rows: list[tuple[int, list[SeenObject]]] = []
+
+    def wants(self, index: int, at: Fraction) -> bool:
+        return int(at * SAMPLES_A_SECOND) > self._slot
+
+    def add(self, frame: VideoFrame) -> None:
+        self._slot = int(frame.at * SAMPLES_A_SECOND)
+        image = frame.picture.bgr(_LOOK, _LOOK)
+        self._rows.append((frame.milliseconds, find_objects(self._detectors, image, self._options.min_confidence)))
+
+    def hear(self, sound: Sound) -> None:
+        """Not asked for."""
+
+    def take(self) -> Any:
+        rows, self._rows = self._rows, []
+        return rows or None
+
+    def finish(self) -> None:
+        """Nothing is open."""
+
+    def snapshot(self) -> Any:
+        return self._slot
+
+    def restore(self, state: Any) -> None:
+        self._slot = state
+
+    def conclude(self, rows: Sequence[Any], video: VideoFacts, frames: int) -> dict[str, Any]:
+        samples = [sample for part in rows for sample in part]
+        labels = [label for ms, seen in samples for label in labels_of(ms, seen, self._options, self._taxonomy)]
+        return {"sampled_ms": [ms for ms, _ in samples], "labels": labels}
+
+
+def labels_of(ms: int, seen: Sequence[SeenObject], options: LabelOptions, words: Taxonomy) -> list[dict[str, Any]]:
+    """The labels of one sample, by name: what was seen with its boxes, and every broader label without."""
+    found: dict[str, dict[str, Any]] = {}
+    for thing in seen:
+        label = words.of_class(thing.name)
+        if label is None:
+            continue
+        own = found.setdefault(label.name, {"ms": ms, "name": label.name, "confidence": 0.0, "instances": []})
+        own["instances"].append(
+            {"box": [round(value, 6) for value in thing.box], "confidence": round(thing.confidence, 4)}
+        )
+        for name in (label.name, *label.parents):
+            entry = found.setdefault(name, {"ms": ms, "name": name, "confidence": 0.0, "instances": []})
+            entry["confidence"] = max(entry["confidence"], round(thing.confidence, 4))
+    return [found[name] for name in sorted(found) if _passes(name, options, words)]
+
+
+def _passes(name: str, options: LabelOptions, words: Taxonomy) -> bool:
+    """Inclusion keeps what is named by label or category; then exclusion drops."""
+    label = words.labels[name]
+    names = {word.casefold() for word in (name, *label.aliases)}
+    categories = {word.casefold() for word in label.categories}
+    wanted = names & _folded(options.include_labels) or categories & _folded(options.include_categories)
+    unwanted = names & _folded(options.exclude_labels) or categories & _folded(options.exclude_categories)
+    everything = not options.include_labels and not options.include_categories
+    return bool(everything or wanted) and not unwanted
+
+
+def _folded(words: Sequence[str]) -> set[str]:
+    return {word.casefold() for word in words}

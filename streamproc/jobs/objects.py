@@ -1,0 +1,81 @@
+"""What is in one picture: several detectors, one vocabulary, each object once, and confidences that mean something.
+
+A confidence of 50 is right about every second time. The weights come from a logistic regression on 54 photographs with known boxes
+(COCO val2017 and VOC2012 whole frames, 386 objects): log-odds of being right from the log-odds of each model's score, separately for
+classes that all models know and for those that the SSD does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from streamproc.contracts import Detector
+from streamproc.core.media import Image
+from streamproc.core.vision import Box
+from streamproc.logic.boxes import as_boxes, iou
+from streamproc.logic.evidence import family, logit, sigmoid
+from streamproc.perception.detect import common_name
+
+_LEAST = 0.05
+_SAME = 0.5
+_EVERYBODY: Mapping[str, float] = {"yolox": 0.70, "deimv2": 0.66, "ssd": 0.19}
+_COCO_ONLY: Mapping[str, float] = {"yolox": 0.89, "deimv2": 0.77}
+_BIAS = {True: 1.17, False: 0.51}
+_ALONE = (1.1, 0.55)
+"""Slope, and the score that is right half the time, of a model that is the only one to know a class."""
+_DOUBTFUL = frozenset({"footwear", "box", "desk"})
+"""Classes that the SSD gives freely."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenObject:
+    """One object of one picture."""
+
+    name: str
+    """In the models' common vocabulary."""
+    box: Box
+    confidence: float
+    """0..100."""
+
+
+def find_objects(detectors: Sequence[Detector], image: Image, min_confidence: float) -> list[SeenObject]:
+    """Objects at or above ``min_confidence`` (0..100), surest first."""
+    knows = {detector.name: {common_name(name) for name in detector.names} for detector in detectors}
+    rows: list[tuple[float, str, Box, str]] = []
+    for detector in detectors:
+        found = detector.detect(image, _LEAST)
+        names = [common_name(found.name(row)) for row in range(len(found))]
+        rows += [(float(found.scores[row]), names[row], found.box(row), detector.name) for row in range(len(found))]
+    rows.sort(key=lambda row: (-row[0], row[1], row[3]))
+    clusters: list[tuple[str, Box, dict[str, float]]] = []
+    for score, name, box, model in rows:
+        same = [each for each in clusters if each[0] == name]
+        overlaps = iou(as_boxes([box]), as_boxes([each[1] for each in same]))[0] if same else np.zeros(0)
+        if len(overlaps) and float(overlaps.max()) > _SAME:
+            scores = same[int(overlaps.argmax())][2]
+            scores[model] = max(score, scores.get(model, 0.0))
+        else:
+            clusters.append((name, box, {model: score}))
+    objects = [SeenObject(name, box, 100 * _sureness(name, scores, knows)) for name, box, scores in clusters]
+    kept = [each for each in objects if each.confidence >= min_confidence]
+    return sorted(kept, key=lambda each: (-each.confidence, each.name, each.box))
+
+
+def _sureness(name: str, scores: Mapping[str, float], knows: Mapping[str, set[str]]) -> float:
+    """Probability that the object is there, 0..1."""
+    able = [model for model, names in knows.items() if name in names]
+    families = {family(model) for model in able}
+    if len(families) < 2 or not families & {"yolox", "deimv2"}:
+        slope, even = _ALONE
+        even = 0.7 if name in _DOUBTFUL else even
+        return sigmoid(slope * (logit(max(scores.values())) - logit(even)) * 1.5)
+    weights = _EVERYBODY if "ssd" in families else _COCO_ONLY
+    odds = sum(weights.get(family(model), 0.7) * logit(scores.get(model, 0.02)) for model in able)
+    # A model that could not be had leaves its say to the others.
+    missing = [weight for kind, weight in weights.items() if kind not in families]
+    if missing:
+        odds *= sum(weights.values()) / (sum(weights.values()) - sum(missing))
+    return sigmoid(odds + _BIAS["ssd" in families])
