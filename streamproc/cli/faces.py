@@ -55,6 +55,7 @@ def enrol(
             help="Photos, or folders of photos. Without --name each folder is one person.", show_default=False
         ),
     ],
+    *,
     name: Annotated[str | None, typer.Option(help="Whom the photos show.", show_default=False)] = None,
     max_faces: Annotated[int, typer.Option(min=1, max=100, help="Faces taken of each photo, the best first.")] = 1,
     quality: Annotated[QualityFilter, typer.Option(help="What is asked of a face.")] = QualityFilter.AUTO,

@@ -26,7 +26,7 @@ def draw(
 ) -> Image:
     """A BGR picture: pairs of one person (green) and of different people (red) over the similarity, and the threshold."""
     canvas = np.full((_HEIGHT, _WIDTH, 3), 255, np.uint8)
-    low = min(-0.3, *(float(values.min()) for values in (genuine, strangers) if len(values)))
+    low = min([-0.3, *(float(values.min()) for values in (genuine, strangers) if len(values))])
     edges = np.linspace(low, 1.0, _BINS + 1)
     _axis(canvas, low, curve)
     for values, colour in ((strangers, _OTHER), (genuine, _SAME)):

@@ -35,12 +35,12 @@ class Gate:
     sharpness: float
     brightness: float
     confidence: float
-    outside: int = 2
-    """So many of the five landmarks may lie beyond the picture's border."""
+    whole: bool = True
+    """Refuse a face of which less than half is in the picture."""
 
 
 GATES: Final[dict[QualityFilter, Gate]] = {
-    QualityFilter.NONE: Gate(0, 180, 180, 0, 0, 0, 5),
+    QualityFilter.NONE: Gate(0, 180, 180, 0, 0, 0, whole=False),
     QualityFilter.LOW: Gate(14, 65, 50, 15, 8, 50),
     QualityFilter.AUTO: Gate(20, 55, 40, 22, 10, 60),
     QualityFilter.MEDIUM: Gate(26, 45, 35, 36, 16, 70),
@@ -144,7 +144,7 @@ def reasons(quality: FaceQuality, face: FaceBox, asked: Gate) -> tuple[str, ...]
         "LOW_CONFIDENCE": face_confidence(face.score) < asked.confidence,
         "SMALL_BOUNDING_BOX": quality.eye_distance_px < asked.eye_distance_px,
         # Half a face still tells its person apart; less does not.
-        "LOW_FACE_QUALITY": int(outside.sum()) > asked.outside,
+        "LOW_FACE_QUALITY": asked.whole and bool(outside[:2].all() or outside.sum() > 2),
     }
     return tuple(reason for reason, failed in checks.items() if failed)
 
