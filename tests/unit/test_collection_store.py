@@ -38,7 +38,7 @@ def store(tmp_path: Path) -> CollectionStore:
 
 def test_collections_come_and_go(store: CollectionStore) -> None:
     assert store.get("family").tags == {"a": "b"}
-    with pytest.raises(AlreadyExists, match="The collection id: family already exists."):
+    with pytest.raises(AlreadyExists, match=r"The collection id: family already exists\."):
         store.create("family", MODEL, 16, 1.0, {})
     store.add_faces("family", [row()])
     store.drop("family")
@@ -133,7 +133,7 @@ def test_vectors_are_sealed_with_a_key(tmp_path: Path) -> None:
     assert np.array_equal(sealed.denials("family")[0][1], MARK)
     sealed.close()
     assert not files_hold(data, MARK.tobytes())
-    with pytest.raises(InputError, match="faces.key_file"):
+    with pytest.raises(InputError, match=r"faces\.key_file"):
         CollectionStore(data)
     with pytest.raises(InputError, match="does not open"):
         CollectionStore(data, Seal.from_file(key_file(tmp_path, "cd" * 32)))
@@ -180,7 +180,7 @@ def test_another_process_enrols_and_deletes_and_the_library_follows(tmp_path: Pa
 
 
 def test_another_embedders_collection_is_refused(store: CollectionStore) -> None:
-    with pytest.raises(ModelMismatch, match="model/abc/1.*other/def/1.*enrol anew"):
+    with pytest.raises(ModelMismatch, match=r"model/abc/1.*other/def/1.*enrol anew"):
         Library(store, "other/def/1", CURVE).open("family")
 
 

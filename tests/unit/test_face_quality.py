@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
@@ -94,7 +96,7 @@ def test_a_good_face_passes_every_gate() -> None:
 def test_gates_rise() -> None:
     order = [QualityFilter.NONE, QualityFilter.LOW, QualityFilter.AUTO, QualityFilter.MEDIUM, QualityFilter.HIGH]
     gates = [quality.GATES[name] for name in order]
-    for low, high in zip(gates, gates[1:], strict=False):
+    for low, high in itertools.pairwise(gates):
         assert low.eye_distance_px < high.eye_distance_px
         assert low.yaw > high.yaw
         assert low.sharpness < high.sharpness
