@@ -34,6 +34,7 @@ from streamproc.aws.wire import Endpoint
 from streamproc.config.box import BoxConfig
 from streamproc.config.processor import ProcessorConfig
 from streamproc.faces.service import open_service
+from streamproc.jobs.build import open_jobs
 from streamproc.store.database import Database
 
 ACCESS_KEY, SECRET = "AKIDBENCHMARK", "benchmark"
@@ -64,12 +65,14 @@ def _region(number: int) -> dict[str, Any]:
 
 def _endpoint() -> Endpoint:
     folder = Path(tempfile.mkdtemp(prefix="streamproc-endpoint-"))
+    config, database = BoxConfig(), Database(folder)
     box = Box(
-        config=BoxConfig(),
+        config=config,
         folder=folder,
-        database=Database(folder),
+        database=database,
         processors=OneProcessor(),  # type: ignore[arg-type]
         faces=open_service(folder),
+        jobs=open_jobs(database, config, folder),
     )
     return Endpoint(operation_models(), handlers(make_core(box)), {ACCESS_KEY: Key(ACCESS_KEY, SECRET)})
 

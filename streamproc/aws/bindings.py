@@ -71,7 +71,7 @@ class Resolver:
         """Where notifications go."""
         bound = match(self.bindings.topics, arn)
         if bound is not None:
-            extra = {"stream": resource_name(arn)} if bound.type == "file" else {}
+            extra: dict[str, object] = {"stream": resource_name(arn), "pictures": False} if bound.type == "file" else {}
             return _with_defaults(bound, {"name": "topic", "format": "aws", **extra})
         if not self._own_aws():
             raise Unbound(f"Topic {arn} is not bound here and there are no AWS credentials to publish to it")

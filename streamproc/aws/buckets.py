@@ -16,11 +16,10 @@ from streamproc.aws.bindings import match
 from streamproc.aws.faults import AwsFault
 from streamproc.config.box import AwsSettings
 from streamproc.config.processor import ConnectorRef
+from streamproc.jobs.sources import NO_OBJECT
 
-NO_METADATA = "Unable to get object metadata from S3. Check object key, region and/or access permissions."
 
-
-def invalid_object(message: str = NO_METADATA) -> AwsFault:
+def invalid_object(message: str = NO_OBJECT) -> AwsFault:
     return AwsFault("InvalidS3ObjectException", message)
 
 

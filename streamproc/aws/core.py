@@ -15,6 +15,7 @@ from streamproc.aws.stream_builder import Builder
 from streamproc.aws.work import Workers
 from streamproc.config.box import Limits
 from streamproc.faces.service import FaceService
+from streamproc.jobs.service import JobService
 from streamproc.store.tokens import TokenStore
 
 
@@ -24,6 +25,7 @@ class Core:
 
     processors: ProcessorApi
     faces: FaceService
+    jobs: JobService
     arns: Arns
     resolver: Resolver
     builder: Builder

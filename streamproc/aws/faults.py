@@ -20,6 +20,8 @@ from streamproc.core.errors import (
     TokenMismatch,
 )
 from streamproc.faces.images import ImageTooLarge, InvalidImageFormat
+from streamproc.jobs.service import VideoTooLarge
+from streamproc.jobs.sources import NO_OBJECT, InvalidObject
 
 
 class AwsFault(Exception):
@@ -68,6 +70,8 @@ _CODES: tuple[tuple[type[StreamprocError], tuple[str, ...]], ...] = (
     (ModelUnavailable, ("ResourceNotReadyException", "ThrottlingException")),
     (ImageTooLarge, ("ImageTooLargeException",)),
     (InvalidImageFormat, ("InvalidImageFormatException",)),
+    (VideoTooLarge, ("VideoTooLargeException",)),
+    (InvalidObject, ("InvalidS3ObjectException",)),
     (InputError, ("InvalidParameterException",)),
 )
 
@@ -75,6 +79,7 @@ _CODES: tuple[tuple[type[StreamprocError], tuple[str, ...]], ...] = (
 _TEXTS = {
     "ImageTooLargeException": "Image size is too large.",
     "InvalidImageFormatException": "Request has invalid image format.",
+    "InvalidS3ObjectException": NO_OBJECT,
 }
 
 

@@ -32,6 +32,7 @@ from streamproc.aws.work import Workers
 from streamproc.config.box import BoxConfig, Limits
 from streamproc.core.errors import ConfigError, Fault, NotFound
 from streamproc.faces.service import FaceService
+from streamproc.jobs.service import JobService
 from streamproc.store.database import Database
 from streamproc.store.tokens import TokenStore
 
@@ -49,6 +50,7 @@ class Box:
     database: Database
     processors: ProcessorApi
     faces: FaceService
+    jobs: JobService
 
 
 async def setup(app: web.Application, box: Box, environ: Mapping[str, str] = os.environ) -> Endpoint:
@@ -66,11 +68,12 @@ async def setup(app: web.Application, box: Box, environ: Mapping[str, str] = os.
 def make_core(box: Box) -> Core:
     """The core calls of the endpoint, on this box."""
     aws = box.config.aws
-    resolver = Resolver(box.config.bindings, aws, has_credentials, box.folder)
+    resolver = make_resolver(box.config, box.folder)
     arns = Arns(aws.region, aws.account)
     return Core(
         processors=box.processors,
         faces=box.faces,
+        jobs=box.jobs,
         arns=arns,
         resolver=resolver,
         builder=Builder(resolver, arns, partial(_has_collection, box.faces), box.config.limits.max_session_seconds),
@@ -80,6 +83,11 @@ def make_core(box: Box) -> Core:
         limits=box.config.limits,
         workers=Workers(),
     )
+
+
+def make_resolver(config: BoxConfig, folder: Path) -> Resolver:
+    """What names mean on this box."""
+    return Resolver(config.bindings, config.aws, has_credentials, folder)
 
 
 def _has_collection(faces: FaceService, name: str) -> bool:

@@ -28,7 +28,7 @@ from streamproc.store.database import Database
 
 log = structlog.get_logger(__name__)
 
-MOUNTS = ("streamproc.server.mounts:aws", "streamproc.server.mounts:webrtc", "streamproc.server.mounts:jobs")
+MOUNTS = ("streamproc.server.mounts:aws", "streamproc.server.mounts:webrtc")
 """Rooms that add routes to the same port: async functions that take the House, in this order."""
 
 

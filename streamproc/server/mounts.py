@@ -8,22 +8,50 @@ from typing import TYPE_CHECKING
 import structlog
 
 if TYPE_CHECKING:
+    from connectors.context import ConnectorContext
+    from streamproc.jobs.service import JobService
     from streamproc.server.daemon import House
 
 log = structlog.get_logger(__name__)
 
 
 async def aws(house: House) -> None:
-    """``POST /``: the AWS endpoint."""
+    """``POST /``: the AWS endpoint, and the stored-video jobs that it starts; those of the last process go on."""
     from streamproc.aws.setup import Box, setup
 
-    faces = await asyncio.to_thread(lambda: house.supervisor.seers.faces)
-    await setup(house.app, Box(house.box, house.folder, house.database, house.supervisor, faces))
+    supervisor = house.supervisor
+    faces = await asyncio.to_thread(lambda: supervisor.seers.faces)
+    jobs = await _open_jobs(house)
+    await setup(house.app, Box(house.box, house.folder, house.database, supervisor, faces, jobs))
+
+
+async def _open_jobs(house: House) -> JobService:
+    from streamproc.aws.completions import Completions, Mailroom
+    from streamproc.aws.setup import make_resolver
+    from streamproc.jobs.build import open_jobs
+    from streamproc.live.assembly import connector_context
+
+    supervisor, database = house.supervisor, house.database
+
+    def context(owner: str) -> ConnectorContext:
+        return connector_context(house.box, owner, house.folder, database.data_dir, database.box_id)
+
+    completions = Completions(
+        Mailroom(supervisor.journal, supervisor.outbox, make_resolver(house.box, house.folder), context)
+    )
+    await completions.open()
+    zoo, faces = supervisor.seers.zoo, supervisor.seers.faces
+    jobs = await asyncio.to_thread(
+        lambda: open_jobs(database, house.box, database.data_dir, told=completions.tell, zoo=zoo, faces=faces)
+    )
+    jobs.open_workers()
+
+    async def close() -> None:
+        await asyncio.to_thread(jobs.close)
+
+    house.on_close.append(close)
+    return jobs
 
 
 async def webrtc(house: House) -> None:
     """WHIP, WHEP and the watch page."""
-
-
-async def jobs(house: House) -> None:
-    """Stored-video jobs that go on where the last process left them."""

@@ -24,6 +24,7 @@ from streamproc.store.database import Database
 from streamproc.store.tokens import TokenStore
 from tests.aws.memory import MemoryProcessors
 from tests.aws.plain_faces import plain_faces
+from tests.aws.plain_jobs import plain_jobs
 from tests.aws.serving import client, serving
 from tests.aws.signing import ACCESS_KEY, SECRET
 
@@ -40,15 +41,17 @@ BINDINGS = Bindings.model_validate(
 def make_core(processors: MemoryProcessors, folder: Path) -> Core:
     resolver = Resolver(BINDINGS, AwsSettings(), lambda: False, folder)
     (folder / "videos").mkdir(exist_ok=True)
+    database = Database(folder)
     return Core(
         processors=processors,
         faces=plain_faces(folder),
+        jobs=plain_jobs(database),
         arns=Arns("us-east-1", "123456789012"),
         resolver=resolver,
         builder=Builder(resolver, Arns("us-east-1", "123456789012"), lambda name: name != "nobody", 120),
         buckets=Buckets(resolver.bindings.buckets, AwsSettings()),
         pages=PageTokens(b"test"),
-        tokens=TokenStore(Database(folder)),
+        tokens=TokenStore(database),
         limits=Limits(),
         workers=Workers(1),
     )

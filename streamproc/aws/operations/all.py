@@ -5,12 +5,17 @@ from __future__ import annotations
 from functools import partial
 
 from streamproc.aws.core import Core
-from streamproc.aws.operations import collections, images, processors, tags, users
+from streamproc.aws.operations import collections, images, processors, tags, users, videos
 from streamproc.aws.operations.table import Served
 from streamproc.aws.wire import Handler
 
 OPERATIONS: dict[str, Served] = (
-    processors.OPERATIONS | tags.OPERATIONS | collections.OPERATIONS | users.OPERATIONS | images.OPERATIONS
+    processors.OPERATIONS
+    | tags.OPERATIONS
+    | videos.OPERATIONS
+    | collections.OPERATIONS
+    | users.OPERATIONS
+    | images.OPERATIONS
 )
 
 
