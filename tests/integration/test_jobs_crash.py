@@ -1,0 +1,101 @@
+"""A killed job goes on where its last checkpoint stands and finds what an undisturbed one finds."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from streamproc.store.database import Database
+from streamproc.store.jobs import JobStore
+from tests.videos import edit
+
+WORKER = """
+import sys
+from pathlib import Path
+from streamproc.jobs import run
+from streamproc.jobs.model import JobKind, JobRequest, VideoRef
+from streamproc.jobs.segments import SegmentAnalysis, SegmentOptions
+from streamproc.jobs.service import JobService
+from streamproc.jobs.sources import Videos
+from streamproc.store.database import Database
+
+folder, video, kinds, slow = Path(sys.argv[1]), sys.argv[2], sys.argv[3].split(","), float(sys.argv[4])
+run.RunPolicy.__init__.__defaults__ = (0.03, *run.RunPolicy.__init__.__defaults__[1:])
+if slow:
+    import time
+    feed = run._feed
+    def slowly(frame, analyses):
+        time.sleep(slow)
+        feed(frame, analyses)
+    run._feed = slowly
+service = JobService(Database(folder), Videos(), lambda kind, options, video: SegmentAnalysis(SegmentOptions(), video))
+jobs = [job for job in service.jobs() if job.state == "running"]
+if not service.jobs():
+    for kind in kinds:
+        jobs.append(service.start(JobRequest(JobKind(kind), VideoRef(video)), owner="test", run="one"))
+print("started", flush=True)
+if jobs:
+    service.run(jobs, stop=lambda: False, tell=lambda advance: None)
+"""
+
+
+def start(folder: Path, video: Path, kinds: str, slow: float = 0.0) -> subprocess.Popen[str]:
+    environ = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", WORKER, str(folder), str(video), kinds, str(slow)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ)
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    store = JobStore(Database(folder))
+    rows = store.all()
+    assert {row.state for row in rows} == {"succeeded"}
+    return {row.kind: store.result(row.id) or b"" for row in rows}
+
+
+@pytest.mark.slow
+def test_ten_kills_change_nothing(tmp_path: Path) -> None:
+    video = edit(tmp_path / "edit.mp4", sound=True)
+    assert start(tmp_path / "calm", video, "segments").wait(60) == 0
+    expected = results(tmp_path / "calm")
+    chance = random.Random(4)
+    killed = 0
+    seen: list[int] = []
+    while killed < 10:
+        worker = start(tmp_path / "rough", video, "segments", slow=0.012)
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        time.sleep(chance.uniform(0.05, 0.4))
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+        killed += 1
+        seen.append(JobStore(Database(tmp_path / "rough")).all()[0].frames)
+    assert seen == sorted(seen) and seen[-1] > 0, "no checkpoint was reached, or work was lost"
+    assert start(tmp_path / "rough", video, "segments").wait(60) == 0
+    assert results(tmp_path / "rough") == expected
+
+
+def test_analyze_goes_on_after_a_kill_and_never_returns_an_older_answer(tmp_path: Path) -> None:
+    video = edit(tmp_path / "edit.mp4", sound=False)
+    command = [sys.executable, "-m", "streamproc", "analyze", str(video), "--segments", "--json"]
+    environ = os.environ | {"STREAMPROC_DATA": str(tmp_path / "data")}
+    first = subprocess.run(
+        [*command, "--out", str(tmp_path / "a")], env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert first.returncode == 0, first.stderr
+    answer = json.loads((tmp_path / "a" / "segments.json").read_text())
+    assert json.loads(first.stdout)["segments"]["shots"] == len([s for s in answer["Segments"] if s["Type"] == "SHOT"])
+    again = subprocess.run(
+        [*command, "--out", str(tmp_path / "a")], env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert again.returncode == 0
+    new = json.loads((tmp_path / "a" / "segments.json").read_text())
+    assert new["JobId"] != answer["JobId"]
+    assert new["Segments"] == answer["Segments"]
