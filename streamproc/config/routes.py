@@ -13,7 +13,7 @@ from streamproc.core.route import Route
 
 STREAMS = frozenset({"file", "stdout", "kafka", "kinesis"})
 """Connectors that are read like a log: in the aws form they carry face search records."""
-_NOTIFICATIONS = frozenset(EventType) - {EventType.FACE_RECORD}
+_NOTIFICATIONS = frozenset(EventType) - {EventType.FACE_RECORD, EventType.JOB_COMPLETE}
 _SERVICE = frozenset({EventType.LABEL_DETECTED, EventType.SESSION_COMPLETE})
 
 
