@@ -41,6 +41,19 @@ JOURNAL_SCHEMA = (
     CREATE INDEX deliveries_waiting ON deliveries (output, session, event) WHERE state = 'waiting';
     CREATE INDEX deliveries_dead ON deliveries (event) WHERE state = 'dead';
     """,
+    """
+    CREATE TABLE outbox_size (bytes INTEGER NOT NULL);
+    INSERT INTO outbox_size SELECT TOTAL(picture_bytes + LENGTH(document)) FROM events;
+    CREATE TRIGGER events_come AFTER INSERT ON events BEGIN
+        UPDATE outbox_size SET bytes = bytes + NEW.picture_bytes + LENGTH(NEW.document);
+    END;
+    CREATE TRIGGER events_go AFTER DELETE ON events BEGIN
+        UPDATE outbox_size SET bytes = bytes - OLD.picture_bytes - LENGTH(OLD.document);
+    END;
+    CREATE TRIGGER events_shrink AFTER UPDATE OF picture_bytes ON events BEGIN
+        UPDATE outbox_size SET bytes = bytes + NEW.picture_bytes - OLD.picture_bytes;
+    END;
+    """,
 )
 
 

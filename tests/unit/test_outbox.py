@@ -218,6 +218,7 @@ def test_delivered_events_are_forgotten_in_time(journal: Journal) -> None:
     keeper.look(first.stored + 3700)
     assert journal.event("s1-000000") is None
     assert journal.spool.read("s1", "s1-000000") is None
+    assert 1500 < store.bytes_kept() < 2500, "one event with its pictures"
     assert journal.event("s1-000001") == (label_event(1), PICTURES), "nobody has taken it yet"
 
 
