@@ -196,7 +196,7 @@ class Belief:
         previous, self._last = self._last, box
         if previous is None:
             return 1.0
-        if moves or _differ(previous, box):
+        if moves or differ(previous, box):
             self._still = 0
             return self.policy.moving
         self._still += 1
@@ -211,7 +211,7 @@ class Belief:
             self.label = best if enough and self._sums[best] + self.policy.prior > 0 else self.label
 
 
-def _differ(a: Box, b: Box) -> bool:
+def differ(a: Box, b: Box) -> bool:
     """Whether the box went on by more than a detector's own trembling."""
     size = max(1e-6, min(a.width, a.height, b.width, b.height))
     return max(abs(x - y) for x, y in zip(a, b, strict=True)) > 0.15 * size

@@ -18,8 +18,8 @@ from streamproc.config.processor import LabelSettings
 from streamproc.core.media import Frame, Moment
 from streamproc.core.observation import Observation, TrackView
 from streamproc.core.vision import Box, Detections
-from streamproc.logic.boxes import as_boxes, covered, iou
-from streamproc.logic.evidence import Belief, BeliefPolicy, Group
+from streamproc.logic.boxes import as_boxes, covered, grown, iou
+from streamproc.logic.evidence import Belief, BeliefPolicy, Group, differ
 from streamproc.logic.motion import Blob, Motion, MotionWatch
 from streamproc.logic.tracker import Tracked, Tracker, TrackerPolicy
 from streamproc.perception.candidates import LEAST_SCORE, Candidate, in_frame, up_close
@@ -31,6 +31,8 @@ _THUMB = 480
 """Longer side of the thumbnail that motion is seen on."""
 _HINT = 0.3
 """A candidate of less strength is noise of the detectors."""
+_TRAVEL_S = 0.6
+"""Whether a track goes on is seen over so long."""
 _DOGS, _CATS = range(152, 270), range(282, 287)
 """ImageNet's domestic dogs and cats in the classifier's 1001 outputs (one later than usual, the first is background)."""
 
@@ -47,6 +49,8 @@ class LookPolicy:
     """Look at least so often at a picture in which nothing moves."""
     big_blob: float = 0.4
     """A blob that covers more of the frame than this gains nothing from a second look."""
+    out_of_view_s: float = 0.5
+    """A track not seen for longer is still followed, but no longer in view."""
     explained: float = 70.0
     """A track of this confidence explains the motion inside its box."""
 
@@ -60,6 +64,10 @@ class _Known:
     best: dict[str, dict[str, float]] = field(default_factory=dict)
     """Best score by group and model, for the record."""
     close_looks: int = 0
+    anchor: Box | None = None
+    anchor_s: float = 0.0
+    travels: bool = False
+    """Went on lately (a parked car does not explain what walks past it)."""
 
 
 @dataclass
@@ -169,7 +177,7 @@ class LabelPerception:
     def _unexplained(self, blobs: Sequence[Blob], candidates: Sequence[Candidate]) -> list[Blob]:
         """What moves where no sure track is, largest first."""
         sure = [
-            box
+            grown(box, 1.2)
             for box in self._sure_boxes()
             if any(iou(as_boxes([box]), as_boxes([each.box]))[0, 0] > 0.3 for each in candidates)
         ]
@@ -183,9 +191,11 @@ class LabelPerception:
         """Boxes of all tracks, also of groups that are not announced, whose group is as good as certain."""
         boxes = []
         for id_, box in self._state.boxes.items():
-            belief = self._state.known[id_].belief
-            best = belief.best
-            if best is not None and belief.confidence(best) >= self.policy.explained:
+            known = self._state.known[id_]
+            best = known.belief.best
+            if best is None or known.belief.confidence(best) < self.policy.explained:
+                continue
+            if known.travels or best is Group.PERSON:
                 boxes.append(box)
         return boxes
 
@@ -216,6 +226,9 @@ class LabelPerception:
         )
         known.belief.add(candidate.evidence(), at_s, candidate.box, moves=moves)
         known.close_looks += candidate.second_look
+        if known.anchor is None or at_s - known.anchor_s >= _TRAVEL_S:
+            known.travels = known.anchor is not None and differ(known.anchor, candidate.box)
+            known.anchor, known.anchor_s = candidate.box, at_s
         for group, models in candidate.scores.items():
             mine = known.best.setdefault(group.value, {})
             for model, score in models.items():
@@ -224,7 +237,7 @@ class LabelPerception:
     def _view(self, tracked: Tracked, known: _Known, at_s: float) -> TrackView | None:
         belief = known.belief
         group = belief.label or belief.best
-        if group is None:
+        if group is None or at_s - tracked.seen_s > self.policy.out_of_view_s:
             return None
         return TrackView(
             id=tracked.id * 2 + 1,
