@@ -112,7 +112,7 @@ class FileSource:
                 raise MediaError(f"{self._path}: the file is empty")
             with media_errors(str(self._path)):
                 container = open_container(str(self._path))
-            return (container, *video_track(container, str(self._path)))
+            return (container, *video_track(container, str(self._path), writable=True))
         except MediaError as error:
             raise SourceRefused(str(error)) from None
 

@@ -68,7 +68,7 @@ def record_of(message: Any) -> Record:
 class TopicLog:
     """One topic, all of its partitions. Every method runs in one event loop."""
 
-    def __init__(self, settings: KafkaConnection, context: ConnectorContext, group: str) -> None:
+    def __init__(self, settings: KafkaConnection, context: ConnectorContext, group: str | None) -> None:
         self.topic = settings.topic
         self._consumer = AIOKafkaConsumer(
             **client_options(settings, context),

@@ -122,7 +122,7 @@ class Connection:
             raise SourceError(f"cannot connect: {reason(error)}") from None
 
     def _read(self, container: Any) -> None:
-        stream, track = video_track(container, self._url)
+        stream, track = video_track(container, self._url, writable=True)
         arrivals = ArrivalClock(time.monotonic(), late=track.codec in LOOKAHEAD_CODECS)
         joiner = PictureJoiner(track.codec)
         packets = container.demux(stream)

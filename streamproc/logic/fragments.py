@@ -95,6 +95,43 @@ class FragmentClock:
         self._seen = deque(((number, producer) for number, producer in state["seen"]), maxlen=REMEMBERED)
 
 
+LONGEST = Fraction(10)
+"""Fragments last at most so many seconds (the service's documents: 1-10 s)."""
+
+
+class Cutter:
+    """Decides where a run of packets is cut into fragments: at the first keyframe after the wanted length, before the longest."""
+
+    def __init__(self, wanted: Fraction) -> None:
+        self._wanted = wanted
+        self._begin: Fraction | None = None
+        self._keyframe: Fraction | None = None
+
+    def cuts(self, media: Fraction, keyframe: bool) -> bool:
+        """Whether a fragment ends before the packet at ``media``."""
+        if self._begin is None or self._keyframe is None:
+            self._begin = self._keyframe = media
+            return False
+        if not keyframe:
+            return False
+        spacing = media - self._keyframe
+        self._keyframe = media
+        elapsed = media - self._begin
+        # Half a frame of slack: timestamps are rounded.
+        if elapsed + Fraction(1, 50) < self._wanted and elapsed + spacing <= LONGEST:
+            return False
+        self._begin = media
+        return True
+
+    def too_long(self, media: Fraction) -> bool:
+        """Whether no keyframe came for so long that a fragment without one would be too long."""
+        return self._begin is not None and media - self._begin > LONGEST
+
+    def restart(self) -> None:
+        """The next packet begins a fragment."""
+        self._begin = self._keyframe = None
+
+
 def _seconds(span: timedelta) -> Fraction:
     return Fraction(span // timedelta(microseconds=1), 1_000_000)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -35,6 +36,8 @@ class VideoTrack:
     """Average frames a second, where known."""
     context: Any
     """The stream's own ``av.VideoCodecContext``; used by one decoder."""
+    template: Any
+    """A stream to write its packets like; None where nobody asked for it."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -70,8 +73,11 @@ def open_container(
     )
 
 
-def video_track(container: Any, name: str) -> tuple[Any, VideoTrack]:
-    """The best video stream and what it holds; all others are discarded while reading. Raises MediaError where there is none."""
+def video_track(container: Any, name: str, writable: bool = False) -> tuple[Any, VideoTrack]:
+    """The best video stream and what it holds; all others are discarded while reading. Raises MediaError where there is none.
+
+    ``writable``: its packets are also to be written to other containers as they are.
+    """
     streams = [stream for stream in container.streams.video if not _is_cover(stream)] or list(container.streams.video)
     if not streams:
         raise MediaError(f"{redact(name)}: there is no video in it")
@@ -88,12 +94,18 @@ def video_track(container: Any, name: str) -> tuple[Any, VideoTrack]:
         time_base=stream.time_base or Fraction(1, 90_000),
         rate=stream.average_rate or stream.guessed_rate or None,
         context=stream.codec_context,
+        template=_template(stream) if writable else None,
     )
 
 
 def seconds(value: int | None, time_base: Fraction | None) -> Fraction | None:
     """A timestamp in seconds."""
     return None if value is None or time_base is None else value * time_base
+
+
+def _template(stream: Any) -> Any:
+    """A stream of a container of our own: it outlives the one that was read. The container lives as long as the stream."""
+    return av.open(io.BytesIO(), "w", format="matroska").add_stream_from_template(stream)
 
 
 def _is_cover(stream: Any) -> bool:

@@ -82,6 +82,11 @@ class AvPicture:
         self._cache: dict[tuple[int, int], Image] = {}
 
     @property
+    def frame(self) -> Any:
+        """The ``av.VideoFrame`` as it was decoded."""
+        return self._frame
+
+    @property
     def width(self) -> int:
         return int(self._frame.height if self._turn in (90, 270) else self._frame.width)
 
