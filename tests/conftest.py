@@ -110,3 +110,22 @@ def moto_server() -> Iterator[str]:
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo scene: a person crosses at about 4 s, a cat at about 9 s; 16 s of 720p."""
+    pytest.importorskip("skimage", reason="the scene is made from scikit-image's photographs")
+    from streamproc.demo.scene import write_scene
+
+    return write_scene(tmp_path_factory.mktemp("scene") / "scene.mp4")
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[object]:
+    """``streamproc serve`` as a process of its own; ``tests.daemon.Daemon``, not yet started."""
+    from tests.daemon import Daemon
+
+    served = Daemon(tmp_path)
+    yield served
+    served.close()

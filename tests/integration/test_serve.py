@@ -1,0 +1,132 @@
+"""The daemon as its user meets it: files come, change, break and go; it is stopped and killed."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import Daemon, read_lines, run_cli, wait_for
+
+pytestmark = pytest.mark.models
+
+
+def document(clip: Path, extra: str = "", realtime: bool = True, session: str = "duration: 120s") -> str:
+    return (
+        f"source: {{type: file, path: {clip}, realtime: {str(realtime).lower()}}}\n"
+        f"session: {{{session}}}\n"
+        "labels: {classes: [PERSON, PET], min_confidence: 50}\n"
+        f"outputs: [{{type: file, directory: out}}]\n{extra}"
+    )
+
+
+def test_files_come_change_break_and_go(daemon: Daemon, scene: Path) -> None:
+    daemon.start()
+    path = daemon.put("door", document(scene).replace("realtime: true", "realtime: true, loop: true"))
+    daemon.until("door", "running")
+    session = daemon.get("/api/processors/door")["session"]["id"]
+
+    daemon.put("door", path.read_text().replace("min_confidence: 50", "min_confidence: 55"))
+    wait_for(lambda: daemon.get("/api/processors/door")["config"]["labels"]["min_confidence"] == 55, 20, "the edit")
+    assert daemon.get("/api/processors/door")["session"]["id"] == session
+    assert daemon.get("/api/processors/door")["state"] == "running"
+
+    daemon.put("door", path.read_text().replace("min_confidence: 55", "min_confidence: 5000"))
+    daemon.put("porch", "source: {type: file}\nlabels: {}\n")
+    daemon.until("porch", "refused")
+    wait_for(lambda: f"{path}:3: labels.min_confidence: " in daemon.log.read_text(), 20, "the refusal's line")
+    assert daemon.states()["door"] == "running"
+    assert daemon.get("/api/processors/door")["config"]["labels"]["min_confidence"] == 55
+
+    shown = run_cli("list", "--json", "--url", daemon.url)
+    assert {item["name"]: item["state"] for item in json.loads(shown.stdout)} == {"door": "running", "porch": "refused"}
+    assert run_cli("describe", "nobody", "--json", "--url", daemon.url).returncode == 1
+
+    daemon.put("door", path.read_text().replace("min_confidence: 5000", "min_confidence: 55") + "state: stopped\n")
+    daemon.until("door", "stopped")
+    wait_for(
+        lambda: [e for e in read_lines(daemon.config / "out") if e["type"] == "session_complete"], 20, "the summary"
+    )
+    path.unlink()
+    (daemon.config / "processors" / "porch.yaml").unlink()
+    wait_for(lambda: daemon.states() == {}, 20, "the processors' deletion")
+    assert daemon.terminate() == 0
+
+
+def test_control_verbs(daemon: Daemon, scene: Path, tmp_path: Path) -> None:
+    daemon.start()
+    file = tmp_path / "yard.yaml"
+    file.write_text(document(scene, "state: stopped\n").replace("realtime: true", "realtime: true, loop: true"))
+
+    def verb(*words: str | Path) -> dict[str, object]:
+        done = run_cli(*words, "--json", STREAMPROC_URL=daemon.url)
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, object] = json.loads(done.stdout)
+        return answer
+
+    assert verb("create", file)["state"] == "stopped"
+    assert run_cli("create", file, "--url", daemon.url).returncode == 1
+    started = verb("start", "yard")
+    assert started["state"] in ("starting", "running") and started["session_id"]
+    assert run_cli("start", "yard", "--url", daemon.url).returncode == 1
+    assert verb("stop", "yard")["state"] == "stopped"
+    assert verb("describe", "yard")["config"]["labels"]["min_confidence"] == 50  # type: ignore[index]
+    assert verb("delete", "yard") == {"name": "yard", "deleted": True}
+    assert run_cli("describe", "yard", "--url", daemon.url).returncode == 1
+
+
+def test_a_session_that_ended_by_itself_is_not_run_again(daemon: Daemon, scene: Path) -> None:
+    daemon.start()
+    daemon.put("door", document(scene, realtime=False))
+    daemon.until("door", "stopped", timeout=90)
+    assert daemon.terminate() == 0
+    events = read_lines(daemon.config / "out")
+    assert [event.get("class") for event in events] == ["PERSON", "PET", None]
+    daemon.start()
+    time.sleep(1)
+    assert daemon.states() == {"door": "stopped"}
+    assert read_lines(daemon.config / "out") == events
+    assert Path(events[0]["frame"]).is_file() and Path(events[0]["crop"]).is_file()
+
+
+def facts(events: list[dict[str, object]]) -> list[tuple[object, ...]]:
+    keys = ("type", "class", "media_time_s", "confidence", "box", "counts")
+    return [tuple(json.dumps(event.get(key)) for key in keys) for event in events]
+
+
+def test_killed_at_any_moment_it_tells_the_same_once(daemon: Daemon, scene: Path) -> None:
+    replayed = run_cli("replay", scene, "--json", "--classes", "PERSON,PET")
+    expected = facts([json.loads(line) for line in replayed.stdout.splitlines()])
+    chance = random.Random(7)
+    daemon.put("door", document(scene, realtime=False))
+    for _ in range(4):
+        daemon.start()
+        time.sleep(chance.uniform(0.2, 4.0))
+        daemon.kill()
+    daemon.start()
+    daemon.until("door", "stopped", timeout=90)
+    daemon.terminate()
+    events = read_lines(daemon.config / "out")
+    assert facts(events) == expected
+    assert len({event["id"] for event in events}) == len(events)
+    assert len({event["session"] for event in events}) == 1
+
+
+def test_killed_in_real_time_the_session_goes_on_under_its_id(daemon: Daemon, scene: Path) -> None:
+    daemon.put("door", document(scene).replace("realtime: true", "realtime: true, loop: true"))
+    daemon.start()
+    wait_for(lambda: read_lines(daemon.config / "out"), 60, "the first event")
+    session = daemon.get("/api/processors/door")["session"]
+    daemon.kill()
+    daemon.start()
+    daemon.until("door", "running")
+    resumed = daemon.get("/api/processors/door")["session"]
+    assert resumed["id"] == session["id"] and resumed["announced"].items() >= session["announced"].items()
+    assert daemon.terminate() == 0
+    events = read_lines(daemon.config / "out")
+    assert {event["session"] for event in events} == {session["id"]}
+    assert events[-1]["type"] == "session_complete" and events[-1]["reason"] == "shutdown"
+    assert [event.get("class") for event in events].count("PERSON") == 1
