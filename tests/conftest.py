@@ -114,11 +114,25 @@ def moto_server() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo scene: a person crosses at about 4 s, a cat at about 9 s; 16 s of 720p."""
+    """A piece of the demo scene: a person is in view after a second, a cat after five; 8 s of 640x360, a keyframe a second."""
     pytest.importorskip("skimage", reason="the scene is made from scikit-image's photographs")
-    from streamproc.demo.scene import write_scene
+    import av
+    import cv2
 
-    return write_scene(tmp_path_factory.mktemp("scene") / "scene.mp4")
+    from streamproc.demo.scene import FPS, render
+
+    path = tmp_path_factory.mktemp("scene") / "scene.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        stream.gop_size = FPS
+        stream.bit_rate = 1_500_000
+        for number, pixels in enumerate(render()):
+            if 3 * FPS <= number < 11 * FPS:
+                small = cv2.resize(pixels, (640, 360), interpolation=cv2.INTER_AREA)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(small, format="bgr24")))
+        container.mux(stream.encode())
+    return path
 
 
 @pytest.fixture
