@@ -70,7 +70,10 @@ def settings_class(kind: str, role: Role) -> type[Settings]:
     if path is None:
         article = "a source" if role == "source" else "an output"
         raise _type_error(kind, f"{kind!r} is not {article}; choose one of {', '.join(names(role))}")
-    return cast(type[Settings], _load(path))
+    try:
+        return cast(type[Settings], _load(path))
+    except ModuleNotFoundError:
+        raise _type_error(kind, f"{kind} is not part of this installation") from None
 
 
 def check(ref: ConnectorRef, role: Role) -> Settings:

@@ -135,6 +135,16 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def replayed(scene: Path) -> str:
+    """What ``replay --json`` prints of the scene, for people and pets."""
+    from tests.daemon import run_cli
+
+    done = run_cli("replay", scene, "--json", "--classes", "PERSON,PET")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[object]:
     """``streamproc serve`` as a process of its own; ``tests.daemon.Daemon``, not yet started."""

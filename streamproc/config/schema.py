@@ -41,7 +41,7 @@ def _either(role: Role, document: dict[str, Any]) -> dict[str, Any]:
     """A reference to one of the connectors: ``type`` says which, the other keys are its own."""
     shapes = []
     for name in names(role):
-        if name == "unbound" or importlib.util.find_spec(f"connectors.{name}.settings") is None:
+        if name == "unbound" or not _present(name):
             continue
         shape = settings_class(name, role).model_json_schema()
         document.setdefault("$defs", {}).update(shape.pop("$defs", {}))
@@ -49,3 +49,11 @@ def _either(role: Role, document: dict[str, Any]) -> dict[str, Any]:
         shape["required"] = ["type", *shape.get("required", [])]
         shapes.append(shape)
     return {"oneOf": shapes}
+
+
+def _present(name: str) -> bool:
+    """Whether the connector is part of this installation."""
+    return (
+        importlib.util.find_spec(f"connectors.{name}") is not None
+        and importlib.util.find_spec(f"connectors.{name}.settings") is not None
+    )
