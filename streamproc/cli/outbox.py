@@ -5,18 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from streamproc.cli.output import errors_said, put_json, say
+from streamproc.cli.output import errors_said, put, put_json, say
 from streamproc.cli.places import default_data_dir
 from streamproc.core.errors import InputError, NotFound
 
 if TYPE_CHECKING:
-    from streamproc.store.deliveries import DeliveryStore, Owed
+    from streamproc.store.deliveries import DeliveryStore, Owed, State
 
 app = typer.Typer(help="See, retry and drop what outputs have not taken.", no_args_is_help=True)
 
@@ -49,15 +47,16 @@ def list_deliveries(
     from streamproc.store.deliveries import Selection
 
     with errors_said():
-        store = _store(data_dir)
-        states = ("waiting", "dead") if state is Shown.OPEN else (state.value,)
-        found = [item for one in states for item in store.select(Selection(one, output), limit)]  # type: ignore[arg-type]
-        rows = [_row(item) for item in sorted(found, key=lambda item: (item.seq, item.output))[:limit]]
+        states: tuple[State, ...] = ("waiting", "dead") if state is Shown.OPEN else (cast("State", state.value),)
+        selections = [Selection(one, output) for one in states]
+        found = [item for store in _stores(data_dir) for chosen in selections for item in store.select(chosen, limit)]
+        rows = [_row(item) for item in sorted(found, key=lambda item: (item.stored, item.seq, item.output))[:limit]]
         if as_json:
             put_json(rows)
-        elif rows:
-            _show(rows)
-        else:
+            return
+        for row in rows:
+            put(_line(row))
+        if not rows:
             say("nothing")
 
 
@@ -93,27 +92,30 @@ def _change(
     with errors_said():
         if not (output or event or everything):
             raise InputError(f"say which: --output PROCESSOR/NAME, --event ID, or --all to {verb} everything")
-        store = _store(data_dir)
+        stores = _stores(data_dir)
         selection = Selection(output=output, event=event)
-        if event is not None and not store.select(selection, 1):
+        if event is not None and not any(store.select(selection, 1) for store in stores):
             raise NotFound(f"no delivery of event {event} is kept here")
-        number = store.retry(selection) if verb == "retry" else store.drop(selection)
+        number = sum(store.retry(selection) if verb == "retry" else store.drop(selection) for store in stores)
         if as_json:
             put_json({"deliveries": number})
         else:
             say(f"{number} {'wait again' if verb == 'retry' else 'dropped'}")
 
 
-def _store(data_dir: Path | None) -> DeliveryStore:
-    """Of an existing data directory: asking must not make one."""
+def _stores(data_dir: Path | None) -> list[DeliveryStore]:
+    """Of an existing data directory (asking must not make one): the daemon's, and those of ``streamproc run`` below it."""
     from streamproc.store.database import FILE_NAME, Database
     from streamproc.store.deliveries import DeliveryStore
     from streamproc.store.journal import Journal
 
     folder = data_dir or default_data_dir()
-    if not (folder / FILE_NAME).is_file():
+    places = [
+        path.parent for path in (folder / FILE_NAME, *sorted(folder.glob(f"run/*/{FILE_NAME}"))) if path.is_file()
+    ]
+    if not places:
         raise InputError(f"--data-dir: there is no streamproc state in {folder}; give the folder that the daemon uses")
-    return DeliveryStore(Journal(Database(folder)))
+    return [DeliveryStore(Journal(Database(place))) for place in places]
 
 
 def _row(item: Owed) -> dict[str, Any]:
@@ -128,16 +130,7 @@ def _row(item: Owed) -> dict[str, Any]:
     }
 
 
-def _show(rows: list[dict[str, Any]]) -> None:
-    table = Table("stored", "output", "state", "event", "type", "tries", "reason", box=None, header_style="bold")
-    for row in rows:
-        table.add_row(
-            row["stored"],
-            row["output"],
-            row["state"],
-            row["event"],
-            row["type"],
-            str(row["attempts"]),
-            row["reason"] or "",
-        )
-    Console(highlight=False).print(table)
+def _line(row: dict[str, Any]) -> str:
+    """Whole ids, so that they can be copied into ``--event``."""
+    words = [row["stored"], row["state"].ljust(9), row["output"], row["event"], row["type"], f"tries {row['attempts']}"]
+    return "  ".join([*words, row["reason"] or ""]).rstrip()
