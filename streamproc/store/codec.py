@@ -7,13 +7,15 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
 from streamproc.core.event import Event, EventType, RegionHit
 from streamproc.core.media import FragmentMark, Moment
 from streamproc.core.vision import Box
 
 
 def event_to_json(event: Event) -> str:
-    """One line. ``event.data`` must be JSON-ready; TypeError or ValueError (NaN) where it is not."""
+    """One line. ``event.data`` must be JSON-ready (scalars of numpy pass); TypeError or ValueError (NaN) where it is not."""
     fields: dict[str, Any] = {
         "type": event.type.value,
         "processor": event.processor,
@@ -35,7 +37,14 @@ def event_to_json(event: Event) -> str:
         mark = event.fragment
         fields["fragment"] = [mark.number, mark.producer.isoformat(), mark.server.isoformat()]
         fields["offset_s"] = event.offset_s
-    return json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_scalar)
+
+
+def _scalar(value: object) -> object:
+    """A number of numpy as Python's own."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is no JSON")
 
 
 def event_from_json(text: str) -> Event:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
@@ -57,14 +58,19 @@ class Spool:
         folder = self.directory / session
         return folder / f"{event_id}.frame.jpg", folder / f"{event_id}.crop.jpg"
 
-    def sweep(self, known: Container[str]) -> int:
-        """Remove pictures of events that were never committed (the process died in between); returns how many files."""
+    def sweep(self, known: Container[str], older_than_s: float = 60.0) -> int:
+        """Remove pictures of events that were never committed (the process died in between); returns how many files.
+
+        Young files are left alone: their event may be about to be committed.
+        """
         removed = 0
+        before = time.time() - older_than_s
         for folder in self.directory.iterdir():
             if not folder.is_dir():
                 continue
             for file in folder.iterdir():
-                if file.name.split(".frame.jpg")[0].split(".crop.jpg")[0] not in known:
+                event_id = file.name.split(".frame.jpg")[0].split(".crop.jpg")[0]
+                if event_id not in known and file.stat().st_mtime <= before:
                     file.unlink(missing_ok=True)
                     removed += 1
             if not any(folder.iterdir()):
