@@ -127,7 +127,7 @@ def test_a_stored_video_in_a_bucket_told_over_sns_and_sqs(
     """What AWS's own guide shows: start, poll the queue, get page by page. The daemon is killed in between."""
     s3 = boto3.client("s3", endpoint_url=moto_server, **KEYS)
     s3.create_bucket(Bucket="stored-videos")
-    s3.upload_file(str(corpus / "video" / "xr_doorbell_delivery.mp4"), "stored-videos", "day/door.mp4")
+    s3.upload_file(str(corpus / "video" / "intel_worker_zone.mp4"), "stored-videos", "day/door.mp4")
     queue = Queue(moto_server, "AmazonRekognitionDone")
     edge = box({"aws": {"endpoint_url": moto_server}})
     rekognition = edge.client()
