@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import secrets
 from collections.abc import Mapping
@@ -30,7 +29,7 @@ from streamproc.aws.stream_builder import Builder
 from streamproc.aws.wire import Endpoint
 from streamproc.aws.work import Workers
 from streamproc.config.box import BoxConfig, Limits
-from streamproc.core.errors import ConfigError, Fault, NotFound
+from streamproc.core.errors import NotFound
 from streamproc.faces.service import FaceService
 from streamproc.jobs.service import JobService
 from streamproc.store.database import Database
@@ -123,17 +122,3 @@ def has_credentials() -> bool:
         return Session().get_credentials() is not None
     except BotoCoreError:
         return False
-
-
-def check_listen(listen: str, has_keys: bool) -> None:
-    """Raises ConfigError where a server without access keys or tokens would listen beyond this host."""
-    host = listen.rpartition(":")[0].strip("[]")
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = host == "localhost"
-    if not loopback and not has_keys:
-        mend = "set server.credentials (or tokens), or listen on 127.0.0.1"
-        raise ConfigError(
-            "streamproc.yaml", [Fault("server.listen", f"{listen} is reachable from other hosts; {mend}")]
-        )

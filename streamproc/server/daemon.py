@@ -20,7 +20,7 @@ from streamproc.core.errors import InputError
 from streamproc.live.supervisor import Supervisor
 from streamproc.server.app import make_app
 from streamproc.server.configdir import ConfigDir
-from streamproc.server.guard import Guard, KnownToken, load_tokens
+from streamproc.server.guard import Guard, KnownToken, load_tokens, safe_listen
 from streamproc.server.lock import DirectoryLock
 from streamproc.server.renderers import RENDERERS
 from streamproc.server.systemd import keep_watchdog, notify
@@ -67,7 +67,7 @@ class Daemon:
             database = await asyncio.to_thread(Database, self.data_dir)
             supervisor = Supervisor(self.box, self.folder, database, renderers=RENDERERS)
             app = make_app(supervisor, Guard(tokens), lambda: self.ready)
-            house = House(app, self.box, self.folder, database, supervisor, tokens, self.box.server.listen, [])
+            house = House(app, self.box, self.folder, database, supervisor, tokens, self._listen_address(), [])
             runner = await self._listen(house)
             try:
                 await self._work(house)
@@ -87,7 +87,7 @@ class Daemon:
         await config_dir.scan()
         self.ready = True
         notify("READY=1")
-        log.info("ready", listen=self.box.server.listen, processors=len(house.supervisor.names()))
+        log.info("ready", listen=house.listen, processors=len(house.supervisor.names()))
         tasks = [
             asyncio.create_task(config_dir.watch(self.stop), name="config folder"),
             asyncio.create_task(self._rescans(config_dir), name="reload"),
@@ -97,6 +97,16 @@ class Daemon:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _listen_address(self) -> str:
+        server = self.box.server
+        guarded = bool(server.credentials or server.credentials_file or server.tokens)
+        listen = safe_listen(server.listen, guarded)
+        if listen != server.listen:
+            log.warning(
+                "no access keys and no tokens are set: only this host is served", asked=server.listen, listen=listen
+            )
+        return listen
 
     async def _rescans(self, config_dir: ConfigDir) -> None:
         while True:

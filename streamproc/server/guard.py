@@ -68,6 +68,18 @@ class Guard:
             raise Refused(403, f"this token may not {need}; add it to the token's may")
 
 
+def safe_listen(listen: str, guarded: bool) -> str:
+    """``HOST:PORT`` to bind: where nothing is guarded by keys or tokens, loopback instead of any other address."""
+    host, _, port = listen.rpartition(":")
+    try:
+        loopback = ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        loopback = host == "localhost"
+    if guarded or loopback:
+        return listen
+    return f"[::1]:{port}" if ":" in host else f"127.0.0.1:{port}"
+
+
 def is_local(request: web.Request) -> bool:
     """Came from this host itself, not through a proxy on it."""
     forwarded = any(name in request.headers for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP"))
