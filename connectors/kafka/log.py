@@ -68,11 +68,10 @@ def record_of(message: Any) -> Record:
 class TopicLog:
     """One topic, all of its partitions. Every method runs in one event loop."""
 
-    def __init__(self, settings: KafkaConnection, context: ConnectorContext, group: str | None) -> None:
+    def __init__(self, settings: KafkaConnection, context: ConnectorContext) -> None:
         self.topic = settings.topic
         self._consumer = AIOKafkaConsumer(
             **client_options(settings, context),
-            group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="none",
             max_partition_fetch_bytes=FETCH_BYTES,
@@ -137,10 +136,6 @@ class TopicLog:
             offset = await self._consumer.position(self._place(partition))
         return None
 
-    async def commit(self, offsets: Mapping[int, int]) -> None:
-        """Tell the broker how far we are."""
-        await self._consumer.commit({self._place(partition): offset for partition, offset in offsets.items()})
-
     def _place(self, partition: int) -> TopicPartition:
         return TopicPartition(self.topic, partition)
 
@@ -159,3 +154,40 @@ class TopicLog:
             self._consumer.seek(place, offset + 1)
             skipped.append(Skipped(place.partition, offset, offset + 1, type(error).__name__))
         return skipped
+
+
+class OffsetNotes:
+    """Offsets committed to the brokers under a group's name. Connects when there is something to commit."""
+
+    def __init__(self, settings: KafkaConnection, context: ConnectorContext, group: str) -> None:
+        self._settings = settings
+        self._context = context
+        self._group = group
+        # Not the reading consumer: aiokafka's group coordinator does not bear being assigned anew.
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        """Tell the broker how far we are, by partition. Raises KafkaError."""
+        places = {TopicPartition(self._settings.topic, partition): offset for partition, offset in offsets.items()}
+        if self._consumer is not None and self._consumer.assignment() != set(places):
+            await self.stop()
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(
+                **client_options(self._settings, self._context),
+                group_id=self._group,
+                enable_auto_commit=False,
+                request_timeout_ms=10_000,
+            )
+            try:
+                await consumer.start()
+            except BaseException:
+                await consumer.stop()
+                raise
+            consumer.assign(list(places))
+            self._consumer = consumer
+        await self._consumer.commit(places)
+
+    async def stop(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()

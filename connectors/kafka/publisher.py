@@ -116,7 +116,7 @@ class FragmentPublisher:
         """The partition's next offset."""
         from connectors.kafka.log import TopicLog
 
-        log = TopicLog(self._settings, self._context, None)
+        log = TopicLog(self._settings, self._context)
         try:
             await log.start()
             return (await log.bounds([partition]))[partition][1]

@@ -23,7 +23,7 @@ from aiokafka.errors import (
 )
 
 from connectors.context import ConnectorContext
-from connectors.kafka.log import Record, Skipped, TopicLog
+from connectors.kafka.log import OffsetNotes, Record, Skipped, TopicLog
 from connectors.kafka.settings import KafkaSourceSettings
 from connectors.kafka.start import StartPlace, resolve
 from streamproc.contracts import Position
@@ -114,7 +114,7 @@ class KafkaSource:
     def _connected(
         self, loop: asyncio.AbstractEventLoop, stop: threading.Event, backoff: Backoff
     ) -> Iterator[StreamItem]:
-        topic = loop.run_until_complete(self._make_log())
+        topic, notes = loop.run_until_complete(self._clients())
         try:
             _run(loop, topic.start(), stop)
             backoff.succeeded(time.monotonic())
@@ -125,12 +125,13 @@ class KafkaSource:
                     yield from self._record(record)
                     if stop.is_set():
                         break
-                _run(loop, self._commit(topic), stop)
+                _run(loop, self._commit(notes), stop)
         finally:
-            loop.run_until_complete(self._leave(topic))
+            loop.run_until_complete(self._leave(topic, notes))
 
-    async def _make_log(self) -> TopicLog:
-        return TopicLog(self._settings, self._context, group_name(self._context))
+    async def _clients(self) -> tuple[TopicLog, OffsetNotes]:
+        notes = OffsetNotes(self._settings, self._context, group_name(self._context))
+        return TopicLog(self._settings, self._context), notes
 
     async def _begin(self, topic: TopicLog, stop: threading.Event) -> None:
         """Wait for the topic, then read on from where we were, or from where the settings say."""
@@ -145,7 +146,7 @@ class KafkaSource:
         self._next = {partition: self._next.get(partition, offsets.get(partition, 0)) for partition in partitions}
         topic.assign(self._next)
 
-    async def _commit(self, topic: TopicLog) -> None:
+    async def _commit(self, notes: OffsetNotes) -> None:
         with self._lock:
             wanted = dict(self._durable)
         done, at = self._committed
@@ -153,19 +154,19 @@ class KafkaSource:
             return
         self._committed = (wanted, time.monotonic())
         try:
-            await topic.commit(wanted)
-        except KafkaError as error:
+            await notes.commit(wanted)
+        except (KafkaError, OSError) as error:
             # Our own store knows the position; the broker's copy is for whoever watches the lag.
             log.warning("offsets not committed", topic=self._settings.topic, reason=_words(error))
 
-    async def _leave(self, topic: TopicLog) -> None:
-        try:
-            self._committed = (self._committed[0], 0.0)
-            async with asyncio.timeout(3):
-                await self._commit(topic)
-                await topic.stop()
-        except (TimeoutError, KafkaError, OSError):
-            log.debug("left without a word", topic=self._settings.topic)
+    async def _leave(self, topic: TopicLog, notes: OffsetNotes) -> None:
+        self._committed = (self._committed[0], 0.0)
+        for farewell in (self._commit(notes), notes.stop(), topic.stop()):
+            try:
+                async with asyncio.timeout(2):
+                    await farewell
+            except (TimeoutError, KafkaError, OSError) as error:
+                log.debug("left without a word", topic=self._settings.topic, reason=_words(error))
 
     # -- one record
 

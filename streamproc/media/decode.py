@@ -91,7 +91,10 @@ class Decoder:
         self.reset()
         self._track = track
         context = track.context
-        if not context.is_open:
+        if context.is_open:
+            # Somebody decoded this track before; what they left must not come out here.
+            context.flush_buffers()
+        else:
             context.thread_count = self._threads
             context.thread_type = "SLICE" if self._threads == 1 else "AUTO"
             if self._skip_loop_filter:

@@ -34,7 +34,7 @@ def read_packets(path: Path, start_wall: datetime = EPOCH) -> Iterator[Packet]:
     with media_errors(str(path)):
         container = open_container(str(path))
     with container:
-        stream, track = video_track(container, str(path))
+        stream, track = video_track(container, str(path), writable=True)
         restarting = container.format.name.split(",")[0] in RESTARTING_FORMATS
         timeline = Timeline(jump=JUMP if restarting else None)
         for raw in _tolerant(container, stream):
