@@ -60,9 +60,11 @@ def _write_pictures(images: Images, pictures: Pictures) -> None:
         assert place is not None
         path = Path(place)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
+        # One that is there already is replaced in one step, so that no reader sees half of it.
+        target = path.with_suffix(".part") if path.exists() else path
+        with target.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+        if target is not path:
+            target.replace(path)

@@ -211,7 +211,7 @@ class Outbox:
         if wanted:
             pictures = self._journal.spool.read(event.session, event.id)
             return pictures is not None, pictures
-        return self._journal.spool.paths(event.session, event.id)[0].exists(), None
+        return self._journal.spool.has(event.session, event.id), None
 
     def _locate(self, processor: str, event: Event) -> Images:
         """Where others find the pictures: an output that gives URIs, else one that keeps files."""

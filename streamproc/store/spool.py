@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Container
 from contextlib import suppress
@@ -13,10 +12,14 @@ from pathlib import Path
 from streamproc.core.event import Event, Pictures
 
 _SAFE = re.compile(r"[A-Za-z0-9_.\-]{1,200}")
+_SUFFIX = ".pictures"
 
 
 class Spool:
-    """``DATA_DIR/spool/SESSION/EVENT_ID.frame.jpg`` and ``.crop.jpg``."""
+    """``DATA_DIR/spool/SESSION/EVENT_ID.pictures``: length of the frame (8 bytes, big-endian), frame, crop.
+
+    One file, because each file that must be on disk costs a turn of the disk before the event may be told.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -24,39 +27,37 @@ class Spool:
 
     def write(self, event: Event, pictures: Pictures) -> int:
         """Write and fsync both pictures and their folder; returns the bytes taken. Writing again replaces them at once."""
-        frame, crop = self.paths(event.session, event.id)
-        folder = frame.parent
-        if not folder.is_dir():
-            folder.mkdir(exist_ok=True, mode=0o700)
-            _sync_folder(self.directory)
-        for path, data in ((frame, pictures.frame), (crop, pictures.crop)):
-            _write_durably(path, data)
-        _sync_folder(folder)
+        path = self._path(event.session, event.id)
+        data = len(pictures.frame).to_bytes(8, "big") + pictures.frame + pictures.crop
+        try:
+            write_durably(path, data)
+        except FileNotFoundError:
+            # The session's first picture, or its last one was cleaned away this very moment.
+            path.parent.mkdir(exist_ok=True, mode=0o700)
+            sync_folder(self.directory)
+            write_durably(path, data)
+        sync_folder(path.parent)
         return len(pictures.frame) + len(pictures.crop)
+
+    def has(self, session: str, event_id: str) -> bool:
+        """Whether the pictures of an event are still here."""
+        return self._path(session, event_id).exists()
 
     def read(self, session: str, event_id: str) -> Pictures | None:
         """The pictures of an event, or None when they were cleaned away."""
-        frame, crop = self.paths(session, event_id)
         try:
-            return Pictures(frame.read_bytes(), crop.read_bytes())
+            data = self._path(session, event_id).read_bytes()
         except FileNotFoundError:
             return None
+        cut = 8 + int.from_bytes(data[:8], "big")
+        return Pictures(data[8:cut], data[cut:])
 
     def remove(self, session: str, event_id: str) -> None:
         """Forget the pictures of an event, and the session's folder with its last one."""
-        paths = self.paths(session, event_id)
-        for path in paths:
-            path.unlink(missing_ok=True)
+        path = self._path(session, event_id)
+        path.unlink(missing_ok=True)
         with suppress(OSError):
-            paths[0].parent.rmdir()
-
-    def paths(self, session: str, event_id: str) -> tuple[Path, Path]:
-        """Where frame and crop lie. ValueError for ids that are no file names."""
-        for part in (session, event_id):
-            if not _SAFE.fullmatch(part) or part.startswith("."):
-                raise ValueError(f"{part!r} cannot name a file; use letters, digits, '_', '.' and '-'")
-        folder = self.directory / session
-        return folder / f"{event_id}.frame.jpg", folder / f"{event_id}.crop.jpg"
+            path.parent.rmdir()
 
     def sweep(self, known: Container[str], older_than_s: float = 60.0) -> int:
         """Remove pictures of events that were never committed (the process died in between); returns how many files.
@@ -69,25 +70,34 @@ class Spool:
             if not folder.is_dir():
                 continue
             for file in folder.iterdir():
-                event_id = file.name.split(".frame.jpg")[0].split(".crop.jpg")[0]
-                if event_id not in known and file.stat().st_mtime <= before:
+                if file.name.split(_SUFFIX)[0] not in known and file.stat().st_mtime <= before:
                     file.unlink(missing_ok=True)
                     removed += 1
-            if not any(folder.iterdir()):
-                shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                folder.rmdir()
         return removed
 
+    def _path(self, session: str, event_id: str) -> Path:
+        """ValueError for ids that are no file names."""
+        for part in (session, event_id):
+            if not _SAFE.fullmatch(part) or part.startswith("."):
+                raise ValueError(f"{part!r} cannot name a file; use letters, digits, '_', '.' and '-'")
+        return self.directory / session / f"{event_id}{_SUFFIX}"
 
-def _write_durably(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write and fsync a file. One that is there already is replaced in one step, so that no reader sees half of it."""
+    place = path.with_name(path.name + ".part") if path.exists() else path
+    with place.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    part.replace(path)
+    if place is not path:
+        place.replace(path)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
