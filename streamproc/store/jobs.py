@@ -10,7 +10,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from streamproc.core.errors import NotFound
@@ -118,7 +118,7 @@ class JobStore:
             taken = [each for each in queued if each.request["video"] == first.request["video"] and each.frames == 0]
             for each in taken:
                 db.execute("UPDATE jobs SET state = 'running', run = ? WHERE id = ?", (run, each.id))
-            return taken
+            return [replace(each, state="running", run=run) for each in taken]
 
     def resume(self, owner: str) -> list[list[JobRow]]:
         """Runs that were cut off: their jobs, a list a run."""
