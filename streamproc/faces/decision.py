@@ -70,7 +70,9 @@ class TrackEvidence:
     good_looks: int = 0
     """Looks that would pass the gate of enrolment."""
     votes: dict[str, float] = field(default_factory=dict)
-    """Weight of the looks that had this person first."""
+    """Weight of the looks that had this person first, since the collection last changed."""
+    voted: float = 0.0
+    """Weight of all looks since then."""
     eye_distance_px: float = 0.0
 
     @classmethod
@@ -84,8 +86,13 @@ class TrackEvidence:
         self.looks += 1
         self.good_looks += good
         self.eye_distance_px = max(self.eye_distance_px, eye_distance_px)
+        self.voted += weight
         if person is not None:
             self.votes[person] = self.votes.get(person, 0.0) + weight
+
+    def forget_votes(self) -> None:
+        """The collection changed: whom earlier looks resembled says nothing about who is in it now."""
+        self.votes, self.voted = {}, 0.0
 
     @property
     def mean(self) -> FloatArray:
@@ -126,7 +133,7 @@ def _sure(
     if second is not None and logit(best.similarity) - logit(second.similarity) < policy.margin:
         return False
     one_human = {best.person} | {rival.person for rival in rivals[1:] if rival.same_as_best}
-    return sum(seen.votes.get(person, 0.0) for person in one_human) >= policy.votes * seen.weight
+    return sum(seen.votes.get(person, 0.0) for person in one_human) >= policy.votes * seen.voted
 
 
 def _needed(faces: int, policy: DecisionPolicy) -> float:

@@ -58,6 +58,12 @@ class Shelf:
     def size(self) -> int:
         return len(self._held.index)
 
+    @property
+    def version(self) -> tuple[int, int, int]:
+        """Changes whenever the collection does."""
+        row = self._held.row
+        return row.id, row.edits, row.last
+
     def search(self, vectors: FloatArray, threshold: float, limit: int) -> list[list[FaceMatch]]:
         """For each of (Q, D) vectors the faces with a similarity of ``threshold`` or more, most similar first.
 
@@ -160,6 +166,7 @@ class Library:
                 if held is not None:
                     held.index.keep(np.zeros(0, np.int64))
                 held = _Held(row, FaceIndex(row.dimensions), denials=self._denials(name))
+                held.index.reserve(self._store.counts(name)[0])
             elif held.row.edits != row.edits:
                 held.index.keep(self._store.numbers(name))
                 held = _Held(row, held.index, denials=self._denials(name))

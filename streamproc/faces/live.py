@@ -70,6 +70,8 @@ class _State:
     unknowns: list[tuple[int, FloatArray]] = field(default_factory=list)
     people: dict[str, FloatArray] = field(default_factory=dict)
     """A stored face's vector of everyone who was named."""
+    collection: tuple[int, int, int] | None = None
+    """The version of the collection that the tracks' votes are about."""
     next_track: int = 1
     next_unknown: int = 1
 
@@ -111,6 +113,10 @@ class FacePerception:
     def look(self, frame: Frame) -> FaceObservation:
         """Take in the next sampled frame."""
         shelf = self.service.library.open(self.settings.collection)
+        if shelf.version != self._state.collection:
+            self._state.collection = shelf.version
+            for track in self._state.tracks.values():
+                track.seen.forget_votes()
         picture = frame.picture
         size = live_size(picture.width, picture.height)
         found = self.reader.find_live(picture.bgr(*size), size, self.settings.detector)

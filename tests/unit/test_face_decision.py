@@ -66,6 +66,14 @@ def test_the_mean_is_weighted_by_quality() -> None:
     assert np.linalg.norm(evidence.mean) == pytest.approx(1)
 
 
+def test_votes_from_before_the_collection_changed_do_not_count() -> None:
+    evidence = seen(8)
+    assert verdict(evidence, [Rival("alice", 99)]) is FaceVerdict.PENDING
+    evidence.forget_votes()
+    evidence.add(np.array([1, 0, 0, 0], np.float32), 0.6, "alice", good=True, eye_distance_px=30)
+    assert verdict(evidence, [Rival("alice", 99)]) is FaceVerdict.MATCHED
+
+
 def test_evidence_says_what_it_rests_on() -> None:
     decision = decide(seen(5, votes=ALICE), [Rival("alice", 95.1234), Rival("bob", 40)], 10, 1.0, POLICY)
     assert decision.person == "alice"

@@ -1,0 +1,184 @@
+"""Live face search: who is there is announced once, nobody else is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from skimage import data
+
+from streamproc.config.box import BoxConfig, FaceBoxSettings
+from streamproc.config.processor import FaceSettings
+from streamproc.core.errors import NotFound
+from streamproc.core.faces import FaceObservation, FaceVerdict
+from streamproc.core.media import EPOCH, Frame, Moment
+from streamproc.faces.live import FacePerception
+from streamproc.faces.service import FaceService, open_service
+from streamproc.media.picture import ArrayPicture
+from streamproc.media.reader import read_frames
+from streamproc.vision.zoo import ModelZoo, open_zoo
+
+pytestmark = pytest.mark.models
+
+
+@pytest.fixture(scope="module")
+def zoo() -> ModelZoo:
+    return open_zoo()
+
+
+@pytest.fixture
+def service(tmp_path: Path, zoo: ModelZoo) -> FaceService:
+    service = open_service(tmp_path, zoo=zoo)
+    service.create_collection("family")
+    return service
+
+
+def sampled(clip: Path, fps: float = 3.0) -> Iterator[Frame]:
+    due = Fraction(0)
+    for frame in read_frames(clip):
+        if frame.at.media >= due:
+            due += Fraction(1) / Fraction(fps)
+            yield frame
+
+
+def told(observations: list[FaceObservation]) -> dict[str, list[str]]:
+    """What a session announces: every decided identity, once."""
+    found: dict[str, list[str]] = {"matched": [], "unknown": []}
+    for seen in observations:
+        for track in seen.tracks:
+            if track.verdict is not FaceVerdict.PENDING and track.supported:
+                names = found[track.verdict.value]
+                if track.identity not in names:
+                    names.append(track.identity)
+    return found
+
+
+def enrol(service: FaceService, collection: str, photos: list[Path]) -> None:
+    service.create_collection(collection)
+    for photo in photos:
+        name = photo.stem if photo.parent.name == "video_gallery" else photo.parent.name
+        assert service.index_faces(collection, photo.read_bytes(), external_image_id=name, max_faces=1).records, photo
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize(
+    ("clip", "there"),
+    [
+        ("kvs_bezos_vogels.mkv", {"person:kvs_subject_suit", "person:kvs_subject_tshirt"}),
+        ("whitehouse_hamilton.mp4", {"person:lin-manuel-miranda"}),
+    ],
+)
+def test_who_is_there_is_named_and_nobody_else(service: FaceService, corpus: Path, clip: str, there: set[str]) -> None:
+    enrol(service, "gallery", sorted((corpus / "faces" / "video_gallery").iterdir()))
+    enrol(service, "others", sorted((corpus / "faces" / "johns").rglob("*.jpg"))[::4])
+    seers = {name: FacePerception(FaceSettings(collection=name), service) for name in ("gallery", "others")}
+    seen: dict[str, list[FaceObservation]] = {"gallery": [], "others": []}
+    for frame in sampled(corpus / "video" / clip):
+        for name, seer in seers.items():
+            seen[name].append(seer.look(frame))
+    assert set(told(seen["gallery"])["matched"]) == there
+    assert told(seen["others"])["matched"] == []
+    assert told(seen["others"])["unknown"], "somebody unknown was seen well"
+    for frame in seen["gallery"]:
+        for sighting in frame.faces:
+            similarities = [match.similarity for match in sighting.matches]
+            assert similarities == sorted(similarities, reverse=True)
+            assert all(similarity >= 80 for similarity in similarities)
+
+
+def scene(looks: int, *, people: bool = True, start: int = 0) -> list[Frame]:
+    """The astronaut's portrait drifts over a plain wall, five looks a second."""
+    portrait = cv2.resize(data.astronaut()[:, :, ::-1], (300, 300), interpolation=cv2.INTER_AREA)
+    frames = []
+    for look in range(start, start + looks):
+        image = np.full((480, 854, 3), 120, np.uint8)
+        if people:
+            image[100:400, 100 + 6 * look : 400 + 6 * look] = portrait
+        frames.append(Frame(Moment(Fraction(look, 5), EPOCH), ArrayPicture(image)))
+    return frames
+
+
+def astronaut() -> bytes:
+    return cv2.imencode(".jpg", data.astronaut()[:, :, ::-1])[1].tobytes()
+
+
+def test_records_tell_every_frame_also_an_empty_one(service: FaceService) -> None:
+    service.index_faces("family", astronaut(), external_image_id="eileen")
+    seer = FacePerception(FaceSettings(collection="family"), service)
+    empty = seer.look(scene(1, people=False)[0])
+    assert (empty.analysed, empty.faces) == (True, ())
+    (face,) = seer.look(scene(1, start=1)[0]).faces
+    assert face.matches[0].face.person == "eileen"
+
+
+def test_enrolling_takes_effect_on_the_next_look_and_deleting_too(service: FaceService) -> None:
+    seer = FacePerception(FaceSettings(collection="family"), service)
+    frames = scene(12)
+    before = [seer.look(frame) for frame in frames[:8]]
+    assert told(before) == {"matched": [], "unknown": ["unknown:1"]}
+    (record,) = service.index_faces("family", astronaut(), external_image_id="eileen").records
+    after = seer.look(frames[8])
+    assert told([after])["matched"] == ["person:eileen"]
+    service.delete_faces("family", [record[0].face_id])
+    assert seer.look(frames[9]).faces[0].matches == ()
+
+
+def test_going_on_from_a_snapshot_is_the_same_as_going_on(service: FaceService) -> None:
+    service.index_faces("family", astronaut(), external_image_id="eileen")
+    frames = scene(8)
+    whole = FacePerception(FaceSettings(collection="family"), service)
+    first = FacePerception(FaceSettings(collection="family"), service)
+    expected = [whole.look(frame) for frame in frames]
+    for frame in frames[:3]:
+        first.look(frame)
+    resumed = FacePerception(FaceSettings(collection="family"), service)
+    resumed.restore(first.snapshot())
+    again = [resumed.look(frame) for frame in frames[3:]]
+    assert [seen.tracks for seen in again] == [seen.tracks for seen in expected[3:]]
+
+
+def test_after_a_gap_the_same_unknown_is_the_same_unknown(service: FaceService) -> None:
+    seer = FacePerception(FaceSettings(collection="family"), service)
+    first = [seer.look(frame) for frame in scene(8)]
+    seer.reset()
+    second = [seer.look(frame) for frame in scene(8, start=20)]
+    assert told(first) == told(second) == {"matched": [], "unknown": ["unknown:1"]}
+    assert {track.id for seen in first for track in seen.tracks}.isdisjoint(
+        t.id for seen in second for t in seen.tracks
+    )
+
+
+def test_two_names_of_one_person_are_one_announcement(service: FaceService) -> None:
+    mirrored = cv2.imencode(".jpg", data.astronaut()[:, ::-1, ::-1])[1].tobytes()
+    service.index_faces("family", astronaut(), external_image_id="eileen_1.jpg")
+    service.index_faces("family", mirrored, external_image_id="eileen_2.jpg")
+    seer = FacePerception(FaceSettings(collection="family"), service)
+    assert len(told([seer.look(frame) for frame in scene(8)])["matched"]) == 1
+
+
+def test_a_snapshot_is_sealed_where_vectors_are(tmp_path: Path, zoo: ModelZoo) -> None:
+    key = tmp_path / "key"
+    key.write_text("5a" * 32)
+    key.chmod(0o600)
+    box = BoxConfig(faces=FaceBoxSettings(key_file=key))
+    service = open_service(tmp_path / "data", box, zoo)
+    service.create_collection("family")
+    seer = FacePerception(FaceSettings(collection="family"), service)
+    for frame in scene(8):
+        seer.look(frame)
+    state = seer.snapshot()
+    assert isinstance(state, bytes)
+    assert b"TrackEvidence" not in state
+    resumed = FacePerception(FaceSettings(collection="family"), service)
+    resumed.restore(state)
+    assert told([resumed.look(scene(1, start=8)[0])])["unknown"] == ["unknown:1"]
+
+
+def test_a_collection_that_is_gone_is_said(service: FaceService) -> None:
+    seer = FacePerception(FaceSettings(collection="nobody"), service)
+    with pytest.raises(NotFound, match="nobody"):
+        seer.look(scene(1)[0])
