@@ -40,7 +40,8 @@ lock: ## write requirements.lock anew from pyproject.toml
 	@scripts/lock.sh
 
 docs: setup ## write the generated pages of docs/ anew
-	@.venv/bin/streamproc aws compatibility > docs/aws-compatibility.md
+	@.venv/bin/streamproc schema --markdown > docs/configuration.md
+	@$(PY) -m streamproc.aws.compatibility > docs/aws-compatibility.md
 
 clean: ## remove what the targets made in the tree
 	rm -rf .venv .tools .pytest_cache .ruff_cache .mypy_cache

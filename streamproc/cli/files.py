@@ -69,9 +69,15 @@ def _checked(path: Path) -> dict[str, Any]:
 def schema(
     kind: Annotated[Kind, typer.Argument(help="Which document.")] = Kind.PROCESSOR,
     as_json: Annotated[bool, typer.Option("--json", help="On one line.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="All keys of both documents, for people.")] = False,
 ) -> None:
     """The JSON Schema of a config document, for editors."""
     with errors_said():
+        if markdown:
+            from streamproc.config.reference import markdown as reference
+
+            put(reference().rstrip())
+            return
         from streamproc.config.schema import box_schema, processor_schema
 
         document = processor_schema() if kind is Kind.PROCESSOR else box_schema()

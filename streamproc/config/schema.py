@@ -41,7 +41,7 @@ def _either(role: Role, document: dict[str, Any]) -> dict[str, Any]:
     """A reference to one of the connectors: ``type`` says which, the other keys are its own."""
     shapes = []
     for name in names(role):
-        if name == "unbound" or not _present(name):
+        if name == "unbound" or not present(name):
             continue
         shape = settings_class(name, role).model_json_schema()
         document.setdefault("$defs", {}).update(shape.pop("$defs", {}))
@@ -51,7 +51,7 @@ def _either(role: Role, document: dict[str, Any]) -> dict[str, Any]:
     return {"oneOf": shapes}
 
 
-def _present(name: str) -> bool:
+def present(name: str) -> bool:
     """Whether the connector is part of this installation."""
     return (
         importlib.util.find_spec(f"connectors.{name}") is not None
