@@ -35,7 +35,9 @@ from streamproc.config.box import BoxConfig
 from streamproc.config.processor import ProcessorConfig
 from streamproc.faces.service import open_service
 from streamproc.jobs.build import open_jobs
+from streamproc.jobs.stills import Stills
 from streamproc.store.database import Database
+from streamproc.vision.zoo import open_zoo
 
 ACCESS_KEY, SECRET = "AKIDBENCHMARK", "benchmark"
 NAME = "front-door"
@@ -73,6 +75,7 @@ def _endpoint() -> Endpoint:
         processors=OneProcessor(),  # type: ignore[arg-type]
         faces=open_service(folder),
         jobs=open_jobs(database, config, folder),
+        stills=Stills(lambda: open_zoo(config.models)),
     )
     return Endpoint(operation_models(), handlers(make_core(box)), {ACCESS_KEY: Key(ACCESS_KEY, SECRET)})
 

@@ -16,6 +16,7 @@ from streamproc.aws.work import Workers
 from streamproc.config.box import Limits
 from streamproc.faces.service import FaceService
 from streamproc.jobs.service import JobService
+from streamproc.jobs.stills import Stills
 from streamproc.store.tokens import TokenStore
 
 
@@ -26,6 +27,7 @@ class Core:
     processors: ProcessorApi
     faces: FaceService
     jobs: JobService
+    stills: Stills
     arns: Arns
     resolver: Resolver
     builder: Builder

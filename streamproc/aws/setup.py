@@ -32,6 +32,7 @@ from streamproc.config.box import BoxConfig, Limits
 from streamproc.core.errors import NotFound
 from streamproc.faces.service import FaceService
 from streamproc.jobs.service import JobService
+from streamproc.jobs.stills import Stills
 from streamproc.store.database import Database
 from streamproc.store.tokens import TokenStore
 
@@ -50,6 +51,7 @@ class Box:
     processors: ProcessorApi
     faces: FaceService
     jobs: JobService
+    stills: Stills
 
 
 async def setup(app: web.Application, box: Box, environ: Mapping[str, str] = os.environ) -> Endpoint:
@@ -73,6 +75,7 @@ def make_core(box: Box) -> Core:
         processors=box.processors,
         faces=box.faces,
         jobs=box.jobs,
+        stills=box.stills,
         arns=arns,
         resolver=resolver,
         builder=Builder(resolver, arns, partial(_has_collection, box.faces), box.config.limits.max_session_seconds),

@@ -149,9 +149,7 @@ def _label(item: Mapping[str, Any]) -> Document:
         label["Instances"] = [
             {"BoundingBox": bounding_box(each["box"]), "Confidence": each["confidence"]} for each in item["instances"]
         ]
-    label["Parents"] = [{"Name": name} for name in entry.parents]
-    label["Aliases"] = [{"Name": name} for name in entry.aliases]
-    label["Categories"] = [{"Name": name} for name in entry.categories]
+    label |= label_words(entry)
     if not spanned:
         return {"Timestamp": item["ms"], "Label": label}
     return {
@@ -160,6 +158,15 @@ def _label(item: Mapping[str, Any]) -> Document:
         "StartTimestampMillis": item["start_ms"],
         "EndTimestampMillis": item["end_ms"],
         "DurationMillis": item["end_ms"] - item["start_ms"],
+    }
+
+
+def label_words(entry: Label) -> Document:
+    """What a label belongs to and is also called."""
+    return {
+        "Parents": [{"Name": name} for name in entry.parents],
+        "Aliases": [{"Name": name} for name in entry.aliases],
+        "Categories": [{"Name": name} for name in entry.categories],
     }
 
 

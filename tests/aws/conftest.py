@@ -20,11 +20,12 @@ from streamproc.aws.stream_builder import Builder
 from streamproc.aws.wire import Endpoint
 from streamproc.aws.work import Workers
 from streamproc.config.box import AwsSettings, Bindings, Limits
+from streamproc.jobs.stills import Stills
 from streamproc.store.database import Database
 from streamproc.store.tokens import TokenStore
 from tests.aws.memory import MemoryProcessors
 from tests.aws.plain_faces import plain_faces
-from tests.aws.plain_jobs import plain_jobs
+from tests.aws.plain_jobs import PlainZoo, plain_jobs
 from tests.aws.serving import client, serving
 from tests.aws.signing import ACCESS_KEY, SECRET
 
@@ -46,6 +47,7 @@ def make_core(processors: MemoryProcessors, folder: Path) -> Core:
         processors=processors,
         faces=plain_faces(folder),
         jobs=plain_jobs(database),
+        stills=Stills(PlainZoo),  # type: ignore[arg-type]
         arns=Arns("us-east-1", "123456789012"),
         resolver=resolver,
         builder=Builder(resolver, Arns("us-east-1", "123456789012"), lambda name: name != "nobody", 120),

@@ -193,3 +193,25 @@ def test_a_picture_in_a_bound_folder(rekognition: Any, core: Core, tmp_path: Pat
     (tmp_path / "videos" / "big.png").write_bytes(b"x" * (core.limits.max_image_bytes + 1))
     with pytest.raises(ClientError, match="ImageTooLarge"):
         rekognition.detect_faces(Image={"S3Object": {"Bucket": "videos", "Name": "big.png"}})
+
+
+def test_labels_of_a_picture(rekognition: Any) -> None:
+    answer = rekognition.detect_labels(
+        Image={"Bytes": picture(100)},
+        Features=["GENERAL_LABELS", "IMAGE_PROPERTIES"],
+        Settings={"ImageProperties": {"MaxDominantColors": 3}},
+    )
+    (person,) = answer["Labels"]
+    assert person["Name"] == "Person" and person["Aliases"] == [{"Name": "Human"}] and person["Parents"] == []
+    (instance,) = person["Instances"]
+    assert instance["BoundingBox"] == {"Left": 0.25, "Top": 0.25, "Width": 0.5, "Height": 0.5}
+    colour = instance["DominantColors"][0]
+    assert (colour["SimplifiedColor"], colour["HexCode"], colour["CSSColor"]) == ("grey", "#696969", "dimgrey")
+    properties = answer["ImageProperties"]
+    for part in (properties, properties["Foreground"], properties["Background"]):
+        assert part["Quality"]["Brightness"] == pytest.approx(39, abs=1) and len(part["DominantColors"]) <= 3
+    plain = rekognition.detect_labels(Image={"Bytes": picture(100)})
+    assert "ImageProperties" not in plain and "DominantColors" not in plain["Labels"][0]["Instances"][0]
+    assert "Labels" not in rekognition.detect_labels(Image={"Bytes": picture(100)}, Features=["IMAGE_PROPERTIES"])
+    for nothing in ({"MinConfidence": 99.9}, {"Settings": {"GeneralLabels": {"LabelExclusionFilters": ["human"]}}}):
+        assert rekognition.detect_labels(Image={"Bytes": picture(100)}, **nothing)["Labels"] == []
