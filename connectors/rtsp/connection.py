@@ -36,6 +36,29 @@ class Arrived:
     """``time.monotonic()`` seconds."""
 
 
+def open_camera(url: str, transport: str, timeout_s: float, thorough: bool = False) -> Any:
+    """A container of the camera's video. Raises SourceError, or SourceRefused for a wrong password.
+
+    ``thorough``: also its sound, and what takes seconds of video to learn.
+    """
+    options = {"rtsp_transport": transport}
+    if not thorough:
+        # FFmpeg would read seconds of video to learn what the decoder finds out by itself.
+        options |= {"allowed_media_types": "video", "fpsprobesize": "0", "probesize": "32"}
+    try:
+        return open_container(url, options, timeout=(timeout_s, READ_PATIENCE_S))
+    except (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError):
+        raise SourceRefused(
+            "the camera refused user or password; mend username_env and password_env (or the URL) and start again"
+        ) from None
+    except av.error.HTTPNotFoundError:
+        raise SourceError("the camera has no stream of that path (404); mend the path of the URL") from None
+    except av.error.ExitError:
+        raise SourceError(f"the camera did not answer within {timeout_s:g} s") from None
+    except (av.FFmpegError, OSError) as error:
+        raise SourceError(f"cannot connect: {reason(error)}") from None
+
+
 class ArrivalClock:
     """When a picture's last packet came, from when FFmpeg handed pictures out. ``now`` is an argument: seconds of a steady clock."""
 
@@ -88,7 +111,7 @@ class Connection:
 
     def _run(self) -> None:
         try:
-            container = self._open()
+            container = open_camera(self._url, self._transport, self._connect_timeout_s)
             try:
                 self._read(container)
             finally:
@@ -99,27 +122,6 @@ class Connection:
             self._put(SourceError(str(error)))
         except Exception as error:  # noqa: BLE001 - the thread's boundary: whoever waits must hear of it
             self._put(SourceError(f"reading failed: {reason(error)}"))
-
-    def _open(self) -> Any:
-        options = {
-            "rtsp_transport": self._transport,
-            "allowed_media_types": "video",
-            # FFmpeg would read seconds of video to learn what the decoder finds out by itself.
-            "fpsprobesize": "0",
-            "probesize": "32",
-        }
-        try:
-            return open_container(self._url, options, timeout=(self._connect_timeout_s, READ_PATIENCE_S))
-        except (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError):
-            raise SourceRefused(
-                "the camera refused user or password; mend username_env and password_env (or the URL) and start again"
-            ) from None
-        except av.error.HTTPNotFoundError:
-            raise SourceError("the camera has no stream of that path (404); mend the path of the URL") from None
-        except av.error.ExitError:
-            raise SourceError(f"the camera did not answer within {self._connect_timeout_s:g} s") from None
-        except (av.FFmpegError, OSError) as error:
-            raise SourceError(f"cannot connect: {reason(error)}") from None
 
     def _read(self, container: Any) -> None:
         stream, track = video_track(container, self._url, writable=True)

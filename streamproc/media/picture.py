@@ -18,7 +18,8 @@ from streamproc.core.media import Image
 
 Plane = npt.NDArray[np.uint8]
 
-_PLANAR = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray", "nv12"}
+PLANAR = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray", "nv12"}
+"""Pixel formats whose planes are shrunk before they are converted; others go through swscale."""
 _ROTATE = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 _FULL_RANGE = 2
 """FFmpeg's AVCOL_RANGE_JPEG."""
@@ -78,7 +79,7 @@ class AvPicture:
     def __init__(self, frame: Any) -> None:
         self._frame = frame
         self._turn = round(frame.rotation / 90) * 90 % 360
-        self._planar = frame.format.name in _PLANAR
+        self._planar = frame.format.name in PLANAR
         self._cache: dict[tuple[int, int], Image] = {}
 
     @property

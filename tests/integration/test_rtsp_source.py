@@ -34,6 +34,8 @@ def encode_clip(path: Path, codec: str = "libx264", frames: int = 30, rate: int 
         stream = out.add_stream(codec, rate=rate)
         stream.width, stream.height, stream.pix_fmt, stream.gop_size = 320, 240, "yuv420p", gop
         stream.max_b_frames = 0
+        if codec == "libx264":
+            stream.options = {"x264-params": "scenecut=0"}
         if codec == "libx265":
             stream.options = {"x265-params": "log-level=error:bframes=0:pools=1"}
         for index in range(frames):
