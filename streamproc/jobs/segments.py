@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
 from streamproc.logic.cards import LOOK, black_share, lit_share, look, scroll
-from streamproc.logic.cues import COLUMNS, Cue, CueRules, card_cuts, find_cues
+from streamproc.logic.cues import COLUMNS, Cue, CueRules, card_cuts, empty_frames, find_cues
 from streamproc.logic.shots import THUMB, Shot, ShotDetector, Transition, shots_from
 from streamproc.logic.smpte import floor_ms, timecode
 
@@ -77,7 +77,7 @@ class SegmentAnalysis:
             shift, sure = scroll(self._looked[1], grey)
             upward = (shift / max(1e-3, float(frame.at - self._looked[0])), sure)
         self._looked = (frame.at, grey)
-        return (seen.plain, seen.lines, seen.text, seen.bars, seen.colour, *upward)
+        return (seen.plain, seen.lines, seen.text, seen.bars, seen.drawn, *upward)
 
     def hear(self, sound: Sound) -> None:
         self._sounds.append((float(sound.start), float(sound.end), sound.level))
@@ -111,7 +111,7 @@ class SegmentAnalysis:
         rules = CueRules(self._options.min_coverage)
         loudness = loudness_by_frame(times, sounds, float(video.rate))
         cues = find_cues(facts, loudness, transitions, float(video.rate), rules)
-        shots = shots_from([*transitions, *card_cuts(cues, transitions)], len(times))
+        shots = shots_from([*transitions, *card_cuts(cues, transitions)], len(times), empty_frames(facts, rules))
         asked = self._options
         cue_rows = stretches(cues, times, video.rate, shared=True) if asked.cues else []
         shot_rows = stretches(shots, times, video.rate, shared=False) if asked.shots else []

@@ -33,10 +33,8 @@ class Look:
     """Share of the picture that the rows cover, 0..1."""
     bars: float
     """Likeness to colour bars, 0..1."""
-    colour: float
-    """Mean saturation, 0..1."""
-    bright: float
-    """Mean brightness, 0..1."""
+    drawn: float
+    """Share of the picture that solid shapes cover, 0..1: what is neither ground nor thin strokes."""
 
 
 def black_share(luma: Image, max_pixel: float, full_range: bool) -> float:
@@ -61,9 +59,10 @@ def look(image: Image) -> Look:
     mode = int(np.convolve(counts, np.ones(9), "same").argmax())
     plain = float(counts[max(0, mode - 12) : mode + 13].sum() / grey.size)
     lines, text = text_rows(grey)
-    saturation = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)[..., 1]
-    weighed = float((saturation.astype(np.float32) * (grey > 40)).mean()) / 255
-    return Look(plain, float(lines), text, bars_likeness(image), weighed, float(grey.mean()) / 255)
+    ground = np.median(image[np.abs(grey.astype(np.int16) - mode) <= 12], axis=0)
+    away = (np.abs(image.astype(np.int16) - ground.astype(np.int16)).max(2) > 28).astype(np.uint8)
+    solid = cv2.morphologyEx(away, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8))
+    return Look(plain, float(lines), text, bars_likeness(image), float(solid.mean()))
 
 
 def text_rows(grey: Image) -> tuple[int, float]:

@@ -32,7 +32,7 @@ class CueType(StrEnum):
     CONTENT = "Content"
 
 
-COLUMNS = ("black", "lit", "motion", "plain", "lines", "text", "bars", "colour", "scroll", "scroll_sure")
+COLUMNS = ("black", "lit", "motion", "plain", "lines", "text", "bars", "drawn", "scroll", "scroll_sure")
 """Columns of the fact table, one row a frame. From ``plain`` on NaN where a frame was not looked at closely.
 
 ``scroll`` is upward movement in picture heights a second, ``motion`` the mean absolute change of brightness (0..255)."""
@@ -41,6 +41,8 @@ SILENCE_DB = -55.0
 _LIT = 0.0004
 _LOGO_S = (0.8, 20.0)
 _CARD_S = 60.0
+_UNDER_MUSIC_S = 2.0
+_SLIVER_S = 0.08
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,11 @@ class CueRules:
     """Share of black pixels, 0..1."""
 
 
+PLAIN_RULES = CueRules()
+
+
 def find_cues(
-    facts: Floats, loudness: Floats, transitions: Sequence[Transition], rate: float, rules: CueRules = CueRules()
+    facts: Floats, loudness: Floats, transitions: Sequence[Transition], rate: float, rules: CueRules = PLAIN_RULES
 ) -> list[Cue]:
     """The programme tiled by cues, in order.
 
@@ -88,7 +93,7 @@ def find_cues(
     quiet = loudness < SILENCE_DB
     table = {name: facts[:, index] for index, name in enumerate(COLUMNS)}
     dark = table["black"] >= rules.min_coverage - 1e-6
-    empty = _long_runs(dark & (table["lit"] < _LIT), max(2, round(0.08 * rate)))
+    empty = _long_runs(empty_frames(facts, rules), max(2, round(_SLIVER_S * rate)))
     stretches = _stretches(table, empty, transitions)
     kinds = _roles(stretches, rate)
     cues: list[Cue] = []
@@ -99,7 +104,13 @@ def find_cues(
             cues += _dark_content(stretch, dark & quiet, rate)
         else:
             cues.append(Cue(kind, stretch.start, stretch.end, _sureness(kind, stretch.facts)))
-    return _merged(cues)
+    return _merged(_absorbed(cues, empty, rate))
+
+
+def empty_frames(facts: Floats, rules: CueRules = PLAIN_RULES) -> Mask:
+    """(N,) frames that are black and hold nothing lit, not even a line of text."""
+    lit = facts[:, COLUMNS.index("lit")]
+    return np.asarray((facts[:, COLUMNS.index("black")] >= rules.min_coverage - 1e-6) & (lit < _LIT))
 
 
 def _long_runs(mask: Mask, least: int) -> Mask:
@@ -183,13 +194,11 @@ def _looks_like(stretch: _Stretch, rate: float) -> CueType:
     if written and facts["scrolls"] >= 0.5 and rest < 0.25:
         return CueType.END_CREDITS
     still = facts["motion"] < 1.0
-    if written and still and rest < 0.2 and seconds <= _CARD_S:
-        if rest > 0.05 and facts["lines"] <= 2 and stretch.parted:
-            return CueType.STUDIO_LOGO
-        return CueType.SLATE if facts["lines"] >= 4 or facts["text"] >= 0.1 else CueType.OPENING_CREDITS
-    drawn = facts["plain"] >= 0.5 and 1.0 - facts["plain"] > 0.01 and facts["lines"] <= 2 and facts["motion"] < 3.0
-    if drawn and stretch.parted and _LOGO_S[0] <= seconds <= _LOGO_S[1]:
+    shape = facts["plain"] >= 0.5 and facts["drawn"] >= 0.008 and facts["lines"] <= 3 and facts["motion"] < 3.0
+    if shape and stretch.parted and _LOGO_S[0] <= seconds <= _LOGO_S[1]:
         return CueType.STUDIO_LOGO
+    if written and still and rest < 0.2 and seconds <= _CARD_S:
+        return CueType.SLATE if facts["lines"] >= 4 or facts["text"] >= 0.1 else CueType.OPENING_CREDITS
     return CueType.CONTENT
 
 
@@ -212,7 +221,7 @@ def _black(stretch: _Stretch, quiet: Mask, black: Floats, least: float) -> list[
 def _dark_content(stretch: _Stretch, dark: Mask, rate: float) -> list[Cue]:
     """Content, but for runs that the filters call black although something small is lit."""
     cues: list[Cue] = []
-    least = max(2, round(0.08 * rate))
+    least = max(2, round(_SLIVER_S * rate))
     at = stretch.start
     sure = (
         100.0 - 40.0 * max(0.0, min(1.0, stretch.facts["plain"]) - 0.5)
@@ -239,6 +248,29 @@ def _sureness(kind: CueType, facts: dict[str, float]) -> float:
         return 50.0 + 35.0 * clean
     lines = min(1.0, facts["lines"] / 4)
     return 50.0 + 25.0 * max(0.0, clean - 0.6) / 0.4 + 15.0 * lines + 10.0 * min(1.0, facts["scrolls"])
+
+
+def _absorbed(cues: Sequence[Cue], empty: Mask, rate: float) -> list[Cue]:
+    """Black under the music of a title or logo beside it belongs to that card; slivers belong to what is before them."""
+    out = list(cues)
+    for index, cue in enumerate(cues):
+        length = cue.end - cue.start + 1
+        if (
+            cue.type is not CueType.CONTENT
+            or length > _UNDER_MUSIC_S * rate
+            or not empty[cue.start : cue.end + 1].all()
+        ):
+            continue
+        beside = [cues[other] for other in (index - 1, index + 1) if 0 <= other < len(cues)]
+        cards = [each for each in beside if each.type not in (CueType.CONTENT, CueType.BLACK_FRAMES)]
+        if cards:
+            out[index] = Cue(cards[0].type, cue.start, cue.end, cards[0].confidence)
+    least = max(2, round(_SLIVER_S * rate))
+    for index in range(1, len(out)):
+        cue = out[index]
+        if cue.end - cue.start + 1 < least and cue.type in (CueType.CONTENT, CueType.BLACK_FRAMES):
+            out[index] = Cue(out[index - 1].type, cue.start, cue.end, out[index - 1].confidence)
+    return out
 
 
 def _merged(cues: Sequence[Cue]) -> list[Cue]:

@@ -300,12 +300,19 @@ def _soft(ramp: _Ramp) -> Transition:
     return Transition(ramp.kind, start, max(start, end), 100.0 - 125.0 * min(0.4, ramp.residual))
 
 
-def shots_from(transitions: Sequence[Transition], frames: int) -> list[Shot]:
+def shots_from(
+    transitions: Sequence[Transition], frames: int, empty: npt.NDArray[np.bool_] | None = None
+) -> list[Shot]:
     """The shots between ``transitions`` of a programme of ``frames`` frames, in order.
 
     Neighbours that share a cut share its confidence, as the service has it. Black between a fade out and what follows belongs to
-    the transition; black that a hard cut opens is a shot of its own.
+    the transition; black that a hard cut opens is a shot of its own. ``empty``: (frames,) which frames are black; where left out,
+    whatever follows a fade out is taken to be.
     """
+
+    def faded(first: int, last: int) -> bool:
+        return begins == TransitionKind.FADE_OUT and (empty is None or float(empty[first : last + 1].mean()) > 0.5)
+
     soft = [item for item in transitions if item.kind is not TransitionKind.CUT]
     cuts = [
         item
@@ -317,12 +324,11 @@ def shots_from(transitions: Sequence[Transition], frames: int) -> list[Shot]:
     start, sure, begins = 0, 100.0, "programme"
     for border in borders:
         last = border.start - 1
-        in_black = begins == TransitionKind.FADE_OUT
-        if last >= start and not (in_black and border.kind in (TransitionKind.FADE_IN, TransitionKind.CUT)):
+        if last >= start and not faded(start, last):
             shots.append(Shot(start, last, border.confidence))
         start = max(start, border.start if border.kind is TransitionKind.CUT else border.end + 1)
         sure, begins = border.confidence, border.kind
-    if start < frames and begins != TransitionKind.FADE_OUT:
+    if start < frames and not faded(start, frames - 1):
         shots.append(Shot(start, frames - 1, sure))
     if not shots or sum(shot.end - shot.start + 1 for shot in shots) < 3:
         return [Shot(0, frames - 1, 100.0)] if frames else []
