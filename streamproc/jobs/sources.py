@@ -109,8 +109,9 @@ class Videos:
             config |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
         keys = chain_credentials()
         config |= keys if keys is not None else {"skip_signature": True}
-        key = parts.path.lstrip("/")
-        return S3Store(parts.netloc, client_options=options, retry_config=retry, **config), key
+        # Not by URL rules: a key may hold ? and #.
+        bucket, _, key = ref.url.removeprefix("s3://").partition("/")
+        return S3Store(bucket, client_options=options, retry_config=retry, **config), key
 
 
 class RangeFile(io.RawIOBase):

@@ -1,0 +1,266 @@
+"""What people hand in: damaged, empty, odd and remote videos. Each ends as a result or as a job that says why not."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from streamproc.core.errors import LimitExceeded, NotFound, TokenMismatch
+from streamproc.jobs.model import Job, JobKind, JobRequest, JobState, VideoRef
+from streamproc.jobs.segments import SegmentAnalysis, SegmentOptions
+from streamproc.jobs.service import JobLimits, JobService, VideoTooLarge
+from streamproc.jobs.sources import GONE, InvalidObject, StoreSettings, Videos
+from streamproc.jobs.video import UNSUPPORTED, StoredVideo
+from streamproc.store.database import Database
+from tests import videos
+
+
+def service_of(folder: Path, limits: JobLimits | None = None, settings: StoreSettings | None = None) -> JobService:
+    return JobService(
+        Database(folder),
+        Videos(settings),
+        lambda kind, options, video: SegmentAnalysis(SegmentOptions(), video),
+        limits=limits,
+    )
+
+
+def run(folder: Path, url: str, settings: StoreSettings | None = None) -> tuple[Job, JobService]:
+    service = service_of(folder, settings=settings)
+    job = service.start(JobRequest(JobKind.SEGMENTS, VideoRef(url)), owner="test", run="one")
+    service.run([job], stop=lambda: False, tell=lambda advance: None)
+    return service.show(job.id), service
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return videos.edit(tmp_path_factory.mktemp("clip") / "clip.mp4", sound=True)
+
+
+def test_a_text_file_named_mp4(tmp_path: Path) -> None:
+    (tmp_path / "notes.mp4").write_text("these are my notes\n" * 50)
+    job, _ = run(tmp_path / "data", str(tmp_path / "notes.mp4"))
+    assert (job.state, job.message) == (JobState.FAILED, UNSUPPORTED)
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").touch()
+    job, _ = run(tmp_path / "data", str(tmp_path / "empty.mp4"))
+    assert (job.state, job.message) == (JobState.FAILED, UNSUPPORTED)
+
+
+def test_sound_alone(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "song.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=48_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(videos.tone(1.0)[None, :1024].astype(np.float32), "fltp", "mono")
+        frame.sample_rate, frame.pts = 48_000, 0
+        for packet in [*stream.encode(frame), *stream.encode()]:
+            container.mux(packet)
+    job, _ = run(tmp_path / "data", str(tmp_path / "song.mp4"))
+    assert (job.state, job.message) == (JobState.FAILED, UNSUPPORTED)
+
+
+def test_zero_frames(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "none.mkv"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        container.start_encoding()
+    job, _ = run(tmp_path / "data", str(tmp_path / "none.mkv"))
+    assert job.state is JobState.FAILED and job.message
+
+
+def test_a_truncated_file_without_its_index(tmp_path: Path, clip: Path) -> None:
+    (tmp_path / "cut.mp4").write_bytes(clip.read_bytes()[:20_000])
+    job, _ = run(tmp_path / "data", str(tmp_path / "cut.mp4"))
+    assert (job.state, job.message) == (JobState.FAILED, UNSUPPORTED)
+
+
+def test_a_truncated_file_gives_what_is_there(tmp_path: Path, clip: Path) -> None:
+    with av.open(str(clip)) as source, av.open(str(tmp_path / "whole.mkv"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    data = (tmp_path / "whole.mkv").read_bytes()
+    (tmp_path / "half.mkv").write_bytes(data[: len(data) // 2])
+    job, service = run(tmp_path / "data", str(tmp_path / "half.mkv"))
+    assert job.state is JobState.SUCCEEDED and 20 < job.frames < 200
+    assert service.result(job.id)["cues"][-1]["end"] == job.frames - 1
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg to write a display matrix")
+def test_a_phone_video_is_told_upright(tmp_path: Path, clip: Path) -> None:
+    turned = tmp_path / "phone.mp4"
+    command = ["ffmpeg", "-v", "error", "-i", str(clip), "-c", "copy", "-metadata:s:v:0", "rotate=90", str(turned)]
+    subprocess.run(command, check=True)
+    job, _ = run(tmp_path / "data", str(turned))
+    assert job.facts is not None and (job.facts.width, job.facts.height) == (180, 320)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg to encode HEVC")
+def test_4k_hevc_ten_bit(tmp_path: Path) -> None:
+    path = tmp_path / "uhd.mp4"
+    source = ["-f", "lavfi", "-i", "testsrc2=s=3840x2160:r=25", "-frames:v", "6"]
+    encoder = ["-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le", "-x265-params", "log-level=none"]
+    subprocess.run(["ffmpeg", "-v", "error", *source, *encoder, str(path)], check=True)
+    job, _ = run(tmp_path / "data", str(path))
+    assert job.state is JobState.SUCCEEDED and job.frames == 6
+    assert job.facts is not None and (job.facts.codec, job.facts.width) == ("hevc", 3840)
+
+
+def test_variable_frame_rate_has_true_times(tmp_path: Path) -> None:
+    path = tmp_path / "vfr.mkv"
+    stamps = [0, 40, 80, 200, 210, 500, 900, 1000, 1333]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        for stamp, picture in zip(stamps, videos.scene(1, len(stamps)), strict=True):
+            frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+            frame.pts, frame.time_base = stamp, Fraction(1, 1000)
+            for packet in stream.encode(frame):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    video = StoredVideo(str(path), "vfr")
+    assert [item.milliseconds for item in video.items()] == stamps  # type: ignore[union-attr]
+
+
+def test_limits_tokens_and_cancelling(tmp_path: Path, clip: Path) -> None:
+    service = service_of(tmp_path, JobLimits(max_open=2))
+    asked = JobRequest(JobKind.SEGMENTS, VideoRef(str(clip)), token="abc", tag="first")
+    job = service.start(asked)
+    assert service.start(asked).id == job.id
+    with pytest.raises(TokenMismatch, match="abc you have supplied is already in use"):
+        service.start(JobRequest(JobKind.SEGMENTS, VideoRef(str(clip)), token="abc", tag="second"))
+    other = service.start(JobRequest(JobKind.LABELS, VideoRef(str(clip)), token="abc"))
+    with pytest.raises(LimitExceeded, match=r"2  open Jobs"):
+        service.start(JobRequest(JobKind.SEGMENTS, VideoRef(str(clip))))
+    assert service.cancel(other.id).state is JobState.CANCELLED
+    assert service.start(JobRequest(JobKind.SEGMENTS, VideoRef(str(clip)))).state is JobState.QUEUED
+    with pytest.raises(NotFound):
+        service.get(job.id, JobKind.LABELS)
+    with pytest.raises(VideoTooLarge):
+        service_of(tmp_path / "small", JobLimits(max_bytes=10)).start(asked)
+    with pytest.raises(InvalidObject):
+        service.start(JobRequest(JobKind.SEGMENTS, VideoRef(str(tmp_path / "nothing.mp4"))))
+
+
+def test_workers_share_a_decode_and_tell_when_done(tmp_path: Path, clip: Path) -> None:
+    told: list[Job] = []
+    done = threading.Event()
+
+    def tell(job: Job) -> None:
+        told.append(job)
+        if len(told) == 2:
+            done.set()
+
+    from streamproc.jobs.model import Channel
+
+    opened: list[str] = []
+
+    class Counting(Videos):
+        def open(self, ref: VideoRef) -> StoredVideo:
+            opened.append(ref.url)
+            return super().open(ref)
+
+    make = lambda kind, options, video: SegmentAnalysis(SegmentOptions(), video)  # noqa: E731
+    service = JobService(Database(tmp_path), Counting(), make, told=tell)
+    for tag in ("a", "b"):
+        service.start(JobRequest(JobKind.SEGMENTS, VideoRef(str(clip)), tag=tag, channel=Channel("arn:topic")))
+    service.open_workers()
+    assert done.wait(60)
+    service.close()
+    assert len(opened) == 1
+    assert {job.request.tag for job in told} == {"a", "b"} and {job.state for job in told} == {JobState.SUCCEEDED}
+
+
+class _Ranges(BaseHTTPRequestHandler):
+    """Serves one file by ranges; after ``allowed`` requests it is gone."""
+
+    def __init__(self, state: dict[str, Any], *args: Any) -> None:
+        self.state = state
+        super().__init__(*args)
+
+    def do_HEAD(self) -> None:
+        self._answer(head=True)
+
+    def do_GET(self) -> None:
+        self._answer(head=False)
+
+    def _answer(self, *, head: bool) -> None:
+        data: bytes = self.state["data"]
+        self.state["requests"] += 1
+        if self.state["requests"] > self.state["allowed"]:
+            self.send_error(404)
+            return
+        start, end = 0, len(data)
+        asked = self.headers.get("Range")
+        if asked:
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            start, end = int(first), min(len(data), int(last) + 1 if last else len(data))
+            self.state["bytes"] += end - start
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Length", str(end - start))
+        self.send_header("ETag", '"one"')
+        self.send_header("Last-Modified", "Sat, 21 Nov 2026 00:00:00 GMT")
+        if asked:
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
+        self.end_headers()
+        if not head:
+            self.wfile.write(data[start:end])
+
+    def log_message(self, *args: Any) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def web(clip: Path) -> Iterator[dict[str, Any]]:
+    state: dict[str, Any] = {"data": clip.read_bytes(), "requests": 0, "allowed": 10**6, "bytes": 0}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Ranges, state))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    state["url"] = f"http://127.0.0.1:{server.server_port}/clip.mp4"
+    yield state
+    server.shutdown()
+
+
+def test_from_a_web_server(tmp_path: Path, clip: Path, web: dict[str, Any]) -> None:
+    local, here = run(tmp_path / "a", str(clip))
+    remote, there = run(tmp_path / "b", web["url"])
+    assert remote.state is JobState.SUCCEEDED, remote.message
+    assert there.result(remote.id) == here.result(local.id)
+
+
+def test_an_object_that_vanishes(tmp_path: Path, web: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamproc.jobs.sources.BLOCK", 16_384)
+    web["allowed"] = 12
+    job, _ = run(tmp_path, web["url"])
+    assert (job.state, job.message) == (JobState.FAILED, GONE)
+
+
+@pytest.mark.s3
+def test_from_an_s3_store(tmp_path: Path, clip: Path, s3_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import boto3
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret_key)
+    s3_server.make_bucket("stored-videos")
+    client = boto3.client("s3", endpoint_url=s3_server.endpoint, region_name="us-east-1")
+    client.upload_file(str(clip), "stored-videos", "in/some folder/clip.mp4")
+    settings = StoreSettings(s3_server.endpoint)
+    job, service = run(tmp_path, "s3://stored-videos/in/some folder/clip.mp4", settings)
+    assert job.state is JobState.SUCCEEDED, job.message
+    assert len(service.result(job.id)["shots"]) == 4
+    with pytest.raises(InvalidObject, match="Unable to get object metadata from S3"):
+        run(tmp_path, "s3://stored-videos/nothing.mp4", settings)
