@@ -20,8 +20,8 @@ def _face(sighting: FaceSighting) -> dict[str, Any]:
         "box": _corners(face.box),
         "confidence": round(face_confidence(face.score), 4),
         "landmarks": [[round(float(x), 6), round(float(y), 6)] for x, y in face.landmarks],
-        "pose": {"pitch": quality.pose.pitch, "roll": quality.pose.roll, "yaw": quality.pose.yaw},
-        "quality": {"brightness": quality.brightness, "sharpness": quality.sharpness},
+        "pose": {name: round(float(getattr(quality.pose, name)), 4) for name in ("pitch", "roll", "yaw")},
+        "quality": {name: round(float(getattr(quality, name)), 4) for name in ("brightness", "sharpness")},
         "matches": [_match(match) for match in sighting.matches],
     }
 

@@ -130,6 +130,7 @@ class FaceAnalysis(_Looking):
         super().__init__(eyes, sampler, regions)
         self.eyes = eyes
         self.records = settings.records
+        self.keep_unknown_crops = settings.keep_unknown_crops
 
     def look(self, frame: Frame) -> Look:
         seen = self.eyes.look(frame)
@@ -151,4 +152,13 @@ class FaceAnalysis(_Looking):
         }
         if matched and track.match is not None:
             data["face_id"] = track.match.face.face_id
-        return Sighting(kind, name, track.confidence, track.box, hit, track.supported, data)
+        return Sighting(
+            kind,
+            name,
+            track.confidence,
+            track.box,
+            hit,
+            track.supported,
+            data,
+            pictures=matched or self.keep_unknown_crops,
+        )

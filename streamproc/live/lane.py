@@ -331,7 +331,7 @@ class Lane:
 
     def _stamped(self, event: Event, decoded: datetime) -> Event:
         """With how long it took from the frame's arrival on."""
-        if not self.parts.latency or not event.has_pictures:
+        if not self.parts.latency or event.box is None:
             return event
         captured, now = event.at.wall, datetime.now(UTC)
         latency = {

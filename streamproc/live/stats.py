@@ -68,7 +68,7 @@ class LaneStats:
         """These events are durable now."""
         for event in events:
             metrics.EVENTS.labels(self.processor, event.type.value).inc()
-            if live and event.has_pictures:
+            if live and event.box is not None:
                 delay = (datetime.now(UTC) - event.at.wall).total_seconds()
                 self._latencies.append(delay)
                 metrics.EVENT_LATENCY.labels(self.processor).observe(delay)

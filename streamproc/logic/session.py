@@ -58,6 +58,8 @@ class Sighting:
     ready: bool
     """Sure enough to be announced. Not ready: only keeps what was announced before in view."""
     data: Mapping[str, Any] = field(default_factory=dict)
+    pictures: bool = True
+    """Whether pictures of it may be kept."""
 
     @property
     def key(self) -> str:
@@ -287,7 +289,7 @@ class Sessions:
                 region=sighting.region,
                 fragment=place.fragment,
                 offset_s=float(place.offset),
-                has_pictures=True,
+                has_pictures=sighting.pictures,
             )
         ]
 
