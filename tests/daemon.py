@@ -73,7 +73,7 @@ class Daemon:
             self._process = subprocess.Popen(
                 [*command, "--data-dir", str(self.data), "--json"],
                 env=self._environ,
-                stdout=subprocess.DEVNULL,
+                stdout=log,
                 stderr=log,
             )
         wait_for(self.ready, what="readiness")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -55,23 +56,28 @@ def errors_said() -> Iterator[None]:
         raise typer.Exit(0) from None
 
 
-def set_up_logs(as_json: bool, level: str = "info") -> None:
-    """Logs go to standard error: readable on a terminal, one JSON object a line otherwise asked for."""
-    processors: list[Any] = [
+def set_up_logs(as_json: bool, level: str = "info", data: bool = True) -> None:
+    """Log lines for people, or one JSON object a line. ``data``: standard output is for data, so logs go to standard error."""
+    target = sys.stderr if data or not as_json else sys.stdout
+    shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    renderer: Any = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
     if as_json:
-        processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
-    else:
-        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0))
+        shared.append(structlog.processors.format_exc_info)
+        renderer = structlog.processors.JSONRenderer(default=str)
     structlog.configure(
-        processors=processors,
+        processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(target),
         cache_logger_on_first_use=True,
     )
+    handler = logging.StreamHandler(target)
+    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove, renderer]))
+    logging.basicConfig(handlers=[handler], level=max(logging.WARNING, logging.getLevelName(level.upper())), force=True)
 
 
 def event_line(document: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,17 +18,24 @@ from streamproc.config.load import load_box
 from streamproc.core.errors import InputError
 
 
+class Level(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 def serve(
     config_dir: Annotated[Path, typer.Option(help="The config folder: streamproc.yaml, processors/NAME.yaml.")],
     listen: Annotated[str | None, typer.Option(help="HOST:PORT; overrides server.listen.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where state lives.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Log lines as JSON.")] = False,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[Level, typer.Option(help="What is logged.")] = Level.INFO,
 ) -> None:
     """Run every processor of a config folder, the control API and the AWS endpoint, until SIGTERM."""
     from streamproc.cli.loop import run_loop
 
-    set_up_logs(as_json, log_level)
+    set_up_logs(as_json, log_level.value, data=False)
     with errors_said():
         if not config_dir.is_dir():
             raise InputError(f"--config-dir: {config_dir} is no folder; create it")

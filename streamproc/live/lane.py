@@ -37,6 +37,8 @@ NO_FRAME_S = 10.0
 """A live feed may take so long to give its first frame before its session's duration counts."""
 QUIET_LOG_S = 60.0
 """A durable log that stays quiet for so long beyond its session's end has nothing more to say to it."""
+STALL_S = 15.0
+"""Sources notice a stall by themselves; one that gives nothing for so long without a word has a gap all the same."""
 RESUMED_JUMP = Fraction(1)
 """A live feed that goes on this much later than it was left has a gap: nobody watched meanwhile."""
 SNAPSHOT_VERSION = 1
@@ -57,6 +59,7 @@ class Lane:
         self._failure: str | None = None
         self._ending: tuple[str, Moment | None] | None = None
         self._silence: Moment | None = None
+        self._stalled = False
         self._shift: Fraction | None = Fraction(0)
         self._resumed = False
         self._due_from: Fraction | None = None
@@ -85,6 +88,9 @@ class Lane:
 
     def check_silence(self) -> None:
         """Let time pass on a feed that gives nothing: called about twice a second."""
+        if self.parts.live and self.stats.source == "running" and self.stats.quiet_s > STALL_S and not len(self.inbox):
+            self._stalled = True
+            self._wake()
         allowed = self.sessions.silent_until()
         if self.over or allowed is None or len(self.inbox) or self._silence is not None:
             return
@@ -127,7 +133,7 @@ class Lane:
     def urgency(self) -> float | None:
         if self.over:
             return None
-        if self._ending is not None or self._silence is not None:
+        if self._ending is not None or self._silence is not None or self._stalled:
             return 0.0
         head = self.inbox.head()
         if head is None:
@@ -195,6 +201,12 @@ class Lane:
         if self._ending is not None:
             reason, at = self._ending
             self._finish(reason, at)
+            return True
+        if self._stalled:
+            self._stalled = False
+            last = self.sessions.last
+            if last is not None and not len(self.inbox):
+                self._gap(Gap(GapReason.STALLED, last, f"nothing came for {STALL_S:g} s"), placed=True)
             return True
         if self._silence is not None:
             now, self._silence = self._silence, None

@@ -95,6 +95,19 @@ def read_checkpoint(checkpoint: Checkpoint | None, config: ProcessorConfig) -> R
     return resumed
 
 
+def left_sessions(checkpoint: Checkpoint | None) -> dict[str, Any] | None:
+    """The session state of a killed process, whatever became of its source; None where no session was cut off."""
+    if checkpoint is None or checkpoint.snapshot is None:
+        return None
+    try:
+        snapshot = pickle.loads(checkpoint.snapshot)
+        sessions: dict[str, Any] | None = snapshot["sessions"]
+    except Exception as error:  # noqa: BLE001  written by another version: there is nothing to end
+        log.warning("checkpoint_unreadable", reason=str(error))
+        return None
+    return sessions
+
+
 def source_key(ref: ConnectorRef) -> str:
     return json.dumps({"type": ref.type, **ref.options}, sort_keys=True, default=str)
 

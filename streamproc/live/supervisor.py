@@ -133,6 +133,20 @@ class Supervisor:
                 return
             await self._start_or_resume(unit)
 
+    async def settle(self, name: str) -> None:
+        """It is not to run: a session that a killed process left gets its summary."""
+        unit = self._unit(name)
+        async with unit.lock:
+            if not unit.life.active:
+                await asyncio.to_thread(unit.close_left_over, "stopped")
+
+    async def forget_files(self) -> None:
+        """Processors of files that were removed while nobody looked."""
+        for row in self._store.all():
+            if row.origin == "file" and row.name not in self._units:
+                self._store.delete(row.name)
+                self.journal.forget(row.name)
+
     async def stop(self, name: str) -> None:
         """Returns when its session has ended, with its summary. Raises NotFound, and InUse where there is nothing to stop."""
         unit = self._unit(name)
@@ -165,11 +179,13 @@ class Supervisor:
         log.info("deleted", processor=name)
 
     async def view(self, name: str) -> ProcessorView:
-        return self._refused_view(name) if name in self.refused and name not in self._units else self._unit(name).view()
+        if name in self.refused and name not in self._units:
+            return self._refused_view(name)
+        return self._seen(self._unit(name))
 
     async def views(self) -> list[ProcessorView]:
         """All of them, by name; a file that was refused and has no good version is among them."""
-        views = [unit.view() for unit in self._units.values()]
+        views = [self._seen(unit) for unit in self._units.values()]
         views += [self._refused_view(name) for name in self.refused if name not in self._units]
         return sorted(views, key=lambda view: view.name)
 
@@ -207,6 +223,11 @@ class Supervisor:
             raise NotFound(f"there is no processor {name!r}")
         return unit
 
+    def _seen(self, unit: Unit) -> ProcessorView:
+        """With what is wrong with its file, where the last good version is still there."""
+        view = unit.view()
+        return replace(view, message=view.message or self.refused.get(unit.name))
+
     def _keep(self, known: ProcessorRow, row: ProcessorRow) -> ProcessorRow:
         """A file that was known before this process: what became of it counts, unless its document changed."""
         if known.document == row.document:
@@ -230,6 +251,8 @@ class Supervisor:
 
     async def _start_or_resume(self, unit: Unit) -> None:
         resumed = None if self._ephemeral else unit.resumable()
+        if resumed is None and not self._ephemeral:
+            await asyncio.to_thread(unit.close_left_over, "changed while streamproc was not running")
         unit.start(resumed.request if resumed is not None else StartRequest(), resumed)
 
     async def _stop_quietly(self, unit: Unit) -> None:

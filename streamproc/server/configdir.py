@@ -139,6 +139,8 @@ class ConfigDir:
             await self.supervisor.bring_up(name)
         elif view.state in ("starting", "running"):
             await self.supervisor.stop(name)
+        else:
+            await self.supervisor.settle(name)
 
 
 def _digest(path: Path) -> str | None:

@@ -85,6 +85,7 @@ class Daemon:
         await house.supervisor.open()
         config_dir = ConfigDir(self.folder, house.supervisor)
         await config_dir.scan()
+        await house.supervisor.forget_files()
         self.ready = True
         notify("READY=1")
         log.info("ready", listen=house.listen, processors=len(house.supervisor.names()))
