@@ -26,10 +26,14 @@ class MotionPolicy:
     """Smallest change in grey levels that counts."""
     noise_factor: float = 5.0
     """The change must also be that many times the picture's noise (its median absolute change)."""
+    most: float = 30.0
+    """No noise is taken to be more than this: where most of the picture moves its median change is no noise."""
     min_share: float = 40 / (480 * 270)
     """Smallest blob, as a share of the thumbnail."""
-    camera_share: float = 0.5
-    """More than this share moving: the camera itself moves, or the light was switched."""
+    camera_tiles: float = 0.55
+    """Movement in more than this share of 8 x 8 tiles: the camera itself moves, or the light was switched."""
+    camera_blobs: int = 30
+    """The same for more blobs than this: edges everywhere."""
     spread: int = 5
     """Pixels by which parts are grown to become one blob."""
 
@@ -73,7 +77,7 @@ def changed(now: _Signed, before: _Signed, policy: MotionPolicy) -> npt.NDArray[
     difference -= np.int16(np.median(difference[::4, ::4]))
     size = np.abs(difference)
     noise = float(np.median(size[::4, ::4]))
-    return np.asarray(size > max(policy.level, policy.noise_factor * noise))
+    return np.asarray(size > min(policy.most, max(policy.level, policy.noise_factor * noise)))
 
 
 def blobs_of(mask: npt.NDArray[np.bool_], policy: MotionPolicy) -> tuple[Blob, ...]:
@@ -89,6 +93,15 @@ def blobs_of(mask: npt.NDArray[np.bool_], policy: MotionPolicy) -> tuple[Blob, .
         if area >= least
     ]
     return tuple(sorted(found, key=lambda blob: (-blob.share, blob.box)))
+
+
+def tiles_of(mask: npt.NDArray[np.bool_], parts: int = 8, least: float = 0.02) -> float:
+    """Share of ``parts`` x ``parts`` tiles in which at least ``least`` of the pixels are set."""
+    high, wide = mask.shape[0] // parts, mask.shape[1] // parts
+    if not high or not wide:
+        return float(mask.any())
+    tiles = mask[: high * parts, : wide * parts].reshape(parts, high, parts, wide).mean((1, 3))
+    return float((tiles >= least).mean())
 
 
 @dataclass
@@ -119,8 +132,9 @@ class MotionWatch:
             return Motion(share, worth=False, camera=False)
         worth = bool(blobs_of(since_look, self.policy))
         moving = np.logical_and.reduce([changed(now, before, self.policy) for before in recent])
-        camera = float(moving.mean()) > self.policy.camera_share
-        return Motion(share, worth or camera, camera, () if camera else blobs_of(moving, self.policy))
+        blobs = blobs_of(moving, self.policy)
+        camera = len(blobs) > self.policy.camera_blobs or tiles_of(moving) > self.policy.camera_tiles
+        return Motion(share, worth or camera, camera, () if camera else blobs)
 
     def looked(self) -> None:
         """The picture given last was looked at: later ones are compared with it."""

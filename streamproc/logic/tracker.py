@@ -23,15 +23,17 @@ _NO_MATCH = 1e6
 class TrackerPolicy:
     """How boxes become tracks."""
 
-    high: float = 0.4
-    """Detections at or above are associated first and may open a track."""
+    high: float = 0.5
+    """Detections at or above are associated first."""
+    opens: float = 0.5
+    """Detections at or above may open a track."""
     low: float = 0.1
     """Detections below are ignored."""
-    match: float = 0.2
+    match: float = 0.15
     """Least overlap (IoU of the grown boxes) of a sure detection with a track."""
     match_low: float = 0.3
     """The same of a doubtful detection."""
-    grow: float = 1.4
+    grow: float = 1.6
     """Boxes are grown by this before they are compared."""
     class_cost: float = 0.3
     """Taken off the overlap where the classes differ."""
@@ -86,8 +88,9 @@ class BoxFilter:
         return float(max(np.sqrt(max(self._at[2] * self._at[3], 0.0)), 0.01))
 
     def predict(self, dt: float) -> None:
-        """Advance by ``dt`` seconds."""
+        """Advance by ``dt`` seconds. Nothing goes on for ever: unconfirmed speed dies away, that of the size at once."""
         self._at = self._at + self._speed * dt
+        self._speed = self._speed * np.array([0.85, 0.85, 0.5, 0.5])
         self._at[2:] = np.maximum(self._at[2:], 1e-3)
         step = np.array([[1.0, dt], [0.0, 1.0]])
         noise = np.array([[dt**4 / 4, dt**3 / 2], [dt**3 / 2, dt**2]]) * (self._ACCELERATE * self._scale()) ** 2
@@ -138,19 +141,18 @@ class Tracker:
         scores = np.asarray(scores, np.float32)
         classes = np.full(len(boxes), ANY_CLASS, np.int32) if classes is None else classes
         self._predict(at_s)
-        open_rows = np.flatnonzero(scores >= self.policy.high)
+        sure = np.flatnonzero(scores >= self.policy.high)
         doubtful = np.flatnonzero((scores < self.policy.high) & (scores >= self.policy.low))
         free = list(range(len(self._tracks)))
-        left: list[int] = []
-        for rows, least in ((open_rows, self.policy.match), (doubtful, self.policy.match_low)):
+        left = np.flatnonzero(scores >= self.policy.opens).tolist()
+        for rows, least in ((sure, self.policy.match), (doubtful, self.policy.match_low)):
             pairs = self._pairs(free, rows, boxes, classes, least)
             for track, row in pairs:
                 self._hit(self._tracks[track], row, boxes, classes, at_s)
             taken = {track for track, _ in pairs}
             free = [track for track in free if track not in taken]
-            if rows is open_rows:
-                matched = {row for _, row in pairs}
-                left = [row for row in rows.tolist() if row not in matched]
+            matched = {row for _, row in pairs}
+            left = [row for row in left if row not in matched]
         self._forget(at_s)
         for row in left:
             box = Box(*(float(value) for value in boxes[row]))

@@ -91,6 +91,11 @@ def _clusters(detectors: Sequence[Detector], found: Sequence[Detections]) -> lis
     return clusters
 
 
+def nothing_there(detectors: Sequence[Detector]) -> dict[Group, float]:
+    """What it means that the detectors found nothing in the whole frame at a place where they should have."""
+    return log_odds({}, known_groups(detectors), FRAME_VOTES)
+
+
 def up_close(
     detectors: Sequence[Detector], classifier: Classifier | None, picture: Picture, spot: Box, animals: Sequence[int]
 ) -> Candidate:

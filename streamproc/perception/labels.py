@@ -9,20 +9,21 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from streamproc.config.processor import LabelSettings
-from streamproc.core.media import Frame, Moment
+from streamproc.contracts import Detector
+from streamproc.core.media import Frame, Moment, Picture
 from streamproc.core.observation import Observation, TrackView
 from streamproc.core.vision import Box, Detections
 from streamproc.logic.boxes import as_boxes, covered, grown, iou
-from streamproc.logic.evidence import Belief, BeliefPolicy, Group, differ
+from streamproc.logic.evidence import OBJECT_GROUPS, Belief, BeliefPolicy, Group, differ
 from streamproc.logic.motion import Blob, Motion, MotionWatch
-from streamproc.logic.tracker import Tracked, Tracker, TrackerPolicy
-from streamproc.perception.candidates import LEAST_SCORE, Candidate, in_frame, up_close
+from streamproc.logic.tracker import ANY_CLASS, Tracked, Tracker, TrackerPolicy
+from streamproc.perception.candidates import LEAST_SCORE, Candidate, in_frame, nothing_there, up_close
 from streamproc.perception.detect import detect_all
 from streamproc.perception.models import LabelModels
 from streamproc.perception.parcels import ParcelSearch, ParcelState
@@ -49,6 +50,10 @@ class LookPolicy:
     """Look at least so often at a picture in which nothing moves."""
     big_blob: float = 0.4
     """A blob that covers more of the frame than this gains nothing from a second look."""
+    no_gain: float = 1.3
+    """A second look at fewer times the whole frame's resolution shows nothing that was not there."""
+    large_px: float = 48.0
+    """What is this large (smaller side, on the detector's canvas) the whole frame should have shown."""
     out_of_view_s: float = 0.5
     """A track not seen for longer is still followed, but no longer in view."""
     explained: float = 70.0
@@ -95,7 +100,7 @@ class LabelPerception:
         self._parcels: ParcelSearch | None = None
         if models.proposals and models.classifier is not None:
             self._parcels = ParcelSearch(models.proposals, models.classifier, self._belief)
-        self._state = _State(MotionWatch(), Tracker(TrackerPolicy(high=_HINT, low=0.05)))
+        self._state = _State(MotionWatch(), Tracker(TrackerPolicy(high=0.5, opens=_HINT, low=0.05)))
 
     def snapshot(self) -> Any:
         """The state as a picklable value of its own."""
@@ -171,8 +176,18 @@ class LabelPerception:
             runs.update(each.name for each in close)
             if classifier is not None:
                 runs[classifier.name] += 1
-            candidates = _joined(candidates, up_close(close, classifier, picture, blob.box, self._animals))
+            again = up_close(close, classifier, picture, blob.box, self._animals)
+            if self._seen_before(again.box, picture, whole):
+                missed = nothing_there(whole)
+                again = replace(again, odds={group: (value + missed[group]) / 2 for group, value in again.odds.items()})
+            candidates = _joined(candidates, again)
         return candidates
+
+    def _seen_before(self, box: Box, picture: Picture, whole: Sequence[Detector]) -> bool:
+        """Whether the whole frame showed this large, and with all the pixels there are: then a second look has little to add."""
+        scale = min(whole[0].input_size[0] / picture.width, whole[0].input_size[1] / picture.height)
+        side = min(box.width * picture.width, box.height * picture.height) * min(scale, 1.0)
+        return 1 / scale < self.policy.no_gain and side > self.policy.large_px
 
     def _unexplained(self, blobs: Sequence[Blob], candidates: Sequence[Candidate]) -> list[Blob]:
         """What moves where no sure track is, largest first."""
@@ -203,7 +218,8 @@ class LabelPerception:
         state = self._state
         boxes = as_boxes([each.box for each in candidates])
         scores = np.array([max(each.strength, _HINT if each.second_look else 0.0) for each in candidates], np.float32)
-        tracked = state.tracker.update(boxes, scores, at.seconds)
+        classes = np.array([_likely(each) for each in candidates], np.int32)
+        tracked = state.tracker.update(boxes, scores, at.seconds, classes)
         alive = {each.id for each in tracked}
         state.boxes = {each.id: each.box for each in tracked}
         state.known = {id_: known for id_, known in state.known.items() if id_ in alive}
@@ -254,6 +270,12 @@ class LabelPerception:
                 "scores": copy.deepcopy(known.best),
             },
         )
+
+
+def _likely(candidate: Candidate) -> int:
+    """The tracker's class of a candidate: its group where that is clear."""
+    group = max(candidate.odds, key=lambda each: candidate.odds[each])
+    return OBJECT_GROUPS.index(group) if candidate.odds[group] > 0.5 else ANY_CLASS
 
 
 def _joined(candidates: list[Candidate], close: Candidate) -> list[Candidate]:

@@ -72,6 +72,8 @@ class ParcelPolicy:
     """Log-odds taken off for a box that hangs in the upper fifth of the picture."""
     least_px: float = 20.0
     most_area: float = 0.6
+    misses: int = 2
+    """A box that was believed is given up after so many clear refusals in a row."""
     tries: int = 4
     """A box that was not believed after so many verifications is turned down."""
 
@@ -87,6 +89,8 @@ class _Spot:
     checked_s: float
     hint: float
     tries: int = 0
+    misses: int = 0
+    """Verifications in a row that spoke clearly against it."""
     share: float = 0.0
 
 
@@ -143,7 +147,8 @@ class ParcelSearch:
         self._propose(picture, at_s, thumb, known, runs)
         budget = self.policy.crops
         for spot in self.state.spots:
-            patience = self.policy.keep_s if spot.belief.label else self.policy.again_s
+            settled = spot.belief.label is not None and spot.misses == 0
+            patience = self.policy.keep_s if settled else self.policy.again_s
             hidden = _inside(spot.box, people) > 0.3 and spot.belief.label is not None
             if budget > 0 and at_s - spot.checked_s >= patience and not hidden:
                 budget -= self._verify(spot, picture, at_s, people, runs)
@@ -177,7 +182,11 @@ class ParcelSearch:
             if not parts and at_s - state.proposed_s < self.policy.refresh_s:
                 return
             areas = as_boxes([part.box for part in parts])
-            state.refused = [box for box in state.refused if not len(areas) or _share(box, areas) < 0.2]
+            if len(areas):
+                state.refused = [box for box in state.refused if _share(box, areas) < 0.2]
+                for spot in state.spots:
+                    if _share(spot.box, areas) >= 0.2:
+                        spot.checked_s = float("-inf")
         state.scene, state.proposed_s = thumb, at_s
         boxes, ranks, hints = self._proposals(picture, known, runs)
         taken = as_boxes([*state.refused, *(spot.box for spot in state.spots)])
@@ -237,6 +246,7 @@ class ParcelSearch:
         if spot.box.bottom < 0.2:
             value -= self.policy.high
         spot.belief.add({Group.PACKAGE: value}, at_s, spot.box, moves=False)
+        spot.misses = spot.misses + 1 if value < -1 else 0
         spot.checked_s, spot.tries, spot.share = at_s, spot.tries + 1, max(spot.share, share)
         return crops
 
@@ -256,7 +266,7 @@ class ParcelSearch:
         state = self.state
         keep = []
         for spot in state.spots:
-            lost = spot.belief.best is None
+            lost = spot.belief.best is None or spot.misses >= self.policy.misses
             hopeless = spot.belief.label is None and spot.tries >= self.policy.tries
             if lost or hopeless:
                 state.refused.append(spot.box)
