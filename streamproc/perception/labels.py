@@ -32,6 +32,8 @@ _THUMB = 480
 """Longer side of the thumbnail that motion is seen on."""
 _HINT = 0.3
 """A candidate of less strength is noise of the detectors."""
+_AGAINST = -1.0
+"""Evidence below this says that the object is not there; a little above, that it is badly seen."""
 _TRAVEL_S = 0.6
 """Whether a track goes on is seen over so long."""
 _DOGS, _CATS = range(152, 270), range(282, 287)
@@ -54,8 +56,8 @@ class LookPolicy:
     """A second look at fewer times the whole frame's resolution shows nothing that was not there."""
     large_px: float = 48.0
     """What is this large (smaller side, on the detector's canvas) the whole frame should have shown."""
-    out_of_view_s: float = 0.5
-    """A track not seen for longer is still followed, but no longer in view."""
+    out_of_view: int = 3
+    """After so many looks in a row that did not speak for it a track is no longer in view (but followed a while yet)."""
     explained: float = 70.0
     """A track of this confidence explains the motion inside its box."""
 
@@ -69,6 +71,8 @@ class _Known:
     best: dict[str, dict[str, float]] = field(default_factory=dict)
     """Best score by group and model, for the record."""
     close_looks: int = 0
+    misses: int = 0
+    """Looks in a row that did not speak for its class."""
     anchor: Box | None = None
     anchor_s: float = 0.0
     travels: bool = False
@@ -100,7 +104,7 @@ class LabelPerception:
         self._parcels: ParcelSearch | None = None
         if models.proposals and models.classifier is not None:
             self._parcels = ParcelSearch(models.proposals, models.classifier, self._belief)
-        self._state = _State(MotionWatch(), Tracker(TrackerPolicy(high=0.5, opens=_HINT, low=0.05)))
+        self._state = _State(MotionWatch(), Tracker(TrackerPolicy(high=0.5, opens=_HINT, low=0.1)))
 
     def snapshot(self) -> Any:
         """The state as a picklable value of its own."""
@@ -149,6 +153,10 @@ class LabelPerception:
         if not self.settings.motion_gate or motion.worth:
             return False
         if self._parcels is not None and self._parcels.busy:
+            return False
+        if any(
+            known.belief.label and 0 < known.misses < self.policy.out_of_view for known in self._state.known.values()
+        ):
             return False
         calm = at_s - self._state.moved_s > self.policy.wake_s
         return calm and at_s - self._state.looked_s < self.policy.heartbeat_s
@@ -228,6 +236,7 @@ class LabelPerception:
             known = state.known.get(each.id)
             if known is None:
                 known = state.known[each.id] = _Known(Belief(self._belief), at)
+            known.misses += 1
             if each.row is not None:
                 self._learn(known, candidates[each.row], motion, at.seconds)
             view = self._view(each, known, at.seconds)
@@ -240,7 +249,11 @@ class LabelPerception:
         moves = motion.camera or any(
             covered(as_boxes([blob.box]), as_boxes([candidate.box]))[0, 0] > 0.5 for blob in motion.blobs
         )
-        known.belief.add(candidate.evidence(), at_s, candidate.box, moves=moves)
+        evidence = candidate.evidence()
+        known.belief.add(evidence, at_s, candidate.box, moves=moves)
+        group = known.belief.label or known.belief.best
+        if group is not None and evidence[group] > _AGAINST:
+            known.misses = 0
         known.close_looks += candidate.second_look
         if known.anchor is None or at_s - known.anchor_s >= _TRAVEL_S:
             known.travels = known.anchor is not None and differ(known.anchor, candidate.box)
@@ -253,7 +266,7 @@ class LabelPerception:
     def _view(self, tracked: Tracked, known: _Known, at_s: float) -> TrackView | None:
         belief = known.belief
         group = belief.label or belief.best
-        if group is None or at_s - tracked.seen_s > self.policy.out_of_view_s:
+        if group is None or known.misses >= self.policy.out_of_view:
             return None
         return TrackView(
             id=tracked.id * 2 + 1,
@@ -261,7 +274,7 @@ class LabelPerception:
             confidence=belief.confidence(group),
             box=tracked.box,
             confirmed=belief.label is group,
-            supported=tracked.row is not None,
+            supported=known.misses == 0,
             since=known.since,
             evidence={
                 "looks": belief.looks,
