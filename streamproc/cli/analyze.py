@@ -87,7 +87,7 @@ def _analyze(
         failed = [job for job in ended if job.state != "succeeded"]
         if failed:
             _raise(video, failed[0])
-        return _write(out, ended, service, video)
+        return _write(out, ended, service)
 
 
 def _raise(video: str, job: Job) -> None:
@@ -135,8 +135,9 @@ def _unfinished(marker: Path, print_of: str, service: JobService) -> list[Job]:
     return jobs if jobs and all(job.state == "running" for job in jobs) else []
 
 
-def _write(out: Path, jobs: list[Job], service: JobService, video: str) -> dict[str, Any]:
+def _write(out: Path, jobs: list[Job], service: JobService) -> dict[str, Any]:
     from streamproc.cli.answers import documents, summary_of
+    from streamproc.cli.drawings import draw
 
     names: list[str] = []
     for name, document in documents(service, jobs).items():
@@ -144,12 +145,8 @@ def _write(out: Path, jobs: list[Job], service: JobService, video: str) -> dict[
         part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         part.replace(out / name)
         names.append(name)
-    names += _draw(out, jobs, service, video)
+    names += draw(out, jobs, service)
     return summary_of(service, jobs) | {"out": str(out), "files": names}
-
-
-def _draw(out: Path, jobs: list[Job], service: JobService, video: str) -> list[str]:
-    return []
 
 
 @contextmanager

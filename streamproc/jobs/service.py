@@ -20,6 +20,7 @@ from streamproc.jobs.model import Job, JobKind, JobRequest, JobState, VideoRef, 
 from streamproc.jobs.pages import PageTokens
 from streamproc.jobs.run import Advance, Interrupted, MakeAnalysis, Run, RunPolicy
 from streamproc.jobs.sources import Videos
+from streamproc.jobs.video import StoredVideo
 from streamproc.store.database import Database
 from streamproc.store.jobs import JobRow, JobStore
 
@@ -130,6 +131,10 @@ class JobService:
     def version(self, video: VideoRef) -> str:
         """Changes when the video's bytes change. Raises InvalidObject where it cannot be had."""
         return self._videos.facts(video).version
+
+    def open_video(self, video: VideoRef) -> StoredVideo:
+        """Raises MediaError, InvalidObject."""
+        return self._videos.open(video)
 
     def _known(self, request: JobRequest, owner: str) -> Job | None:
         for row in self.store.all():
