@@ -34,7 +34,7 @@ def draw(out: Path, jobs: Sequence[Job], service: JobService) -> list[str]:
         shown = {index: pictures[ms] for ms, index in wanted.items() if ms in pictures}
         names.append(_save(out / "shots.jpg", contact_sheet(shots, shown)))
     if ground is not None and ground in pictures:
-        names.append(_save(out / "persons.png", paths(persons, pictures[ground])))
+        names.append(_save(out / "persons.png", paths(persons, pictures[ground], ground)))
     return names
 
 

@@ -23,6 +23,14 @@ _CUES = {
     "OpeningCredits": (180, 130, 60),
     "EndCredits": (90, 90, 200),
 }
+_SHORT = {
+    "BlackFrames": "black",
+    "ColorBars": "bars",
+    "Slate": "slate",
+    "StudioLogo": "logo",
+    "OpeningCredits": "titles",
+    "EndCredits": "credits",
+}
 _SHOTS = ((215, 195, 165), (190, 160, 120))
 _WIDTH, _LEFT, _ROW = 1400, 190, 26
 _MOST_LABELS = 30
@@ -52,7 +60,9 @@ def timeline(results: Mapping[str, Mapping[str, Any]], duration_ms: int) -> Imag
             left = round(_LEFT + start * scale)
             right = max(left + 2, round(_LEFT + end * scale))
             cv2.rectangle(sheet, (left, top), (right, top + _ROW - 7), colour, -1)
-            if word and right - left > 9 * len(word) + 4:
+            if right - left <= 7 * len(word) + 6:
+                word = _SHORT.get(word, "")
+            if word and right - left > 7 * len(word) + 6:
                 dark = sum(colour) < 330
                 _write(sheet, word, (left + 4, top + 14), _PAPER if dark else _INK, 0.42)
     return sheet
@@ -118,8 +128,8 @@ def contact_sheet(shots: Sequence[Mapping[str, Any]], pictures: Mapping[int, Ima
     return sheet
 
 
-def paths(persons: Sequence[Mapping[str, Any]], ground: Image) -> Image:
-    """Where each person's feet went, over one frame of the video; the last box of each, with its number."""
+def paths(persons: Sequence[Mapping[str, Any]], ground: Image, ms: int) -> Image:
+    """Where each person's feet went, over the frame at ``ms``, with the boxes of those who are in it. A dot is where a path begins."""
     scale = 1280 / max(1, ground.shape[1])
     sheet = cv2.resize(ground, (1280, max(1, round(ground.shape[0] * scale))), interpolation=cv2.INTER_LINEAR)
     sheet = cv2.addWeighted(sheet, 0.7, np.full_like(sheet, 255), 0.3, 0)
@@ -132,12 +142,15 @@ def paths(persons: Sequence[Mapping[str, Any]], ground: Image) -> Image:
         ordered = sorted(items, key=lambda item: item["ms"])
         feet = [((b[0] + b[2]) / 2 * wide, min(b[3], 1.0) * high) for b in (item["box"] for item in ordered)]
         cv2.polylines(sheet, [np.array(feet, np.int32)], False, colour, 3, cv2.LINE_AA)
-        left, top, right, bottom = ordered[len(ordered) // 2]["box"]
-        corner = (round(left * wide), round(top * high))
-        cv2.rectangle(sheet, corner, (round(right * wide), round(bottom * high)), colour, 2, cv2.LINE_AA)
-        cv2.circle(sheet, (round(feet[0][0]), round(feet[0][1])), 7, colour, -1, cv2.LINE_AA)
+        start = (round(feet[0][0]), round(feet[0][1]))
+        cv2.circle(sheet, start, 7, colour, -1, cv2.LINE_AA)
         words = f"{index}  {ordered[0]['ms'] / 1000:.1f}-{ordered[-1]['ms'] / 1000:.1f} s"
-        spot = (max(4, corner[0] + 4), max(18, corner[1] + 18))
+        spot = (start[0] + 8, start[1] + 18)
+        here = next((item["box"] for item in ordered if item["ms"] == ms), None)
+        if here is not None:
+            corner = (round(here[0] * wide), round(here[1] * high))
+            cv2.rectangle(sheet, corner, (round(here[2] * wide), round(here[3] * high)), colour, 2, cv2.LINE_AA)
+            spot = (max(4, corner[0] + 4), max(18, corner[1] + 18))
         cv2.putText(sheet, words, spot, _FONT, 0.55, _PAPER, 4, cv2.LINE_AA)
         cv2.putText(sheet, words, spot, _FONT, 0.55, colour, 2, cv2.LINE_AA)
     return np.asarray(sheet, np.uint8)
