@@ -1,7 +1,8 @@
 """Signed DescribeStreamProcessor calls beside a bare one-line handler of the same HTTP library, in the same run.
 
-Both servers run in one child process each; one client sends to both in turns, so that whatever else the machine does hits both
-alike. ``--rate`` is the request rate that is held (0: as fast as the answers come).
+Each server is a process of its own; one client sends to both at the same rate, so that whatever else the machine does hits both
+alike. First the endpoint alone (``idle``), then the whole daemon while a processor watches a clip in real time (``busy``): its dropped
+frames are counted. ``--rate`` is the request rate that each server gets.
 """
 
 from __future__ import annotations
@@ -9,13 +10,20 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import os
+import socket
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import aiohttp
 from aiohttp import web
@@ -132,49 +140,103 @@ async def _one(session: aiohttp.ClientSession, port: int, headers: dict[str, str
 
 
 async def _measure(ports: dict[str, int], seconds: float, rate: float) -> dict[str, list[float]]:
+    """Milliseconds by server. Requests are signed anew each time, as clients do; signing is not timed."""
     took: dict[str, list[float]] = {kind: [] for kind in ports}
     async with aiohttp.ClientSession() as session:
-        ends = time.monotonic() + seconds
-        next_at = time.monotonic()
-        while time.monotonic() < ends:
-            for kind, port in ports.items():
-                # Signed anew each time, as clients do; signing is not timed.
-                headers, body = _signed(port)
-                took[kind].append(await _one(session, port, headers, body))
-                if rate:
-                    next_at += 1 / rate
-                    await asyncio.sleep(max(0.0, next_at - time.monotonic()))
+
+        async def client(kind: str, offset: float) -> None:
+            began = time.monotonic() + offset
+            number = 0
+            while (due := began + number / rate) < began + seconds:
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                headers, body = _signed(ports[kind])
+                took[kind].append(await _one(session, ports[kind], headers, body))
+                number += 1
+
+        await asyncio.gather(*(client(kind, index / rate / len(ports)) for index, kind in enumerate(ports)))
     return took
 
 
-def _with_servers(measure: Callable[[dict[str, int]], Awaitable[dict[str, list[float]]]]) -> dict[str, list[float]]:
+async def _warmed(ports: dict[str, int], seconds: float, rate: float) -> dict[str, list[float]]:
+    await _measure(ports, min(2.0, seconds), rate)
+    return await _measure(ports, seconds, rate)
+
+
+@contextmanager
+def _child(kind: str) -> Iterator[int]:
+    """The port of a small server in a process of its own."""
     context = multiprocessing.get_context("spawn")
-    ports, children = {}, []
-    for kind in ("bare", "endpoint"):
-        ours, theirs = context.Pipe()
-        child = context.Process(target=_serve, args=(kind, theirs), daemon=True)
-        child.start()
-        children.append((child, ours))
-        ports[kind] = ours.recv()
+    ours, theirs = context.Pipe()
+    child = context.Process(target=_serve, args=(kind, theirs), daemon=True)
+    child.start()
     try:
-        return asyncio.run(measure(ports))  # type: ignore[arg-type]
+        yield ours.recv()
     finally:
-        for child, ours in children:
-            ours.send(None)
-            child.join(5)
-            if child.is_alive():
-                child.terminate()
+        ours.send(None)
+        child.join(5)
+        if child.is_alive():
+            child.terminate()
 
 
-def main() -> None:
-    made = parser(__doc__)
-    made.add_argument("--seconds", type=float, default=15.0)
-    made.add_argument("--rate", type=float, default=200.0, help="requests a second, both servers together; 0: no pause")
-    options = prepared(made.parse_args())
-    progress("warming up")
-    took = _with_servers(lambda ports: _run(ports, options.seconds, options.rate))
-    rows = [
+@contextmanager
+def _daemon(clip: Path) -> Iterator[int]:
+    """The port of ``streamproc serve`` with one processor that watches ``clip`` over and over."""
+    with tempfile.TemporaryDirectory(prefix="streamproc-endpoint-") as name, socket.socket() as probe:
+        folder = Path(name)
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+        probe.close()
+        key = {"access_key_id": ACCESS_KEY, "secret_access_key_env": "BENCHMARK_SECRET"}
+        box = {
+            "server": {"listen": f"127.0.0.1:{port}", "credentials": [key]},
+            "stores": {"data_dir": str(folder / "data")},
+        }
+        processor = {
+            "source": {"type": "file", "path": str(clip), "realtime": True, "loop": True},
+            "session": {"mode": "continuous"},
+            "labels": {"classes": ["PERSON"]},
+        }
+        (folder / "processors").mkdir()
+        (folder / "streamproc.yaml").write_text(json.dumps(box))
+        (folder / "processors" / f"{NAME}.yaml").write_text(json.dumps(processor))
+        command = [sys.executable, "-m", "streamproc", "serve", "--config-dir", name, "--log-level", "error"]
+        child = subprocess.Popen(command, env=os.environ | {"BENCHMARK_SECRET": SECRET})
+        try:
+            _until(lambda: (_counted(port).get("streamproc_frames_analysed_total") or 0) > 20)
+            yield port
+        finally:
+            child.terminate()
+            child.wait(30)
+
+
+def _until(ready: Callable[[], bool], seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > end:
+            raise RuntimeError("the daemon does not get to look at frames")
+        time.sleep(0.5)
+
+
+def _counted(port: int) -> dict[str, float]:
+    """The daemon's counters, summed over their labels."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+    except (URLError, OSError):
+        return {}
+    counted: dict[str, float] = {}
+    for line in lines:
+        if line.startswith("streamproc_frames_"):
+            name, _, value = line.rpartition(" ")
+            name = name.partition("{")[0]
+            counted[name] = counted.get(name, 0.0) + float(value)
+    return counted
+
+
+def _rows(condition: str, took: dict[str, list[float]]) -> list[dict[str, Any]]:
+    return [
         {
+            "condition": condition,
             "server": kind,
             "requests": len(times),
             "p50_ms": percentile(times, 0.5),
@@ -183,18 +245,41 @@ def main() -> None:
         }
         for kind, times in took.items()
     ]
+
+
+def _figures(prefix: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     by = {row["server"]: row for row in rows}
-    figures = {f"{kind}_{name}": by[kind][name] for kind in ("endpoint", "bare") for name in ("p50_ms", "p99_ms")}
-    figures |= {
-        f"{name}_ratio": by["endpoint"][f"{name}_ms"] / by["bare"][f"{name}_ms"]
-        for name in ("p50", "p99")  # type: ignore[operator]
-    }
+    figures = {f"{prefix}{kind}_{name}": by[kind][name] for kind in by for name in ("p50_ms", "p99_ms")}
+    for name in ("p50", "p99"):
+        figures[f"{prefix}{name}_ratio"] = by["endpoint"][f"{name}_ms"] / by["bare"][f"{name}_ms"]
+    return figures
+
+
+def main() -> None:
+    made = parser(__doc__)
+    made.add_argument("--seconds", type=float, default=15.0)
+    made.add_argument("--rate", type=float, default=200.0, help="requests a second to each server")
+    options = prepared(made.parse_args())
+    clip = options.corpus / "video" / "intel_one_by_one_person.mp4"
+    with _child("bare") as bare:
+        progress("idle")
+        with _child("endpoint") as endpoint:
+            took = asyncio.run(_warmed({"bare": bare, "endpoint": endpoint}, options.seconds, options.rate))
+        rows = _rows("idle", took)
+        figures = _figures("", rows)
+        if clip.is_file():
+            progress("busy")
+            with _daemon(clip) as port:
+                before = _counted(port)
+                took = asyncio.run(_warmed({"bare": bare, "endpoint": port}, options.seconds, options.rate))
+                after = _counted(port)
+            busy = _rows("busy", took)
+            rows += busy
+            figures |= _figures("busy_", busy)
+            for name in ("analysed", "dropped"):
+                key = f"streamproc_frames_{name}_total"
+                figures[f"busy_frames_{name}"] = after.get(key, 0.0) - before.get(key, 0.0)
     report(options, figures=figures, rows=rows)
-
-
-async def _run(ports: dict[str, int], seconds: float, rate: float) -> dict[str, list[float]]:
-    await _measure(ports, min(2.0, seconds), 0)
-    return await _measure(ports, seconds, rate)
 
 
 if __name__ == "__main__":
