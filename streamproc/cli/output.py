@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import structlog
 import typer
 
 from streamproc.core.errors import InputError, ModelUnavailable, StreamprocError
@@ -58,6 +57,8 @@ def errors_said() -> Iterator[None]:
 
 def set_up_logs(as_json: bool, level: str = "info", data: bool = True) -> None:
     """Log lines for people, or one JSON object a line. ``data``: standard output is for data, so logs go to standard error."""
+    import structlog  # a third of a second that most verbs need not wait for
+
     target = sys.stderr if data or not as_json else sys.stdout
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streamproc.cli.output import errors_said, event_line, put, say, set_up_logs
+from streamproc.cli.output import errors_said, event_line, put, set_up_logs
 from streamproc.cli.places import default_data_dir
 from streamproc.config.folder import base_dir_of, box_of
 from streamproc.config.load import load_processor
@@ -69,9 +69,6 @@ async def run_all(configs: dict[str, ProcessorConfig], file: Path, data_dir: Pat
         finally:
             await supervisor.close()
         views = [await supervisor.view(name) for name in configs]
-    for view in views:
-        if view.state == "failed":
-            say(f"{view.name} failed: {view.message}")
     return any(view.state == "failed" for view in views)
 
 
