@@ -21,6 +21,8 @@ class DecisionPolicy:
     """Least similarity (0..100) of the averaged face with the person."""
     looks: int = 2
     """Fewest usable looks for a name."""
+    good_looks: int = 1
+    """Fewest looks that were good enough to decide on."""
     weight: float = 0.15
     """Least sum of the looks' weights for a name (1.0: one perfect look)."""
     margin: float = 0.7
@@ -68,7 +70,7 @@ class TrackEvidence:
     weight: float = 0.0
     looks: int = 0
     good_looks: int = 0
-    """Looks that would pass the gate of enrolment."""
+    """Looks that were good enough to decide on."""
     votes: dict[str, float] = field(default_factory=dict)
     """Weight of the looks that had this person first, since the collection last changed."""
     voted: float = 0.0
@@ -128,7 +130,8 @@ def _sure(
     policy: DecisionPolicy,
     rivals: Sequence[Rival],
 ) -> bool:
-    if seen.looks < policy.looks or seen.weight < policy.weight or logit(best.similarity) < needed:
+    enough = seen.looks >= policy.looks and seen.good_looks >= policy.good_looks and seen.weight >= policy.weight
+    if not enough or logit(best.similarity) < needed:
         return False
     if second is not None and logit(best.similarity) - logit(second.similarity) < policy.margin:
         return False

@@ -19,7 +19,6 @@ from streamproc.core.faces import (
     FaceSighting,
     FaceTrackView,
     FaceVerdict,
-    QualityFilter,
     face_confidence,
 )
 from streamproc.core.media import Frame, Image, Moment
@@ -33,6 +32,10 @@ from streamproc.logic.tracker import Tracker, TrackerPolicy
 
 GATE: Final = quality.Gate(eye_distance_px=14, yaw=80, pitch=55, sharpness=12, brightness=5, confidence=50)
 """Looser than enrolment's: a poor look counts little, and a track is not decided on one."""
+DECIDING: Final = quality.Gate(eye_distance_px=16, yaw=55, pitch=40, sharpness=22, brightness=8, confidence=98.5)
+"""A track is only decided when at least some looks were this good: profiles and blurs of strangers are alike."""
+_POOR_LOOK: Final = 90.0
+"""A look that is not that good names somebody in a record from here on only."""
 _HINT: Final = 40.0
 """From this similarity on somebody counts as a possible person at all."""
 _OTHER_FACE: Final = 2.0
@@ -57,7 +60,6 @@ class _Track:
     match: FaceMatch | None = None
     confidence: float = 0.0
     embedded_s: float = float("-inf")
-    matches: tuple[FaceMatch, ...] = ()
 
 
 @dataclass
@@ -187,16 +189,17 @@ class FacePerception:
         sightings = []
         for row, (detected, _, _) in enumerate(judged):
             track = self._track(owner.get(row), at, vectors.get(row))
+            good = not quality.reasons(detected.quality, detected.face, DECIDING)
             if track is not None and row in vectors:
                 person = first[row][0].person if first[row] else None
-                good = not quality.reasons(detected.quality, detected.face, quality.GATES[QualityFilter.AUTO])
-                weight = quality.weight(detected.quality)
+                weight = quality.weight(detected.quality, detected.face.score)
                 eyes = detected.quality.eye_distance_px
                 track.seen.add(vectors[row], weight, person, good=good, eye_distance_px=eyes)
-                track.embedded_s, track.matches = at.seconds, tuple(matches[row])
+                track.embedded_s = at.seconds
             if track is not None:
                 track.confidence = face_confidence(detected.face.score)
-            found = tuple(matches.get(row, ()))
+            least = 0.0 if good else _POOR_LOOK
+            found = tuple(match for match in matches.get(row, ()) if match.similarity >= least)
             sightings.append(FaceSighting(detected, found, track.id if track is not None else 0))
         return sightings
 

@@ -149,12 +149,13 @@ def reasons(quality: FaceQuality, face: FaceBox, asked: Gate) -> tuple[str, ...]
     return tuple(reason for reason, failed in checks.items() if failed)
 
 
-def weight(quality: FaceQuality) -> float:
-    """0..1: how much one look at a face should count among others of the same track."""
+def weight(quality: FaceQuality, score: float) -> float:
+    """0..1: how much one look at a face should count among others of the same track. ``score``: the detector's."""
     size = np.clip((quality.eye_distance_px - 8) / 32, 0.05, 1)
     frontal = np.cos(np.radians(min(abs(quality.pose.yaw), 75))) * np.cos(np.radians(min(abs(quality.pose.pitch), 60)))
     sharp = np.clip(quality.sharpness / 60, 0.1, 1)
-    return float(size * frontal * sharp)
+    sure = np.clip((score - 0.5) / 0.35, 0.1, 1)
+    return float(size * frontal * sharp * sure)
 
 
 def neighbourhood(image: Image, box: Box, margin: float = 0.6) -> tuple[Image, npt.NDArray[np.float32]]:

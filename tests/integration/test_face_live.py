@@ -71,6 +71,7 @@ def enrol(service: FaceService, collection: str, photos: list[Path]) -> None:
         ("kvs_bezos_vogels.mkv", {"person:kvs_subject_suit", "person:kvs_subject_tshirt"}),
         ("whitehouse_hamilton.mp4", {"person:lin-manuel-miranda"}),
     ],
+    ids=["two guests", "singer"],
 )
 def test_who_is_there_is_named_and_nobody_else(service: FaceService, corpus: Path, clip: str, there: set[str]) -> None:
     enrol(service, "gallery", sorted((corpus / "faces" / "video_gallery").iterdir()))
@@ -88,6 +89,17 @@ def test_who_is_there_is_named_and_nobody_else(service: FaceService, corpus: Pat
             similarities = [match.similarity for match in sighting.matches]
             assert similarities == sorted(similarities, reverse=True)
             assert all(similarity >= 80 for similarity in similarities)
+
+
+@pytest.mark.corpus
+def test_blurred_profiles_of_a_stranger_are_nobody(service: FaceService, corpus: Path) -> None:
+    enrol(service, "others", sorted((corpus / "faces" / "knn" / "train").rglob("*.jp*g")))
+    seer = FacePerception(FaceSettings(collection="others"), service)
+    clip = corpus / "video" / "xr_doorbell_delivery.mp4"
+    looks = [seer.look(frame) for frame in sampled(clip, 5.0) if frame.at.seconds < 5]
+    assert sum(len(seen.faces) for seen in looks) > 10
+    assert told(looks)["matched"] == []
+    assert not any(sighting.matches for seen in looks for sighting in seen.faces)
 
 
 def scene(looks: int, *, people: bool = True, start: int = 0) -> list[Frame]:

@@ -39,6 +39,7 @@ ALICE = {"alice": 5}
         (seen(2, votes=ALICE, weight=0.05), [Rival("alice", 95)], 1.0, 10, FaceVerdict.PENDING),
         (seen(5, votes=ALICE), [Rival("alice", 84)], 1.0, 1_000_000, FaceVerdict.PENDING),
         (seen(5, votes=ALICE), [Rival("alice", 98.5)], 1.0, 1_000_000, FaceVerdict.MATCHED),
+        (seen(5, votes=ALICE, good=False), [Rival("alice", 99)], 1.0, 10, FaceVerdict.PENDING),
         (seen(5), [], 1.2, 10, FaceVerdict.UNKNOWN),
         (seen(5), [], 0.6, 10, FaceVerdict.PENDING),
         (seen(2), [], 2.0, 10, FaceVerdict.PENDING),
@@ -48,7 +49,7 @@ ALICE = {"alice": 5}
     ],
     ids=[
         "sure", "one look is not enough", "below the threshold", "two alike: no guess", "clear margin", "two names of one human",
-        "looks disagree", "poor looks", "a crowd asks for more", "enough for a crowd", "resembles nobody", "too soon to say unknown",
+        "looks disagree", "poor looks", "a crowd asks for more", "enough for a crowd", "only profiles and blurs", "resembles nobody", "too soon to say unknown",
         "too few looks to say unknown", "in doubt: wait", "in doubt for long: unknown", "never seen well: say nothing",
     ],
 )  # fmt: skip

@@ -104,8 +104,9 @@ def test_gates_rise() -> None:
 
 def test_a_near_frontal_sharp_look_weighs_more() -> None:
     image = texture()
-    good = quality.weight(quality.assess(image, face(turned(0, 0, 0))))
-    turned_away = quality.weight(quality.assess(image, face(turned(65, 0, 0))))
-    small = quality.weight(quality.assess(image, face(turned(0, 0, 0, 0.25))))
+    good = quality.weight(quality.assess(image, face(turned(0, 0, 0))), 0.9)
+    turned_away = quality.weight(quality.assess(image, face(turned(65, 0, 0))), 0.9)
+    small = quality.weight(quality.assess(image, face(turned(0, 0, 0, 0.25))), 0.9)
     assert good > 2 * turned_away
     assert good > 2 * small
+    assert good > 2 * quality.weight(quality.assess(image, face(turned(0, 0, 0))), 0.6)
