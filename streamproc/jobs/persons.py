@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import groupby
 from typing import Any
 
 import cv2
@@ -20,18 +18,16 @@ from streamproc.core.media import Picture
 from streamproc.jobs.facefacts import face_to, owner_of
 from streamproc.jobs.objects import find_objects
 from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
-from streamproc.logic.boxes import as_boxes
-from streamproc.logic.tracker import Tracker, TrackerPolicy
+from streamproc.logic.boxes import Boxes, Floats, as_boxes
+from streamproc.logic.tracklets import Look, OfflinePolicy, Track, follow
 
-LEAST_A_SECOND = 6
-"""Looks a second, at least (the interface promises 5)."""
+LEAST_A_SECOND = 12
+"""Looks a second, at least, where the video has so many frames (the interface promises 5)."""
 _LOOK = 960
-_POLICY = TrackerPolicy(high=0.45, low=0.12, forget_s=2.0, forget_new_s=0.8)
-_HITS = 3
-"""A track with fewer sightings, none of them sure, is noise."""
-_SURE = 75.0
-_BRIDGE_MS = 1000
-"""Between two sightings this near each other the person was there too."""
+_LEAST = 20.0
+"""Confidence of a detection that is kept."""
+_POLICY = OfflinePolicy(low=0.3, mean=0.5)
+Entry = dict[str, Any]
 
 FindFaces = Callable[[Picture], list[DetectedFace]]
 
@@ -49,6 +45,22 @@ class PersonOptions:
     """Also find the persons' faces."""
 
 
+@dataclass(frozen=True, slots=True)
+class PersonLook:
+    """What one picture showed."""
+
+    ms: int
+    at_s: float
+    scene: int
+    """Counts up at every cut."""
+    boxes: Boxes
+    """(N, 4) corners in 0..1 of the picture."""
+    scores: Floats
+    """(N,) probabilities."""
+    faces: dict[int, Any]
+    """By row of ``boxes``, JSON-ready."""
+
+
 class PersonAnalysis:
     """Follows people from look to look."""
 
@@ -59,35 +71,27 @@ class PersonAnalysis:
         self._step = step_of(video.rate)
         self._detectors = detectors
         self._find_faces = find_faces
-        self._tracker = Tracker(_POLICY)
         self._thumb: npt.NDArray[np.uint8] | None = None
-        self._rows: list[tuple[int, list[tuple[int, list[float], float, Any]]]] = []
+        self._scene = 0
+        self._rows: list[PersonLook] = []
 
     def wants(self, index: int, at: Fraction) -> bool:
         return index % self._step == 0
 
     def add(self, frame: VideoFrame) -> None:
         if self._is_cut(frame):
-            self._tracker.reset()
+            self._scene += 1
         image = frame.picture.bgr(_LOOK, _LOOK)
-        people = [each for each in find_objects(self._detectors, image, 5.0) if each.name == "person"]
-        scores = np.array([each.confidence / 100 for each in people], np.float32)
-        tracked = self._tracker.update(as_boxes([each.box for each in people]), scores, float(frame.at))
-        seen = [(track.id, people[track.row]) for track in tracked if track.row is not None]
-        faces: dict[int, DetectedFace] = {}
-        if seen and self._find_faces is not None:
+        people = [each for each in find_objects(self._detectors, image, _LEAST) if each.name == "person"]
+        faces: dict[int, Any] = {}
+        if people and self._find_faces is not None:
             for face in reversed(self._find_faces(frame.picture)):
-                owner = owner_of(face.face.box, [person.box for _, person in seen])
+                owner = owner_of(face.face.box, [person.box for person in people])
                 if owner is not None:
-                    faces[owner] = face
-        row = [
-            (
-                *(number, [round(value, 6) for value in person.box], round(person.confidence, 4)),
-                face_to(faces[position]) if position in faces else None,
-            )
-            for position, (number, person) in enumerate(seen)
-        ]
-        self._rows.append((frame.milliseconds, row))
+                    faces[owner] = face_to(face)
+        boxes = as_boxes([person.box for person in people])
+        scores = np.array([person.confidence / 100 for person in people], np.float32)
+        self._rows.append(PersonLook(frame.milliseconds, float(frame.at), self._scene, boxes, scores, faces))
 
     def _is_cut(self, frame: VideoFrame) -> bool:
         """Another scene: nobody who was there is taken to be at the same place."""
@@ -111,48 +115,45 @@ class PersonAnalysis:
         """Nothing is open."""
 
     def snapshot(self) -> Any:
-        return copy.deepcopy(self._tracker), self._thumb
+        return self._scene, self._thumb
 
     def restore(self, state: Any) -> None:
-        self._tracker, self._thumb = state
+        self._scene, self._thumb = state
 
     def conclude(self, rows: Sequence[Any], video: VideoFacts, frames: int) -> dict[str, Any]:
-        return {"persons": persons_of([look for part in rows for look in part])}
+        return {"persons": persons_of([look for part in rows for look in part], video.width / max(1, video.height))}
 
 
-def persons_of(looks: Sequence[tuple[int, Sequence[tuple[int, list[float], float, Any]]]]) -> list[dict[str, Any]]:
-    """Tracks worth telling, numbered 0, 1, 2... by first appearance, with short gaps filled by straight lines.
+def persons_of(looks: Sequence[PersonLook], aspect: float) -> list[Entry]:
+    """Who is where, in order of the looks; persons are numbered 0, 1, 2... by first appearance.
 
-    ``looks``: (ms, [(track, corners, confidence, face or None)]).
+    ``aspect``: of the picture, width by height. Nobody is followed from one scene into the next.
     """
-    tracks: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
-    for ms, seen in looks:
-        for number, box, confidence, face in seen:
-            entry: dict[str, Any] = {"ms": ms, "box": box, "confidence": confidence}
-            tracks[number].append(entry | ({"face": face} if face else {}))
-    times = [ms for ms, _ in looks]
-    told = [
-        _filled(items, times)
-        for items in tracks.values()
-        if max(item["confidence"] for item in items) >= 50
-        and (len(items) >= _HITS or max(item["confidence"] for item in items) >= _SURE)
-    ]
-    told.sort(key=lambda items: (items[0]["ms"], -items[0]["confidence"]))
-    return [{"index": index, **item} for index, items in enumerate(told) for item in items]
+    told: list[Entry] = []
+    index = 0
+    for _, group in groupby(looks, key=lambda look: look.scene):
+        scene = list(group)
+        for track in follow([_square(look, aspect) for look in scene], _POLICY):
+            told += _entries(index, track, scene, aspect)
+            index += 1
+    return sorted(told, key=lambda entry: (entry["ms"], entry["index"]))
 
 
-def _filled(items: Sequence[dict[str, Any]], times: Sequence[int]) -> list[dict[str, Any]]:
-    out: list[dict[str, Any]] = []
-    for before, after in pairwise(items):
-        out.append(before)
-        if after["ms"] - before["ms"] > _BRIDGE_MS:
+def _square(look: PersonLook, aspect: float) -> Look:
+    return Look(look.at_s, look.boxes * np.array([aspect, 1, aspect, 1], np.float32), look.scores)
+
+
+def _entries(index: int, track: Track, scene: Sequence[PersonLook], aspect: float) -> Iterator[Entry]:
+    for number, row, box, score in zip(track.looks, track.rows, track.boxes, track.scores, strict=True):
+        look = scene[number]
+        corners = np.clip(box / np.array([aspect, 1, aspect, 1]), 0.0, 1.0)
+        if corners[2] - corners[0] <= 0 or corners[3] - corners[1] <= 0:
             continue
-        for ms in times[_place(times, before["ms"]) + 1 : _place(times, after["ms"])]:
-            part = (ms - before["ms"]) / (after["ms"] - before["ms"])
-            box = [round(a + (b - a) * part, 6) for a, b in zip(before["box"], after["box"], strict=True)]
-            out.append({"ms": ms, "box": box, "confidence": min(before["confidence"], after["confidence"])})
-    return [*out, items[-1]]
-
-
-def _place(times: Sequence[int], ms: int) -> int:
-    return int(np.searchsorted(times, ms))
+        entry: Entry = {
+            "index": index,
+            "ms": look.ms,
+            "box": [round(float(value), 6) for value in corners],
+            "confidence": round(100 * float(score), 4),
+        }
+        face = look.faces.get(int(row))
+        yield entry | ({"face": face} if face else {})
