@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
@@ -95,15 +96,24 @@ def _structure_of(shape: Shape) -> StructureShape | None:
 
 def structures() -> dict[str, StructureShape]:
     """Every structure inside the requests and answers of what is served, by name."""
+    return structures_of("request") | structures_of("answer")
+
+
+def structures_of(side: Literal["request", "answer"]) -> dict[str, StructureShape]:
+    """Those of one side."""
     found: dict[str, StructureShape] = {}
     for name in OPERATIONS:
         model = service_model().operation_model(name)
-        waiting = [*_members(model.input_shape).values(), *_members(model.output_shape).values()]
+        waiting = [*_members(model.input_shape if side == "request" else model.output_shape).values()]
         while waiting:
             structure = _structure_of(waiting.pop())
             if structure is not None and structure.name not in found:
                 found[structure.name] = structure
-                waiting += structure.members.values()
+                waiting += [
+                    member
+                    for name, member in structure.members.items()
+                    if f"{structure.name}.{name}" not in ABSENT_MEMBERS
+                ]
     return found
 
 

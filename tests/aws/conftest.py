@@ -26,6 +26,7 @@ from streamproc.store.tokens import TokenStore
 from tests.aws.memory import MemoryProcessors
 from tests.aws.plain_faces import plain_faces
 from tests.aws.plain_jobs import PlainZoo, plain_jobs
+from tests.aws.record import watched
 from tests.aws.serving import client, serving
 from tests.aws.signing import ACCESS_KEY, SECRET
 
@@ -73,7 +74,7 @@ def core(processors: MemoryProcessors, tmp_path: Path) -> Iterator[Core]:
 
 @pytest.fixture
 def endpoint(core: Core) -> Endpoint:
-    return Endpoint(operation_models(), handlers(core), {ACCESS_KEY: Key(ACCESS_KEY, SECRET)})
+    return Endpoint(operation_models(), watched(handlers(core)), {ACCESS_KEY: Key(ACCESS_KEY, SECRET)})
 
 
 @pytest.fixture

@@ -55,7 +55,8 @@ RESULTS: dict[JobKind, dict[str, Any]] = {
     JobKind.FACES: {"faces": [{"ms": ms, "face": FACE} for ms in (0, 200)]},
     JobKind.FACE_SEARCH: {
         "persons": [
-            {"ms": 0, "index": 0, "confidence": 90.0, "box": [0.1, 0.1, 0.4, 0.9], "face": FACE, "matches": [MATCH]}
+            {"ms": ms, "index": 0, "confidence": 90.0, "box": [0.1, 0.1, 0.4, 0.9], "face": FACE, "matches": [MATCH]}
+            for ms in (0, 200)
         ]
     },
 }

@@ -16,6 +16,7 @@ from botocore.config import Config
 
 from streamproc.aws.http import mount
 from streamproc.aws.wire import Endpoint
+from tests.aws.record import note_answer
 from tests.aws.signing import ACCESS_KEY, SECRET
 
 
@@ -64,15 +65,18 @@ def client(url: str, mode: str = "standard", **options: Any) -> Any:
     )
     raw: list[bytes] = []
     made.meta.events.register("before-parse.rekognition", lambda response_dict, **_: raw.append(response_dict["body"]))
-    made.meta.events.register("after-call.rekognition", lambda parsed, **_: _compare(json.loads(raw[-1]), parsed))
+    made.meta.events.register(
+        "after-call.rekognition", lambda parsed, model, **_: _compare(model.name, json.loads(raw[-1]), parsed)
+    )
     return made
 
 
-def _compare(sent: Any, parsed: Any) -> None:
+def _compare(operation: str, sent: Any, parsed: Any) -> None:
     if "Error" in parsed:
         return
     found = {name: value for name, value in parsed.items() if name != "ResponseMetadata"}
     assert _plain(found) == sent
+    note_answer(operation, sent)
 
 
 def _plain(value: Any) -> Any:

@@ -135,6 +135,8 @@ def test_users(rekognition: Any, family: str) -> None:
     assert answer["UserStatus"] == "ACTIVE"
     refusal = rekognition.associate_faces(CollectionId=family, UserId="bob", FaceIds=[first, other])
     assert refusal["UnsuccessfulFaceAssociations"][0]["Reasons"] == ["ASSOCIATED_TO_A_DIFFERENT_USER"]
+    kept = rekognition.delete_faces(CollectionId=family, FaceIds=[first])["UnsuccessfulFaceDeletions"]
+    assert kept == [{"FaceId": first, "UserId": "alice", "Reasons": ["ASSOCIATED_TO_AN_EXISTING_USER"]}]
     pages = rekognition.get_paginator("list_users").paginate(CollectionId=family, PaginationConfig={"PageSize": 1})
     assert [user["UserId"] for page in pages for user in page["Users"]] == ["alice", "bob"]
     assert [face["FaceId"] for face in rekognition.list_faces(CollectionId=family, UserId="bob")["Faces"]] == [other]

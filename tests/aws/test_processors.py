@@ -38,12 +38,15 @@ def refused(call: Any, **arguments: Any) -> tuple[str, str]:
 
 
 def test_label_processor_life(rekognition: Any, processors: MemoryProcessors) -> None:
-    arn = rekognition.create_stream_processor(Name="porch", Tags={"site": "home"}, RegionsOfInterest=[BOX], **HOME)
+    arn = rekognition.create_stream_processor(
+        Name="porch", Tags={"site": "home"}, RegionsOfInterest=[BOX], KmsKeyId="alias/door", **HOME
+    )
     assert arn["StreamProcessorArn"] == "arn:aws:rekognition:us-east-1:123456789012:streamprocessor/porch"
     found = rekognition.describe_stream_processor(Name="porch")
     assert found["Status"] == "STOPPED" and "StatusMessage" not in found and "Tags" not in found
     assert found["Settings"] == {"ConnectedHome": {"Labels": ["PERSON", "PET"], "MinConfidence": 50.0}}
     assert found["RegionsOfInterest"] == [BOX] and found["DataSharingPreference"] == {"OptIn": False}
+    assert found["KmsKeyId"] == "alias/door"
     for part in ("Input", "Output", "NotificationChannel", "RoleArn"):
         assert found[part] == HOME[part]
 

@@ -13,7 +13,7 @@ import pytest
 from streamproc.aws.core import Core
 from tests.aws.test_processors import refused
 
-VIDEO = {"S3Object": {"Bucket": "videos", "Name": "clips/a.mp4"}}
+VIDEO = {"S3Object": {"Bucket": "videos", "Name": "clips/a.mp4", "Version": "3"}}
 KINDS = ("label_detection", "segment_detection", "person_tracking", "face_detection", "face_search")
 LISTS = ("Labels", "Segments", "Persons", "Faces", "Persons")
 
@@ -25,10 +25,15 @@ def clip(core: Core, tmp_path: Path) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        sound = container.add_stream("aac", rate=8000, layout="mono")
         for shade in range(10):
             frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), shade * 20, np.uint8), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), format="fltp", layout="mono")
+        silence.sample_rate = 8000
+        container.mux(sound.encode(silence))
+        container.mux(sound.encode())
     return path
 
 
@@ -68,6 +73,15 @@ def test_every_kind(rekognition: Any, clip: Path, working: None, kind: str, item
     assert answer["Video"] == VIDEO and answer[items]
     metadata = answer["VideoMetadata"][0] if kind == "segment_detection" else answer["VideoMetadata"]
     assert (metadata["Codec"], metadata["FrameWidth"], metadata["FrameHeight"]) == ("h264", 64, 48)
+    get = getattr(rekognition, f"get_{kind}")
+    paged, token = [], ""
+    while token is not None:
+        page = get(JobId=job, MaxResults=1, NextToken=token)
+        paged += page[items]
+        token = page.get("NextToken")
+    assert paged == answer[items] and len(paged) > 1
+    if kind == "segment_detection":
+        assert answer["AudioMetadata"][0]["NumberOfChannels"] == 1
     other = "face_detection" if kind != "face_detection" else "label_detection"
     assert refused(getattr(rekognition, f"get_{other}"), JobId=job)[0] == "ResourceNotFoundException"
 
@@ -118,7 +132,9 @@ def test_more_jobs_than_the_service_takes(rekognition: Any, clip: Path) -> None:
     )
 
 
-def test_what_is_no_video_fails_the_job(rekognition: Any, clip: Path, working: None) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_video_fails_the_job(rekognition: Any, clip: Path, working: None, kind: str) -> None:
+    rekognition.create_collection(CollectionId="family")
     clip.write_text("no video")
-    answer = finished(rekognition, "label_detection", start(rekognition, "label_detection"))
+    answer = finished(rekognition, kind, start(rekognition, kind))
     assert (answer["JobStatus"], answer["StatusMessage"]) == ("FAILED", "Unsupported codec/format.")

@@ -39,5 +39,6 @@ ABSENT_MEMBERS: dict[str, str] = {
     "FaceDetail.Sunglasses": _NO_NET,
     "ComparedFace.Emotions": "CompareFaces has no attributes to ask for",
     "ComparedFace.Smile": "CompareFaces has no attributes to ask for",
+    "UnsuccessfulFaceAssociation.Confidence": "Reasons says that it was too low",
 }
 """Members of structures that are never in an answer, wherever the structure is: ``STRUCTURE.MEMBER``, why."""
