@@ -46,6 +46,13 @@ EVENT_LATENCY = Histogram(
 PROCESSORS = Gauge("streamproc_processors", "Processors by state", ["state"], registry=REGISTRY)
 INFERENCES = Counter("streamproc_inferences_total", "Runs of a model", ["model"], registry=REGISTRY)
 
+AWS_REQUESTS = Counter(
+    "streamproc_aws_requests_total",
+    "Requests to the AWS endpoint; code is the error's, OK without one",
+    ["operation", "code"],
+    registry=REGISTRY,
+)
+
 DELIVERIES = Counter(
     "streamproc_deliveries_total",
     "Attempts to deliver an event, by outcome: delivered, busy (tried again later), dead",

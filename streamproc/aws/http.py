@@ -10,6 +10,7 @@ from aiohttp import web
 from streamproc.aws.faults import AwsFault, access_denied
 from streamproc.aws.sigv4 import Signed
 from streamproc.aws.wire import Endpoint, Response
+from streamproc.metrics import AWS_REQUESTS
 
 MAX_BODY_BYTES = 10_000_000
 _BODY_DEADLINE_S = 60.0
@@ -20,6 +21,7 @@ def mount(app: web.Application, endpoint: Endpoint, max_body_bytes: int = MAX_BO
 
     async def answer(request: web.Request) -> web.StreamResponse:
         response = await _answer(request, endpoint, max_body_bytes)
+        AWS_REQUESTS.labels(response.operation, response.code or "OK").inc()
         return web.Response(status=response.status, headers=response.headers, body=response.body)
 
     app.router.add_post("/", answer)

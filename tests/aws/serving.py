@@ -19,6 +19,9 @@ from streamproc.aws.wire import Endpoint
 from tests.aws.record import note_answer
 from tests.aws.signing import ACCESS_KEY, SECRET
 
+_SESSION = boto3.Session()
+"""Shared, because each reads the service's model anew."""
+
 
 @contextmanager
 def serving(endpoint: Endpoint, **options: Any) -> Iterator[str]:
@@ -54,7 +57,7 @@ def serving(endpoint: Endpoint, **options: Any) -> Iterator[str]:
 
 def client(url: str, mode: str = "standard", **options: Any) -> Any:
     """boto3 as a user has it. Every answer is checked: botocore must find all that was sent, and know all of it."""
-    made = boto3.client(
+    made = _SESSION.client(
         "rekognition",
         endpoint_url=url,
         region_name=options.pop("region", "us-east-1"),

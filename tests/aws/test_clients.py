@@ -64,7 +64,7 @@ def test_the_command_line(url: str, tmp_path: Path) -> None:
     assert (code, errors) == (0, "") and made["StreamProcessorArn"].endswith(":streamprocessor/porch")
     code, found, _ = aws(url, "describe-stream-processor", "--name", "porch", home=tmp_path)
     assert code == 0 and found["Status"] == "STOPPED" and found["Settings"]["ConnectedHome"]["MinConfidence"] == 50.0
-    assert aws(url, "create-collection", "--collection-id", "family", home=tmp_path)[0] == 0
+    client(url).create_collection(CollectionId="family")
     (tmp_path / "alice.png").write_bytes(picture(100))
     photo = f"fileb://{tmp_path / 'alice.png'}"
     code, answer, _ = aws(
