@@ -23,7 +23,7 @@ from streamproc.logic.evidence import (
 from streamproc.perception.detect import by_group, detect_all
 from streamproc.perception.models import known_groups
 
-LEAST_SCORE = 0.05
+LEAST_SCORE = 0.1
 """Detections under this are not even evidence."""
 _SAME = 0.55
 """IoU at which boxes of different models or groups are taken for one object."""
@@ -81,14 +81,17 @@ def _clusters(detectors: Sequence[Detector], found: Sequence[Detections]) -> lis
             if group in OBJECT_GROUPS:
                 rows += [(float(some.scores[row]), some.box(row), group, detector.name) for row in range(len(some))]
     rows.sort(key=lambda row: (-row[0], row[3], row[2]))
-    clusters: list[_Cluster] = []
-    for score, box, group, model in rows:
-        overlaps = iou(as_boxes([box]), as_boxes([each.box for each in clusters]))[0] if clusters else np.zeros(0)
-        if len(overlaps) and overlaps.max() >= _SAME:
-            clusters[int(overlaps.argmax())].add(group, model, score)
-        else:
-            clusters.append(_Cluster(box, {group: {model: score}}))
-    return clusters
+    boxes = as_boxes([box for _, box, _, _ in rows])
+    overlaps = iou(boxes, boxes)
+    clusters: dict[int, _Cluster] = {}
+    for row, (score, box, group, model) in enumerate(rows):
+        seeds = np.fromiter(clusters, np.intp, len(clusters))
+        seed = int(seeds[overlaps[row, seeds].argmax()]) if len(seeds) else row
+        if seed == row or overlaps[row, seed] < _SAME:
+            clusters[row] = _Cluster(box)
+            seed = row
+        clusters[seed].add(group, model, score)
+    return list(clusters.values())
 
 
 def nothing_there(detectors: Sequence[Detector]) -> dict[Group, float]:
