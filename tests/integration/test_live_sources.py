@@ -74,11 +74,23 @@ def test_a_camera_that_goes_away_and_comes_back(daemon: Daemon, scene: Path, rts
     server.start()
     wait_for(lambda: daemon.get("/api/processors/cam")["source"]["state"] == "running", 40, "the camera's return")
     wait_for(lambda: [e for e in read_lines(daemon.config / "out") if e["type"] == "source_gap"], 20, "the gap's event")
+    session = daemon.get("/api/processors/cam")["session"]
+
+    daemon.kill()
+    daemon.start()
+    wait_for(
+        lambda: daemon.get("/api/processors/cam")["source"].get("state") == "running", 40, "going on after the kill"
+    )
+    assert daemon.get("/api/processors/cam")["session"]["announced"].items() >= session["announced"].items()
+    wait_for(
+        lambda: len([e for e in read_lines(daemon.config / "out") if e["type"] == "source_gap"]) == 2, 20, "its gap"
+    )
     assert daemon.terminate() == 0
     events = read_lines(daemon.config / "out")
-    assert len({event["session"] for event in events}) == 1
+    assert {event["session"] for event in events} == {session["id"]}
+    assert [event["media_time_s"] for event in events] == sorted(event["media_time_s"] for event in events)
     labels = [event["class"] for event in events if event["type"] == "label_detected"]
     assert len(labels) == len(set(labels))
     summary = events[-1]
     assert summary["type"] == "session_complete" and summary["reason"] == "shutdown"
-    assert summary["gap_s"] >= 2 and len(summary["gaps"]) == 1
+    assert summary["gap_s"] >= 2 and len(summary["gaps"]) == 2
