@@ -301,7 +301,8 @@ class Lane:
         self._decoder.reset()
         last = self.sessions.last
         at = gap.at if placed else replace(gap.at, media=gap.at.media + (self._shift or 0))
-        self.sessions.gap(replace(gap, at=last if last is not None and last.media > at.media else at))
+        if last is not None or self.parts.live:  # a log may begin after a hole: nothing of this session is missing
+            self.sessions.gap(replace(gap, at=last if last is not None and last.media > at.media else at))
         self.stats.gap(gap)
         for analysis in self.parts.analyses:
             analysis.reset()
