@@ -162,6 +162,8 @@ def _pairs(found: Sequence[Found], *, strangers: bool) -> tuple[Values, Values]:
 
 def _verification(found: Sequence[Found]) -> dict[str, Any]:
     same, different = _pairs(found, strangers=False)
+    if not len(same) or not len(different):
+        raise SystemExit("the corpus needs at least two people and two photos of one of them under faces/")
     return {
         "same": len(same),
         "different": len(different),
@@ -234,7 +236,7 @@ def _calibration(found: Sequence[Found], reader: FaceReader, detector: str, embe
                 "embedder": embedder,
                 "similarity": similarity,
                 "cosine": round(cut, 3),
-                "fpr": round(float((different >= cut).mean()), 6),
+                "fpr_per_mille": round(1000 * float((different >= cut).mean()), 3),
                 "tpr": round(float((same >= cut).mean()), 4),
                 "different": len(different),
             }

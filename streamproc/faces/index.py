@@ -14,6 +14,7 @@ from streamproc.core.vision import FloatArray
 Numbers = npt.NDArray[np.int64]
 _FIRST_ROWS: Final = 256
 _BLOCK_ROWS: Final = 65_536
+_FEW: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,8 @@ class Snapshot:
         """For each of the (Q, D) queries the at most ``limit`` faces with a cosine of ``least`` or more."""
         rows: list[list[npt.NDArray[np.intp]]] = [[] for _ in queries]
         values: list[list[FloatArray]] = [[] for _ in queries]
-        for start in range(0, len(self.numbers), _BLOCK_ROWS):
-            block = self.vectors[start : start + _BLOCK_ROWS]
-            # A single query as a vector: twice as fast as a matrix of one column.
-            cosines = (block @ queries[0])[:, None] if len(queries) == 1 else block @ queries.T
+        for start in range(0, len(self.numbers) if len(queries) else 0, _BLOCK_ROWS):
+            cosines = _cosines(self.vectors[start : start + _BLOCK_ROWS], queries)
             for query in range(len(queries)):
                 best = _top(cosines[:, query], least, limit)
                 rows[query].append(best + start)
@@ -58,6 +57,13 @@ class Snapshot:
         # Equal cosines (the same photo twice) in order of enrolment, so that an answer never changes by itself.
         order = np.lexsort((row, -cosine))[:limit]
         return Hits(self.numbers[row[order]], cosine[order])
+
+
+def _cosines(block: FloatArray, queries: FloatArray) -> FloatArray:
+    """(rows, Q). Query by query while that is little work: a matrix product would wake more threads than it is worth."""
+    if len(queries) == 1 or len(block) * len(queries) <= _FEW:
+        return np.stack([block @ query for query in queries], axis=1)
+    return np.asarray(block @ queries.T)
 
 
 def _top(cosines: FloatArray, least: float, limit: int) -> npt.NDArray[np.intp]:

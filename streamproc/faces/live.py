@@ -115,10 +115,7 @@ class FacePerception:
     def look(self, frame: Frame) -> FaceObservation:
         """Take in the next sampled frame."""
         shelf = self.service.library.open(self.settings.collection)
-        if shelf.version != self._state.collection:
-            self._state.collection = shelf.version
-            for track in self._state.tracks.values():
-                track.seen.forget_votes()
+        self._follow_changes(shelf)
         picture = frame.picture
         size = live_size(picture.width, picture.height)
         found = self.reader.find_live(picture.bgr(*size), size, self.settings.detector)
@@ -141,6 +138,19 @@ class FacePerception:
         return FaceObservation(frame.at, tuple(sightings), tuple(views), runs=runs)
 
     # one look
+
+    def _follow_changes(self, shelf: Shelf) -> None:
+        """Somebody was enrolled: old votes say nothing about them. Something was deleted or denied: decide anew, keep no vector of it."""
+        state, before = self._state, self._state.collection
+        if before == shelf.version:
+            return
+        state.collection = shelf.version
+        for track in state.tracks.values():
+            track.seen.forget_votes()
+        if before is not None and before[:2] != shelf.version[:2]:
+            state.people = {}
+            for track in state.tracks.values():
+                track.decision, track.person, track.match = Decision(FaceVerdict.PENDING), None, None
 
     def _judge(self, frame: Frame, face: FaceBox) -> tuple[DetectedFace, Image, FaceBox]:
         """The face with its quality, and the native pixels around it with the face's place in them."""

@@ -136,7 +136,9 @@ def test_enrolling_takes_effect_on_the_next_look_and_deleting_too(service: FaceS
     after = seer.look(frames[8])
     assert told([after])["matched"] == ["person:eileen"]
     service.delete_faces("family", [record[0].face_id])
-    assert seer.look(frames[9]).faces[0].matches == ()
+    gone = seer.look(frames[9])
+    assert gone.faces[0].matches == ()
+    assert told([gone])["matched"] == []
 
 
 def test_going_on_from_a_snapshot_is_the_same_as_going_on(service: FaceService) -> None:
