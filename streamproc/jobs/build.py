@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from streamproc.config.box import BoxConfig
 from streamproc.contracts import Detector
 from streamproc.core.errors import InputError
+from streamproc.core.faces import DetectedFace
 from streamproc.faces.service import FaceService, open_service
 from streamproc.jobs.analysis import Analysis
 from streamproc.jobs.facefacts import see_faces
@@ -20,7 +21,7 @@ from streamproc.jobs.persons import FindFaces, PersonAnalysis, PersonOptions
 from streamproc.jobs.segments import SegmentAnalysis, SegmentOptions
 from streamproc.jobs.service import JobLimits, JobService, Told
 from streamproc.jobs.sources import StoreSettings, Videos
-from streamproc.jobs.video import VideoFacts
+from streamproc.jobs.video import VideoFacts, VideoFrame
 from streamproc.perception.models import SQUARE, TALL, WIDE
 from streamproc.store.database import Database
 from streamproc.vision.zoo import ModelZoo, open_zoo
@@ -46,7 +47,7 @@ class Analyses:
             case JobKind.SEGMENTS:
                 return SegmentAnalysis(parse(SegmentOptions, options), video)
             case JobKind.LABELS:
-                return LabelAnalysis(parse(LabelOptions, options), self._objects(video))
+                return LabelAnalysis(parse(LabelOptions, options), video, self._objects(video))
             case JobKind.PERSONS:
                 wanted = parse(PersonOptions, options)
                 return PersonAnalysis(video, self._objects(video), self._find_faces() if wanted.faces else None)
@@ -64,7 +65,15 @@ class Analyses:
 
     def _find_faces(self, *, attributes: bool = False) -> FindFaces:
         reader = self.faces.reader
-        return lambda picture: see_faces(reader, picture, attributes=attributes)
+        key = f"faces attributes={attributes}"
+
+        def find(frame: VideoFrame) -> list[DetectedFace]:
+            if key not in frame.memo:
+                frame.memo[key] = see_faces(reader, frame.picture, attributes=attributes)
+            found: list[DetectedFace] = frame.memo[key]
+            return found
+
+        return find
 
     @cached_property
     def zoo(self) -> ModelZoo:
@@ -86,8 +95,12 @@ def open_jobs(
     told: Told = lambda job: None,
     zoo: ModelZoo | None = None,
     faces: FaceService | None = None,
+    analyses: Analyses | None = None,
 ) -> JobService:
-    """The jobs of one data directory by the box's settings. Call ``open_workers`` on it to have them run."""
+    """The jobs of one data directory by the box's settings. Call ``open_workers`` on it to have them run.
+
+    ``told`` hands completions on, see ``JobService``. ``zoo``, ``faces`` or all ``analyses``: those of the process, where there are.
+    """
     limits = JobLimits(
         max_open=box.limits.max_jobs,
         queue=box.limits.queue_jobs,
@@ -95,7 +108,8 @@ def open_jobs(
         max_seconds=box.limits.max_video_seconds,
     )
     videos = Videos(StoreSettings(box.aws.endpoint_url, box.aws.region))
-    return JobService(database, videos, Analyses(box, data_dir, zoo, faces).make, limits=limits, told=told)
+    analyses = analyses or Analyses(box, data_dir, zoo, faces)
+    return JobService(database, videos, analyses.make, limits=limits, told=told)
 
 
 def parse(shape: type[Options], options: dict[str, Any]) -> Options:

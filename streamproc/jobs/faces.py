@@ -14,10 +14,9 @@ from streamproc.faces.decision import DecisionPolicy
 from streamproc.faces.live import FacePerception
 from streamproc.faces.service import FaceService
 from streamproc.jobs.facefacts import LEAST_CONFIDENCE, face_to, match_to
-from streamproc.jobs.persons import FindFaces, step_of
+from streamproc.jobs.persons import FindFaces
+from streamproc.jobs.steps import coarse_step
 from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
-
-_LOOKS_A_SECOND = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class FaceAnalysis:
     hears = False
 
     def __init__(self, video: VideoFacts, find_faces: FindFaces) -> None:
-        self._step = step_of(video.rate, _LOOKS_A_SECOND)
+        self._step = coarse_step(video.rate)
         self._find_faces = find_faces
         self._rows: list[dict[str, Any]] = []
 
@@ -52,7 +51,7 @@ class FaceAnalysis:
         return index % self._step == 0
 
     def add(self, frame: VideoFrame) -> None:
-        found = self._find_faces(frame.picture)
+        found = self._find_faces(frame)
         self._rows += [{"ms": frame.milliseconds, "face": face_to(face)} for face in found]
 
     def hear(self, sound: Sound) -> None:
@@ -83,7 +82,7 @@ class FaceSearchAnalysis:
 
     def __init__(self, options: FaceSearchOptions, video: VideoFacts, service: FaceService) -> None:
         service.describe_collection(options.collection)
-        self._step = step_of(video.rate, _LOOKS_A_SECOND)
+        self._step = coarse_step(video.rate)
         settings = FaceSettings(collection=options.collection, threshold=options.threshold)
         self._perception = FacePerception(settings, service, DecisionPolicy(threshold=options.threshold))
         self._rows: list[dict[str, Any]] = []

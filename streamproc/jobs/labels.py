@@ -8,13 +8,12 @@ from fractions import Fraction
 from typing import Any
 
 from streamproc.contracts import Detector
-from streamproc.jobs.objects import SeenObject, find_objects
+from streamproc.jobs.objects import LOOK, SeenObject, find_objects
+from streamproc.jobs.steps import coarse_step
 from streamproc.jobs.taxonomy import Taxonomy, taxonomy
 from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
 
 SAMPLES_A_SECOND = 2
-_LOOK = 960
-"""Longer side of the picture that the detectors are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,9 @@ class LabelAnalysis:
     name = "labels"
     hears = False
 
-    def __init__(self, options: LabelOptions, detectors: Sequence[Detector]) -> None:
+    def __init__(self, options: LabelOptions, video: VideoFacts, detectors: Sequence[Detector]) -> None:
+        # On the frames that are also looked at for persons and faces, so that one look serves all.
+        self._step = coarse_step(video.rate)
         self._options = options
         self._detectors = detectors
         self._taxonomy = taxonomy()
@@ -42,12 +43,13 @@ class LabelAnalysis:
         self._rows: list[tuple[int, list[SeenObject]]] = []
 
     def wants(self, index: int, at: Fraction) -> bool:
-        return int(at * SAMPLES_A_SECOND) > self._slot
+        return index % self._step == 0 and int(at * SAMPLES_A_SECOND) > self._slot
 
     def add(self, frame: VideoFrame) -> None:
         self._slot = int(frame.at * SAMPLES_A_SECOND)
-        image = frame.picture.bgr(_LOOK, _LOOK)
-        self._rows.append((frame.milliseconds, find_objects(self._detectors, image, self._options.min_confidence)))
+        image = frame.picture.bgr(LOOK, LOOK)
+        seen = find_objects(self._detectors, image, self._options.min_confidence, frame.memo)
+        self._rows.append((frame.milliseconds, seen))
 
     def hear(self, sound: Sound) -> None:
         """Not asked for."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from streamproc.logic.boxes import as_boxes, iou
 from streamproc.logic.evidence import family, logit, sigmoid
 from streamproc.perception.detect import common_name
 
+LOOK = 960
+"""Longer side of the picture that the detectors are given."""
 _LEAST = 0.05
 _SAME = 0.5
 _EVERYBODY: Mapping[str, float] = {"yolox": 0.70, "deimv2": 0.66, "ssd": 0.19}
@@ -41,12 +44,17 @@ class SeenObject:
     """0..100."""
 
 
-def find_objects(detectors: Sequence[Detector], image: Image, min_confidence: float) -> list[SeenObject]:
-    """Objects at or above ``min_confidence`` (0..100), surest first."""
+def find_objects(
+    detectors: Sequence[Detector], image: Image, min_confidence: float, memo: dict[str, Any] | None = None
+) -> list[SeenObject]:
+    """Objects at or above ``min_confidence`` (0..100), surest first. ``memo``: the frame's, to ask each detector once."""
+    memo = {} if memo is None else memo
     knows = {detector.name: {common_name(name) for name in detector.names} for detector in detectors}
     rows: list[tuple[float, str, Box, str]] = []
     for detector in detectors:
-        found = detector.detect(image, _LEAST)
+        found = memo.get(detector.name)
+        if found is None:
+            found = memo[detector.name] = detector.detect(image, _LEAST)
         names = [common_name(found.name(row)) for row in range(len(found))]
         rows += [(float(found.scores[row]), names[row], found.box(row), detector.name) for row in range(len(found))]
     rows.sort(key=lambda row: (-row[0], row[1], row[3]))

@@ -14,27 +14,19 @@ import numpy.typing as npt
 
 from streamproc.contracts import Detector
 from streamproc.core.faces import DetectedFace
-from streamproc.core.media import Picture
 from streamproc.jobs.facefacts import face_to, owner_of
-from streamproc.jobs.objects import find_objects
+from streamproc.jobs.objects import LOOK, find_objects
+from streamproc.jobs.steps import coarse_step, fine_step
 from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
 from streamproc.logic.boxes import Boxes, Floats, as_boxes
 from streamproc.logic.tracklets import Look, OfflinePolicy, Track, follow
 
-LEAST_A_SECOND = 12
-"""Looks a second, at least, where the video has so many frames (the interface promises 5)."""
-_LOOK = 960
 _LEAST = 20.0
 """Confidence of a detection that is kept."""
 _POLICY = OfflinePolicy(low=0.3, mean=0.5)
 Entry = dict[str, Any]
 
-FindFaces = Callable[[Picture], list[DetectedFace]]
-
-
-def step_of(rate: Fraction, least: int = LEAST_A_SECOND) -> int:
-    """Look at every so manieth frame, so that there are at least ``least`` looks a second where there are frames enough."""
-    return max(1, int(rate / least))
+FindFaces = Callable[[VideoFrame], list[DetectedFace]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +60,8 @@ class PersonAnalysis:
     hears = False
 
     def __init__(self, video: VideoFacts, detectors: Sequence[Detector], find_faces: FindFaces | None) -> None:
-        self._step = step_of(video.rate)
+        self._step = fine_step(video.rate)
+        self._face_step = coarse_step(video.rate)
         self._detectors = detectors
         self._find_faces = find_faces
         self._thumb: npt.NDArray[np.uint8] | None = None
@@ -81,11 +74,12 @@ class PersonAnalysis:
     def add(self, frame: VideoFrame) -> None:
         if self._is_cut(frame):
             self._scene += 1
-        image = frame.picture.bgr(_LOOK, _LOOK)
-        people = [each for each in find_objects(self._detectors, image, _LEAST) if each.name == "person"]
+        image = frame.picture.bgr(LOOK, LOOK)
+        seen = find_objects(self._detectors, image, _LEAST, frame.memo)
+        people = [each for each in seen if each.name == "person"]
         faces: dict[int, Any] = {}
-        if people and self._find_faces is not None:
-            for face in reversed(self._find_faces(frame.picture)):
+        if people and self._find_faces is not None and frame.index % self._face_step == 0:
+            for face in reversed(self._find_faces(frame)):
                 owner = owner_of(face.face.box, [person.box for person in people])
                 if owner is not None:
                     faces[owner] = face_to(face)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -62,6 +62,8 @@ class VideoFrame:
     picture: AvPicture
     raw: Any
     """The ``av.VideoFrame``."""
+    memo: dict[str, Any] = field(default_factory=dict)
+    """What one analysis of a run found in this frame and another need not find again, by whatever found it."""
 
     @property
     def milliseconds(self) -> int:
