@@ -70,7 +70,7 @@ FRAME_VOTES: Votes = {
 """Whole frames."""
 
 CROP_VOTES: Votes = {
-    Group.PERSON: {"yolox": Vote(0.7, 0.12, 0.2), "deimv2": Vote(0.8, 0.30, 0.2), "ssd": Vote(1.9, 0.33, 0.6)},
+    Group.PERSON: {"yolox": Vote(0.7, 0.16, 0.2), "deimv2": Vote(0.8, 0.32, 0.2), "ssd": Vote(1.9, 0.35, 0.6)},
     Group.PET: {
         "yolox": Vote(1.0, 0.12, 0.12),
         "deimv2": Vote(1.0, 0.30, 0.1),
@@ -140,6 +140,8 @@ class BeliefPolicy:
     """One look changes the evidence by no less and no more."""
     moving: float = 0.6
     """Weight of a further look at something that moves (looks resemble each other)."""
+    apart_s: float = 0.2
+    """Looks that follow sooner weigh less, in proportion: they resemble each other more."""
     still: float = 0.5
     """Factor by which each further look at something that does not move weighs less: the same picture tells nothing new."""
     lasting: float = 0.3
@@ -159,10 +161,11 @@ class Belief:
     _times: dict[Group, deque[float]] = field(default_factory=dict)
     _still: int = 0
     _last: Box | None = None
+    _last_s: float = 0.0
 
     def add(self, evidence: Mapping[Group, float], at_s: float, box: Box, *, moves: bool) -> None:
         """Take in one look: log-odds of each group against the rest. ``moves``: something moved where the box is."""
-        weight = self._weight(box, moves)
+        weight = self._weight(at_s, box, moves)
         self.looks += 1
         low, high = self.policy.step
         for group, value in evidence.items():
@@ -192,13 +195,13 @@ class Belief:
         group = max(self._sums, key=lambda each: (self._sums[each], each))
         return group if self._sums[group] > 0 else None
 
-    def _weight(self, box: Box, moves: bool) -> float:
-        previous, self._last = self._last, box
+    def _weight(self, at_s: float, box: Box, moves: bool) -> float:
+        (previous, self._last), (before_s, self._last_s) = (self._last, box), (self._last_s, at_s)
         if previous is None:
             return 1.0
         if moves or differ(previous, box):
             self._still = 0
-            return self.policy.moving
+            return self.policy.moving * min(1.0, max(0.1, (at_s - before_s) / self.policy.apart_s))
         self._still += 1
         return float(self.policy.still**self._still)
 

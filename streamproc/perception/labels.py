@@ -57,7 +57,9 @@ class LookPolicy:
     large_px: float = 48.0
     """What is this large (smaller side, on the detector's canvas) the whole frame should have shown."""
     out_of_view: int = 3
-    """After so many looks in a row that did not speak for it a track is no longer in view (but followed a while yet)."""
+    """After so many looks in a row that did not speak for it..."""
+    out_of_view_s: float = 0.5
+    """...and so many seconds a track is no longer in view (but followed a while yet)."""
     explained: float = 70.0
     """A track of this confidence explains the motion inside its box."""
 
@@ -72,7 +74,9 @@ class _Known:
     """Best score by group and model, for the record."""
     close_looks: int = 0
     misses: int = 0
-    """Looks in a row that did not speak for its class."""
+    """Looks in a row that did not speak for its class..."""
+    spoke_s: float = 0.0
+    """...and when the last one did."""
     anchor: Box | None = None
     anchor_s: float = 0.0
     travels: bool = False
@@ -99,12 +103,19 @@ class LabelPerception:
         self.settings = settings
         self.models = models
         self.policy = policy or LookPolicy()
-        self._belief = BeliefPolicy(samples=settings.evidence.samples, window_s=settings.evidence.window)
+        step_s = 1 / settings.fps
+        asked = settings.evidence
+        # A feed that is looked at rarely still gets its samples, and its tracks live from look to look.
+        window_s = max(asked.window, (asked.samples + 1) * step_s)
+        self._belief = BeliefPolicy(samples=asked.samples, window_s=window_s)
+        self._tracking = TrackerPolicy(
+            high=0.5, opens=_HINT, low=0.1, forget_s=max(1.5, 3.5 * step_s), forget_new_s=max(0.7, 2.5 * step_s)
+        )
         self._animals = [*_DOGS, *_CATS]
         self._parcels: ParcelSearch | None = None
         if models.proposals and models.classifier is not None:
             self._parcels = ParcelSearch(models.proposals, models.classifier, self._belief)
-        self._state = _State(MotionWatch(), Tracker(TrackerPolicy(high=0.5, opens=_HINT, low=0.1)))
+        self._state = _State(MotionWatch(), Tracker(self._tracking))
 
     def snapshot(self) -> Any:
         """The state as a picklable value of its own."""
@@ -160,6 +171,14 @@ class LabelPerception:
             return False
         calm = at_s - self._state.moved_s > self.policy.wake_s
         return calm and at_s - self._state.looked_s < self.policy.heartbeat_s
+
+    def _undecided(self, known: _Known, at_s: float) -> bool:
+        """Whether one more look may settle what a track is, or whether it is still there."""
+        belief = known.belief
+        if belief.label is not None:
+            return 0 < known.misses < self.policy.out_of_view
+        fresh = at_s - known.since.seconds <= self._belief.window_s + self.policy.wake_s
+        return fresh and belief.best in self.settings.classes and belief.confidence(belief.best) >= 50
 
     def _detect(self, frame: Frame, runs: Counter[str]) -> dict[str, Detections]:
         """Every detector of the whole frame, by name."""
@@ -253,7 +272,7 @@ class LabelPerception:
         known.belief.add(evidence, at_s, candidate.box, moves=moves)
         group = known.belief.label or known.belief.best
         if group is not None and evidence[group] > _AGAINST:
-            known.misses = 0
+            known.misses, known.spoke_s = 0, at_s
         known.close_looks += candidate.second_look
         if known.anchor is None or at_s - known.anchor_s >= _TRAVEL_S:
             known.travels = known.anchor is not None and differ(known.anchor, candidate.box)
@@ -266,7 +285,9 @@ class LabelPerception:
     def _view(self, tracked: Tracked, known: _Known, at_s: float) -> TrackView | None:
         belief = known.belief
         group = belief.label or belief.best
-        if group is None or known.misses >= self.policy.out_of_view:
+        if group is None:
+            return None
+        if known.misses >= self.policy.out_of_view and at_s - known.spoke_s >= self.policy.out_of_view_s:
             return None
         return TrackView(
             id=tracked.id * 2 + 1,

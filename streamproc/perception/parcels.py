@@ -74,8 +74,8 @@ class ParcelPolicy:
     most_area: float = 0.6
     misses: int = 2
     """A box that was believed is given up after so many clear refusals in a row."""
-    tries: int = 4
-    """A box that was not believed after so many verifications is turned down."""
+    tries: int = 2
+    """A box that was not believed after so many verifications beyond the samples asked for is turned down."""
 
 
 @dataclass
@@ -148,7 +148,8 @@ class ParcelSearch:
         budget = self.policy.crops
         for spot in self.state.spots:
             settled = spot.belief.label is not None and spot.misses == 0
-            patience = self.policy.keep_s if settled else self.policy.again_s
+            soon = min(self.policy.again_s, self._belief.window_s / (self._belief.samples + 1))
+            patience = self.policy.keep_s if settled else soon
             hidden = _inside(spot.box, people) > 0.3 and spot.belief.label is not None
             if budget > 0 and at_s - spot.checked_s >= patience and not hidden:
                 budget -= self._verify(spot, picture, at_s, people, runs)
@@ -267,7 +268,7 @@ class ParcelSearch:
         keep = []
         for spot in state.spots:
             lost = spot.belief.best is None or spot.misses >= self.policy.misses
-            hopeless = spot.belief.label is None and spot.tries >= self.policy.tries
+            hopeless = spot.belief.label is None and spot.tries >= self.policy.tries + self._belief.samples
             if lost or hopeless:
                 state.refused.append(spot.box)
             else:

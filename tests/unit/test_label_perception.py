@@ -143,6 +143,22 @@ def test_without_the_gate_every_frame_is_looked_at():
     assert all(look(perception, number, scene()).analysed for number in range(20)) and zoo.people.runs == 20
 
 
+@pytest.mark.parametrize("samples", [1, 2, 8])
+@pytest.mark.parametrize("fps", [0.2, 1, 30])
+def test_any_rate_and_any_number_of_samples_settles(fps, samples):
+    perception, *_ = eyes(fps=fps, evidence={"samples": samples})
+    told: dict[str, int] = {}
+    for number in range(8 * max(8, int(fps))):
+        moment = Moment(Fraction(number) / Fraction(str(fps)), EPOCH)
+        picture = ArrayPicture(scene(walk(0), (BROWN, 400, 250, 80, 60)))
+        for track in perception.look(Frame(moment, picture)).tracks:
+            if track.confirmed and track.confidence >= 50:
+                told.setdefault(track.label, number + 1)
+        if len(told) == 2:
+            break
+    assert told.keys() == {"PERSON", "PACKAGE"} and min(told.values()) >= samples
+
+
 def small_cat(step: int) -> np.ndarray:
     return scene((GREEN, 100 + 18 * step, 200, 26, 26))
 
