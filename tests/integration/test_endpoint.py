@@ -252,3 +252,49 @@ async def test_a_face_is_indexed_and_found_in_a_record_of_kafka(
     assert found["Similarity"] >= 80
     rekognition.stop_stream_processor(Name="stage")
     assert rekognition.describe_stream_processor(Name="stage")["Status"] == "STOPPED"
+
+
+@pytest.mark.corpus
+@pytest.mark.models
+@pytest.mark.kafka
+def test_a_start_selector_begins_at_a_fragment_of_kafka(
+    box: Callable[[dict[str, Any]], Box], kafka: Any, corpus: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "streamproc", "publish", str(corpus / "video" / "xr_doorbell_delivery.mp4")]
+    command += ["--kafka", kafka.bootstrap, "--topic", "endpoint-cams", "--stream", "door", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    published = [json.loads(line) for line in done.stdout.splitlines()]
+    stream = {"type": "kafka", "bootstrap_servers": kafka.bootstrap, "topic": "endpoint-cams"}
+    edge = box(
+        {
+            "bindings": {
+                "streams": {"*": stream},
+                "topics": {"*": {"type": "file", "directory": str(tmp_path / "told")}},
+                "buckets": {"pictures": {"type": "file", "directory": str(tmp_path / "pictures")}},
+            }
+        }
+    )
+    rekognition = edge.client()
+    rekognition.create_stream_processor(
+        Name="porch",
+        Input={"KinesisVideoStream": {"Arn": STREAM.format("door")}},
+        Output={"S3Destination": {"Bucket": "pictures"}},
+        Settings={"ConnectedHome": {"Labels": ["PERSON"]}},
+        NotificationChannel={"SNSTopicArn": "arn:aws:sns:us-east-1:123456789012:alerts"},
+        RoleArn=ROLE,
+    )
+    third = published[2]
+    rekognition.start_stream_processor(
+        Name="porch",
+        StartSelector={"KVSStreamStartSelector": {"FragmentNumber": str(third["number"])}},
+        StopSelector={"MaxDurationInSeconds": 4},
+    )
+    until(lambda: rekognition.describe_stream_processor(Name="porch")["Status"] == "STOPPED", 60)
+    lines = [json.loads(line) for line in (tmp_path / "told" / "alerts.jsonl").read_text().splitlines()]
+    assert [line["eventNamespace"]["type"] for line in lines] == ["LABEL_DETECTED", "STREAM_PROCESSING_COMPLETE"]
+    mapping = lines[0]["labels"][0]["videoMapping"]["kinesisVideoMapping"]
+    assert int(mapping["fragmentNumber"]) >= int(third["number"])
+    assert lines[0]["startStreamProcessorRequest"]["startSelector"] == {
+        "kvsStreamStartSelector": {"fragmentNumber": str(third["number"])}
+    }
+    assert 3500 <= lines[1]["inputInformation"]["kinesisVideo"]["processedVideoDurationMillis"] <= 6500
