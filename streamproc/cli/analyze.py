@@ -61,7 +61,10 @@ def analyze(
             raise InputError(
                 "nothing is asked; add --labels, --segments, --persons, --detect-faces or --faces COLLECTION"
             )
-        summary = _analyze(video, out, asked, _service(config, data_dir or default_data_dir()), as_json)
+        folder = data_dir or default_data_dir()
+        if faces is not None:
+            _check_collection(faces, folder)
+        summary = _analyze(video, out, asked, _service(config, folder), as_json)
         (put_json if as_json else _print)(summary)
 
 
@@ -69,6 +72,19 @@ def _service(config: Path | None, data_dir: Path) -> JobService:
     from streamproc.cli.jobs import open_service
 
     return open_service(config, data_dir)
+
+
+def _check_collection(name: str, data_dir: Path) -> None:
+    """Before the video is decoded, not after."""
+    from streamproc.core.errors import NotFound
+    from streamproc.faces.service import open_service
+
+    try:
+        open_service(data_dir).describe_collection(name)
+    except NotFound:
+        raise InputError(
+            f"--faces {name}: there is no such collection; `streamproc faces create {name}` makes one"
+        ) from None
 
 
 def _analyze(
@@ -79,6 +95,7 @@ def _analyze(
     except OSError as error:
         raise InputError(f"--out {out}: {error.strerror}; name a folder that can be made") from None
     with _alone(out):
+        service.forget_old()
         jobs = _jobs(video, out, asked, service)
         with _until_signal() as stop, _progress(video, as_json) as tell:
             service.run(jobs, stop=stop.is_set, tell=tell)

@@ -32,6 +32,10 @@ class Interrupted(StreamprocError):
     """The run was asked to stop; it can be resumed."""
 
 
+class _AllCancelled(Exception):
+    """Nobody waits for this run any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Advance:
     """How far a run is, for progress bars."""
@@ -71,6 +75,8 @@ class Run:
             self._work()
         except Interrupted:
             raise
+        except _AllCancelled:
+            return
         except StreamprocError as error:
             self._fail(str(error))
         except Exception:
@@ -142,6 +148,11 @@ class Run:
         return index + 1, at
 
     def _save(self, analyses: dict[str, Analysis], place: Place) -> None:
+        open_jobs = self.store.open_of(list(analyses))
+        for job in [job for job in analyses if job not in open_jobs]:
+            del analyses[job]  # cancelled; the others go on
+        if not analyses:
+            raise _AllCancelled
         progress = [
             Progress(job, _pack(analysis.snapshot()), None if (rows := analysis.take()) is None else _pack(rows))
             for job, analysis in analyses.items()

@@ -256,7 +256,11 @@ class JobService:
                 if claimed:
                     return claimed
                 self._wake.wait(30.0)
-            self.store.forget(self._clock() - KEPT_S)
+            self.forget_old()
+
+    def forget_old(self) -> None:
+        """Drop what is older than seven days."""
+        self.store.forget(self._clock() - KEPT_S)
 
     def tell_ended(self) -> None:
         """Hand on completions that were not yet, then mark them."""

@@ -149,6 +149,11 @@ class JobStore:
                     )
                 db.execute("UPDATE jobs SET frames = ? WHERE id = ?", (frames, each.job))
 
+    def open_of(self, jobs: Sequence[str]) -> set[str]:
+        """Those of ``jobs`` that are not over."""
+        query = f"SELECT id FROM jobs WHERE state IN ('queued', 'running') AND id IN ({','.join('?' * len(jobs))})"
+        return {str(each[0]) for each in self._database.read().execute(query, list(jobs))}
+
     def place(self, run: str) -> bytes | None:
         found = self._database.read().execute("SELECT place FROM job_places WHERE run = ?", (run,)).fetchone()
         return bytes(found[0]) if found else None
@@ -198,9 +203,10 @@ class JobStore:
             db.execute("UPDATE jobs SET told = 1 WHERE id = ?", (job,))
 
     def forget(self, before: float) -> int:
-        """Drop jobs that ended before then, with their results."""
+        """Drop jobs that ended before then, with their results, and those that nobody went on with since."""
         with self._database.write() as db:
-            old = [str(each[0]) for each in db.execute("SELECT id FROM jobs WHERE ended < ?", (before,))]
+            query = "SELECT id FROM jobs WHERE ended < ? OR (ended IS NULL AND created < ? AND owner <> 'box')"
+            old = [str(each[0]) for each in db.execute(query, (before, before))]
             for job in old:
                 self._drop_progress(db, job)
                 db.execute("DELETE FROM job_results WHERE job = ?", (job,))

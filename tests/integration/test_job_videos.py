@@ -18,6 +18,7 @@ import pytest
 
 from streamproc.core.errors import LimitExceeded, NotFound, TokenMismatch
 from streamproc.jobs.model import Job, JobKind, JobRequest, JobState, VideoRef
+from streamproc.jobs.run import Advance, RunPolicy
 from streamproc.jobs.segments import SegmentAnalysis, SegmentOptions
 from streamproc.jobs.service import JobLimits, JobService, VideoTooLarge
 from streamproc.jobs.sources import GONE, InvalidObject, StoreSettings, Videos
@@ -264,3 +265,20 @@ def test_from_an_s3_store(tmp_path: Path, clip: Path, s3_server: Any, monkeypatc
     assert len(service.result(job.id)["shots"]) == 4
     with pytest.raises(InvalidObject, match="Unable to get object metadata from S3"):
         run(tmp_path, "s3://stored-videos/nothing.mp4", settings)
+
+
+def test_a_cancelled_job_leaves_its_run(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamproc.jobs.service.RunPolicy", partial(RunPolicy, checkpoint_s=0.0))
+    service = service_of(tmp_path)
+    jobs = [service.start(JobRequest(JobKind.SEGMENTS, VideoRef(str(clip)), tag=tag), run="one") for tag in "ab"]
+    seen: list[int] = []
+
+    def tell(advance: Advance) -> None:
+        seen.append(advance.frames)
+        for job in jobs if len(seen) == 2 else jobs[:1] if len(seen) == 1 else []:
+            if service.show(job.id).state.open:
+                service.cancel(job.id)
+
+    service.run(jobs, stop=lambda: False, tell=tell)
+    assert [service.show(job.id).state for job in jobs] == [JobState.CANCELLED] * 2
+    assert seen[-1] < 200, "the run went on although nobody waited for it"
