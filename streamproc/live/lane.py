@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -33,6 +34,8 @@ SLACK_DURABLE_S = 0.25
 SLACK_CATCH_UP_S = 0.5
 """Packets that only have to be decoded wait for frames that have to be looked at."""
 CHECKPOINT_S = 2.0
+CHECKPOINT_LIVE_S = 5.0
+"""Nobody can look again at what a camera showed meanwhile, so its state is written less often."""
 NO_FRAME_S = 10.0
 """A live feed may take so long to give its first frame before its session's duration counts."""
 QUIET_LOG_S = 60.0
@@ -169,9 +172,10 @@ class Lane:
             "after": self._last_frame,
             "shift": self._shift,
             "request": dict(self.parts.request),
-            "analyses": [analysis.snapshot() for analysis in self.parts.analyses],
+            # A camera is looked at anew after a gap, so only feeds that can be read again need what was followed.
+            "analyses": [each.snapshot() for each in self.parts.analyses] if self.parts.replayable else [],
         }
-        return LaneState(pickle.dumps(snapshot, protocol=5), self._clean)
+        return LaneState(zlib.compress(pickle.dumps(snapshot, protocol=5), 1), self._clean)
 
     def resume(self, snapshot: dict[str, Any], has_position: bool) -> None:
         """Go on from ``state``; ``sessions`` was restored by the caller."""
@@ -354,7 +358,8 @@ class Lane:
         return replace(event, data={**event.data, "latency": latency})
 
     def _checkpoint_if_due(self) -> None:
-        if self.parts.checkpoints and time.monotonic() - self._checkpointed >= CHECKPOINT_S:
+        interval = CHECKPOINT_LIVE_S if self.parts.live else CHECKPOINT_S
+        if self.parts.checkpoints and time.monotonic() - self._checkpointed >= interval:
             self._commit([])
 
     def _commit(self, told: list[Told]) -> None:

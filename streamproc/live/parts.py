@@ -45,6 +45,8 @@ class LaneParts:
     latency: bool = False
     """Events say how long they took (never in replay)."""
     checkpoints: bool = True
+    replayable: bool = True
+    """The feed can be read again from a position, and must then decide the same."""
     on_over: Callable[[str | None], None] = lambda error: None
     """Called once from a worker when nothing more will come; with the error where it failed."""
     on_durable: Callable[[Position], None] = lambda position: None

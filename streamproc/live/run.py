@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import uuid
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -83,7 +84,7 @@ def read_checkpoint(checkpoint: Checkpoint | None, config: ProcessorConfig) -> R
     if checkpoint is None or checkpoint.snapshot is None:
         return None
     try:
-        snapshot = pickle.loads(checkpoint.snapshot)
+        snapshot = pickle.loads(zlib.decompress(checkpoint.snapshot))
         resumed = Resumed(snapshot, checkpoint)
         if snapshot["version"] != 1 or snapshot["request"]["source"] != source_key(config.source):
             return None
@@ -100,7 +101,7 @@ def left_sessions(checkpoint: Checkpoint | None) -> dict[str, Any] | None:
     if checkpoint is None or checkpoint.snapshot is None:
         return None
     try:
-        snapshot = pickle.loads(checkpoint.snapshot)
+        snapshot = pickle.loads(zlib.decompress(checkpoint.snapshot))
         sessions: dict[str, Any] | None = snapshot["sessions"]
     except Exception as error:  # noqa: BLE001  written by another version: there is nothing to end
         log.warning("checkpoint_unreadable", reason=str(error))
@@ -142,6 +143,7 @@ class Run:
                 waits=bool(getattr(source, "waits", False)),
                 request=self._kept(order.config),
                 latency=live,
+                replayable=replayable(live, order.config),
                 on_over=on_over,
                 on_durable=source.durable,
             ),
@@ -175,8 +177,8 @@ class Run:
         state = self.lane.state()
         if state.position is None:
             return None
-        snapshot = pickle.loads(state.snapshot) | {"sessions": None, "analyses": []}
-        return Checkpoint(pickle.dumps(snapshot, protocol=5), state.position)
+        snapshot = pickle.loads(zlib.decompress(state.snapshot)) | {"sessions": None, "analyses": []}
+        return Checkpoint(zlib.compress(pickle.dumps(snapshot, protocol=5)), state.position)
 
     # -- edits in place
 
@@ -208,6 +210,7 @@ class Run:
         self.feeder.stop()
         last = self.lane.sessions.last
         self.lane.parts.live = source.live
+        self.lane.parts.replayable = replayable(source.live, config)
         self.lane.parts.on_durable = source.durable
         self.lane.attach_anew()
         if last is not None:
@@ -244,8 +247,7 @@ class Run:
 
     def _usable(self, resumed: Resumed, live: bool) -> bool:
         """A feed that can be read again but has no position yet begins anew: the same frames decide the same events."""
-        replayable = not live or self.order.config.source.type == "file"
-        return resumed.checkpoint.position is not None or not replayable
+        return resumed.checkpoint.position is not None or not replayable(live, self.order.config)
 
     def _go_on(self, resumed: Resumed | None, live: bool) -> Any:
         if resumed is None or not self._usable(resumed, live):
@@ -256,6 +258,11 @@ class Run:
         else:
             self.lane.resume(resumed.snapshot, position is not None)
         return position
+
+
+def replayable(live: bool, config: ProcessorConfig) -> bool:
+    """A file that is played at its own pace is live, and can be read again all the same."""
+    return not live or config.source.type == "file"
 
 
 def source_kind(source: Source) -> str:

@@ -61,6 +61,10 @@ class ConfigDir:
     async def scan(self) -> None:
         """Act on whatever is different now."""
         async with self._busy:
+            if not self.folder.is_dir():
+                # An unmounted share is no order to delete every processor.
+                log.warning("config_folder_is_away", folder=str(self.folder))
+                return
             files = await asyncio.to_thread(processor_files, self.folder)
             gone = [path for path in self._seen if path not in files]
             if gone:
@@ -144,7 +148,10 @@ class ConfigDir:
 
 
 def _digest(path: Path) -> str | None:
+    """Of the content; None where the file is gone. A file that cannot be read has a constant one: loading it says why."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
