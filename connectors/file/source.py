@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
-from itertools import count
+from itertools import islice
 from typing import Any
 
 import av
@@ -39,12 +39,17 @@ PAUSE = 0.25
 """Longest sleep between looks at ``stop``."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Keyframe:
-    """Where reading may begin, and the timeline's state just before it."""
+    """Where reading may begin: the keyframe's timestamp and its number among the pass's packets, and the timeline just before it."""
 
     pts: int | None
+    index: int
     timeline: dict[str, Any]
+
+
+SEEKABLE = {"mov", "matroska", "avi"}
+"""Formats with an index; in others the packets before a keyframe are read and passed over."""
 
 
 class FileSource:
@@ -61,22 +66,23 @@ class FileSource:
         self._pace: tuple[float, Fraction] | None = None
         self._position: Position | None = None
         self._keyframes: list[_Keyframe] = []
+        self._pass = 0
+        self._index = 0
 
     def items(self, stop: threading.Event, resume: Position | None = None) -> Iterator[StreamItem]:
         """Raises SourceRefused where the file is missing or holds no video."""
-        first_pass, seek = 0, None
-        if resume is not None:
-            first_pass, seek = self._resume(resume)
-        for number in count(first_pass):
+        begin = None if resume is None else self._resume(resume)
+        while True:
             before = self._timeline.clock
-            damage = yield from self._play(number, seek, stop)
-            seek = None
+            damage = yield from self._play(begin, stop)
+            begin = None
             if stop.is_set():
                 return
             if not self._settings.loop or damage or self._timeline.clock == before:
                 yield EndOfStream(damage or "end")
                 return
             self._timeline.restart(self._timeline.end)
+            self._pass += 1
 
     def position(self) -> Position | None:
         return self._position
@@ -84,25 +90,43 @@ class FileSource:
     def durable(self, position: Position) -> None:
         """Files need no telling."""
 
-    def _resume(self, position: Position) -> tuple[int, int | None]:
+    def _resume(self, position: Position) -> _Keyframe:
         token = position.token
         self._timeline.restore(token["timeline"])
         self._wall = datetime.fromisoformat(token["wall"])
         self._seen = Fraction(token["media"])
+        self._pass = int(token["pass"])
         self._position = position
-        return int(token["pass"]), token["seek"]
+        return _Keyframe(token["pts"], int(token["index"]), token["timeline"])
 
-    def _play(self, number: int, seek: int | None, stop: threading.Event) -> Generator[StreamItem, None, str | None]:
+    def _play(self, begin: _Keyframe | None, stop: threading.Event) -> Generator[StreamItem, None, str | None]:
         """One pass over the file. Returns what ended it early, or None."""
         container, stream, track = self._open()
         with container:
             if container.format.name.split(",")[0] in RESTARTING_FORMATS:
                 self._timeline.jump = JUMP
-            if seek is not None:
-                container.seek(seek, stream=stream, backward=True)
             self._keyframes.clear()
-            damage = yield from self._read(container, stream, track, number, stop)
+            packets = self._packets(container, stream, begin)
+            damage = yield from self._read(packets, track, stop)
         return damage
+
+    def _packets(self, container: Any, stream: Any, begin: _Keyframe | None) -> Iterator[Any]:
+        """The pass's packets, from ``begin`` on."""
+        packets: Iterator[Any] = (packet for packet in container.demux(stream) if packet.size)
+        self._index = 0 if begin is None else begin.index
+        if begin is not None and begin.index:
+            if begin.pts is not None and container.format.name.split(",")[0] in SEEKABLE:
+                container.seek(begin.pts, stream=stream, backward=True)
+                first = next(packets, None)
+                if first is not None and _stamp(first) == begin.pts:
+                    yield first
+                    yield from packets
+                    return
+                # An index that leads astray.
+                container.seek(stream.start_time or 0, stream=stream, backward=True)
+                packets = (packet for packet in container.demux(stream) if packet.size)
+            packets = islice(packets, begin.index, None)
+        yield from packets
 
     def _open(self) -> tuple[Any, Any, VideoTrack]:
         try:
@@ -117,11 +141,10 @@ class FileSource:
             raise SourceRefused(str(error)) from None
 
     def _read(
-        self, container: Any, stream: Any, track: VideoTrack, number: int, stop: threading.Event
+        self, packets: Iterator[Any], track: VideoTrack, stop: threading.Event
     ) -> Generator[StreamItem, None, str | None]:
         """Holds one packet back, to mark the last."""
         held: Packet | None = None
-        packets = (packet for packet in container.demux(stream) if packet.size)
         while not stop.is_set():
             damage = None
             try:
@@ -136,11 +159,11 @@ class FileSource:
                 return damage
             if held is not None:
                 yield held
-            held = self._item(raw, track, number)
+            held = self._item(raw, track)
             self._wait_until_due(stop)
         return None
 
-    def _item(self, raw: Any, track: VideoTrack, number: int) -> Packet:
+    def _item(self, raw: Any, track: VideoTrack) -> Packet:
         before = self._timeline.snapshot() if raw.is_keyframe else {}
         media = self._timeline.place(
             seconds(raw.pts, raw.time_base), seconds(raw.dts, raw.time_base), seconds(raw.duration, raw.time_base)
@@ -148,19 +171,21 @@ class FileSource:
         if self._wall is None:
             self._wall = self._context.start_wall or self._context.clock()
         if raw.is_keyframe:
-            self._remember(_Keyframe(raw.pts if raw.pts is not None else raw.dts, before), number, media)
+            self._remember(_Keyframe(_stamp(raw), self._index, before), media)
+        self._index += 1
         at = moment(media, self._wall)
         return Packet(Coded(raw, track), at, raw.size, raw.is_keyframe)
 
-    def _remember(self, keyframe: _Keyframe, number: int, media: Fraction) -> None:
+    def _remember(self, keyframe: _Keyframe, media: Fraction) -> None:
         """Offer the keyframe before this one to begin from; before there are two, the one that reading began with."""
         assert self._wall is not None
         self._keyframes = [*self._keyframes[-1:], keyframe]
         begin = self._keyframes[0]
         self._position = Position(
             {
-                "pass": number,
-                "seek": begin.pts,
+                "pass": self._pass,
+                "pts": begin.pts,
+                "index": begin.index,
                 "timeline": begin.timeline,
                 "media": str(media),
                 "wall": self._wall.isoformat(),
@@ -182,3 +207,9 @@ class FileSource:
             if left <= 0:
                 return
             stop.wait(min(left, PAUSE))
+
+
+def _stamp(raw: Any) -> int | None:
+    """The timestamp that seeking goes by."""
+    stamp: int | None = raw.pts if raw.pts is not None else raw.dts
+    return stamp

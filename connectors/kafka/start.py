@@ -12,6 +12,9 @@ from connectors.kafka.settings import FragmentStart, TimestampStart
 LOOK_BACK = 32
 """Offsets that are looked at first for the fragment before an instant; doubled until one is found."""
 
+MAX_LOOKS = 2000
+"""How many offsets are looked at one by one for a fragment that the search did not find."""
+
 Ours = Callable[[Record], bool]
 
 
@@ -54,12 +57,14 @@ async def _by_number(log: TopicLog, partition: int, bounds: tuple[int, int], wan
             return record.offset
         else:
             low = record.offset + 1
-    return await _exactly(log, partition, bounds, wanted, ours) or low
+    exact = await _exactly(log, partition, bounds, wanted, ours)
+    return low if exact is None else exact
 
 
 async def _exactly(log: TopicLog, partition: int, bounds: tuple[int, int], wanted: int, ours: Ours) -> int | None:
-    """By looking at all of them: a producer may have begun to count anew."""
-    offset, end = bounds
+    """By looking at all of the youngest: a producer may have begun to count anew."""
+    end = bounds[1]
+    offset = max(bounds[0], end - MAX_LOOKS)
     while (record := await _next(log, partition, offset, end, ours)) is not None:
         if int(record.number) == wanted:
             return record.offset

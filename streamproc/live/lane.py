@@ -15,14 +15,13 @@ from typing import Any
 import structlog
 
 from streamproc.contracts import Position
-from streamproc.core.event import Event, Pictures
+from streamproc.core.event import Event
 from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet, StreamItem
 from streamproc.live.analysis import Analysis, Look
 from streamproc.live.inbox import Inbox, Queued
-from streamproc.live.parts import LaneParts, LaneState, Told
+from streamproc.live.parts import LaneParts, LaneState, Told, pictures_of, stamped
 from streamproc.live.stats import LaneStats
 from streamproc.logic.session import Place
-from streamproc.media import jpeg
 from streamproc.media.decode import Decoder
 
 log = structlog.get_logger(__name__)
@@ -59,6 +58,8 @@ class Lane:
         self._wake = wake
         self._decoder = Decoder()
         self._lock = threading.RLock()
+        self._reckoning = threading.Lock()
+        self._urgency: float | None = None
         self._failure: str | None = None
         self._ending: tuple[str, Moment | None] | None = None
         self._silence: Moment | None = None
@@ -76,13 +77,13 @@ class Lane:
     def offer(self, item: StreamItem, position: Position | None, stop: threading.Event) -> bool:
         """Queue an item; waits while a durable feed is ahead. False: stopped meanwhile."""
         taken = self.inbox.put(Queued(item, position, time.monotonic()), stop)
-        self._wake()
+        self._call()
         return taken
 
     def end(self, reason: str, at: Moment | None = None) -> None:
         """End the session with its summary as soon as a worker gets to it; what is queued is not looked at."""
         self._ending = self._ending or (reason, at)
-        self._wake()
+        self._call()
 
     def source_failed(self, words: str) -> None:
         """The source gave up: what is queued is looked at first, then the processor fails with these words."""
@@ -93,7 +94,7 @@ class Lane:
         """Let time pass on a feed that gives nothing: called about twice a second."""
         if self.parts.live and self.stats.source == "running" and self.stats.quiet_s > STALL_S and not len(self.inbox):
             self._stalled = True
-            self._wake()
+            self._call()
         allowed = self.sessions.silent_until()
         if self.over or allowed is None or len(self.inbox) or self._silence is not None:
             return
@@ -104,7 +105,7 @@ class Lane:
         elif quiet > float(allowed) + (1.0 if self.parts.live else QUIET_LOG_S):
             self._silence = self._now(last)
         if self._silence is not None:
-            self._wake()
+            self._call()
 
     def edit(self, change: Callable[[], None]) -> None:
         """Run ``change`` while no step runs."""
@@ -134,24 +135,14 @@ class Lane:
     # -- called by a worker
 
     def urgency(self) -> float | None:
-        if self.over:
-            return None
-        if self._ending is not None or self._silence is not None or self._stalled:
-            return 0.0
-        head = self.inbox.head()
-        if head is None:
-            return None
-        if not isinstance(head.item, Packet | Frame):
-            return head.arrived
-        newest = self.inbox.newest_media()
-        due = self._due_from is None or (newest is not None and newest >= self._due_from)
-        return head.arrived + (SLACK_DURABLE_S if not self.parts.live else 0.0 if due else SLACK_CATCH_UP_S)
+        return self._urgency
 
     def step(self) -> None:
         with self._lock:
             for _ in range(SLICE_PACKETS):
                 if self.over or self._interrupted() or not self._take():
-                    return
+                    break
+        self._reckon()
 
     def fail(self, error: BaseException) -> None:
         """The pipeline broke: say so in the summary, as far as that still works."""
@@ -199,6 +190,32 @@ class Lane:
                 analysis.reset()
 
     # -- inside
+
+    def _call(self) -> None:
+        """Something came: say how urgent, and wake a worker."""
+        self._reckon()
+        self._wake()
+
+    def _reckon(self) -> None:
+        """Work out the urgency once, so that workers choosing among many lanes only compare numbers."""
+        with self._reckoning:
+            self._urgency = self._deadline()
+
+    def _deadline(self) -> float | None:
+        if self.over:
+            return None
+        if self._ending is not None or self._silence is not None or self._stalled:
+            return 0.0
+        head = self.inbox.head()
+        if head is None:
+            return None
+        if not isinstance(head.item, Packet | Frame):
+            return head.arrived
+        if not self.parts.live:
+            return head.arrived + SLACK_DURABLE_S
+        newest = self.inbox.newest_media()
+        due = self._due_from is None or (newest is not None and newest >= self._due_from)
+        return head.arrived + (0.0 if due else SLACK_CATCH_UP_S)
 
     def _interrupted(self) -> bool:
         """Do what control asked for. True: it took this step."""
@@ -269,7 +286,12 @@ class Lane:
         self.stats.looked(looks)
         events = self._decide(place, looks)
         if events:
-            self._commit([(self._stamped(event, decoded), self._pictures(event, frame)) for event in events])
+            self._commit(
+                [
+                    (stamped(event, decoded) if self.parts.latency else event, pictures_of(event, frame))
+                    for event in events
+                ]
+            )
         for watcher in self.parts.watchers:
             watcher(frame, looks)
         if self.sessions.over:
@@ -340,22 +362,6 @@ class Lane:
         times = [analysis.sampler.next_due() for analysis in self.parts.analyses]
         known = [time for time in times if time is not None]
         return min(known) - (self._shift or 0) if len(known) == len(times) and known else None
-
-    def _pictures(self, event: Event, frame: Frame) -> Pictures | None:
-        if not event.has_pictures or event.box is None:
-            return None
-        return Pictures(jpeg.encode_frame(frame.picture), jpeg.encode_crop(frame.picture, event.box))
-
-    def _stamped(self, event: Event, decoded: datetime) -> Event:
-        """With how long it took from the frame's arrival on."""
-        if not self.parts.latency or event.box is None:
-            return event
-        captured, now = event.at.wall, datetime.now(UTC)
-        latency = {
-            "decoded_ms": round((decoded - captured).total_seconds() * 1000, 1),
-            "decided_ms": round((now - captured).total_seconds() * 1000, 1),
-        }
-        return replace(event, data={**event.data, "latency": latency})
 
     def _checkpoint_if_due(self) -> None:
         interval = CHECKPOINT_LIVE_S if self.parts.live else CHECKPOINT_S

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from streamproc.contracts import Position
@@ -11,6 +12,7 @@ from streamproc.core.event import Event, Pictures
 from streamproc.core.media import Frame
 from streamproc.live.analysis import Analysis, Look
 from streamproc.logic.session import Sessions
+from streamproc.media import jpeg
 
 Told = tuple[Event, Pictures | None]
 
@@ -53,3 +55,22 @@ class LaneParts:
     """The source may tell its broker that everything up to here is safe."""
     watchers: list[Callable[[Frame, list[Look]], None]] = field(default_factory=list)
     """Called after each look, in the worker: overlays. Must be quick."""
+
+
+def pictures_of(event: Event, frame: Frame) -> Pictures | None:
+    """The hero frame and the crop of a detection."""
+    if not event.has_pictures or event.box is None:
+        return None
+    return Pictures(jpeg.encode_frame(frame.picture), jpeg.encode_crop(frame.picture, event.box))
+
+
+def stamped(event: Event, decoded: datetime) -> Event:
+    """A detection with how long it took from the frame's arrival on."""
+    if not event.has_pictures:
+        return event
+    captured, now = event.at.wall, datetime.now(UTC)
+    latency = {
+        "decoded_ms": round((decoded - captured).total_seconds() * 1000, 1),
+        "decided_ms": round((now - captured).total_seconds() * 1000, 1),
+    }
+    return replace(event, data={**event.data, "latency": latency})

@@ -171,6 +171,8 @@ class Unit:
     async def apply(self, config: ProcessorConfig) -> None:
         """Another document, with the least disturbance."""
         before, self.config = self.config, config
+        if self._begin is not None:
+            await asyncio.wait([self._begin])  # what is being made still has the old document
         run = self.run
         if run is None or self.life.state is not State.RUNNING:
             return

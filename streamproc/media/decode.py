@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import count
 from typing import Any
 
 import av
@@ -46,9 +44,8 @@ class Decoder:
         self._skip_loop_filter = skip_loop_filter
         self._last = after
         self._track: VideoTrack | None = None
-        self._pending: dict[int, Packet] = {}
-        self._unstamped: list[tuple[Fraction, int, Packet]] = []
-        self._order = count()
+        self._pending: list[tuple[int | None, Packet]] = []
+        self._by_order = False
         self._fed = False
         self._needs_key = True
         self._blind_since: Fraction | None = None
@@ -84,12 +81,12 @@ class Decoder:
         if self._track is not None and self._fed:
             self._track.context.flush_buffers()
         self._pending.clear()
-        self._unstamped.clear()
         self._fed, self._needs_key, self._blind_since, self._smeared_since = False, True, None, None
 
     def _open(self, track: VideoTrack) -> None:
         self.reset()
         self._track = track
+        self._by_order = False
         context = track.context
         if context.is_open:
             # Somebody decoded this track before; what they left must not come out here.
@@ -109,12 +106,9 @@ class Decoder:
         return not self._needs_key
 
     def _remember(self, packet: Packet, coded: Coded) -> None:
-        if coded.packet.pts is not None:
-            self._pending[coded.packet.pts] = packet
-            if len(self._pending) > MAX_REORDER:
-                del self._pending[min(self._pending)]
-        else:
-            heapq.heappush(self._unstamped, (packet.at.media, next(self._order), packet))
+        # AVI and the like: only decode times are known, and frames leave in their order.
+        self._by_order |= coded.packet.pts is None and coded.packet.dts is not None
+        self._pending = [*self._pending[-MAX_REORDER:], (coded.packet.pts, packet)]
 
     def _run(self, data: Any, packet: Packet | None) -> list[Frame]:
         assert self._track is not None
@@ -148,7 +142,7 @@ class Decoder:
         media = packet.at.media
         if media < 0 or (self._last is not None and media <= self._last):
             return True
-        if self._smeared_since is None:
+        if self._smeared_since is None or media < self._smeared_since:
             return False
         if packet.keyframe or media - self._smeared_since > MAX_RESYNC:
             self._smeared_since = None
@@ -156,14 +150,13 @@ class Decoder:
         return True
 
     def _packet_of(self, decoded: Any) -> Packet | None:
-        """The packet that carried this frame's timestamp."""
-        found = self._pending.pop(decoded.pts, None) if decoded.pts is not None else None
-        if found is not None:
-            for stale in [pts for pts in self._pending if pts < decoded.pts]:
-                del self._pending[stale]
-            return found
-        if self._unstamped:
-            return heapq.heappop(self._unstamped)[2]
-        if self._pending:
-            return self._pending.pop(min(self._pending))
-        return None
+        """The packet that carried this frame's timestamp; what should have been seen before it never will be."""
+        if not self._pending:
+            return None
+        found = None
+        if not self._by_order:
+            found = next((packet for pts, packet in self._pending if pts == decoded.pts), None)
+        if found is None:
+            found = min((packet for _, packet in self._pending), key=lambda packet: packet.at.media)
+        self._pending = [item for item in self._pending if item[1].at.media > found.at.media]
+        return found

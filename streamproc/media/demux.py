@@ -88,7 +88,7 @@ def video_track(container: Any, name: str, writable: bool = False) -> tuple[Any,
         if other.index != stream.index:
             other.discard = Discard.all
     return stream, VideoTrack(
-        codec=stream.codec_context.name,
+        codec=stream.codec_context.codec.canonical_name,
         width=stream.width or 0,
         height=stream.height or 0,
         time_base=stream.time_base or Fraction(1, 90_000),
@@ -104,8 +104,11 @@ def seconds(value: int | None, time_base: Fraction | None) -> Fraction | None:
 
 
 def _template(stream: Any) -> Any:
-    """A stream of a container of our own: it outlives the one that was read. The container lives as long as the stream."""
-    return av.open(io.BytesIO(), "w", format="matroska").add_stream_from_template(stream)
+    """A stream of a container of our own: it outlives the one that was read. None where no such container takes the codec."""
+    try:
+        return av.open(io.BytesIO(), "w", format="matroska").add_stream_from_template(stream)
+    except (av.FFmpegError, ValueError):
+        return None
 
 
 def _is_cover(stream: Any) -> bool:

@@ -142,7 +142,7 @@ def _summary(container: Any, stream: Any, tally: _Tally, picture: AvPicture | No
     length = span + (span / len(steps) if steps else 0)
     return Probe(
         container=container.format.name,
-        codec=context.name,
+        codec=context.codec.canonical_name,
         profile=context.profile,
         pixel_format=None if picture is None else picture.frame.format.name,
         width=picture.width if picture else stream.width or 0,
@@ -164,7 +164,7 @@ def _summary(container: Any, stream: Any, tally: _Tally, picture: AvPicture | No
 def _audio(stream: Any) -> dict[str, Any]:
     context = stream.codec_context
     return {
-        "codec": None if context is None else context.name,
+        "codec": None if context is None else context.codec.canonical_name,
         "sample_rate": None if context is None else context.sample_rate,
         "channels": None if context is None else context.channels,
     }

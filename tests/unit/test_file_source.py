@@ -1,0 +1,176 @@
+"""The file source: positions, loops, pace, and files that are not what they seem."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction as F
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from connectors.catalog import check, make_source, names
+from connectors.context import ConnectorContext
+from streamproc.config.processor import ConnectorRef
+from streamproc.contracts import Position, Source
+from streamproc.core.errors import SourceRefused
+from streamproc.core.media import EndOfStream, Frame, Moment, Packet
+from streamproc.media import jpeg
+from streamproc.media.decode import Decoder
+from streamproc.media.reader import read_frames
+
+T0 = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+def encode(path: Path, codec: str = "libx264", frames: int = 60, container: str | None = None) -> Path:
+    """15 fps, a keyframe every 12 frames, reordered where the codec can."""
+    with av.open(str(path), "w", format=container) as out:
+        stream = out.add_stream(codec, rate=15)
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 160, 96, "yuv420p", 12
+        stream.max_b_frames = 2
+        for n in range(frames):
+            image = np.full((96, 160, 3), 60, np.uint8)
+            image[:, n * 2 % 140 : n * 2 % 140 + 20] = 200
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(image, "bgr24")))
+        out.mux(stream.encode())
+    return path
+
+
+def source(path: Path, **settings: object) -> Source:
+    ref = ConnectorRef.model_validate({"type": "file", "path": str(path), **settings})
+    return make_source(ref, ConnectorContext(start_wall=T0))
+
+
+def moments(frames: list[Frame]) -> list[Moment]:
+    return [frame.at for frame in frames]
+
+
+@pytest.mark.parametrize(
+    "name,codec,container",
+    [
+        ("clip.mp4", "libx264", None),
+        ("clip.mkv", "libx264", None),
+        ("clip.ts", "libx264", None),
+        ("clip.avi", "mpeg4", None),
+        ("clip.h264", "libx264", "h264"),
+    ],
+)
+def test_stopped_anywhere_a_file_goes_on_where_it_was(
+    tmp_path: Path, name: str, codec: str, container: str | None
+) -> None:
+    path = encode(tmp_path / name, codec, container=container)
+    expected = moments(list(read_frames(path, start_wall=T0)))
+    assert len(expected) == 60 and expected[0] == Moment(F(0), T0)
+    for cut in (1, 2, 13, 25, 40, 59):
+        first, decoder, seen, position = source(path), Decoder(), [], None
+        for item in itertools.islice(first.items(threading.Event()), cut):
+            assert isinstance(item, Packet)
+            seen += moments(decoder.decode(item))
+            position = first.position()
+        assert position is not None
+        position = Position(json.loads(json.dumps(position.token)))
+        decoder = Decoder(after=seen[-1].media if seen else None)
+        for item in source(path).items(threading.Event(), position):
+            if isinstance(item, Packet):
+                seen += moments(decoder.decode(item))
+        assert seen == expected, f"stopped after {cut}"
+
+
+def test_a_clip_ends_once_and_its_last_packet_says_so(tmp_path: Path) -> None:
+    items = list(source(encode(tmp_path / "clip.mp4")).items(threading.Event()))
+    assert items[-1] == EndOfStream() and not source(tmp_path).live
+    assert [item.ends for item in items[:-1]] == [False] * 59 + [True]
+
+
+def test_a_loop_counts_on(tmp_path: Path) -> None:
+    path = encode(tmp_path / "clip.mp4", frames=15)
+    stop, decoder, seen = threading.Event(), Decoder(), []
+    for item in source(path, loop=True).items(stop):
+        assert isinstance(item, Packet)
+        seen += [frame.at.media for frame in decoder.decode(item)]
+        if len(seen) >= 45:
+            stop.set()
+    assert seen == [F(n, 15) for n in range(45)]
+
+
+def test_real_time_is_kept_and_stop_is_heard(tmp_path: Path) -> None:
+    path = encode(tmp_path / "clip.mp4")
+    stop = threading.Event()
+    feed = source(path, realtime=True)
+    assert feed.live
+    begun = time.monotonic()
+    for item in feed.items(stop):
+        assert isinstance(item, Packet)
+        if item.at.media >= 1:
+            stop.set()
+    assert time.monotonic() - begun > 0.7
+
+
+def test_a_photograph_is_a_clip_of_one_frame(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(jpeg.encode(np.full((90, 120, 3), 77, np.uint8)))
+    [frame] = read_frames(path)
+    assert (frame.picture.width, frame.picture.height) == (120, 90)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no video", b"#EXTM3U\n/etc/passwd\n"])
+def test_what_is_no_video_is_refused_by_name(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "odd.mp4"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SourceRefused, match=r"odd\.mp4"):
+        list(source(path).items(threading.Event()))
+
+
+def test_damage_is_passed_over_and_the_rest_is_seen(tmp_path: Path) -> None:
+    path = encode(tmp_path / "clip.ts")
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2 // 188 * 188
+    data[middle : middle + 188 * 3] = b"\0" * 188 * 3
+    path.write_bytes(data)
+    frames = list(read_frames(path))
+    assert 20 < len(frames) < 60
+    assert frames[-1].at.media == pytest.approx(F(59, 15), abs=0.01)
+    media = [frame.at.media for frame in frames]
+    assert media == sorted(set(media))
+
+
+def test_relative_paths_start_at_the_config(tmp_path: Path) -> None:
+    encode(tmp_path / "clip.mp4", frames=5)
+    ref = ConnectorRef.model_validate({"type": "file", "path": "clip.mp4"})
+    items = list(make_source(ref, ConnectorContext(base_dir=tmp_path)).items(threading.Event()))
+    assert len(items) == 6
+    wall = items[0].at.wall
+    assert abs(wall - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    "ref,place",
+    [
+        ({"type": "fil", "path": "x"}, ("type",)),
+        ({"type": "sns", "topic_arn": "x"}, ("type",)),
+        ({"type": "file"}, ("path",)),
+        ({"type": "file", "path": "x", "lop": True}, ("lop",)),
+        ({"type": "rtsp", "url": "http://cam"}, ("url",)),
+        ({"type": "rtsp", "url": "rtsp://cam", "transport": "icmp"}, ("transport",)),
+        (
+            {"type": "kafka", "bootstrap_servers": "b:1", "topic": "t", "start": {"fragment": "x"}},
+            ("start", "FragmentStart", "fragment"),
+        ),
+    ],
+)
+def test_wrong_settings_name_their_field(ref: dict, place: tuple) -> None:
+    with pytest.raises(ValidationError) as caught:
+        check(ConnectorRef.model_validate(ref), "source")
+    assert place in [error["loc"] for error in caught.value.errors()]
+
+
+def test_the_table_knows_its_connectors() -> None:
+    assert {"file", "rtsp", "kafka"} <= set(names("source"))
+    assert {"file", "kafka", "s3", "sns", "stdout", "webhook"} <= set(names("sink"))
