@@ -54,14 +54,19 @@ class Guard:
         """Raises Refused (401, 403 or 415)."""
         given = request.headers.get("Authorization", "")
         if given.startswith("Bearer "):
-            self._check_token(given.removeprefix("Bearer ").strip(), need)
+            self.check_token(given.removeprefix("Bearer ").strip(), need)
             return
         if not is_local(request):
             raise Refused(401, "beyond this host the control API needs a bearer token whose may lists control")
         check_browser(request)
 
-    def _check_token(self, value: str, need: str) -> None:
-        found = [token for token in self._tokens if hmac.compare_digest(token.value.encode(), value.encode())]
+    def check_token(self, value: str, need: str) -> None:
+        """Raises Refused (401 or 403)."""
+        found = [
+            token
+            for token in self._tokens
+            if hmac.compare_digest(token.value.encode(), value.encode(errors="surrogateescape"))
+        ]
         if not found:
             raise Refused(401, "unknown token")
         if not any(need in token.may for token in found):

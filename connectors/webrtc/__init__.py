@@ -1,0 +1,1 @@
+"""A browser, a phone or OBS as the camera, by WebRTC."""

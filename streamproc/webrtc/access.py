@@ -1,0 +1,61 @@
+"""Who may publish and watch: a bearer token where tokens are set; without any, only this host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from streamproc.server.guard import LOOPBACK_NAMES, Guard, KnownToken, Refused, is_local
+
+
+class Access:
+    """Looks at requests only."""
+
+    def __init__(self, tokens: Sequence[KnownToken]) -> None:
+        self.open = not tokens
+        """No tokens are set."""
+        self._guard = Guard(tokens)
+
+    def check(self, request: web.Request, need: str) -> None:
+        """Raises Refused: 401 without a token or with an unknown one, 403 where it may not."""
+        given = request.headers.get("Authorization", "")
+        if not self.open:
+            if not given.lower().startswith("bearer ") or not given[7:].strip():
+                raise Refused(401, "send Authorization: Bearer TOKEN")
+            self._guard.check_token(given[7:].strip(), need)
+        elif given and not is_local(request):
+            raise Refused(401, "no tokens are set; set server.tokens")
+        elif not is_local(request):
+            raise Refused(401, "beyond this host a token is needed; set server.tokens")
+        else:
+            _check_page(request)
+
+    def cors(self) -> dict[str, str]:
+        """With tokens any page may ask: it needs the token, and no cookie is in play. Without, none but ours."""
+        if self.open:
+            return {}
+        return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Location, Link, ETag"}
+
+    def preflight(self) -> dict[str, str]:
+        if self.open:
+            return {}
+        return self.cors() | {
+            "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE, OPTIONS",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
+            "Access-Control-Max-Age": "600",
+        }
+
+
+def _check_page(request: web.Request) -> None:
+    """A page of another site can make a browser on this host send requests: not to us."""
+    host = request.headers.get("Host", "")
+    name = host if host.endswith("]") else host.rsplit(":", 1)[0]
+    if name.lower() not in LOOPBACK_NAMES:
+        raise Refused(403, "use localhost or 127.0.0.1 as the host, or a token")
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != host:
+        raise Refused(403, "requests of other sites' pages are not served without a token")
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        raise Refused(403, "requests of other sites' pages are not served without a token")

@@ -1,0 +1,137 @@
+"""Chromium without a screen, driven by the DevTools protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import shutil
+import subprocess
+import time
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.servers.common import Unavailable
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+    "--remote-debugging-port=0",
+)
+
+
+class Page:
+    """One tab."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._ids = count(1)
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self.messages: list[str] = []
+        """What the page wrote to its console, its errors among them."""
+        self._reader = asyncio.create_task(self._read())
+
+    async def call(self, method: str, **params: Any) -> Any:
+        number = next(self._ids)
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        await self._socket.send_str(json.dumps({"id": number, "method": method, "params": params}))
+        return await asyncio.wait_for(answer, 30)
+
+    async def run(self, script: str) -> Any:
+        """The value of a JavaScript expression; promises are awaited."""
+        result = await self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        if "exceptionDetails" in result:
+            raise AssertionError(json.dumps(result["exceptionDetails"])[:800])
+        return result["result"].get("value")
+
+    async def until(self, script: str, timeout: float = 30) -> Any:
+        """Until the expression gives something true."""
+        deadline = time.monotonic() + timeout
+        while True:
+            found = await self.run(script)
+            if found or time.monotonic() > deadline:
+                assert found, f"{script} stayed {found!r}; console: {self.messages[-5:]}"
+                return found
+            await asyncio.sleep(0.2)
+
+    async def open(self, url: str) -> None:
+        await self.call("Page.navigate", url=url)
+        await self.until("document.readyState === 'complete'")
+
+    async def screenshot(self, path: Path) -> None:
+        data = await self.call("Page.captureScreenshot", format="png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(base64.b64decode(data["data"]))
+
+    async def close(self) -> None:
+        self._reader.cancel()
+        await self._socket.close()
+
+    async def _read(self) -> None:
+        async for message in self._socket:
+            document = json.loads(message.data)
+            if "id" in document:
+                answer = self._answers.pop(document["id"], None)
+                if answer is not None and not answer.done():
+                    failed = document.get("error")
+                    answer.set_exception(AssertionError(failed)) if failed else answer.set_result(document["result"])
+            elif document["method"] in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"):
+                self.messages.append(json.dumps(document["params"])[:500])
+
+
+class Chromium:
+    """``async with Chromium(folder) as browser: page = await browser.page()``."""
+
+    def __init__(self, folder: Path, *flags: str, size: tuple[int, int] = (1100, 720)) -> None:
+        self._folder = folder
+        self._flags = [*flags, f"--window-size={size[0]},{size[1]}"]
+        self._pages: list[Page] = []
+
+    async def __aenter__(self) -> Chromium:
+        program = shutil.which("chromium") or shutil.which("google-chrome")
+        if program is None:
+            raise Unavailable("Chromium is not installed (apt install chromium)")
+        self._process = subprocess.Popen(
+            [program, *FLAGS, *self._flags, f"--user-data-dir={self._folder}", "about:blank"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        port_file = self._folder / "DevToolsActivePort"
+        deadline = time.monotonic() + 60
+        while not (port_file.exists() and port_file.read_text().count("\n")):
+            assert self._process.poll() is None and time.monotonic() < deadline, "Chromium did not start"
+            await asyncio.sleep(0.1)
+        self._base = f"http://127.0.0.1:{port_file.read_text().split()[0]}"
+        self._http = aiohttp.ClientSession()
+        return self
+
+    async def page(self) -> Page:
+        async with self._http.put(f"{self._base}/json/new?about:blank") as answer:
+            address = json.loads(await answer.text())["webSocketDebuggerUrl"]
+        page = Page(await self._http.ws_connect(address, max_msg_size=0))
+        for domain in ("Page", "Runtime", "Log"):
+            await page.call(f"{domain}.enable")
+        self._pages.append(page)
+        return page
+
+    async def __aexit__(self, *error: object) -> None:
+        for page in self._pages:
+            await page.close()
+        await self._http.close()
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
