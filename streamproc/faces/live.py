@@ -24,7 +24,7 @@ from streamproc.core.faces import (
 from streamproc.core.media import Frame, Image, Moment
 from streamproc.core.vision import Box, FaceBox, FloatArray
 from streamproc.faces import quality
-from streamproc.faces.decision import Decision, DecisionPolicy, Rival, TrackEvidence, decide
+from streamproc.faces.decision import Decision, DecisionPolicy, Rival, TrackEvidence, decide, logit
 from streamproc.faces.library import Candidate, Shelf
 from streamproc.faces.reader import live_size
 from streamproc.faces.service import FaceService
@@ -34,8 +34,8 @@ GATE: Final = quality.Gate(eye_distance_px=14, yaw=80, pitch=55, sharpness=12, b
 """Looser than enrolment's: a poor look counts little, and a track is not decided on one."""
 DECIDING: Final = quality.Gate(eye_distance_px=16, yaw=55, pitch=40, sharpness=22, brightness=8, confidence=98.5)
 """A track is only decided when at least some looks were this good: profiles and blurs of strangers are alike."""
-_POOR_LOOK: Final = 90.0
-"""A look that is not that good names somebody in a record from here on only."""
+_POOR_LOOK: Final = 0.81
+"""How much more than the threshold (in logits: 90 instead of 80) a look that is not that good must reach to name somebody."""
 _HINT: Final = 40.0
 """From this similarity on somebody counts as a possible person at all."""
 _OTHER_FACE: Final = 2.0
@@ -208,8 +208,8 @@ class FacePerception:
                 track.embedded_s = at.seconds
             if track is not None:
                 track.confidence = face_confidence(detected.face.score)
-            least = 0.0 if good else _POOR_LOOK
-            found = tuple(match for match in matches.get(row, ()) if match.similarity >= least)
+            poor = logit(self.policy.threshold) + _POOR_LOOK
+            found = tuple(match for match in matches.get(row, ()) if good or logit(match.similarity) >= poor)
             sightings.append(FaceSighting(detected, found, track.id if track is not None else 0))
         return sightings
 

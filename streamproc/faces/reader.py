@@ -6,6 +6,7 @@ from typing import Final
 
 import cv2
 import numpy as np
+import structlog
 
 from streamproc.config.box import FaceBoxSettings
 from streamproc.core.errors import ModelUnavailable
@@ -18,6 +19,8 @@ from streamproc.faces.versions import model_version
 from streamproc.logic.boxes import iou
 from streamproc.vision.nms import nms
 from streamproc.vision.zoo import ModelZoo
+
+log = structlog.get_logger(__name__)
 
 _SAME_FACE: Final = 0.4
 _STILL_SIDES: Final = (320, 640, 1280, 1920)
@@ -47,6 +50,7 @@ class FaceReader:
         self._zoo = zoo
         self._detector = settings.detector
         self._embedder = zoo.embedder(settings.embedder)
+        self._without_attributes = False
         self.model = self._embedder.version
         """Whose vectors: stored with every collection."""
         self.dimensions = self._embedder.dimensions
@@ -82,18 +86,21 @@ class FaceReader:
         return np.asarray(self._embedder.embed(image, landmarks_px), np.float32)
 
     def attributes(self, image: Image, face: FaceBox) -> FaceAttributes:
-        """Age, gender, emotions and 68 landmarks, as far as their nets can be had."""
-        age = male = landmarks = None
-        emotions: dict[str, float] = {}
+        """Age, gender, emotions and 68 landmarks; nothing where their nets cannot be had."""
+        if self._without_attributes:
+            return FaceAttributes()
         try:
-            estimate = self._zoo.age_gender().estimate(image, face.box)
-            age, male = estimate.age, estimate.male
-            shares = self._zoo.expression().estimate(image, face.box)
-            emotions = {_EMOTIONS[name]: share for name, share in shares.items() if name in _EMOTIONS}
-            landmarks = self._zoo.landmarks68().find(image, face.box)
-        except ModelUnavailable:
-            pass  # optional nets: the service's documents leave out what is not known
-        return FaceAttributes(age, male, emotions, landmarks)
+            age_gender, expression = self._zoo.age_gender(), self._zoo.expression()
+            landmarks = self._zoo.landmarks68()
+        except ModelUnavailable as error:
+            # Said once: trying to fetch them again for every face would make every answer late.
+            log.warning("face_attributes_missing", reason=str(error))
+            self._without_attributes = True
+            return FaceAttributes()
+        estimate = age_gender.estimate(image, face.box)
+        shares = expression.estimate(image, face.box)
+        emotions = {_EMOTIONS[name]: share for name, share in shares.items() if name in _EMOTIONS}
+        return FaceAttributes(estimate.age, estimate.male, emotions, landmarks.find(image, face.box))
 
     def _pyramid(self, image: Image) -> list[FaceBox]:
         """Looks at several sizes. A face shows at every size at which it is neither tiny nor huge; a hand does not."""

@@ -18,7 +18,7 @@ import pytest
 from skimage import data
 
 from streamproc.aws import face_documents as documents
-from streamproc.core.errors import AlreadyExists, InputError, NotFound
+from streamproc.core.errors import AlreadyExists, InputError, ModelUnavailable, NotFound
 from streamproc.core.face_answers import NO_FACE, NoFace, UnknownFace
 from streamproc.core.faces import QualityFilter, UserStatus
 from streamproc.faces.images import InvalidImageFormat
@@ -123,6 +123,23 @@ def test_attributes(service: FaceService, astronaut: np.ndarray) -> None:
     assert len(marks) == 30
     assert marks["eyeLeft"]["X"] < marks["nose"]["X"] < marks["eyeRight"]["X"]
     assert abs(marks["leftPupil"]["X"] - marks["eyeLeft"]["X"]) < 0.02
+
+
+def test_without_the_attribute_nets_the_rest_is_answered(
+    tmp_path: Path, zoo: ModelZoo, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def missing() -> None:
+        tries.append(1)
+        raise ModelUnavailable("no source could be reached")
+
+    monkeypatch.setattr(zoo, "age_gender", missing)
+    service = open_service(tmp_path, zoo=zoo)
+    for _ in range(3):
+        (detail,) = documents.detected_faces(service.detect_faces(jpeg(astronaut), attributes=True))["FaceDetails"]
+        assert set(detail) == {"BoundingBox", "Confidence", "Landmarks", "Pose", "Quality"}
+    assert len(tries) == 1
 
 
 def test_a_photo_turned_by_exif_is_the_same_face(service: FaceService, astronaut: np.ndarray) -> None:
