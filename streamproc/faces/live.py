@@ -91,9 +91,11 @@ class FacePerception:
         self.policy = policy or DecisionPolicy(threshold=settings.effective_threshold)
         self._state = self._fresh()
 
-    @staticmethod
-    def _fresh() -> _State:
-        return _State(Tracker(TrackerPolicy(high=0.3, low=0.1, forget_s=1.5, forget_new_s=1.0)))
+    def _fresh(self) -> _State:
+        look_s = 1 / self.settings.fps
+        # A slow feed must not lose everybody between two looks.
+        forget_s, forget_new_s = max(1.5, 3.5 * look_s), max(1.0, 2.5 * look_s)
+        return _State(Tracker(TrackerPolicy(high=0.3, low=0.1, forget_s=forget_s, forget_new_s=forget_new_s)))
 
     def snapshot(self) -> Any:
         """The state as a picklable value of its own; sealed where the box keeps its vectors sealed."""

@@ -166,6 +166,16 @@ def test_after_a_gap_the_same_unknown_is_the_same_unknown(service: FaceService) 
     )
 
 
+@pytest.mark.parametrize("fps", [0.5, 1.0])
+def test_a_slow_look_is_enough(service: FaceService, fps: float) -> None:
+    service.index_faces("family", astronaut(), external_image_id="eileen")
+    seer = FacePerception(FaceSettings(collection="family", fps=fps), service)
+    slow = [
+        Frame(Moment(Fraction(place) / Fraction(fps), EPOCH), frame.picture) for place, frame in enumerate(scene(4))
+    ]
+    assert told([seer.look(frame) for frame in slow])["matched"] == ["person:eileen"]
+
+
 def test_two_names_of_one_person_are_one_announcement(service: FaceService) -> None:
     mirrored = cv2.imencode(".jpg", data.astronaut()[:, ::-1, ::-1])[1].tobytes()
     service.index_faces("family", astronaut(), external_image_id="eileen_1.jpg")
