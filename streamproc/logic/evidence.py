@@ -140,6 +140,8 @@ class BeliefPolicy:
     """One look changes the evidence by no less and no more."""
     moving: float = 0.6
     """Weight of a further look at something that moves (looks resemble each other)."""
+    panning: float = 0.3
+    """The same while the camera itself moves: the object may well stand still."""
     apart_s: float = 0.2
     """Looks that follow sooner weigh less, in proportion: they resemble each other more."""
     still: float = 0.5
@@ -163,9 +165,12 @@ class Belief:
     _last: Box | None = None
     _last_s: float = 0.0
 
-    def add(self, evidence: Mapping[Group, float], at_s: float, box: Box, *, moves: bool) -> None:
-        """Take in one look: log-odds of each group against the rest. ``moves``: something moved where the box is."""
-        weight = self._weight(at_s, box, moves)
+    def add(self, evidence: Mapping[Group, float], at_s: float, box: Box, *, moves: bool, camera: bool = False) -> None:
+        """Take in one look: log-odds of each group against the rest.
+
+        ``moves``: something moved where the box is. ``camera``: the camera did.
+        """
+        weight = self._weight(at_s, box, moves, camera)
         self.looks += 1
         low, high = self.policy.step
         for group, value in evidence.items():
@@ -195,13 +200,14 @@ class Belief:
         group = max(self._sums, key=lambda each: (self._sums[each], each))
         return group if self._sums[group] > 0 else None
 
-    def _weight(self, at_s: float, box: Box, moves: bool) -> float:
+    def _weight(self, at_s: float, box: Box, moves: bool, camera: bool) -> float:
         (previous, self._last), (before_s, self._last_s) = (self._last, box), (self._last_s, at_s)
         if previous is None:
             return 1.0
         if moves or differ(previous, box):
             self._still = 0
-            return self.policy.moving * min(1.0, max(0.1, (at_s - before_s) / self.policy.apart_s))
+            weight = self.policy.panning if camera else self.policy.moving
+            return weight * min(1.0, max(0.1, (at_s - before_s) / self.policy.apart_s))
         self._still += 1
         return float(self.policy.still**self._still)
 

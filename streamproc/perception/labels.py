@@ -269,7 +269,7 @@ class LabelPerception:
             covered(as_boxes([blob.box]), as_boxes([candidate.box]))[0, 0] > 0.5 for blob in motion.blobs
         )
         evidence = candidate.evidence()
-        known.belief.add(evidence, at_s, candidate.box, moves=moves)
+        known.belief.add(evidence, at_s, candidate.box, moves=moves, camera=motion.camera)
         group = known.belief.label or known.belief.best
         if group is not None and evidence[group] > _AGAINST:
             known.misses, known.spoke_s = 0, at_s

@@ -115,6 +115,23 @@ def test_the_same_still_picture_tells_nothing_new():
     assert watched(*[likely] * 50).confidence(Group.PERSON) > 95
 
 
+def test_a_camera_that_pans_makes_looks_count_less():
+    likely = evidence(PERSON={"yolox_nano": 0.35, "deimv2_femto": 0.4})
+    panned = Belief(BeliefPolicy())
+    for step in range(4):
+        panned.add(likely, step * 0.2, moved(step), moves=True, camera=True)
+    assert panned.confidence(Group.PERSON) < watched(*[likely] * 4).confidence(Group.PERSON) - 5
+
+
+def test_looks_in_quick_succession_count_less():
+    fast, slow = Belief(BeliefPolicy()), Belief(BeliefPolicy())
+    likely = evidence(PERSON={"yolox_nano": 0.35, "deimv2_femto": 0.4})
+    for step in range(4):
+        fast.add(likely, step * 0.02, moved(step), moves=True)
+        slow.add(likely, step * 0.2, moved(step), moves=True)
+    assert fast.confidence(Group.PERSON) < slow.confidence(Group.PERSON) - 5
+
+
 def test_a_settled_class_outlasts_bad_looks_and_can_still_be_corrected():
     belief = watched(*[SURE] * 4, *[NOTHING] * 3)
     assert belief.label is Group.PERSON and belief.confidence(Group.PERSON) > 80
