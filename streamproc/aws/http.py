@@ -58,9 +58,7 @@ async def _read_body(request: web.Request, limit: int) -> bytes | None:
     """None where it is larger than ``limit``: by its own word before anything is read, or as it comes."""
     if (request.content_length or 0) > limit:
         return None
-    if request.content_length is not None:
-        chunks = [chunk async for chunk in request.content.iter_any()]  # the length is the parser's to hold
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    # Counted also where a length was given: a compressed body grows when it is read.
     body = bytearray()
     async for chunk in request.content.iter_any():
         body += chunk

@@ -10,6 +10,7 @@ from typing import Any
 from streamproc.aws import stream_regions
 from streamproc.aws.arns import Arns
 from streamproc.aws.bindings import Resolver, Unbound
+from streamproc.aws.faults import invalid_parameter
 from streamproc.config.processor import (
     SERVICE_MAX_DURATION_S,
     SERVICE_MAX_REGIONS,
@@ -60,6 +61,26 @@ class Builder:
             tags=dict(tags),
             aws={"create": dict(created), "stream_arn": arn, "arn": self.arns.processor(name)},
         )
+
+
+def edited(config: ProcessorConfig, changed: Mapping[str, Any], *, keep_regions: bool) -> ProcessorConfig:
+    """A document of another maker with an update's labels, confidence and regions."""
+    assert config.labels is not None
+    home = changed["Settings"]["ConnectedHome"]
+    labels = config.labels.model_copy(
+        update={
+            "classes": LabelSettings.model_validate({"classes": home["Labels"]}).classes,
+            "min_confidence": home.get("MinConfidence", DEFAULT_MIN_CONFIDENCE),
+        }
+    )
+    if keep_regions:
+        return config.model_copy(update={"labels": labels})
+    try:
+        regions = stream_regions.to_settings(changed.get("RegionsOfInterest") or ())
+    except Unbound as unbound:
+        raise invalid_parameter(f"Request has invalid parameters. {unbound}.") from None
+    many = config.allow_many_regions or len(regions) > SERVICE_MAX_REGIONS
+    return config.model_copy(update={"labels": labels, "regions": regions, "allow_many_regions": many})
 
 
 def _session(endless: bool, max_duration_s: float) -> SessionSettings:

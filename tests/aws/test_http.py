@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,13 @@ async def test_a_body_over_the_limit_without_a_length(url: str) -> None:
     async with aiohttp.ClientSession() as session, session.post(url, data=chunks(), headers=signed.headers) as response:
         assert response.status == 413
         assert (await response.json(content_type=None))["__type"] == "RequestEntityTooLargeException"
+
+
+async def test_a_compressed_body_counts_as_what_it_grows_to(url: str) -> None:
+    signed = request("ListStreamProcessors", zlib.compress(b" " * 60_000_000), headers={"Content-Encoding": "deflate"})
+    assert len(signed.body) < 1_000_000
+    status, body, _ = await send(url, signed)
+    assert (status, body["__type"]) == (413, "RequestEntityTooLargeException")
 
 
 async def test_a_length_that_lies_is_refused_before_the_body_comes(url: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from streamproc.config.processor import ProcessorConfig
 from tests.aws.memory import MemoryProcessors
 
 STREAM = "arn:aws:kinesisvideo:us-east-1:123456789012:stream/front-door/1510552593"
@@ -111,6 +112,27 @@ def test_update(rekognition: Any, processors: MemoryProcessors) -> None:
     found = rekognition.describe_stream_processor(Name="porch")
     assert found["Settings"]["ConnectedHome"] == {"Labels": ["ALL"], "MinConfidence": 50.0}
     assert "RegionsOfInterest" not in found and processors.rows["porch"].config.regions == ()
+
+
+async def test_a_processor_of_the_control_api(rekognition: Any, processors: MemoryProcessors) -> None:
+    document = {
+        "source": {"type": "rtsp", "url": "rtsp://127.0.0.1:1/cam"},
+        "labels": {"classes": ["PERSON"], "min_confidence": 70, "fps": 3},
+        "regions": [{"name": "porch", "box": {"left": 0.1, "top": 0.1, "width": 0.5, "height": 0.5}}],
+    }
+    await processors.create("own", ProcessorConfig.model_validate(document))
+    found = rekognition.describe_stream_processor(Name="own")
+    assert found["Settings"]["ConnectedHome"] == {"Labels": ["PERSON"], "MinConfidence": 70.0}
+    assert len(found["RegionsOfInterest"][0]["Polygon"]) == 4
+    rekognition.update_stream_processor(
+        Name="own",
+        SettingsForUpdate={"ConnectedHomeForUpdate": {"Labels": ["PET"]}},
+        RegionsOfInterestForUpdate=[TRIANGLE],
+    )
+    config = processors.rows["own"].config
+    assert config.labels is not None and (config.labels.classes, config.labels.fps) == (("PET",), 3)
+    assert config.labels.min_confidence == 70 and len(config.regions[0].points) == 3
+    assert config.source.type == "rtsp"
 
 
 @pytest.mark.parametrize(

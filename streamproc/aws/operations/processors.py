@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import Any
 
-from streamproc.aws import stream_settings
+from streamproc.aws import stream_builder, stream_settings
 from streamproc.aws.core import Core
 from streamproc.aws.faults import AwsFault, in_use, invalid_parameter, not_found
 from streamproc.aws.operations.table import Served
@@ -123,14 +123,20 @@ async def update(core: Core, call: Call) -> dict[str, Any]:
     created = view.config.aws.get("create")
     if view.config.faces is not None:
         raise invalid_parameter("Request has invalid parameters. A FaceSearch stream processor cannot be updated.")
-    if created is None:
+    if view.origin == "file":
         raise invalid_parameter(
-            "Request has invalid parameters. This stream processor was not made through this API; edit its config file."
+            "Request has invalid parameters. This stream processor belongs to a config file; edit the file."
         )
-    changed = stream_settings.updated(created, call.input)
+    shown = created if created is not None else stream_settings.describe(view.name, view.config, core.arns)
+    changed = stream_settings.updated(shown, call.input)
     if view.state in ("starting", "running", "stopping"):
         raise in_use()
-    await core.processors.update(view.name, _rebuilt(core, view, changed))
+    if created is not None:
+        await core.processors.update(view.name, _rebuilt(core, view, changed))
+        return {}
+    # Made by the control API: only what was asked for changes.
+    kept = changed.get("RegionsOfInterest") == shown.get("RegionsOfInterest")
+    await core.processors.update(view.name, stream_builder.edited(view.config, changed, keep_regions=kept))
     return {}
 
 
