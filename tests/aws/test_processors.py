@@ -125,13 +125,17 @@ async def test_a_processor_of_the_control_api(rekognition: Any, processors: Memo
     assert found["Settings"]["ConnectedHome"] == {"Labels": ["PERSON"], "MinConfidence": 70.0}
     assert len(found["RegionsOfInterest"][0]["Polygon"]) == 4
     rekognition.update_stream_processor(
+        Name="own", SettingsForUpdate={"ConnectedHomeForUpdate": {"MinConfidence": 75.0}}
+    )
+    assert processors.rows["own"].config.regions[0].name == "porch"
+    rekognition.update_stream_processor(
         Name="own",
         SettingsForUpdate={"ConnectedHomeForUpdate": {"Labels": ["PET"]}},
         RegionsOfInterestForUpdate=[TRIANGLE],
     )
     config = processors.rows["own"].config
     assert config.labels is not None and (config.labels.classes, config.labels.fps) == (("PET",), 3)
-    assert config.labels.min_confidence == 70 and len(config.regions[0].points) == 3
+    assert config.labels.min_confidence == 75 and len(config.regions[0].points) == 3
     assert config.source.type == "rtsp"
 
 
