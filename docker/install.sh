@@ -35,8 +35,8 @@ install_environment() {
     tools=$(mktemp -d)
     python3 -m venv "$tools"
     "$tools/bin/pip" install --quiet --disable-pip-version-check 'uv>=0.6'
-    # Only what the daemon needs, at the versions and hashes of the lock file.
-    "$tools/bin/uv" pip install --quiet --python "$prefix/bin/python" --no-cache --constraint requirements.lock .
+    # What the daemon and the demo need, at the versions and hashes of the lock file.
+    "$tools/bin/uv" pip install --quiet --python "$prefix/bin/python" --no-cache --constraint requirements.lock ".[demo]"
     rm -rf "$tools"
     ln -sf "$prefix/bin/streamproc" /usr/local/bin/streamproc
     if [ "${STREAMPROC_BAKE_MODELS:-0}" = 1 ]; then
