@@ -12,7 +12,8 @@ import typer
 from streamproc.cli.output import errors_said, event_line, put, set_up_logs
 from streamproc.cli.places import default_data_dir
 from streamproc.config.box import BoxConfig
-from streamproc.config.load import Role, load_processor
+from streamproc.config.folder import box_of
+from streamproc.config.load import load_processor
 from streamproc.config.processor import LABEL_CLASSES, ConnectorRef, ProcessorConfig
 from streamproc.core.errors import InputError
 
@@ -45,7 +46,8 @@ def replay(
         from streamproc.live.replay import whole_clip
 
         document = document if config is not None else whole_clip(document)
-        seers = Seers(BoxConfig(), data_dir or default_data_dir())
+        box = box_of(config) if config is not None else BoxConfig()
+        seers = Seers(box, data_dir or box.stores.data_dir or default_data_dir())
         write = _writer(document, name, form, as_json)
         for event, pictures in events_of(clip, document, seers, name):
             write(event, _save(out, event, pictures))
@@ -53,7 +55,7 @@ def replay(
 
 def _document(config: Path | None, classes: str, collection: str | None) -> tuple[ProcessorConfig, str]:
     if config is not None:
-        document, name = load_processor(config, _check_outputs), config.stem
+        document, name = load_processor(config), config.stem
     else:
         wanted = [word.strip().upper() for word in classes.split(",") if word.strip()]
         unknown = [word for word in wanted if word not in (*LABEL_CLASSES, "ALL")]
@@ -72,14 +74,6 @@ def _document(config: Path | None, classes: str, collection: str | None) -> tupl
 
         document = document.model_copy(update={"faces": FaceSettings(collection=collection)})
     return document, name
-
-
-def _check_outputs(ref: ConnectorRef, role: Role) -> None:
-    """The source is replaced, so it need not make sense here."""
-    from connectors.catalog import check
-
-    if role == "sink":
-        check(ref, role)
 
 
 def _save(out: Path | None, event: Event, pictures: Pictures | None) -> Images:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,7 +52,7 @@ async def run_all(configs: dict[str, ProcessorConfig], file: Path, data_dir: Pat
     from streamproc.cli.loop import on_signals
     from streamproc.server.lock import DirectoryLock
 
-    place = data_dir / "run" / hashlib.sha256(",".join(sorted(configs)).encode()).hexdigest()[:12]
+    place = _place(data_dir, file, configs)
     with DirectoryLock(place):
         supervisor = _supervisor(file, data_dir, place)
         supervisor.listeners.append(_printer(supervisor, as_json))
@@ -70,6 +70,12 @@ async def run_all(configs: dict[str, ProcessorConfig], file: Path, data_dir: Pat
             await supervisor.close()
         views = [await supervisor.view(name) for name in configs]
     return any(view.state == "failed" for view in views)
+
+
+def _place(data_dir: Path, file: Path, names: Iterable[str]) -> Path:
+    """A state folder of these processors' own, so that a daemon and other runs can go on beside this one."""
+    which = ",".join([str(file.absolute().parent), *sorted(names)])
+    return data_dir / "run" / hashlib.sha256(which.encode()).hexdigest()[:12]
 
 
 async def _all_over(supervisor: Supervisor, names: list[str]) -> None:
