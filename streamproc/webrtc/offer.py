@@ -13,7 +13,7 @@ MAX_SECTIONS = 32
 CODECS = ("H264", "VP8")
 """What we take and give, the better first."""
 
-_FINGERPRINT = re.compile(r"(?m)^a=fingerprint:\S+ \S+")
+_FINGERPRINT = re.compile(r"(?m)^a=fingerprint:\S+ [0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2})+ *$")
 _RTPMAP = re.compile(r"^a=rtpmap:(\d+) ([A-Za-z0-9.-]+)/90000", re.MULTILINE)
 _DIRECTION = re.compile(r"^a=(sendrecv|sendonly|recvonly|inactive)$", re.MULTILINE)
 

@@ -17,20 +17,22 @@ class Stamper:
     """Follows media time while it goes with the clock, and never goes back."""
 
     def __init__(self) -> None:
-        self._origin: tuple[int, Fraction, float] | None = None
+        self._began: tuple[int, float] | None = None
+        self._shift = 0
         self._last = 0
         self._known: OrderedDict[datetime, int] = OrderedDict()
 
     def stamp(self, media: Fraction, wall: datetime, now: float) -> int:
         """The timestamp of the picture of that moment, sent at ``now`` (seconds of a steady clock)."""
-        if self._origin is None:
-            self._origin = (max(RATE, self._last + RATE // 1000), media, now)
-        base, media0, now0 = self._origin
-        due = base + round((now - now0) * RATE)
-        value = base + round((media - media0) * RATE)
-        if abs(value - due) > MAX_DRIFT:
-            value = max(due, self._last + 1)
-            self._origin = (value, media, now)
+        wanted = round(media * RATE)
+        if self._began is None:
+            base = max(RATE, self._last + RATE // 1000)
+            self._began, self._shift = (base, now), base - wanted
+        base, began = self._began
+        due = base + round((now - began) * RATE)
+        if abs(wanted + self._shift - due) > MAX_DRIFT:
+            self._shift = due - wanted
+        value = wanted + self._shift
         value = max(value, self._last + 1)
         return self._keep(wall, value)
 
