@@ -1,30 +1,31 @@
-"""From a kind and its options to a ready analysis. Models and collections are opened when the first job needs them."""
+"""From a kind and its options to a ready analysis.
+
+Models and collections are opened, and the modules that use them imported, when the first job needs them: a job for segments starts
+without.
+"""
 
 from __future__ import annotations
 
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from streamproc.config.box import BoxConfig
-from streamproc.contracts import Detector
 from streamproc.core.errors import InputError
-from streamproc.core.faces import DetectedFace
-from streamproc.faces.service import FaceService, open_service
 from streamproc.jobs.analysis import Analysis
-from streamproc.jobs.facefacts import see_faces
-from streamproc.jobs.faces import FaceAnalysis, FaceOptions, FaceSearchAnalysis, FaceSearchOptions
-from streamproc.jobs.labels import LabelAnalysis, LabelOptions
 from streamproc.jobs.model import JobKind
-from streamproc.jobs.persons import FindFaces, PersonAnalysis, PersonOptions
-from streamproc.jobs.segments import SegmentAnalysis, SegmentOptions
 from streamproc.jobs.service import JobLimits, JobService, Told
 from streamproc.jobs.sources import StoreSettings, Videos
 from streamproc.jobs.video import VideoFacts, VideoFrame
-from streamproc.perception.models import SQUARE, TALL, WIDE
 from streamproc.store.database import Database
-from streamproc.vision.zoo import ModelZoo, open_zoo
+
+if TYPE_CHECKING:
+    from streamproc.contracts import Detector
+    from streamproc.core.faces import DetectedFace
+    from streamproc.faces.service import FaceService
+    from streamproc.jobs.persons import FindFaces
+    from streamproc.vision.zoo import ModelZoo
 
 Options = TypeVar("Options")
 
@@ -45,25 +46,39 @@ class Analyses:
         """Raises InputError for options that the kind does not have, ModelUnavailable, NotFound for a collection."""
         match kind:
             case JobKind.SEGMENTS:
+                from streamproc.jobs.segments import SegmentAnalysis, SegmentOptions
+
                 return SegmentAnalysis(parse(SegmentOptions, options), video)
             case JobKind.LABELS:
+                from streamproc.jobs.labels import LabelAnalysis, LabelOptions
+
                 return LabelAnalysis(parse(LabelOptions, options), video, self._objects(video))
             case JobKind.PERSONS:
+                from streamproc.jobs.persons import PersonAnalysis, PersonOptions
+
                 wanted = parse(PersonOptions, options)
                 return PersonAnalysis(video, self._objects(video), self._find_faces() if wanted.faces else None)
             case JobKind.FACES:
+                from streamproc.jobs.faces import FaceAnalysis, FaceOptions
+
                 return FaceAnalysis(video, self._find_faces(attributes=parse(FaceOptions, options).attributes))
             case JobKind.FACE_SEARCH:
+                from streamproc.jobs.faces import FaceSearchAnalysis, FaceSearchOptions
+
                 return FaceSearchAnalysis(parse(FaceSearchOptions, options), video, self.faces)
 
     def _objects(self, video: VideoFacts) -> list[Detector]:
         """The detectors for labels, as far as they can be had."""
+        from streamproc.perception.models import SQUARE, TALL, WIDE
+
         shape = video.width / max(1, video.height)
         size = WIDE if shape > 1.25 else TALL if shape < 0.8 else SQUARE
         first = self.zoo.person_detector(size)
         return list({each.name: each for each in (first, *self.zoo.those_had(_ALSO))}.values())
 
     def _find_faces(self, *, attributes: bool = False) -> FindFaces:
+        from streamproc.jobs.facefacts import see_faces
+
         reader = self.faces.reader
         key = f"faces attributes={attributes}"
 
@@ -77,10 +92,14 @@ class Analyses:
 
     @cached_property
     def zoo(self) -> ModelZoo:
+        from streamproc.vision.zoo import open_zoo
+
         return self._zoo or open_zoo(self._box.models, workers=2)
 
     @cached_property
     def faces(self) -> FaceService:
+        from streamproc.faces.service import open_service
+
         return self._faces or open_service(self._data_dir, self._box, self.zoo)
 
 

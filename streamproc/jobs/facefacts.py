@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,13 +18,17 @@ from streamproc.core.faces import (
 )
 from streamproc.core.media import Picture
 from streamproc.core.vision import Box, FaceBox, FaceQuality, Pose
-from streamproc.faces.reader import FaceReader, live_size
+
+if TYPE_CHECKING:
+    from streamproc.faces.reader import FaceReader
 
 LEAST_CONFIDENCE = 50.0
 
 
 def see_faces(reader: FaceReader, picture: Picture, *, attributes: bool = False) -> list[DetectedFace]:
     """Faces of one frame with their quality, largest first."""
+    from streamproc.faces.reader import live_size  # brings the models' libraries; answers are also read without
+
     size = live_size(picture.width, picture.height)
     found = reader.find_live(picture.bgr(*size), size)
     sure = [face for face in found if face_confidence(face.score) >= LEAST_CONFIDENCE]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from connectors.chain import chain_credentials
 from streamproc.core.errors import InputError, SourceError
 from streamproc.jobs.model import VideoRef
 from streamproc.jobs.video import StoredVideo
@@ -93,6 +92,8 @@ class Videos:
 
     def _store(self, ref: VideoRef) -> tuple[Any, str]:
         from obstore.store import HTTPStore, S3Store
+
+        from connectors.chain import chain_credentials
 
         parts = urlsplit(ref.url)
         retry: Any = {"max_retries": 3, "retry_timeout": _seconds(20)}
