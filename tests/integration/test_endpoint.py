@@ -21,6 +21,7 @@ from tests.servers.common import free_port
 from tests.servers.rtsp import lengthen
 
 T = TypeVar("T")
+pytestmark = pytest.mark.slow
 KEYS = {"aws_access_key_id": "AKIDEDGE", "aws_secret_access_key": "edge-secret", "region_name": "us-east-1"}
 ROLE = "arn:aws:iam::123456789012:role/edge"
 STREAM = "arn:aws:kinesisvideo:us-east-1:123456789012:stream/{}/1510552593"
