@@ -8,6 +8,7 @@ classes that all models know and for those that the SSD does not.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ from streamproc.perception.detect import common_name
 
 LOOK = 960
 """Longer side of the picture that the detectors are given."""
+_POOL = ThreadPoolExecutor(2, thread_name_prefix="look")
+"""The detectors look at the same picture side by side: a run has nothing else to do meanwhile."""
 _LEAST = 0.05
 _SAME = 0.5
 _EVERYBODY: Mapping[str, float] = {"yolox": 0.70, "deimv2": 0.66, "ssd": 0.19}
@@ -51,10 +54,11 @@ def find_objects(
     memo = {} if memo is None else memo
     knows = {detector.name: {common_name(name) for name in detector.names} for detector in detectors}
     rows: list[tuple[float, str, Box, str]] = []
+    missing = [detector for detector in detectors if detector.name not in memo]
+    looks = _POOL.map(lambda detector: detector.detect(image, _LEAST), missing)
+    memo |= zip([detector.name for detector in missing], looks, strict=True)
     for detector in detectors:
-        found = memo.get(detector.name)
-        if found is None:
-            found = memo[detector.name] = detector.detect(image, _LEAST)
+        found = memo[detector.name]
         names = [common_name(found.name(row)) for row in range(len(found))]
         rows += [(float(found.scores[row]), names[row], found.box(row), detector.name) for row in range(len(found))]
     rows.sort(key=lambda row: (-row[0], row[1], row[3]))
