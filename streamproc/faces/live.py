@@ -32,8 +32,13 @@ from streamproc.logic.tracker import Tracker, TrackerPolicy
 
 GATE: Final = quality.Gate(eye_distance_px=14, yaw=80, pitch=55, sharpness=12, brightness=5, confidence=50)
 """Looser than enrolment's: a poor look counts little, and a track is not decided on one."""
-DECIDING: Final = quality.Gate(eye_distance_px=16, yaw=55, pitch=40, sharpness=22, brightness=8, confidence=98.5)
-"""A track is only decided when at least some looks were this good: profiles and blurs of strangers are alike."""
+DECIDING: Final = {
+    name: quality.Gate(
+        eye_distance_px=16, yaw=55, pitch=40, sharpness=22, brightness=8, confidence=face_confidence(score)
+    )
+    for name, score in (("yunet", 0.82), ("centerface", 0.75))
+}
+"""By detector. A track is only decided when at least some looks were this good: profiles and blurs of strangers are alike."""
 _POOR_LOOK: Final = 0.81
 """How much more than the threshold (in logits: 90 instead of 80) a look that is not that good must reach to name somebody."""
 _HINT: Final = 40.0
@@ -89,6 +94,8 @@ class FacePerception:
         self.service = service
         self.reader = service.reader
         self.policy = policy or DecisionPolicy(threshold=settings.effective_threshold)
+        self._detector = self.reader.detector if settings.detector == "default" else settings.detector
+        self._deciding = DECIDING[self._detector]
         self._state = self._fresh()
 
     def _fresh(self) -> _State:
@@ -120,7 +127,7 @@ class FacePerception:
         self._follow_changes(shelf)
         picture = frame.picture
         size = live_size(picture.width, picture.height)
-        found = self.reader.find_live(picture.bgr(*size), size, self.settings.detector)
+        found = self.reader.find_live(picture.bgr(*size), size, self._detector)
         judged = [self._judge(frame, face) for face in found]
         scores = np.array([face.score for face in found], np.float32)
         tracked = self._state.tracker.update(
@@ -201,7 +208,7 @@ class FacePerception:
         sightings = []
         for row, (detected, _, _) in enumerate(judged):
             track = self._track(owner.get(row), at, vectors.get(row))
-            good = not quality.reasons(detected.quality, detected.face, DECIDING)
+            good = not quality.reasons(detected.quality, detected.face, self._deciding)
             if track is not None and row in vectors:
                 person = first[row][0].person if first[row] else None
                 weight = quality.weight(detected.quality, detected.face.score)

@@ -48,7 +48,7 @@ class FaceReader:
     def __init__(self, zoo: ModelZoo, settings: FaceBoxSettings | None = None) -> None:
         settings = settings or FaceBoxSettings()
         self._zoo = zoo
-        self._detector = settings.detector
+        self.detector = settings.detector
         self._embedder = zoo.embedder(settings.embedder)
         self._without_attributes = False
         self.model = self._embedder.version
@@ -66,9 +66,9 @@ class FaceReader:
             found = self._with_border(image)
         return sorted(found, key=lambda face: -face.box.area)[:MAX_FACES]
 
-    def find_live(self, image: Image, size: tuple[int, int], detector: str = "default") -> list[FaceBox]:
+    def find_live(self, image: Image, size: tuple[int, int], detector: str | None = None) -> list[FaceBox]:
         """Faces of a frame of a feed in one run at the given input size, largest first."""
-        found = self._zoo.face_detector(self._detector if detector == "default" else detector, size).detect(image)
+        found = self._zoo.face_detector(detector or self.detector, size).detect(image)
         return sorted(found, key=lambda face: -face.box.area)
 
     def judge(self, image: Image, face: FaceBox, gate: QualityFilter) -> DetectedFace:
@@ -109,8 +109,8 @@ class FaceReader:
         faces: list[FaceBox] = []
         seen: list[int] = []
         for side in sides:
-            detector = self._zoo.face_detector(self._detector, _canvas(image, side))
-            found = detector.detect(image, _HINT_SCORE[self._detector])
+            detector = self._zoo.face_detector(self.detector, _canvas(image, side))
+            found = detector.detect(image, _HINT_SCORE[self.detector])
             faces += found
             seen += [side] * len(found)
         boxes = np.array([face.box for face in faces], np.float32).reshape(-1, 4)
@@ -121,7 +121,7 @@ class FaceReader:
             face_px = faces[row].box.height * height / max(height, width)
             expected = {side for side in sides if _SHOWS[0] <= face_px * side <= _SHOWS[1]} or {seen[row]}
             enough = len(agreeing & expected) * 2 >= len(expected)
-            if enough and scores[row] >= _LEAST_SCORE[self._detector]:
+            if enough and scores[row] >= _LEAST_SCORE[self.detector]:
                 kept.append(faces[row])
         return kept
 
