@@ -344,7 +344,7 @@ def _recall(
     timer: _Timer,
 ) -> float:
     hits = asked = 0
-    for image, face in known[::4]:
+    for image, face in known[::6]:
         small = _shrunk(image, face, eyes)
         if small is None or small.shape[0] > frame[1] or small.shape[1] > frame[0]:
             continue
