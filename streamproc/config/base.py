@@ -3,6 +3,7 @@
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from streamproc.core.event import EventType
 
@@ -11,6 +12,15 @@ class Settings(BaseModel):
     """Frozen, and refuses keys that it does not know (a typo must not be silently ignored)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True)
+
+
+WRONG_FIELD = "wrong_field"
+"""The type of an error that a validator of a whole model lays at one of its keys."""
+
+
+def wrong(field: str, words: str) -> PydanticCustomError:
+    """What a validator of a whole model raises: ``field`` is the key to mend, ``words`` say what is wrong and the mend."""
+    return PydanticCustomError(WRONG_FIELD, "{words}", {"words": words, "field": field})
 
 
 class OutputSettings(Settings):

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from streamproc.config.base import WRONG_FIELD
 from streamproc.config.box import BoxConfig
 from streamproc.config.processor import ConnectorRef, ProcessorConfig
 from streamproc.core.errors import ConfigError, Fault
@@ -141,7 +142,8 @@ def faults_of(
     for item in items:
         if item["type"] == "too_short" and any(_inside(other["loc"], item["loc"]) for other in items):
             continue  # short only because the wrong ones were left out
-        where = prefix + tuple(part for part in item["loc"] if _in_document(part))
+        at = (item["ctx"]["field"],) if item["type"] == WRONG_FIELD else ()
+        where = prefix + tuple(part for part in item["loc"] if _in_document(part)) + at
         line = document.line(where) if (where in document.lines or not where) else document.line(where[:-1])
         fault = Fault(field_name(where), _words(item, model if not prefix else None), line)
         if fault not in faults:
@@ -169,6 +171,12 @@ def _words(item: Any, model: type[BaseModel] | None) -> str:
         if close:
             return f"unknown key; did you mean {close[0]}?"
         return f"unknown key; remove it{' or use one of ' + ', '.join(known) if known else ''}"
+    if kind == WRONG_FIELD:
+        return str(said)
+    if kind in ("tuple_type", "list_type"):
+        return f"write a list, such as [first, second], not {item['input']!r}"
+    if kind == "too_short" and item["ctx"]["actual_length"] == 0:
+        return "the list is empty; write something into it or leave the key out"
     if kind == "value_error":
         return str(said).removeprefix("Value error, ")
     shown = "" if isinstance(item["input"], dict | list | tuple) else f", not {item['input']!r}"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from streamproc.config.base import Settings
+from streamproc.config.base import Settings, wrong
 from streamproc.config.duration import Duration
 from streamproc.config.regions import RegionSettings, check_regions
 
@@ -48,8 +48,9 @@ class SessionSettings(Settings):
     @model_validator(mode="after")
     def _within_the_service(self) -> SessionSettings:
         if self.mode == "session" and not self.allow_long and not 0 < self.duration <= SERVICE_MAX_DURATION_S:
-            raise ValueError(
-                "duration must be more than 0s and at most 120s; set allow_long: true to go beyond, or use mode: continuous"
+            raise wrong(
+                "duration",
+                "must be more than 0s and at most 120s; set allow_long: true to go beyond, or use mode: continuous",
             )
         return self
 
@@ -130,10 +131,10 @@ class ProcessorConfig(Settings):
     @model_validator(mode="after")
     def _something_to_do(self) -> ProcessorConfig:
         if self.labels is None and self.faces is None:
-            raise ValueError("nothing to look for; add labels: {} or faces: {collection: NAME}")
+            raise wrong("labels", "nothing to look for; add labels: {} or faces: {collection: NAME}")
         if len(self.regions) > SERVICE_MAX_REGIONS and not self.allow_many_regions:
-            raise ValueError(
-                f"{len(self.regions)} regions, the service has at most 10; set allow_many_regions: true to go beyond"
+            raise wrong(
+                "regions", f"{len(self.regions)}, the service has at most 10; set allow_many_regions: true to go beyond"
             )
         check_regions(self.regions)
         return self

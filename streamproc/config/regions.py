@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from shapely.geometry import Polygon
 from shapely.validation import explain_validity
 
-from streamproc.config.base import Settings
+from streamproc.config.base import Settings, wrong
 from streamproc.core.region import Region, RegionRule
 
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -69,11 +69,11 @@ class RegionSettings(Settings):
 
 
 def check_regions(regions: Sequence[RegionSettings]) -> None:
-    """Raise ValueError where two regions have one name."""
+    """Refuse two regions of one name."""
     names = [region.name for region in to_regions(regions)]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"two regions are called {name!r}; give each its own name")
+            raise wrong("regions", f"two are called {name!r}; give each its own name")
 
 
 def to_regions(regions: Sequence[RegionSettings]) -> tuple[Region, ...]:

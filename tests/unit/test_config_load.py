@@ -39,7 +39,7 @@ def test_a_good_file() -> None:
         ("min_confidence: 60", "min_confidence: 160", 7, "labels.min_confidence", "less than or equal to 100, not 160"),
         ("min_confidence: 60", "min_confidence: high", 7, "labels.min_confidence", "number"),
         ("[PERSON, PET]", "[PERSON, DOG]", 6, "labels.classes[1]", "'PERSON', 'PET' or 'PACKAGE'"),
-        ("duration: 1m", "duration: 10m", 4, "session", "at most 120s"),
+        ("duration: 1m", "duration: 10m", 4, "session.duration", "at most 120s"),
         ("duration: 1m", "duration: soon", 4, "session.duration", "no duration"),
         ("state: stopped", "state: paused", 2, "state", "'running' or 'stopped'"),
         ("source: {type: file, path: clip.mp4}\n", "", 1, "source", "missing"),
@@ -54,6 +54,9 @@ def test_a_good_file() -> None:
         ),
         ("[0.9, 0.9]]", "[0.9, 1.9]]", 9, "regions[0].polygon[2][1]", "less than or equal to 1"),
         ("regions:", "state: running\nregions:", 8, "state", "given twice, first on line 2"),
+        ("[PERSON, PET]", "[]", 6, "labels.classes", "the list is empty"),
+        ("[PERSON, PET]", "PERSON", 6, "labels.classes", "write a list, such as"),
+        ("regions:", "regions:\n  - {name: porch, box: {left: 0, top: 0, width: 1, height: 1}}", 8, "regions", "porch"),
         ("labels:", "labels: [", 5, "", "no valid YAML"),
     ],
 )
