@@ -47,6 +47,14 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class Explains(Protocol):
+    """A source that can say what it waits for."""
+
+    note: str
+    """What keeps it from giving frames, for people and without secrets; empty while it gives them."""
+
+
 class Images(NamedTuple):
     """Where the pictures of an event are (or will be): a path or a URI each, None where there are none."""
 

@@ -71,7 +71,7 @@ class KafkaSource:
         self._committed: tuple[dict[int, int], float] = ({}, 0.0)
         self._lock = threading.Lock()
         self.note = "connecting"
-        """What it is doing, for people."""
+        """See ``contracts.Explains``."""
         self.skipped = 0
         """Fragments that could not be read."""
 
@@ -119,7 +119,7 @@ class KafkaSource:
             _run(loop, topic.start(), stop)
             backoff.succeeded(time.monotonic())
             _run(loop, self._begin(topic, stop), stop)
-            self.note = "reading"
+            self.note = ""
             while not stop.is_set():
                 for record in _run(loop, topic.read(), stop):
                     yield from self._record(record)

@@ -50,7 +50,7 @@ class RtspSource:
         self._last: Moment | None = None
         self._refusals = 0
         self.note = "connecting"
-        """What it is doing, for people."""
+        """See ``contracts.Explains``."""
 
     def items(self, stop: threading.Event, resume: Position | None = None) -> Iterator[StreamItem]:
         """Never ends by itself. Raises SourceRefused for a wrong password."""
@@ -116,7 +116,7 @@ class RtspSource:
                     continue
                 if not started:
                     started = True
-                    self.note = "receiving"
+                    self.note = ""
                     self._backoff.succeeded(arrived.at)
                     log.info("camera connected", url=self._shown, codec=arrived.track.codec)
                 yield self._packet(arrived)

@@ -13,6 +13,7 @@ import structlog
 
 from connectors.context import ConnectorContext
 from streamproc.config.processor import ProcessorConfig
+from streamproc.contracts import Explains
 from streamproc.core.errors import StreamprocError
 from streamproc.core.event import Event
 from streamproc.core.media import Moment
@@ -225,7 +226,7 @@ class Unit:
             updated=self.row.updated,
             origin=self.row.origin,
             session=self._session_of(run) if run is not None else self._last_session,
-            source={"type": self.config.source.type, "state": lane.stats.source, "why": lane.stats.why} if lane else {},
+            source=self._source_of(run) if run is not None else {},
             metrics=lane.stats.view() if lane is not None else {},
         )
 
@@ -233,6 +234,11 @@ class Unit:
     def _session_of(run: Run) -> dict[str, Any]:
         sessions = run.lane.sessions
         return {"id": sessions.session, "announced": dict(sessions.announced), "counts": dict(sessions.counts)}
+
+    def _source_of(self, run: Run) -> dict[str, Any]:
+        source, stats = run.feeder.source, run.lane.stats
+        note = source.note if isinstance(source, Explains) else ""
+        return {"type": self.config.source.type, "state": stats.source, "why": stats.why or note}
 
     # -- inside
 
