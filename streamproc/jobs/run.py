@@ -141,7 +141,7 @@ class Run:
                 self.tell(Advance(index + 1, video.expected_frames, float(at)))
             stopping = self.stop()
             if stopping or now - saved > self.policy.checkpoint_s:
-                self._save(analyses, Place(index, at, video.origin or Fraction(0), heard))
+                self._save(analyses, Place(index, at, video.origin or Fraction(0), heard, video.regular))
                 saved = time.monotonic()
             if stopping:
                 raise Interrupted("the job was interrupted; it goes on when it is started again")

@@ -97,6 +97,8 @@ class Place:
     """Presentation time of the first frame by the container's clock."""
     heard: Fraction
     """Audio up to this time is done."""
+    regular: bool = True
+    """Every frame so far had a timestamp later than the one before, so that a timestamp says where to go on; else frames are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,8 @@ class StoredVideo:
         self._stream.thread_type = "AUTO"
         self._audio = [s for s in self._container.streams.audio if s.codec_context is not None]
         self.origin: Fraction | None = None
+        self.regular = True
+        """So far; see ``Place.regular``."""
         self.facts = self._facts(turned=False)
 
     def _facts(self, *, turned: bool) -> VideoFacts:
@@ -179,9 +183,13 @@ class StoredVideo:
         streams = [self._stream, *(self._audio if sound else [])]
         index, last = (after.index, after.at) if after else (-1, None)
         heard = after.heard if after else Fraction(-1)
+        behind = 0
         if after is not None:
-            self.origin = after.origin
-            self._seek(after)
+            self.origin, self.regular = after.origin, after.regular
+            if after.regular:
+                self._seek(after)
+            else:
+                behind = after.index + 1
         for frame in self._frames(streams):
             if isinstance(frame, av.AudioFrame):
                 spell = self._sound(frame)
@@ -189,10 +197,14 @@ class StoredVideo:
                     heard = spell.start
                     yield spell
                 continue
-            at = self._time(frame, index, last)
-            if after is not None and at <= after.at:
+            at = self._time(frame, last)
+            if behind > 0:
+                behind -= 1
+                continue
+            if after is not None and after.regular and at <= after.at:
                 continue
             if last is not None and at <= last:
+                self.regular = False
                 at = last + 1 / self.facts.rate
             index, last = index + 1, at
             yield VideoFrame(index, at, AvPicture(frame), frame)
@@ -203,8 +215,9 @@ class StoredVideo:
         with contextlib.suppress(av.FFmpegError):
             self._container.seek(int(max(target, Fraction(0)) * 1_000_000), backward=True, any_frame=False)
 
-    def _time(self, frame: Any, index: int, last: Fraction | None) -> Fraction:
+    def _time(self, frame: Any, last: Fraction | None) -> Fraction:
         if frame.pts is None or frame.time_base is None:
+            self.regular = False
             return (last + 1 / self.facts.rate) if last is not None else Fraction(0)
         stamp = Fraction(frame.pts * frame.time_base)
         if self.origin is None:

@@ -9,10 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from streamproc.jobs.video import Place, StoredVideo, VideoFrame
 from streamproc.store.database import Database
 from streamproc.store.jobs import JobStore
 from tests.videos import edit
@@ -25,6 +28,7 @@ from streamproc.jobs.model import JobKind, JobRequest, VideoRef
 from streamproc.jobs.segments import SegmentAnalysis, SegmentOptions
 from streamproc.jobs.service import JobService
 from streamproc.jobs.sources import Videos
+from streamproc.jobs.video import Place, StoredVideo, VideoFrame
 from streamproc.store.database import Database
 
 folder, video, kinds, slow = Path(sys.argv[1]), sys.argv[2], sys.argv[3].split(","), float(sys.argv[4])
@@ -99,3 +103,26 @@ def test_analyze_goes_on_after_a_kill_and_never_returns_an_older_answer(tmp_path
     new = json.loads((tmp_path / "a" / "segments.json").read_text())
     assert new["JobId"] != answer["JobId"]
     assert new["Segments"] == answer["Segments"]
+
+
+@pytest.mark.parametrize("name", ["edit.mp4", "edit.mkv", "edit.avi", "edit.ts", "edit.m4v"])
+def test_going_on_in_the_middle_gives_the_same_frames(tmp_path: Path, name: str) -> None:
+    path = edit(tmp_path / name, sound=name.endswith(("mp4", "ts", "mkv")))
+    whole = frames_of(path, None)
+    assert len(whole) == 203
+    for at in (0, 60, 141):
+        video = StoredVideo(str(path), name)
+        reading = (item for item in video.items(sound=True) if isinstance(item, VideoFrame))
+        frame = next(item for item in reading if item.index == at)
+        place = Place(frame.index, frame.at, video.origin or Fraction(0), frame.at - 1, video.regular)
+        video.close()
+        assert frames_of(path, place) == whole[at + 1 :]
+
+
+def frames_of(path: Path, place: Place | None) -> list[tuple[int, Fraction, int]]:
+    """Number, time and a checksum of each picture."""
+    video = StoredVideo(str(path), path.name)
+    items = [item for item in video.items(sound=True, after=place) if isinstance(item, VideoFrame)]
+    found = [(item.index, item.at, zlib.crc32(item.luma_sample().tobytes())) for item in items]
+    video.close()
+    return found
