@@ -11,8 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import structlog
+
 from streamproc.config.box import BoxConfig
-from streamproc.core.errors import InputError
+from streamproc.core.errors import InputError, ModelUnavailable
 from streamproc.jobs.analysis import Analysis
 from streamproc.jobs.model import JobKind
 from streamproc.jobs.service import JobLimits, JobService, Told
@@ -24,10 +26,11 @@ if TYPE_CHECKING:
     from streamproc.contracts import Detector
     from streamproc.core.faces import DetectedFace
     from streamproc.faces.service import FaceService
-    from streamproc.jobs.persons import FindFaces
+    from streamproc.jobs.persons import Appearance, FindFaces
     from streamproc.vision.zoo import ModelZoo
 
 Options = TypeVar("Options")
+log = structlog.get_logger(__name__)
 
 
 class Analyses:
@@ -57,7 +60,8 @@ class Analyses:
                 from streamproc.jobs.persons import PersonAnalysis, PersonOptions
 
                 wanted = parse(PersonOptions, options)
-                return PersonAnalysis(video, self._objects(video), self._find_faces() if wanted.faces else None)
+                faces = self._find_faces() if wanted.faces else None
+                return PersonAnalysis(video, self._objects(video), faces, self._appearance())
             case JobKind.FACES:
                 from streamproc.jobs.faces import FaceAnalysis, FaceOptions
 
@@ -75,6 +79,13 @@ class Analyses:
         size = WIDE if shape > 1.25 else TALL if shape < 0.8 else SQUARE
         first = self.zoo.person_detector(size)
         return list({each.name: each for each in (first, *self.zoo.those_had(_ALSO))}.values())
+
+    def _appearance(self) -> Appearance | None:
+        try:
+            return self.zoo.person_reid()
+        except ModelUnavailable as error:
+            log.warning("models_missing", used=[], reason=str(error))
+            return None
 
     def _find_faces(self, *, attributes: bool = False) -> FindFaces:
         from streamproc.jobs.facefacts import see_faces

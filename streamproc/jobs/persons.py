@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -14,16 +14,23 @@ import numpy.typing as npt
 
 from streamproc.contracts import Detector
 from streamproc.core.faces import DetectedFace
+from streamproc.core.media import Image
 from streamproc.jobs.facefacts import face_to, owner_of
 from streamproc.jobs.objects import LOOK, find_objects
 from streamproc.jobs.steps import coarse_step, fine_step
 from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
-from streamproc.logic.boxes import Boxes, Floats, as_boxes
+from streamproc.logic.boxes import Boxes, Floats, as_boxes, iou
 from streamproc.logic.tracklets import Look, OfflinePolicy, Track, follow
 
 _LEAST = 20.0
 """Confidence of a detection that is kept."""
-_POLICY = OfflinePolicy(low=0.3, mean=0.5)
+_POLICY = OfflinePolicy(low=0.5, mean=0.5, match=0.35, link=-3.0)
+_GLANCES_A_SECOND = 3
+"""How often it is looked at what people look like; clothes do not change, and each glance costs a model run a person."""
+_GLANCES_AT = 8
+"""People of one picture that are looked at, the surest."""
+_ALONE = 0.2
+"""Whose box overlaps another more than this (IoU) shows two people."""
 Entry = dict[str, Any]
 
 FindFaces = Callable[[VideoFrame], list[DetectedFace]]
@@ -51,6 +58,14 @@ class PersonLook:
     """(N,) probabilities."""
     faces: dict[int, Any]
     """By row of ``boxes``, JSON-ready."""
+    vectors: dict[int, npt.NDArray[np.float16]] = field(default_factory=dict)
+    """What people look like, by row of ``boxes``: unit vectors."""
+
+
+class Appearance(Protocol):
+    """Turns a crop with one person into a unit vector; alike for the same person."""
+
+    def embed(self, crop: Image) -> Floats: ...
 
 
 class PersonAnalysis:
@@ -59,8 +74,17 @@ class PersonAnalysis:
     name = "persons"
     hears = False
 
-    def __init__(self, video: VideoFacts, detectors: Sequence[Detector], find_faces: FindFaces | None) -> None:
+    def __init__(
+        self,
+        video: VideoFacts,
+        detectors: Sequence[Detector],
+        find_faces: FindFaces | None,
+        appearance: Appearance | None = None,
+    ) -> None:
+        """``find_faces``, ``appearance``: None where it is not wanted or the model cannot be had."""
         self._step = fine_step(video.rate)
+        self._glance_step = self._step * max(1, round(video.rate / self._step / _GLANCES_A_SECOND))
+        self._appearance = appearance
         self._face_step = coarse_step(video.rate)
         self._detectors = detectors
         self._find_faces = find_faces
@@ -85,7 +109,24 @@ class PersonAnalysis:
                     faces[owner] = face_to(face)
         boxes = as_boxes([person.box for person in people])
         scores = np.array([person.confidence / 100 for person in people], np.float32)
-        self._rows.append(PersonLook(frame.milliseconds, float(frame.at), self._scene, boxes, scores, faces))
+        vectors = self._vectors(image, boxes, scores) if frame.index % self._glance_step == 0 else {}
+        self._rows.append(PersonLook(frame.milliseconds, float(frame.at), self._scene, boxes, scores, faces, vectors))
+
+    def _vectors(self, image: Image, boxes: Boxes, scores: Floats) -> dict[int, npt.NDArray[np.float16]]:
+        if self._appearance is None:
+            return {}
+        overlap = iou(boxes, boxes)
+        np.fill_diagonal(overlap, 0.0)
+        alone = [row for row in range(len(boxes)) if scores[row] > _POLICY.low and overlap[row].max() < _ALONE]
+        size = np.array([image.shape[1], image.shape[0]] * 2)
+        found: dict[int, npt.NDArray[np.float16]] = {}
+        for row in sorted(alone, key=lambda row: -scores[row])[:_GLANCES_AT]:
+            left, top, right, bottom = np.clip((boxes[row] * size).round(), 0, size).astype(int).tolist()
+            if right - left > 1 and bottom - top > 1:
+                vector = self._appearance.embed(image[top:bottom, left:right])
+                # Half the precision loses nothing here, and hours of looks are held at the end.
+                found[row] = vector.astype(np.float16)
+        return found
 
     def _is_cut(self, frame: VideoFrame) -> bool:
         """Another scene: nobody who was there is taken to be at the same place."""
@@ -134,7 +175,7 @@ def persons_of(looks: Sequence[PersonLook], aspect: float) -> list[Entry]:
 
 
 def _square(look: PersonLook, aspect: float) -> Look:
-    return Look(look.at_s, look.boxes * np.array([aspect, 1, aspect, 1], np.float32), look.scores)
+    return Look(look.at_s, look.boxes * np.array([aspect, 1, aspect, 1], np.float32), look.scores, look.vectors)
 
 
 def _entries(index: int, track: Track, scene: Sequence[PersonLook], aspect: float) -> Iterator[Entry]:

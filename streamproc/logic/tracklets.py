@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from streamproc.logic.boxes import Boxes, Floats, iou
 from streamproc.logic.steady import (
@@ -24,7 +28,14 @@ from streamproc.logic.steady import (
     unlikeness,
 )
 
-_NEVER = 1e6
+Rows = npt.NDArray[np.intp]
+
+_REPEATS = 2
+"""Two links in a row of one piece need two passes."""
+_MEMORY = 60
+"""Detections before a gap that say where a person is going; older ones no longer count."""
+_SAME_TOUCH_S = 0.3
+"""Two touches with a shorter break are one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,51 +47,88 @@ class Look:
     """(N, 4) corners in one square unit (say, picture heights)."""
     scores: Floats
     """(N,) 0..1."""
+    vectors: Mapping[int, npt.NDArray[np.floating[Any]]] = field(default_factory=dict)
+    """Appearance by row of ``boxes``: unit vectors, of as many as one likes."""
 
 
 @dataclass(frozen=True, slots=True)
 class OfflinePolicy:
-    """How a video's boxes become tracks."""
+    """How a video's boxes become tracks. Times in seconds; costs are negative log-likelihood ratios, lower is likelier."""
 
     low: float = 0.7
+    """Detections below are ignored: a box that is often wrong costs identities."""
     match: float = 0.2
+    """Least overlap (IoU) of a detection with where its piece is expected."""
     pause_s: float = 0.2
+    """A piece not seen for so long ends; what follows is for linking to decide."""
     gaps_s: tuple[float, ...] = (0.4, 1.0, 2.5)
-    link: float = 2.0
+    """Longest gap that is bridged, round by round: the sure links first."""
+    link: float = -2.0
+    """Most that a link may cost."""
     gap_cost: float = 0.5
+    """Cost of a second of gap."""
+    touch: float = 0.05
+    """Where two people's boxes overlap more (IoU), their identities are decided again from both sides."""
+    alike: float = 0.5
+    """Cosine distance of appearances that speaks neither for nor against one person."""
+    alike_slope: float = 12.0
+    """Cost of a unit of distance beyond that."""
+    alike_most: float = 5.0
+    """Appearance never counts more than this, either way."""
     hits: int = 3
+    """A track has at least so many detections..."""
     least_s: float = 0.25
+    """...over so long a time..."""
     mean: float = 0.85
+    """...with this score on average."""
     fill_s: float = 2.0
+    """Longest gap in which a person is said to be there unseen..."""
     unsure: float = 0.08
-    motion: MotionPolicy = field(default_factory=lambda: MotionPolicy(accelerate=0.7))
+    """...as long as the path is known this well: deviation of the middle in box heights."""
     gather: MotionPolicy = field(default_factory=lambda: MotionPolicy(accelerate=2.0, swell=1.0))
+    """Motion while pieces are gathered: ready to follow."""
+    motion: MotionPolicy = field(default_factory=lambda: MotionPolicy(measure=0.075, accelerate=0.7))
+    """Motion over gaps: people mostly go straight on."""
     smooth: MotionPolicy = field(default_factory=lambda: MotionPolicy(measure=0.09))
+    """Motion of the path that is told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
     """Detections of one person: number of the look, row in it, time, box as middle and size, score."""
 
-    looks: npt.NDArray[np.intp]
-    rows: npt.NDArray[np.intp]
+    looks: Rows
+    rows: Rows
     times: Array
     boxes: Array
     scores: Array
+    vectors: Array
+    """(N, D) unit vectors of appearance; zeros where there is none."""
+
+    def part(self, which: slice) -> Piece:
+        """Some of the detections, in order."""
+        looks, rows, times = self.looks[which], self.rows[which], self.times[which]
+        return Piece(looks, rows, times, self.boxes[which], self.scores[which], self.vectors[which])
 
     @staticmethod
     def joined(pieces: Sequence[Piece]) -> Piece:
-        columns = zip(*((p.looks, p.rows, p.times, p.boxes, p.scores) for p in pieces), strict=True)
-        return Piece(*(np.concatenate(column) for column in columns))
+        return Piece(
+            np.concatenate([piece.looks for piece in pieces]),
+            np.concatenate([piece.rows for piece in pieces]),
+            np.concatenate([piece.times for piece in pieces]),
+            np.concatenate([piece.boxes for piece in pieces]),
+            np.concatenate([piece.scores for piece in pieces]),
+            np.concatenate([piece.vectors for piece in pieces]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
     """One person's path."""
 
-    looks: npt.NDArray[np.intp]
+    looks: Rows
     """(M,) numbers of the looks, ascending."""
-    rows: npt.NDArray[np.intp]
+    rows: Rows
     """(M,) which detection of that look; -1 where none was and the person is taken to be there all the same."""
     boxes: Boxes
     """(M, 4) corners."""
@@ -92,6 +140,7 @@ def follow(looks: Sequence[Look], policy: OfflinePolicy | None = None) -> list[T
     """Tracks by first appearance. Times of ``looks`` ascend."""
     policy = policy or OfflinePolicy()
     pieces = linked(gathered(looks, policy), policy)
+    pieces = linked(parted(pieces, policy), policy)
     times = np.array([look.at_s for look in looks], np.float64)
     tracks = [finished(piece, times, policy) for piece in pieces if _worth(piece, policy)]
     return sorted(tracks, key=lambda track: (track.looks[0], -track.scores[0]))
@@ -129,32 +178,115 @@ def _piece(items: Sequence[tuple[int, int]], looks: Sequence[Look]) -> Piece:
     boxes = np.stack([looks[number].boxes[row] for number, row in items])
     scores = np.array([looks[number].scores[row] for number, row in items], np.float64)
     times = np.array([looks[number].at_s for number, _ in items], np.float64)
-    return Piece(numbers, rows, times, middles(boxes), scores)
+    size = next((len(vector) for look in looks for vector in look.vectors.values()), 1)
+    vectors = np.zeros((len(items), size))
+    for index, (number, row) in enumerate(items):
+        if row in looks[number].vectors:
+            vectors[index] = looks[number].vectors[row]
+    return Piece(numbers, rows, times, middles(boxes), scores, vectors)
 
 
 def linked(pieces: Sequence[Piece], policy: OfflinePolicy) -> list[Piece]:
     """Pieces that go on in one another, joined; short gaps are decided first."""
-    pieces = sorted(pieces, key=lambda piece: piece.times[0])
+    pieces = sorted(pieces, key=lambda piece: (piece.times[0], piece.rows[0]))
     for most in policy.gaps_s:
-        for _ in range(2):
-            ends = stacked([passed(p.times, p.boxes, policy.motion).take(-1) for p in pieces]) if pieces else None
-            if ends is None or len(pieces) < 2:
-                return list(pieces)
-            starts = stacked([passed_back(p.times, p.boxes, policy.motion).take(0) for p in pieces])
-            last = np.array([piece.times[-1] for piece in pieces])
-            first = np.array([piece.times[0] for piece in pieces])
-            gap = first[None, :] - last[:, None]
-            a, b = np.nonzero((gap > 1e-6) & (gap <= most + 1e-6))
-            cost = np.full(gap.shape, policy.link + 1e-3)
-            if len(a):
-                g = gap[a, b]
-                found = unlikeness(ends.take(a), starts.take(b), g[:, None], policy.motion) + policy.gap_cost * g
-                cost[a, b] = np.minimum(found, policy.link + 1e-3)
-            pairs = [(i, j) for i, j in zip(*linear_sum_assignment(cost), strict=True) if cost[i, j] <= policy.link]
-            if not pairs:
+        for _ in range(_REPEATS):
+            follows = _links(pieces, most, policy)
+            if not follows:
                 break
-            pieces = _chained(pieces, dict(pairs))
+            pieces = _chained(pieces, follows)
     return list(pieces)
+
+
+def _links(pieces: Sequence[Piece], most: float, policy: OfflinePolicy) -> dict[int, int]:
+    """Which piece goes on in which: the cheapest one-to-one choice over gaps of at most ``most`` seconds."""
+    if len(pieces) < 2:
+        return {}
+    first = np.array([piece.times[0] for piece in pieces])
+    last = np.array([piece.times[-1] for piece in pieces])
+    low, high = np.searchsorted(first, last + 1e-6, "right"), np.searchsorted(first, last + most + 1e-6, "right")
+    a = np.repeat(np.arange(len(pieces)), high - low)
+    b = np.concatenate([np.arange(i, j) for i, j in zip(low, high, strict=True)])
+    if not len(a):
+        return {}
+    gap = first[b] - last[a]
+    ends = stacked([_end(piece, policy) for piece in pieces])
+    starts = stacked([_start(piece, policy) for piece in pieces])
+    cost = unlikeness(ends.take(a), starts.take(b), gap[:, None], policy.motion) + policy.gap_cost * gap
+    return _cheapest(a, b, cost + strangeness(pieces, a, b, policy), policy.link)
+
+
+def _cheapest(a: Rows, b: Rows, cost: Array, most: float) -> dict[int, int]:
+    """The one-to-one choice of pairs (a, b) with the greatest gain over ``most``. Groups that share nobody are solved apart."""
+    good = cost < most
+    a, b, gain = a[good], b[good], most - cost[good]
+    if not len(a):
+        return {}
+    size = int(max(a.max(), b.max())) + 1
+    # Ends and starts are different nodes: a piece may be both.
+    graph = coo_matrix((np.ones(len(a)), (a, b + size)), shape=(2 * size, 2 * size))
+    groups = connected_components(graph, directed=False)[1][a]
+    follows: dict[int, int] = {}
+    order = np.argsort(groups, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
+        heads, i = np.unique(a[rows], return_inverse=True)
+        tails, j = np.unique(b[rows], return_inverse=True)
+        worth = np.zeros((len(heads), len(tails)))
+        worth[i, j] = gain[rows]
+        for x, y in zip(*linear_sum_assignment(-worth), strict=True):
+            if worth[x, y] > 0:
+                follows[int(heads[x])] = int(tails[y])
+    return follows
+
+
+def _end(piece: Piece, policy: OfflinePolicy) -> State:
+    return passed(piece.times[-_MEMORY:], piece.boxes[-_MEMORY:], policy.motion).take(-1)
+
+
+def _start(piece: Piece, policy: OfflinePolicy) -> State:
+    return passed_back(piece.times[:_MEMORY], piece.boxes[:_MEMORY], policy.motion).take(0)
+
+
+def strangeness(pieces: Sequence[Piece], a: Rows, b: Rows, policy: OfflinePolicy) -> Array:
+    """(M,) how much pieces ``a`` and ``b`` look like different people; negative where they look alike, 0 where nothing is known."""
+    sums = np.stack([piece.vectors.sum(0) for piece in pieces])
+    length = np.linalg.norm(sums, axis=1)
+    unit = sums / np.maximum(length, 1e-9)[:, None]
+    apart = 1 - (unit[a] * unit[b]).sum(1)
+    worth = np.clip((apart - policy.alike) * policy.alike_slope, -policy.alike_most, policy.alike_most)
+    return np.where((length[a] > 0) & (length[b] > 0), worth, 0.0)
+
+
+def parted(pieces: Sequence[Piece], policy: OfflinePolicy) -> list[Piece]:
+    """Pieces cut in the middle of every stretch in which two people touch: there identities are lost."""
+    at: dict[int, list[tuple[int, int]]] = {}
+    for index, piece in enumerate(pieces):
+        for place, look in enumerate(piece.looks.tolist()):
+            at.setdefault(look, []).append((index, place))
+    near: list[list[int]] = [[] for _ in pieces]
+    for items in at.values():
+        if len(items) > 1:
+            boxes = corners(np.stack([pieces[index].boxes[place] for index, place in items]))
+            touching = (iou(boxes, boxes) > policy.touch).sum(1) > 1
+            for (index, place), yes in zip(items, touching, strict=True):
+                if yes:
+                    near[index].append(place)
+    out: list[Piece] = []
+    for piece, places in zip(pieces, near, strict=True):
+        edges = [0, *_middles_of_stretches(places, piece.times), len(piece.looks)]
+        out += [piece.part(slice(a, b)) for a, b in pairwise(edges) if b > a]
+    return out
+
+
+def _middles_of_stretches(places: Sequence[int], times: Array) -> list[int]:
+    """One place for each run of ``places`` without a longer break in time."""
+    runs: list[list[int]] = []
+    for place in sorted(places):
+        if runs and times[place] - times[runs[-1][-1]] <= _SAME_TOUCH_S:
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    return [run[len(run) // 2] for run in runs]
 
 
 def _chained(pieces: Sequence[Piece], follows: dict[int, int]) -> list[Piece]:
