@@ -55,7 +55,8 @@ class Analyses:
             case JobKind.LABELS:
                 from streamproc.jobs.labels import LabelAnalysis, LabelOptions
 
-                return LabelAnalysis(parse(LabelOptions, options), video, self._objects(video))
+                chosen = parse(LabelOptions, options)
+                return LabelAnalysis(chosen, video, self._objects(video), self._traits())
             case JobKind.PERSONS:
                 from streamproc.jobs.persons import PersonAnalysis, PersonOptions
 
@@ -87,13 +88,24 @@ class Analyses:
             log.warning("models_missing", used=[], reason=str(error))
             return None
 
+    def _traits(self) -> FindFaces | None:
+        """Labels do without faces where their models cannot be had."""
+        try:
+            return self._find_faces(attributes=True)
+        except ModelUnavailable:
+            return None
+
     def _find_faces(self, *, attributes: bool = False) -> FindFaces:
+        from streamproc.core.faces import DetectedFace
         from streamproc.jobs.facefacts import see_faces
 
         reader = self.faces.reader
-        key = f"faces attributes={attributes}"
+        rich = "faces with attributes"
+        key = rich if attributes else "faces"
 
         def find(frame: VideoFrame) -> list[DetectedFace]:
+            if not attributes and rich in frame.memo:
+                return [DetectedFace(each.face, each.quality) for each in frame.memo[rich]]
             if key not in frame.memo:
                 frame.memo[key] = see_faces(reader, frame.picture, attributes=attributes)
             found: list[DetectedFace] = frame.memo[key]

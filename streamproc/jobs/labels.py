@@ -8,7 +8,9 @@ from fractions import Fraction
 from typing import Any
 
 from streamproc.contracts import Detector
+from streamproc.core.faces import DetectedFace, face_confidence
 from streamproc.jobs.objects import LOOK, SeenObject, find_objects
+from streamproc.jobs.persons import FindFaces
 from streamproc.jobs.steps import coarse_step
 from streamproc.jobs.taxonomy import Taxonomy, taxonomy
 from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
@@ -27,20 +29,56 @@ class LabelOptions:
     exclude_categories: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """Something told of a face, without a box of its own."""
+
+    name: str
+    """man, woman or smile."""
+    confidence: float
+
+
+_TELLING_EYES_PX = 20.0
+_TELLING_YAW = 45.0
+_SURE_TRAIT = 75.0
+"""Traits that the nets are less sure of are not told, whatever is asked: a coin that is tossed is right half the time too."""
+
+
+def faces_of(found: Sequence[DetectedFace]) -> tuple[list[SeenObject], list[Trait]]:
+    """Faces as objects, and what the attribute nets (where there are any) say of those that are large and frontal enough."""
+    seen = [SeenObject("face", each.face.box, face_confidence(each.face.score)) for each in found]
+    traits: list[Trait] = []
+    for each in found:
+        said, quality = each.attributes, each.quality
+        if said is None or quality.eye_distance_px < _TELLING_EYES_PX or abs(quality.pose.yaw) > _TELLING_YAW:
+            continue
+        if said.male is not None:
+            traits.append(Trait("man" if said.male >= 0.5 else "woman", 100 * max(said.male, 1 - said.male)))
+        traits.append(Trait("smile", 100 * said.emotions.get("HAPPY", 0.0)))
+    return seen, [trait for trait in traits if trait.confidence >= _SURE_TRAIT]
+
+
 class LabelAnalysis:
     """Samples the video and remembers what was seen at each sample."""
 
     name = "labels"
     hears = False
 
-    def __init__(self, options: LabelOptions, video: VideoFacts, detectors: Sequence[Detector]) -> None:
+    def __init__(
+        self,
+        options: LabelOptions,
+        video: VideoFacts,
+        detectors: Sequence[Detector],
+        find_faces: FindFaces | None = None,
+    ) -> None:
         # On the frames that are also looked at for persons and faces, so that one look serves all.
         self._step = coarse_step(video.rate)
         self._options = options
         self._detectors = detectors
+        self._find_faces = find_faces
         self._taxonomy = taxonomy()
         self._slot = -1
-        self._rows: list[tuple[int, list[SeenObject]]] = []
+        self._rows: list[tuple[int, list[SeenObject], list[Trait]]] = []
 
     def wants(self, index: int, at: Fraction) -> bool:
         return index % self._step == 0 and int(at * SAMPLES_A_SECOND) > self._slot
@@ -49,7 +87,10 @@ class LabelAnalysis:
         self._slot = int(frame.at * SAMPLES_A_SECOND)
         image = frame.picture.bgr(LOOK, LOOK)
         seen = find_objects(self._detectors, image, self._options.min_confidence, frame.memo)
-        self._rows.append((frame.milliseconds, seen))
+        faces, traits = faces_of(self._find_faces(frame)) if self._find_faces is not None else ([], [])
+        least = self._options.min_confidence
+        seen += [face for face in faces if face.confidence >= least]
+        self._rows.append((frame.milliseconds, seen, [trait for trait in traits if trait.confidence >= least]))
 
     def hear(self, sound: Sound) -> None:
         """Not asked for."""
@@ -69,12 +110,18 @@ class LabelAnalysis:
 
     def conclude(self, rows: Sequence[Any], video: VideoFacts, frames: int) -> dict[str, Any]:
         samples = [sample for part in rows for sample in part]
-        labels = [label for ms, seen in samples for label in labels_of(ms, seen, self._options, self._taxonomy)]
-        return {"sampled_ms": [ms for ms, _ in samples], "labels": labels}
+        labels = [
+            label
+            for ms, seen, traits in samples
+            for label in labels_of(ms, seen, self._options, self._taxonomy, traits)
+        ]
+        return {"sampled_ms": [ms for ms, _, _ in samples], "labels": labels}
 
 
-def labels_of(ms: int, seen: Sequence[SeenObject], options: LabelOptions, words: Taxonomy) -> list[dict[str, Any]]:
-    """The labels of one sample, by name: what was seen with its boxes, and every broader label without."""
+def labels_of(
+    ms: int, seen: Sequence[SeenObject], options: LabelOptions, words: Taxonomy, traits: Sequence[Trait] = ()
+) -> list[dict[str, Any]]:
+    """The labels of one sample, by name: what was seen with its boxes, and traits and every broader label without."""
     found: dict[str, dict[str, Any]] = {}
     for thing in seen:
         label = words.of_class(thing.name)
@@ -87,6 +134,11 @@ def labels_of(ms: int, seen: Sequence[SeenObject], options: LabelOptions, words:
         for name in (label.name, *label.parents):
             entry = found.setdefault(name, {"ms": ms, "name": name, "confidence": 0.0, "instances": []})
             entry["confidence"] = max(entry["confidence"], round(thing.confidence, 4))
+    for trait in traits:
+        label = words.of_class(trait.name)
+        for name in (label.name, *label.parents) if label is not None else ():
+            entry = found.setdefault(name, {"ms": ms, "name": name, "confidence": 0.0, "instances": []})
+            entry["confidence"] = max(entry["confidence"], round(trait.confidence, 4))
     return [found[name] for name in sorted(found) if _passes(name, options, words)]
 
 

@@ -210,3 +210,19 @@ def test_jobs_survive_json() -> None:
     request = job(JobKind.FACES).request
     assert request_from(asdict(request)) == request
     assert facts_from(facts_to(FACTS)) == FACTS
+
+
+def test_traits_come_from_sure_frontal_faces_alone() -> None:
+    from streamproc.core.faces import FaceAttributes
+    from streamproc.jobs.facefacts import face_from
+    from streamproc.jobs.labels import faces_of
+
+    plain = face_from(FACE)
+    told = replace(plain, attributes=FaceAttributes(male=0.1, emotions={"HAPPY": 0.95}))
+    unsure = replace(plain, attributes=FaceAttributes(male=0.6, emotions={"HAPPY": 0.3}))
+    small = replace(told, quality=replace(plain.quality, eye_distance_px=9.0))
+    seen, traits = faces_of([told, unsure, small, plain])
+    assert [each.name for each in seen] == ["face"] * 4
+    assert [(trait.name, round(trait.confidence)) for trait in traits] == [("woman", 90), ("smile", 95)]
+    found = {item["name"] for item in labels_of(0, seen[:1], LabelOptions(), taxonomy(), traits)}
+    assert found == {"Face", "Head", "Person", "Woman", "Smile"}
