@@ -68,7 +68,7 @@ async def see(page: Page, daemon: Daemon) -> None:
     await page.screenshot(SCREENSHOTS / "boxes.png")
     assert await page.run(DECODED) > before
     assert (await page.run(STATE)) == "running"
-    assert await page.run("stampedFrames && looks.every((look) => look.rtp !== null)")
+    assert await page.run("stampedFrames && looks.at(-1).rtp !== null")
     await page.until(f"{EVENTS}.some((line) => /^PERSON \\d/.test(line))", 30)
     await page.until("[...document.querySelectorAll('#events img')].every((crop) => crop.naturalWidth > 0)")
     await page.call("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=2, mobile=True)
