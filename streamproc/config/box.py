@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -11,6 +11,7 @@ from streamproc.config.base import Settings
 from streamproc.config.duration import Duration
 from streamproc.config.models import ModelSettings
 from streamproc.config.processor import ConnectorRef
+from streamproc.config.webrtc import WebrtcSettings
 
 
 class AccessKey(Settings):
@@ -138,5 +139,5 @@ class BoxConfig(Settings):
     """Outputs of processors that name none."""
     workers: int | None = Field(default=None, ge=1, le=256)
     """Threads that decode and infer; as many as cores where left out."""
-    webrtc: dict[str, Any] = {}
+    webrtc: WebrtcSettings = WebrtcSettings()
     faces: FaceBoxSettings = FaceBoxSettings()

@@ -57,12 +57,13 @@ async def _open_jobs(house: House) -> JobService:
 
 async def webrtc(house: House) -> None:
     """WHIP, WHEP and the watch page."""
+    from streamproc.config.webrtc import check_secrets
     from streamproc.webrtc.access import Access
     from streamproc.webrtc.http import Pages
     from streamproc.webrtc.room import Room
-    from streamproc.webrtc.settings import load_settings
 
-    room = Room(house.supervisor, load_settings(house.box.webrtc))
+    check_secrets(house.box.webrtc)
+    room = Room(house.supervisor, house.box.webrtc)
     Pages(room, Access(house.tokens)).mount(house.app)
     room.open()
     house.on_close.append(room.close)

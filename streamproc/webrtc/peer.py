@@ -13,9 +13,9 @@ import structlog
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.sdp import candidate_from_sdp
 
+from streamproc.config.webrtc import WebrtcSettings
 from streamproc.webrtc.offer import MAX_CANDIDATES, Offer, OfferRefused
 from streamproc.webrtc.ports import Ports
-from streamproc.webrtc.settings import WebrtcSettings
 
 log = structlog.get_logger(__name__)
 CONNECT_S = 30.0

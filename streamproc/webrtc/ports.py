@@ -10,7 +10,7 @@ import structlog
 from aioice import ice
 from aioice.candidate import Candidate, candidate_foundation, candidate_priority
 
-from streamproc.webrtc.settings import WebrtcSettings
+from streamproc.config.webrtc import WebrtcSettings
 
 log = structlog.get_logger(__name__)
 RECEIVE_BUFFER = 1 << 20

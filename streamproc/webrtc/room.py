@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 
 from connectors.webrtc.source import WebrtcSource
+from streamproc.config.webrtc import WebrtcSettings
 from streamproc.core.errors import InUse, LimitExceeded
 from streamproc.core.event import Event
 from streamproc.live.run import Run
@@ -22,7 +23,6 @@ from streamproc.webrtc.peer import Peer
 from streamproc.webrtc.ports import Ports
 from streamproc.webrtc.relay import Relay
 from streamproc.webrtc.scene import Listener
-from streamproc.webrtc.settings import WebrtcSettings
 
 log = structlog.get_logger(__name__)
 TICK_S = 0.5

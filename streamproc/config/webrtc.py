@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from streamproc.config.base import Settings
 from streamproc.core.errors import ConfigError, Fault
@@ -48,17 +48,9 @@ class WebrtcSettings(Settings):
         return self
 
 
-def load_settings(document: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> WebrtcSettings:
-    """Raises ConfigError, also where a TURN password is not set."""
-    try:
-        settings = WebrtcSettings.model_validate(document)
-    except ValidationError as error:
-        faults = [
-            Fault(".".join(["webrtc", *(str(part) for part in item["loc"])]), item["msg"]) for item in error.errors()
-        ]
-        raise ConfigError("streamproc.yaml", faults) from None
+def check_secrets(settings: WebrtcSettings, environ: Mapping[str, str] = os.environ) -> None:
+    """Raises ConfigError where a TURN password is not set."""
     for index, server in enumerate(settings.ice_servers):
         if server.credential_env is not None and server.credential_env not in environ:
             said = f"the environment variable {server.credential_env} is not set; set it for the daemon"
             raise ConfigError("streamproc.yaml", [Fault(f"webrtc.ice_servers[{index}].credential_env", said)])
-    return settings
