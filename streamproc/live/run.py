@@ -71,6 +71,19 @@ class Resumed:
         return str(sessions["run"]) if sessions else None
 
     @property
+    def session(self) -> str | None:
+        """The session that was cut off; None in continuous mode, where each visit is one."""
+        if self.run_id is None or self.snapshot["request"]["mode"] != "session":
+            return None
+        return session_id(self.run_id, 0)
+
+    def without_session(self, config: ProcessorConfig) -> Resumed | None:
+        """What a new session goes on from: of a log the place in it."""
+        if config.source.type not in LOGS:
+            return None
+        return Resumed({**self.snapshot, "sessions": None, "analyses": []}, self.checkpoint)
+
+    @property
     def request(self) -> StartRequest:
         return StartRequest(**self.snapshot.get("request", {}).get("start", {}))
 

@@ -129,7 +129,11 @@ class Supervisor:
         unit = self._unit(name)
         async with unit.lock:
             row = unit.row
-            if row.wanted != "running" or row.finished == row.document_hash or unit.life.active:
+            if row.wanted != "running" or unit.life.active:
+                return
+            if row.finished == row.document_hash:
+                if self.journal.checkpoint(name) is not None:  # killed while it was winding up
+                    await asyncio.to_thread(self.journal.clear_checkpoint, name)
                 return
             await self._start_or_resume(unit)
 
@@ -251,6 +255,14 @@ class Supervisor:
 
     async def _start_or_resume(self, unit: Unit) -> None:
         resumed = None if self._ephemeral else unit.resumable()
+        reason = unit.ended_with(resumed) if resumed is not None else None
+        if resumed is not None and reason is not None:
+            by_itself = reason not in ("shutdown", "restarted") and not reason.startswith("failed")
+            await asyncio.to_thread(self.journal.clear_checkpoint, unit.name)
+            if by_itself and unit.row.finished is None:
+                unit.note_finished()
+                return
+            resumed = resumed.without_session(unit.config)
         if resumed is None and not self._ephemeral:
             await asyncio.to_thread(unit.close_left_over, "changed while streamproc was not running")
         unit.start(resumed.request if resumed is not None else StartRequest(), resumed)

@@ -141,6 +141,8 @@ class Unit:
         run, self.run = self.run, None
         left = None
         try:
+            if self._ended_by == "itself" and error is None:
+                self.note_finished()  # before anything that takes time: killed meanwhile, it must not begin again
             if run is not None:
                 self._last_session = self._session_of(run)
                 await asyncio.to_thread(run.close)
@@ -149,9 +151,7 @@ class Unit:
         except Exception:  # whatever is broken, the processor must not hang in stopping
             log.exception("end_failed", processor=self.name)
         self.life.fire(Trigger.FAIL if error is not None else Trigger.ENDED)
-        if self._ended_by == "itself" and error is None:
-            self._save(state="stopped", message="", finished=self.row.document_hash)
-        else:
+        if not (self._ended_by == "itself" and error is None):
             self._save(state=self.life.state.value, message=error or "")
         if error is not None:
             log.error("failed", processor=self.name, reason=error)
@@ -160,6 +160,15 @@ class Unit:
         self._finish = self._begin = None
         self.idle.set()
         self.house.on_state(self)
+
+    def note_finished(self) -> None:
+        """Its session ended by itself: it is not run again unasked."""
+        self._save(state="stopped", message="", finished=self.row.document_hash)
+
+    def ended_with(self, resumed: Resumed) -> str | None:
+        """The reason in the summary of a session whose process was killed after it; None: it was cut off before."""
+        row = self.house.shared.journal.session(resumed.session) if resumed.session is not None else None
+        return str(row.state.get("reason")) if row is not None and row.closed is not None else None
 
     def _forget_checkpoint(self, left: Checkpoint | None) -> None:
         journal = self.house.shared.journal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 import time
 from pathlib import Path
 
@@ -81,6 +82,7 @@ def test_control_verbs(daemon: Daemon, scene: Path, tmp_path: Path) -> None:
 def test_a_session_that_ended_by_itself_is_not_run_again(daemon: Daemon, scene: Path) -> None:
     daemon.start()
     daemon.put("door", document(scene, realtime=False))
+    wait_for(lambda: read_lines(daemon.config / "out"), 60, "the first event")
     daemon.until("door", "stopped", timeout=90)
     assert daemon.terminate() == 0
     events = read_lines(daemon.config / "out")
@@ -90,6 +92,26 @@ def test_a_session_that_ended_by_itself_is_not_run_again(daemon: Daemon, scene: 
     assert daemon.states() == {"door": "stopped"}
     assert read_lines(daemon.config / "out") == events
     assert Path(events[0]["frame"]).is_file() and Path(events[0]["crop"]).is_file()
+
+
+def test_killed_between_the_summary_and_the_last_note_it_is_not_run_again(daemon: Daemon, scene: Path) -> None:
+    daemon.put("door", document(scene, realtime=False))
+    daemon.start()
+    wait_for(lambda: read_lines(daemon.config / "out"), 60, "the first event")
+    with sqlite3.connect(daemon.data / "streamproc.db") as database:
+        checkpoint = database.execute("SELECT * FROM checkpoints").fetchone()
+    daemon.until("door", "stopped", timeout=90)
+    events = read_lines(daemon.config / "out")
+    daemon.kill()
+    with sqlite3.connect(daemon.data / "streamproc.db") as database:
+        database.execute("INSERT INTO checkpoints VALUES (?, ?, ?)", checkpoint)
+        database.execute("UPDATE processors SET finished = NULL")
+    daemon.start()
+    time.sleep(1)
+    assert daemon.states() == {"door": "stopped"}
+    assert daemon.terminate() == 0
+    assert read_lines(daemon.config / "out") == events
+    assert daemon.log.read_text().count('"event": "running"') == 1
 
 
 def facts(events: list[dict[str, object]]) -> list[tuple[object, ...]]:
