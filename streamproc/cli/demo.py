@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from streamproc.cli.output import errors_said, put, say, set_up_logs
+from streamproc.cli.output import errors_said, put, put_json, say, set_up_logs
 from streamproc.cli.places import default_data_dir
 from streamproc.core.errors import InputError
 
@@ -44,10 +44,17 @@ def demo(
         raise typer.Exit(1)
 
 
-def scene(target: Annotated[Path, typer.Argument(help="The file to write, e.g. scene.mp4.")]) -> None:
+def scene(
+    target: Annotated[Path, typer.Argument(help="The file to write, e.g. scene.mp4.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Where it is, as JSON.")] = False,
+) -> None:
     """Write the demo's scene as a clip, for a camera to loop."""
     with errors_said():
+        if not target.absolute().parent.is_dir():
+            raise InputError(f"{target}: there is no folder {target.parent}; create it")
         _write(target)
+    if as_json:
+        put_json({"file": str(target)})
 
 
 def _document(clip: Path, folder: Path, *, made: bool) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def _camera(source: dict[str, Any]) -> tuple[Probe, dict[str, Any]]:
     from connectors.rtsp.connection import open_camera
     from connectors.rtsp.credentials import url_with_credentials
     from connectors.rtsp.settings import RtspSourceSettings
-    from streamproc.core.errors import InputError
+    from streamproc.core.errors import InputError, SourceError
     from streamproc.logic.redact import redact
     from streamproc.media.probe import advice, probe_container
 
@@ -67,8 +67,12 @@ def _camera(source: dict[str, Any]) -> tuple[Probe, dict[str, Any]]:
         first = error.errors()[0]
         raise InputError(f"{'.'.join(map(str, first['loc'])) or 'url'}: {first['msg']}") from None
     address = url_with_credentials(settings, ConnectorContext(base_dir=Path.cwd()))
-    with open_camera(address, settings.transport, 10.0, thorough=True) as container:
-        found = probe_container(container, redact(settings.url), PATIENCE_S)
+    shown = redact(settings.url)
+    try:
+        with open_camera(address, settings.transport, 10.0, thorough=True) as container:
+            found = probe_container(container, shown, PATIENCE_S)
+    except SourceError as error:
+        raise type(error)(f"{shown}: {error}") from None
     return dataclasses.replace(found, notes=advice(found, live=True)), _suggested(source)
 
 

@@ -68,7 +68,9 @@ class _Tally:
 def probe_file(path: Path) -> Probe:
     """Reads the packets of the whole file, decodes one picture. Raises MediaError where there is no video."""
     if not path.is_file():
-        raise MediaError(f"{path}: there is no such file")
+        raise MediaError(f"{path}: {'this is no file' if path.exists() else 'there is no such file'}; name a video")
+    if path.stat().st_size == 0:
+        raise MediaError(f"{path}: the file is empty")
     with media_errors(str(path)):
         container = open_container(str(path))
     with container:
