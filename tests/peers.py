@@ -12,7 +12,7 @@ import aiohttp
 import av
 import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
-from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, MediaStreamTrack
 
 BITS, CELL = 16, 32
 
@@ -95,10 +95,18 @@ class Session:
 
 
 async def publish(
-    url: str, token: str | None, track: MediaStreamTrack, codec: str = "video/H264", loss: float = 0.0
+    url: str,
+    token: str | None,
+    track: MediaStreamTrack,
+    codec: str = "video/H264",
+    *,
+    loss: float = 0.0,
+    sound: bool = False,
 ) -> Session:
-    """``loss``: share of the RTP packets that never leave."""
+    """``loss``: share of the RTP packets that never leave. ``sound``: also a microphone, as OBS and phones have it."""
     session = Session(url, token)
+    if sound:
+        session.connection.addTrack(AudioStreamTrack())
     transceiver = session.connection.addTransceiver(track, direction="sendonly")
     known = RTCRtpSender.getCapabilities("video").codecs
     transceiver.setCodecPreferences([item for item in known if item.mimeType in (codec, "video/rtx")])

@@ -77,6 +77,7 @@ class Viewer:
         self.sent = 0
         self._wanted = on_keyframe_wanted
         self._queue: deque[Shown] = deque()
+        self.caught_up_at = -1e9
         self._behind = 0
         self._bytes = 0
         self._await_key = True
@@ -122,6 +123,7 @@ class Viewer:
 
     def catch_up(self, group: Sequence[Shown]) -> None:
         """Everything since the last keyframe, to be shown in a blink: so a viewer need not wait for the next one."""
+        self.caught_up_at = time.monotonic()
         if group:
             self._queue = deque(group)
             self._bytes, self._behind, self._await_key = sum(shown.size for shown in group), len(group) - 1, False

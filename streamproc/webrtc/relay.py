@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -33,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 MAX_GROUP = 300
 MAX_GROUP_BYTES = 3 * 1024 * 1024
-"""Pictures since the last keyframe that are kept for whoever comes next, while somebody watches."""
+"""Pictures since the last keyframe that are kept for whoever comes next."""
 KEYFRAME_EVERY_S = 1.0
 """A publisher is asked for a keyframe at most so often, however many viewers want one."""
 
@@ -56,6 +57,9 @@ class Relay:
         self._seen = asyncio.Event()
         self._track: VideoTrack | None = None
         self._sets = ParameterSets(0, ())
+        self._lock = threading.Lock()
+        self._recent: list[Packet] = []
+        self._live = False
         self._group: list[Shown] = []
         self._group_bytes = 0
         self._transcoders: dict[str, Transcoder] = {}
@@ -96,34 +100,41 @@ class Relay:
             self.keyframe_wanted(viewer)
 
     def keyframe_wanted(self, viewer: Viewer) -> None:
-        transcoder = self._transcoders.get(viewer.codec)
-        if not self._direct(viewer) and transcoder is not None:
-            transcoder.request_keyframe()
+        """It cannot go on without one: ask whoever can make one, else send again what came since the last."""
+        now = time.monotonic()
+        if not self._direct(viewer):
+            transcoder = self._transcoders.get(viewer.codec)
+            if transcoder is not None:
+                transcoder.request_keyframe()
         elif self._run is not None and isinstance(source := self._run.feeder.source, WebrtcSource):
-            now = time.monotonic()
             if source.publisher is not None and now - self._asked > KEYFRAME_EVERY_S:
                 self._asked = now
                 source.publisher.request_keyframe()
+        elif now - viewer.caught_up_at > KEYFRAME_EVERY_S:
+            viewer.catch_up(self._group)
 
     def follow(self) -> None:
-        """Look on at the processor's present run; called about once a second, for runs come and go."""
-        run = self._run_of() if self.watched else None
+        """Look on at the processor's present run; called about twice a second, for runs come and go."""
+        run = self._run_of()
         if run is not self._run:
             self._let_go()
             if run is not None:
                 run.feeder.taps.append(self._tap)
                 run.lane.parts.watchers.append(self._watch)
             self._run = run
+        if self.watched and not self._live:
+            with self._lock:
+                recent, self._live = list(self._recent), True
+            for packet in recent:
+                self._packet(packet)
 
     def tidy(self) -> None:
         """Give up what nobody needs."""
         for codec in [codec for codec in self._transcoders if not self._needs(codec)]:
             self._transcoders.pop(codec).close()
         if not self.watched:
-            self._let_go()
-            self._run = None
-            self._group.clear()
-            self._group_bytes = 0
+            self._live = False
+            self._forget_group()
             self._seen.clear()
             self._track = None
 
@@ -132,11 +143,19 @@ class Relay:
             self.remove(viewer)
         self.lookers.clear()
         self.tidy()
+        self._let_go()
 
     # -- other threads
 
     def _tap(self, item: StreamItem) -> None:
-        self._loop.call_soon_threadsafe(self._item, item)
+        """What came since the last keyframe is remembered, so that whoever comes first need not wait for the next."""
+        with self._lock:
+            if not isinstance(item, Packet) or item.keyframe or len(self._recent) >= MAX_GROUP:
+                self._recent = []
+            if isinstance(item, Packet) and (item.keyframe or self._recent):
+                self._recent.append(item)
+            if self._live:
+                self._loop.call_soon_threadsafe(self._item, item)
 
     def _watch(self, frame: Frame, looks: list[Look]) -> None:
         if self.lookers:
@@ -149,6 +168,8 @@ class Relay:
             looker(frame, looks)
 
     def _item(self, item: StreamItem) -> None:
+        if not self._live:
+            return
         if isinstance(item, Gap):
             for transcoder in self._transcoders.values():
                 transcoder.put(item)
@@ -175,7 +196,9 @@ class Relay:
                     viewer.offer(shown)
         for viewer in self.viewers.values():
             if not self._direct(viewer) and viewer.codec not in self._transcoders:
-                self._transcoders[viewer.codec] = Transcoder(viewer.codec, self._transcoded)
+                with self._lock:
+                    recent = [known for known in self._recent if known is not packet]
+                self._transcoders[viewer.codec] = Transcoder(viewer.codec, self._transcoded, recent, packet.at.media)
         for transcoder in self._transcoders.values():
             transcoder.put(packet)
 
@@ -252,7 +275,9 @@ class Relay:
                 viewer.offer(shown)
 
     def _let_go(self) -> None:
-        run = self._run
+        run, self._run = self._run, None
+        with self._lock:
+            self._recent = []
         if run is None:
             return
         with contextlib.suppress(ValueError):

@@ -175,8 +175,10 @@ class Room:
                     relay.keyframe_wanted(viewer)
                 if not self.supervisor.known(relay.name):
                     viewer.peer.close("the processor was deleted")
-            for relay in list(self._relays.values()):
-                relay.follow()
+            for name in self.supervisor.names():
+                self.relay(name).follow()
+            for name in [name for name in self._relays if not self.supervisor.known(name)]:
+                self._relays.pop(name).close()
             await asyncio.sleep(TICK_S)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -39,11 +39,20 @@ _ENCODERS = {"h264": "libx264", "vp8": "libvpx"}
 class Transcoder:
     """Packets in from any thread, pictures out to ``on_shown`` from its own."""
 
-    def __init__(self, codec: str, on_shown: Callable[[Shown], None]) -> None:
-        """``codec``: what comes out, h264 or vp8."""
+    def __init__(
+        self,
+        codec: str,
+        on_shown: Callable[[Shown], None],
+        recent: Sequence[Packet] = (),
+        show_from: Fraction = Fraction(0),
+    ) -> None:
+        """``codec``: what comes out, h264 or vp8. ``recent``: packets since the last keyframe; of what they hold only pictures
+        from media time ``show_from`` on are shown."""
         self.codec = codec
         self._on_shown = on_shown
-        self._queue: queue.Queue[Packet | None] = queue.Queue(MAX_WAITING)
+        self._queue: queue.Queue[Packet | None] = queue.Queue(MAX_WAITING + len(recent))
+        for packet in recent:
+            self._queue.put_nowait(packet)
         self._decoder = Decoder()
         self._track: tuple[VideoTrack, VideoTrack] | None = None
         self._encoder: Any = None
@@ -51,7 +60,8 @@ class Transcoder:
         self._keyframe_at = 0.0
         self._broken = False
         self._over = threading.Event()
-        self._next_due = Fraction(0)
+        self._next_due: Fraction | None = None
+        self._show_from: Fraction | None = show_from if recent else None
         self._thread = threading.Thread(target=self._run, name=f"transcode-{codec}", daemon=True)
         self._thread.start()
 
@@ -105,7 +115,11 @@ class Transcoder:
         return replace(packet, data=Coded(coded.packet, self._track[1]))
 
     def _show(self, frame: Frame) -> None:
-        if frame.at.media < self._next_due and frame.at.media > self._next_due - 1:
+        media, due = frame.at.media, self._next_due
+        if self._show_from is not None and self._show_from - 30 < media < self._show_from:
+            return
+        self._show_from = None
+        if due is not None and due - 1 < media < due:
             return
         self._next_due = frame.at.media + Fraction(9, 10 * MAX_FPS)
         picture = frame.picture

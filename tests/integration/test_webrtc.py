@@ -41,8 +41,8 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     folder = tmp_path_factory.mktemp("webrtc")
     served = Daemon(folder, TOKENS)
     (served.config / "streamproc.yaml").write_text(BOX)
-    plain = make_clip(folder / "plain.mp4", "-c:v", "libx264", "-bf", "0", "-g", "30")
-    reordered = make_clip(folder / "reordered.mp4", "-c:v", "libx264", "-bf", "2", "-g", "30")
+    plain = make_clip(folder / "plain.mp4", "-c:v", "libx264", "-bf", "0", "-g", "250")
+    reordered = make_clip(folder / "reordered.mp4", "-c:v", "libx264", "-bf", "2", "-g", "250")
     hevc = make_clip(folder / "hevc.mp4", "-c:v", "libx265", "-x265-params", "log-level=none")
     for name, clip in (("plain", plain), ("reordered", reordered), ("hevc", hevc)):
         served.put(name, f"source: {{type: file, path: {clip}, realtime: true, loop: true}}\n{LABELS}")
@@ -70,7 +70,7 @@ def api(box: Daemon, name: str) -> Any:
 @pytest.mark.parametrize("codec", ["video/H264", "video/VP8"])
 async def test_what_is_published_is_seen_as_it_came(box: Daemon, codec: str) -> None:
     track = CounterTrack()
-    session = await publish(f"{box.url}/whip/door", "both-token", track, codec)
+    session = await publish(f"{box.url}/whip/door", "both-token", track, codec, sound=True)
     assert session.status == 201, session.message
     assert session.location.startswith("/whip/door/")
     viewer = await watch(f"{box.url}/whep/door", "eyes-token")
