@@ -61,6 +61,8 @@ class Supervisor:
         self.seers = seers or Seers(box, database.data_dir, workers=self.scheduler.workers)
         self.listeners: list[Callable[[Sequence[Event]], None]] = []
         """Called in the loop with events that have just become durable."""
+        self.run_listeners: list[Callable[[str], None]] = []
+        """Called in the loop with the name of a processor whose run is about to begin to read."""
         self.refused: dict[str, str] = {}
         """Files that were refused: processor name and why."""
         self._store = ProcessorStore(database)
@@ -245,6 +247,7 @@ class Supervisor:
             self._context,
             self._told,
             self._changed,
+            self._about_to_run,
         )
         unit = Unit(row.name, config, house, row, self._count)
         self._count += 1
@@ -317,6 +320,10 @@ class Supervisor:
 
     def _changed(self, unit: Unit) -> None:
         self._count_states()
+
+    def _about_to_run(self, unit: Unit) -> None:
+        for listener in self.run_listeners:
+            listener(unit.name)
 
     def _count_states(self) -> None:
         for state in State:

@@ -50,6 +50,8 @@ class House:
     on_events: Callable[[Sequence[Event]], None]
     """Called in a worker thread, after the events are durable."""
     on_state: Callable[[Unit], None]
+    on_run: Callable[[Unit], None]
+    """Called with a run that has not begun to read yet."""
 
 
 @dataclass
@@ -120,6 +122,7 @@ class Unit:
         try:
             run = await asyncio.to_thread(Run, order, self.house.shared, self.committer, over, resumed)
             self.run = run
+            self.house.on_run(self)
             await asyncio.to_thread(run.start)
         except Exception as error:  # the boundary of a processor: it fails, the others go on
             if not isinstance(error, StreamprocError):

@@ -44,6 +44,7 @@ class Room:
 
     def open(self) -> None:
         self.supervisor.listeners.append(self._told)
+        self.supervisor.run_listeners.append(lambda name: self.relay(name).follow())
         self._ticker = asyncio.create_task(self._tick(), name="webrtc")
 
     async def close(self) -> None:
