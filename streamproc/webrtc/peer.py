@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import structlog
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
+from aiortc.codecs import CODECS
 from aiortc.sdp import candidate_from_sdp
 
 from streamproc.config.webrtc import WebrtcSettings
@@ -20,6 +22,19 @@ from streamproc.webrtc.ports import Ports
 log = structlog.get_logger(__name__)
 CONNECT_S = 30.0
 """A peer that is not connected after so long is dropped."""
+
+
+def _take_more_profiles() -> None:
+    """aiortc agrees to H.264 Baseline only; what comes in is decoded by FFmpeg, which takes the others as well."""
+    known = CODECS["video"]
+    pattern = next(codec for codec in known if codec.mimeType == "video/H264")
+    for number, profile in enumerate(("4d001f", "640c1f", "64001f")):
+        parameters = {**pattern.parameters, "profile-level-id": profile}
+        if not any(codec.parameters == parameters for codec in known):
+            known.append(dataclasses.replace(pattern, payloadType=110 + number, parameters=parameters))
+
+
+_take_more_profiles()
 
 
 class Peer:

@@ -94,6 +94,16 @@ async def test_files_and_cameras_are_seen_too(box: Daemon, name: str) -> None:
     await until(lambda: not threads_named(box, "transcode"))
 
 
+@pytest.mark.rtsp
+async def test_a_camera_is_passed_through(box: Daemon, scene: Path, rtsp: Any) -> None:
+    server = rtsp({"/cam": scene})
+    box.put("camera", f"source: {{type: rtsp, url: '{server.url('/cam')}'}}\n{LABELS}")
+    await until(lambda: box.states().get("camera") == "running", 60)
+    viewer = await watch(f"{box.url}/whep/camera", "eyes-token")
+    await viewer.until(20)
+    await viewer.session.delete()
+
+
 async def test_a_viewer_that_takes_vp8_only_gets_vp8(box: Daemon) -> None:
     viewer = await watch(f"{box.url}/whep/plain", "eyes-token", "video/VP8")
     await viewer.until(10)
@@ -232,6 +242,14 @@ async def test_bad_requests_get_a_clear_status_and_the_server_goes_on(box: Daemo
             assert answer.status == 401
     text = box.log.read_text()
     assert "both-token" not in text and "eyes-token" not in text and "request_failed" not in text
+    high = re.sub("profile-level-id=......", "profile-level-id=640c1f", sends)
+    async with aiohttp.ClientSession() as http:
+        headers = {"Content-Type": "application/sdp", "Authorization": "Bearer both-token"}
+        async with http.post(f"{box.url}/whip/bad", data=high, headers=headers) as answer:
+            assert answer.status == 201 and "640c1f" in await answer.text()
+            location = answer.headers["Location"]
+        async with http.delete(box.url + location, headers=headers) as answer:
+            assert answer.status == 200
     session = await publish(f"{box.url}/whip/bad", "both-token", CounterTrack())
     assert session.status == 201
     await session.delete()
