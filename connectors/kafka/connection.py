@@ -38,3 +38,9 @@ def _tls(settings: KafkaConnection, context: ConnectorContext) -> ssl.SSLContext
     except (OSError, ssl.SSLError) as error:
         raise InputError(f"ca_file, cert_file or key_file cannot be used: {error}") from error
     return tls
+
+
+def words(error: BaseException) -> str:
+    """The error with its name, once: Kafka's own put it into their text already, others may have no text at all."""
+    said, name = str(error), type(error).__name__
+    return said if said.startswith(name) else f"{name}: {said}".removesuffix(": ")

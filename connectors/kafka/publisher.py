@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, NoError, TopicAlreadyExistsError, for_code
 
 from connectors.context import ConnectorContext
-from connectors.kafka.connection import client_options
+from connectors.kafka.connection import client_options, words
 from connectors.kafka.settings import KafkaConnection
 from streamproc.core.errors import SinkBusy, SinkRejected
 from streamproc.logic.fragments import FRAGMENT_HEADER, PRODUCER_HEADER
@@ -67,7 +67,7 @@ class FragmentPublisher:
             self._number = await self._end(self._partition)
             assert self._partition in partitions
         except (KafkaError, OSError) as error:
-            raise SinkBusy(f"{self._settings.bootstrap_servers}: {type(error).__name__}: {error}") from None
+            raise SinkBusy(f"{self._settings.bootstrap_servers}: {words(error)}") from None
 
     async def send(self, data: bytes, producer_time: datetime) -> Receipt:
         """Write one fragment; returns when the brokers have it. Raises SinkBusy or SinkRejected."""
@@ -89,7 +89,7 @@ class FragmentPublisher:
                 "or publish shorter fragments"
             ) from None
         except (KafkaError, OSError) as error:
-            raise SinkBusy(f"{self._settings.bootstrap_servers}: {type(error).__name__}: {error}") from None
+            raise SinkBusy(f"{self._settings.bootstrap_servers}: {words(error)}") from None
         self._number += 1
         return Receipt(number, done.partition, done.offset)
 

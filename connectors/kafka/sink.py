@@ -16,7 +16,7 @@ from aiokafka.errors import (
 )
 
 from connectors.context import ConnectorContext
-from connectors.kafka.connection import client_options
+from connectors.kafka.connection import client_options, words
 from connectors.kafka.settings import KafkaSinkSettings
 from streamproc.contracts import Delivery
 from streamproc.core.errors import InputError, SinkBusy, SinkRejected
@@ -56,12 +56,12 @@ class KafkaSink:
         except TimeoutError:
             raise SinkBusy(f"{self._settings.bootstrap_servers}: no answer within {_PATIENCE_S:.0f} s") from None
         except (MessageSizeTooLargeError, InvalidTopicError) as error:
-            raise SinkRejected(f"{type(error).__name__}: {error}") from error
+            raise SinkRejected(words(error)) from error
         except (ProducerFenced, OutOfOrderSequenceNumber, UnknownProducerId) as error:
             await self._forget()  # This producer's numbering is of no use any more; the next one begins anew.
-            raise SinkBusy(f"{type(error).__name__}: {error}") from error
+            raise SinkBusy(words(error)) from error
         except (KafkaError, OSError) as error:
-            raise SinkBusy(f"{self._settings.bootstrap_servers}: {type(error).__name__}: {error}") from error
+            raise SinkBusy(f"{self._settings.bootstrap_servers}: {words(error)}") from error
         except InputError as error:
             raise SinkBusy(str(error)) from error
 

@@ -23,6 +23,7 @@ from aiokafka.errors import (
 )
 
 from connectors.context import ConnectorContext
+from connectors.kafka.connection import words
 from connectors.kafka.log import OffsetNotes, Record, Skipped, TopicLog
 from connectors.kafka.settings import KafkaSourceSettings
 from connectors.kafka.start import StartPlace, resolve
@@ -90,13 +91,11 @@ class KafkaSource:
                 except _Stopped:
                     return
                 except REFUSALS as error:
-                    raise SourceRefused(f"{self._settings.bootstrap_servers}: {_words(error)}") from None
+                    raise SourceRefused(f"{self._settings.bootstrap_servers}: {words(error)}") from None
                 except (KafkaError, OSError) as error:
                     wait = backoff.failed(time.monotonic())
-                    self.note = f"waiting for {self._settings.bootstrap_servers}: {_words(error)}"
-                    log.warning(
-                        "brokers away", topic=self._settings.topic, reason=_words(error), retry_s=round(wait, 1)
-                    )
+                    self.note = f"waiting for {self._settings.bootstrap_servers}: {words(error)}"
+                    log.warning("brokers away", topic=self._settings.topic, reason=words(error), retry_s=round(wait, 1))
                     _sleep(wait, stop)
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
@@ -157,7 +156,7 @@ class KafkaSource:
             await notes.commit(wanted)
         except (KafkaError, OSError) as error:
             # Our own store knows the position; the broker's copy is for whoever watches the lag.
-            log.warning("offsets not committed", topic=self._settings.topic, reason=_words(error))
+            log.warning("offsets not committed", topic=self._settings.topic, reason=words(error))
 
     async def _leave(self, topic: TopicLog, notes: OffsetNotes) -> None:
         self._committed = (self._committed[0], 0.0)
@@ -166,7 +165,7 @@ class KafkaSource:
                 async with asyncio.timeout(2):
                     await farewell
             except (TimeoutError, KafkaError, OSError) as error:
-                log.debug("left without a word", topic=self._settings.topic, reason=_words(error))
+                log.debug("left without a word", topic=self._settings.topic, reason=words(error))
 
     # -- one record
 
@@ -248,10 +247,6 @@ def group_name(context: ConnectorContext) -> str:
 
 def _name(record: Record) -> str:
     return f"fragment {record.number} (partition {record.partition}, offset {record.offset})"
-
-
-def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 def _run(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], stop: threading.Event) -> T:
