@@ -107,6 +107,8 @@ class Pages:
             while True:
                 try:
                     words = await asyncio.wait_for(listener.next(), PATIENCE_S)
+                    if words is None:
+                        break
                 except TimeoutError:
                     words = b": still here\n\n"
                 await asyncio.wait_for(response.write(words), PATIENCE_S)

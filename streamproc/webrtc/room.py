@@ -41,6 +41,7 @@ class Room:
         self._ports = Ports(settings)
         self._relays: dict[str, Relay] = {}
         self._ticker: asyncio.Task[None] | None = None
+        self._closing = False
 
     def open(self) -> None:
         self.supervisor.listeners.append(self._told)
@@ -48,8 +49,12 @@ class Room:
         self._ticker = asyncio.create_task(self._tick(), name="webrtc")
 
     async def close(self) -> None:
+        self._closing = True
         if self._ticker is not None:
             self._ticker.cancel()
+        for listeners in self.listeners.values():
+            for listener in listeners:
+                listener.end()
         for relay in self._relays.values():
             relay.close()
         peers = [session.peer for session in self.publishers.values()]
@@ -94,7 +99,8 @@ class Room:
 
     def _publisher_gone(self, identity: str, session: PublisherSession, why: str) -> None:
         self.publishers.pop(identity, None)
-        session.gone(why)
+        if not self._closing:  # a box that stops ends its sessions itself: that is no gap
+            session.gone(why)
 
     # -- watching
 

@@ -24,7 +24,7 @@ class Listener:
 
     def __init__(self, rtp_of: Rtp) -> None:
         self.rtp_of = rtp_of
-        self._queue: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING)
 
     def looked(self, frame: Frame, looks: list[Look]) -> None:
         """For ``Relay.lookers``."""
@@ -38,7 +38,13 @@ class Listener:
             self._queue.get_nowait()
         self._queue.put_nowait(message(kind, document))
 
-    async def next(self) -> bytes:
+    def end(self) -> None:
+        if self._queue.full():
+            self._queue.get_nowait()
+        self._queue.put_nowait(None)
+
+    async def next(self) -> bytes | None:
+        """None: the box stops."""
         return await self._queue.get()
 
 
