@@ -33,7 +33,7 @@ def demo(
         state = data_dir or default_data_dir()
         folder = (out or state / "demo" / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        played = clip.absolute() if clip is not None else _scene()
+        played = clip.absolute() if clip is not None else made_scene()
         config = folder / "demo.yaml"
         config.write_text(yaml.safe_dump(_document(played, folder, made=clip is None), sort_keys=False))
         say(f"playing {played} as a live feed, through the config {config}")
@@ -73,7 +73,7 @@ def _document(clip: Path, folder: Path, *, made: bool) -> dict[str, Any]:
     return document
 
 
-def _scene() -> Path:
+def made_scene() -> Path:
     """The made scene, from the cache after the first time."""
     home = os.environ.get("XDG_CACHE_HOME")
     target = (Path(home) if home else Path.home() / ".cache") / "streamproc" / "demo" / "scene-1.mp4"
