@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from connectors.aws import AwsOutputSettings
@@ -17,3 +19,5 @@ class S3SinkSettings(AwsOutputSettings):
     """``http://host/bucket/key`` instead of ``http://bucket.host/key``; left out: yes where ``endpoint_url`` is set."""
     kms_key_id: str | None = Field(default=None, min_length=1, max_length=2048)
     """Encrypt every object with this KMS key (SSE-KMS): id, ARN or alias."""
+    directory: Path | None = None
+    """Keep the objects in this folder, as ``DIRECTORY/KEY``, instead of in a store."""

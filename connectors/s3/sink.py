@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 from typing import Any
 
 from connectors.aws import AwsClient
 from connectors.context import ConnectorContext
 from connectors.s3.settings import S3SinkSettings
 from streamproc.contracts import NOWHERE, Delivery, Images
+from streamproc.core.errors import SinkBusy
 from streamproc.core.event import Event, EventType
 from streamproc.plain import to_line
 
@@ -28,6 +31,7 @@ class S3Sink:
         self._settings = settings
         self._client = AwsClient("s3", settings, context, path_style=settings.path_style)
         self._prefix = settings.prefix.strip("/")
+        self._folder_of_bucket = context.path(settings.directory).resolve() if settings.directory else None
 
     def locate(self, event: Event) -> Images:
         """``s3://BUCKET/KEY`` of both pictures."""
@@ -62,9 +66,29 @@ class S3Sink:
         await self._put(key, line.encode() + b"\n", "application/json")
 
     async def _put(self, key: str, body: bytes, content_type: str) -> None:
+        if self._folder_of_bucket is not None:
+            await asyncio.to_thread(_write_object, self._folder_of_bucket, key, body)
+            return
         extra: dict[str, Any] = {}
         if self._settings.kms_key_id:
             extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self._settings.kms_key_id}
         await self._client.call(
             "put_object", Bucket=self._settings.bucket, Key=key, Body=body, ContentType=content_type, **extra
         )
+
+
+def _write_object(folder: Path, key: str, body: bytes) -> None:
+    """An object of a bucket that is a folder; replaced in one step."""
+    path = (folder / key).resolve()
+    if not path.is_relative_to(folder):
+        raise SinkBusy(f"the key {key} leads out of {folder}; mend the prefix")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        with part.open("wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise SinkBusy(f"cannot write to {folder}: {error.strerror or error}") from error

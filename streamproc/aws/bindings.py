@@ -81,7 +81,7 @@ class Resolver:
         """Where pictures and session summaries go."""
         bound = match(self.bindings.buckets, f"arn:aws:s3:::{bucket}", bucket)
         if bound is not None:
-            return _in_bucket(bound, prefix)
+            return _in_bucket(bound, bucket, prefix)
         if not self._own_aws():
             raise Unbound(f"Bucket {bucket} is not bound here and there are no AWS credentials to write to it")
         key = {"kms_key_id": kms_key_id} if kms_key_id else {}
@@ -103,13 +103,15 @@ def _ref(kind: str, **options: object) -> ConnectorRef:
     return ConnectorRef.model_validate({"type": kind, **options})
 
 
-def _in_bucket(bound: ConnectorRef, prefix: str) -> ConnectorRef:
-    """A bound bucket with the prefix of its keys: a folder in the folder, which the prefix cannot lead out of."""
-    extra: dict[str, object] = {}
+def _in_bucket(bound: ConnectorRef, bucket: str, prefix: str) -> ConnectorRef:
+    """A bound bucket with the prefix of its keys. One that is a folder keeps its objects there under the same keys."""
     if bound.type == "file":
+        # The prefix cannot lead out of the folder.
         parts = [part for part in prefix.split("/") if part not in ("", ".", "..") and "\0" not in part]
-        extra = {"directory": str(Path(str(bound.options.get("directory", "."))).joinpath(*parts))}
-    elif bound.type == "s3":
+        folder = str(bound.options.get("directory", "."))
+        return _ref("s3", name="bucket", bucket=bucket, prefix="/".join(parts), directory=folder, format="aws")
+    extra: dict[str, object] = {}
+    if bound.type == "s3":
         extra = {"prefix": "/".join(filter(None, (str(bound.options.get("prefix", "")).strip("/"), prefix)))}
     return _ref(bound.type, **({"name": "bucket", "format": "aws"} | bound.options | extra))
 
