@@ -17,6 +17,7 @@ from streamproc.core.media import Image
 
 Array = npt.NDArray[Any]
 Build = Callable[[ov.Core], ov.Model]
+_ARRAYS = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class Engine:
     """
 
     def __init__(self, *, device: str = "CPU", precision: str = "f32", workers: int = 2) -> None:
+        _touch_arrays()
         self.device = device
         self.precision = precision
         self.workers = max(1, workers)
@@ -139,6 +141,18 @@ class Engine:
         if self.device == "CPU":
             config |= {"INFERENCE_NUM_THREADS": self.workers, "ENABLE_CPU_PINNING": False}
         return config
+
+
+def _touch_arrays() -> None:
+    """Let OpenVINO's binding find numpy while one thread is here.
+
+    It does so at the first array it is given, behind a C++ guard that knows nothing of the interpreter's lock: two threads
+    that infer for the first time together can each hold one and wait for the other, for ever.
+    """
+    with _ARRAYS:
+        tensor = ov.Tensor(np.zeros((1, 1), np.uint8), shared_memory=True)
+        tensor.element_type.to_dtype()
+        np.array(tensor.data)
 
 
 def _last_line(error: Exception) -> str:
