@@ -43,6 +43,14 @@ EVENT_LATENCY = Histogram(
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
     registry=REGISTRY,
 )
+STAGE_LATENCY = Histogram(
+    "streamproc_stage_latency_seconds",
+    "From a live frame's capture to the end of a stage: capture, decode, detect and decide of every frame that was looked at,"
+    " durable and delivered of events",
+    ["processor", "stage"],
+    buckets=(0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.5, 1, 2, 5, 10),
+    registry=REGISTRY,
+)
 PROCESSORS = Gauge("streamproc_processors", "Processors by state", ["state"], registry=REGISTRY)
 INFERENCES = Counter("streamproc_inferences_total", "Runs of a model", ["model"], registry=REGISTRY)
 

@@ -244,7 +244,7 @@ class Lane:
         if queued is None:
             return False
         item, looked = queued.item, False
-        self.stats.item(item)
+        self.stats.item(item, queued.arrived)
         match item:
             case Packet():
                 for frame in self._decoder.decode(item):
@@ -276,22 +276,22 @@ class Lane:
         if self._is_behind(due[0], media):
             self._drop(due, media, "behind")
             return False
-        decoded = datetime.now(UTC)
+        trail = self.stats.decoded(frame)
         place = Place(frame.at, frame.fragment, frame.offset)
         looks = []
         for analysis in due:
             analysis.sampler.take(media)
             looks.append(analysis.look(frame))
         self._due_from = self._next_due()
+        trail.mark("detect")
         self.stats.looked(looks)
         events = self._decide(place, looks)
+        trail.mark("decide")
+        if self.parts.latency:
+            self.stats.stages.take(trail.marks)
+            events = [stamped(event, trail) for event in events]
         if events:
-            self._commit(
-                [
-                    (stamped(event, decoded) if self.parts.latency else event, pictures_of(event, frame))
-                    for event in events
-                ]
-            )
+            self._commit([(event, pictures_of(event, frame)) for event in events])
         for watcher in self.parts.watchers:
             watcher(frame, looks)
         if self.sessions.over:

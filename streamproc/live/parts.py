@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from streamproc.contracts import Position
 from streamproc.core.event import Event, Pictures
 from streamproc.core.media import Frame
 from streamproc.live.analysis import Analysis, Look
+from streamproc.live.latency import Trail
 from streamproc.logic.session import Sessions
 from streamproc.media import jpeg
 
@@ -64,13 +64,10 @@ def pictures_of(event: Event, frame: Frame) -> Pictures | None:
     return Pictures(jpeg.encode_frame(frame.picture), jpeg.encode_crop(frame.picture, event.box))
 
 
-def stamped(event: Event, decoded: datetime) -> Event:
-    """A detection with how long it took from the frame's arrival on."""
+def stamped(event: Event, trail: Trail) -> Event:
+    """A detection with how long it took from the frame's capture until it was decoded, detected and decided."""
     if not event.has_pictures:
         return event
-    captured, now = event.at.wall, datetime.now(UTC)
-    latency = {
-        "decoded_ms": round((decoded - captured).total_seconds() * 1000, 1),
-        "decided_ms": round((now - captured).total_seconds() * 1000, 1),
-    }
+    names = {"decode": "decoded_ms", "detect": "detected_ms", "decide": "decided_ms"}
+    latency = {name: round(trail.marks[stage] * 1000, 1) for stage, name in names.items()}
     return replace(event, data={**event.data, "latency": latency})

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from streamproc import metrics
 from streamproc.core.event import Event
 from streamproc.core.media import EndOfStream, Frame, Gap, Packet, StreamItem
 from streamproc.live.analysis import Look
+from streamproc.live.latency import StageTimes, Trail
 
 WINDOW_S = 10.0
 
@@ -29,7 +29,8 @@ class LaneStats:
         self.drops: Counter[str] = Counter()
         self.runs: Counter[str] = Counter()
         self._recent: deque[float] = deque()
-        self._latencies: deque[float] = deque(maxlen=500)
+        self.stages = StageTimes(processor)
+        self._handed = 0.0
         self._analysed = metrics.FRAMES_LOOKED_AT.labels(processor)
 
     @property
@@ -37,8 +38,9 @@ class LaneStats:
         """Seconds since the feed gave something."""
         return time.monotonic() - self.last_item
 
-    def item(self, item: StreamItem) -> None:
-        self.last_item = time.monotonic()
+    def item(self, item: StreamItem, arrived: float) -> None:
+        """The lane took an item that its source handed over at ``arrived`` (monotonic seconds)."""
+        self.last_item, self._handed = time.monotonic(), arrived
         if isinstance(item, Packet | Frame):
             self.source, self.why = "running", ""
         elif isinstance(item, EndOfStream):
@@ -47,6 +49,13 @@ class LaneStats:
     def gap(self, gap: Gap) -> None:
         self.source, self.why = "gap", f"{gap.reason.value}: {gap.detail}" if gap.detail else gap.reason.value
         metrics.SOURCE_GAPS.labels(self.processor, gap.reason.value).inc()
+
+    def decoded(self, frame: Frame) -> Trail:
+        """A frame that will be looked at is decoded; the trail goes with it."""
+        trail = Trail(frame.at.wall)
+        trail.mark("capture", time.monotonic() - self._handed)
+        trail.mark("decode")
+        return trail
 
     def looked(self, looks: Sequence[Look]) -> None:
         now = time.monotonic()
@@ -69,27 +78,26 @@ class LaneStats:
         for event in events:
             metrics.EVENTS.labels(self.processor, event.type.value).inc()
             if live and event.box is not None:
-                delay = (datetime.now(UTC) - event.at.wall).total_seconds()
-                self._latencies.append(delay)
+                delay = time.time() - event.at.wall.timestamp()
+                self.stages.note("durable", delay)
                 metrics.EVENT_LATENCY.labels(self.processor).observe(delay)
+
+    def delivered(self, event: Event) -> None:
+        """An output has confirmed an event of this processor. Called in the event loop."""
+        if "latency" in event.data:
+            self.stages.note("delivered", time.time() - event.at.wall.timestamp())
 
     def view(self) -> dict[str, Any]:
         """JSON-ready."""
         now = time.monotonic()
         recent = [moment for moment in tuple(self._recent) if now - moment <= WINDOW_S]
         span = now - recent[0] if len(recent) > 1 else 0.0
-        times = sorted(self._latencies)
         return {
             "frames_looked_at": self.looks,
             "fps": round((len(recent) - 1) / span, 2) if span > 0 else 0.0,
             "drops": dict(self.drops),
             "inferences": dict(self.runs),
-            "latency_p50_ms": _quantile_ms(times, 0.5),
-            "latency_p95_ms": _quantile_ms(times, 0.95),
+            "latency_p50_ms": self.stages.quantile_ms("durable", 0.5),
+            "latency_p95_ms": self.stages.quantile_ms("durable", 0.95),
+            "latency": self.stages.view(),
         }
-
-
-def _quantile_ms(ordered: list[float], share: float) -> float | None:
-    if not ordered:
-        return None
-    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000, 1)

@@ -57,6 +57,7 @@ class Supervisor:
         self.database = database
         self.journal = Journal(database)
         self.outbox = Outbox(self.journal, renderers, box.outbox)
+        self.outbox.delivered_listeners.append(self._delivered)
         self.scheduler = Scheduler(box.workers)
         self.seers = seers or Seers(box, database.data_dir, workers=self.scheduler.workers)
         self.listeners: list[Callable[[Sequence[Event]], None]] = []
@@ -317,6 +318,11 @@ class Supervisor:
     def _tell(self, events: Sequence[Event]) -> None:
         for listener in self.listeners:
             listener(events)
+
+    def _delivered(self, event: Event) -> None:
+        unit = self._units.get(event.processor)
+        if unit is not None:
+            unit.delivered(event)
 
     def _changed(self, unit: Unit) -> None:
         self._count_states()

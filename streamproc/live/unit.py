@@ -226,6 +226,11 @@ class Unit:
         if self.run is not None:
             self.run.lane.check_silence()
 
+    def delivered(self, event: Event) -> None:
+        """An output has confirmed an event of this processor."""
+        if self.run is not None:
+            self.run.lane.stats.delivered(event)
+
     def view(self) -> ProcessorView:
         run, lane = self.run, self.run.lane if self.run is not None else None
         assert self.row.created is not None and self.row.updated is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -69,6 +69,8 @@ class Outbox:
         self._random = Random()
         self._dead = DeadLetters(journal.database.data_dir / "dead-letters.jsonl")
         self._housekeeper = Housekeeper(journal, self._store, settings or OutboxSettings(), self._wake_again)
+        self.delivered_listeners: list[Callable[[Event], None]] = []
+        """Called in the loop with an event each time an output has confirmed it. Must be quick."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running = False
 
@@ -227,6 +229,8 @@ class Outbox:
         DELIVERY_DELAY.labels(output.key).observe(max(0.0, time.time() - item.stored))
         output.faults.pop(item.seq, None)
         output.healthy.set()
+        for listener in self.delivered_listeners:
+            listener(item.event)
 
     async def _note_failure(self, output: _Output, item: Owed, failure: SinkBusy) -> None:
         DELIVERIES.labels(output.key, "busy").inc()

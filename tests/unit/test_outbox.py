@@ -91,10 +91,12 @@ def ids(*sequences: int, session: str = "s1") -> list[str]:
 
 
 async def test_commits_from_another_thread_are_delivered_in_order(journal: Journal, box: Outbox) -> None:
-    sink = RecordingSink()
+    sink, confirmed = RecordingSink(), list[str]()
+    box.delivered_listeners.append(lambda event: confirmed.append(event.id))
     await box.set_outputs("door", {"door/sink": sink})
     await asyncio.to_thread(tell, journal, *(label_event(number) for number in range(50)))
-    await until(lambda: len(sink.taken) == 50)
+    await until(lambda: len(confirmed) == 50)
+    assert confirmed == sink.taken
     assert sink.taken == ids(*range(50))
     assert sink.deliveries[0].context == {"tags": {"site": "home"}}
 
