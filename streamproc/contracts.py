@@ -55,6 +55,15 @@ class Explains(Protocol):
     """What keeps it from giving frames, for people and without secrets; empty while it gives them."""
 
 
+@runtime_checkable
+class Examines(Protocol):
+    """A source whose feed is on this box and can be looked at before it is played."""
+
+    def examine(self) -> None:
+        """Raises SourceRefused where nothing can be played."""
+        ...
+
+
 class Images(NamedTuple):
     """Where the pictures of an event are (or will be): a path or a URI each, None where there are none."""
 

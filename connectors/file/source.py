@@ -84,6 +84,11 @@ class FileSource:
             self._timeline.restart(self._timeline.end)
             self._pass += 1
 
+    def examine(self) -> None:
+        """See ``contracts.Examines``."""
+        container, _, _ = self._open()
+        container.close()
+
     def position(self) -> Position | None:
         return self._position
 

@@ -16,7 +16,7 @@ from streamproc.cli.places import default_data_dir
 from streamproc.config.folder import base_dir_of, box_of
 from streamproc.config.load import load_processor
 from streamproc.config.processor import ProcessorConfig
-from streamproc.core.errors import InputError
+from streamproc.core.errors import ConfigError, Fault, InputError, SourceRefused
 
 if TYPE_CHECKING:
     from streamproc.core.event import Event
@@ -42,9 +42,30 @@ def run(
             raise InputError("two files have one name; a processor is named after its file")
         if len({base_dir_of(path) for path in files}) > 1:
             raise InputError(MIXED)
+        for path in files:
+            examine(path, configs[path.stem])
         failed = run_loop(run_all(configs, files[0], data_dir or default_data_dir(), as_json))
     if failed:
         raise typer.Exit(1)
+
+
+def examine(path: Path, config: ProcessorConfig) -> None:
+    """Raises ConfigError where the processor's source lacks a secret, or is on this box and cannot be played."""
+    from connectors.catalog import make_source
+    from connectors.context import ConnectorContext
+    from streamproc.config.load import parse, read_text
+    from streamproc.contracts import Examines
+
+    document = parse(read_text(path), str(path))
+    try:
+        source = make_source(config.source, ConnectorContext(processor=path.stem, base_dir=base_dir_of(path)))
+        if isinstance(source, Examines):
+            source.examine()
+    except InputError as error:
+        raise ConfigError(str(path), [Fault("source", str(error), document.line(("source",)))]) from None
+    except SourceRefused as error:
+        words = f"{error}; give the path of a video that can be played"
+        raise ConfigError(str(path), [Fault("source.path", words, document.line(("source", "path")))]) from None
 
 
 async def run_all(configs: dict[str, ProcessorConfig], file: Path, data_dir: Path, as_json: bool) -> bool:

@@ -1,8 +1,9 @@
 """What every config model shares."""
 
-from typing import Literal
+import functools
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from streamproc.core.event import EventType
@@ -12,6 +13,35 @@ class Settings(BaseModel):
     """Frozen, and refuses keys that it does not know (a typo must not be silently ignored)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python takes true for 1 (and YAML takes yes for true); who wrote that into a number's place meant something else."""
+        if info.field_name is not None and _takes_numbers_only(cls, info.field_name) and _holds_boolean(value):
+            raise ValueError("true and false are no numbers; write the number in digits")
+        return value
+
+
+@functools.cache
+def _takes_numbers_only(model: type[BaseModel], field: str) -> bool:
+    """Whether numbers, and no booleans, may stand in that field or in the lists and tables that it holds."""
+    kinds = set(_leaves(model.model_fields[field].annotation))
+    return bool(kinds & {int, float}) and not kinds & {bool, Any}
+
+
+def _leaves(annotation: Any) -> list[Any]:
+    """The types that an annotation is made of."""
+    inner = get_args(annotation)
+    return [leaf for each in inner for leaf in _leaves(each)] if inner else [annotation]
+
+
+def _holds_boolean(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_boolean(each) for each in value.values())
+    if isinstance(value, list | tuple):
+        return any(_holds_boolean(each) for each in value)
+    return isinstance(value, bool)
 
 
 WRONG_FIELD = "wrong_field"

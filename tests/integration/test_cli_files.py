@@ -60,6 +60,28 @@ def test_wrong_input_is_exit_2(arguments: list[str]) -> None:
         assert arguments[1] in done.stderr
 
 
+@pytest.mark.parametrize("content", [None, "", "no video at all\n" * 100])
+def test_a_source_that_cannot_be_played_is_wrong_input(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "door.yaml"
+    path.write_text("source:\n  type: file\n  path: clip.mp4\nlabels: {}\n")
+    if content is not None:
+        (tmp_path / "clip.mp4").write_text(content)
+    done = run_cli("run", path, "--data-dir", tmp_path / "data", "--json")
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.startswith(f"{path}:3: source.path: {tmp_path / 'clip.mp4'}: ")
+    assert "give the path of a video" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_secret_that_is_not_set_is_wrong_input(tmp_path: Path) -> None:
+    path = tmp_path / "door.yaml"
+    path.write_text(
+        "labels: {}\nsource: {type: rtsp, url: 'rtsp://127.0.0.1/x', username_env: NOT_SET_A, password_env: NOT_SET_B}\n"
+    )
+    done = run_cli("run", path, "--data-dir", tmp_path / "data")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{path}:2: source: ") and "NOT_SET_A" in done.stderr
+
+
 def test_no_daemon_is_exit_1() -> None:
     done = run_cli("list", "--json", "--url", "http://127.0.0.1:9")
     assert done.returncode == 1 and "streamproc serve" in done.stderr and not done.stdout

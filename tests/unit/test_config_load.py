@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from connectors import catalog
 from streamproc.config.load import load_box, load_processor, processor_from_text
 from streamproc.core.errors import ConfigError
 
@@ -38,6 +39,9 @@ def test_a_good_file() -> None:
         ("min_confidence: 60", "min_confidnce: 60", 7, "labels.min_confidnce", "did you mean min_confidence"),
         ("min_confidence: 60", "min_confidence: 160", 7, "labels.min_confidence", "less than or equal to 100, not 160"),
         ("min_confidence: 60", "min_confidence: high", 7, "labels.min_confidence", "number"),
+        ("min_confidence: 60", "min_confidence: true", 7, "labels.min_confidence", "no numbers; write the number"),
+        ("duration: 1m", "duration: yes", 4, "session.duration", "no numbers; write the number"),
+        ("[0.9, 0.9]]", "[0.9, off]]", 9, "regions[0].polygon", "no numbers; write the number"),
         ("[PERSON, PET]", "[PERSON, DOG]", 6, "labels.classes[1]", "'PERSON', 'PET' or 'PACKAGE'"),
         ("duration: 1m", "duration: 10m", 4, "session.duration", "at most 120s"),
         ("duration: 1m", "duration: soon", 4, "session.duration", "no duration"),
@@ -143,3 +147,12 @@ def test_a_connector_s_own_fault_has_its_line() -> None:
     assert (
         caught.value.faults[0].text("door.yaml") == "door.yaml:11: outputs[0].type: no output is called fil; use file"
     )
+
+
+def test_no_number_of_a_document_takes_a_boolean() -> None:
+    text = GOOD.replace(
+        "{type: file, directory: out}", "{type: kafka, bootstrap_servers: a, topic: b, max_bytes: true}"
+    )
+    with pytest.raises(ConfigError, match=r"door.yaml:11: outputs\[0\].max_bytes: true and false are no numbers"):
+        processor_from_text(text, "door.yaml", catalog.check)
+    assert processor_from_text(GOOD.replace("min_confidence: 60", "second_look: false"), "door.yaml").labels is not None
