@@ -47,6 +47,7 @@ class VideoRef:
     """As the client named it, for its answers: the S3Object's bucket, name and version."""
     name: str | None = None
     version: str | None = None
+    """Of an object in S3 this version is read; a folder has no versions."""
 
 
 @dataclass(frozen=True, slots=True)

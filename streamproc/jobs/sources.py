@@ -85,10 +85,10 @@ class Videos:
 
         store, path = self._store(ref)
         try:
-            meta = obstore.head(store, path)
+            meta: Any = obstore.get(store, path, options={"head": True, **_version(ref.version)}).meta
         except (BaseError, OSError, ValueError) as error:
             raise InvalidObject(_reason(ref, error)) from None
-        return RangeFile(store, path, meta)
+        return RangeFile(store, path, meta, ref.version)
 
     def _store(self, ref: VideoRef) -> tuple[Any, str]:
         from obstore.store import HTTPStore, S3Store
@@ -118,8 +118,9 @@ class Videos:
 class RangeFile(io.RawIOBase):
     """A remote object as a seekable file: blocks are fetched by range when they are read and a few are kept."""
 
-    def __init__(self, store: Any, path: str, meta: Any) -> None:
-        self._store, self._path, self.meta = store, path, meta
+    def __init__(self, store: Any, path: str, meta: Any, version: str | None = None) -> None:
+        """``version``: of an S3 object, where it is not the newest that is meant."""
+        self._store, self._path, self.meta, self._version = store, path, meta, version
         self._size = int(meta["size"])
         self._at = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
@@ -182,7 +183,12 @@ class RangeFile(io.RawIOBase):
 
     def _unchanged(self) -> dict[str, Any]:
         tag = self.meta.get("e_tag")
-        return {"if_match": tag} if tag and not str(tag).startswith("W/") else {}
+        unchanged = {"if_match": tag} if tag and not str(tag).startswith("W/") else {}
+        return unchanged | _version(self._version)
+
+
+def _version(version: str | None) -> dict[str, Any]:
+    return {"version": version} if version else {}
 
 
 def _remote(url: str) -> bool:

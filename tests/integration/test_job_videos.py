@@ -36,9 +36,10 @@ def service_of(folder: Path, limits: JobLimits | None = None, settings: StoreSet
     )
 
 
-def run(folder: Path, url: str, settings: StoreSettings | None = None) -> tuple[Job, JobService]:
+def run(folder: Path, video: str | VideoRef, settings: StoreSettings | None = None) -> tuple[Job, JobService]:
     service = service_of(folder, settings=settings)
-    job = service.start(JobRequest(JobKind.SEGMENTS, VideoRef(url)), owner="test", run="one")
+    ref = VideoRef(video) if isinstance(video, str) else video
+    job = service.start(JobRequest(JobKind.SEGMENTS, ref), owner="test", run="one")
     service.run([job], stop=lambda: False, tell=lambda advance: None)
     return service.show(job.id), service
 
@@ -265,6 +266,34 @@ def test_from_an_s3_store(tmp_path: Path, clip: Path, s3_server: Any, monkeypatc
     assert len(service.result(job.id)["shots"]) == 4
     with pytest.raises(InvalidObject, match="Unable to get object metadata from S3"):
         run(tmp_path, "s3://stored-videos/nothing.mp4", settings)
+
+
+def test_the_version_that_was_named_is_read(
+    tmp_path: Path, clip: Path, moto_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import boto3
+
+    keys = {"aws_access_key_id": "moto", "aws_secret_access_key": "moto", "region_name": "us-east-1"}
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "moto")
+    client: Any = boto3.client("s3", endpoint_url=moto_server, **keys)
+    client.create_bucket(Bucket="versions")
+    client.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
+    first = client.put_object(Bucket="versions", Key="clip.mp4", Body=clip.read_bytes())["VersionId"]
+    second = client.put_object(Bucket="versions", Key="clip.mp4", Body=b"no video")["VersionId"]
+    settings = StoreSettings(moto_server)
+    states = {}
+    for number, version in enumerate((first, second, None)):
+        video = VideoRef("s3://versions/clip.mp4", version=version)
+        job, _ = run(tmp_path / str(number), video, settings)
+        states[version] = (job.state, job.message)
+    assert states == {
+        first: (JobState.SUCCEEDED, None),
+        second: (JobState.FAILED, UNSUPPORTED),
+        None: (JobState.FAILED, UNSUPPORTED),
+    }
+    with pytest.raises(InvalidObject, match="Unable to get object metadata from S3"):
+        run(tmp_path, VideoRef("s3://versions/clip.mp4", version="none-of-its-versions"), settings)
 
 
 def test_a_cancelled_job_leaves_its_run(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -11,13 +12,24 @@ import sys
 import time
 import zlib
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from streamproc.config.box import BoxConfig
+from streamproc.core.errors import ModelUnavailable
+from streamproc.core.faces import QualityFilter
+from streamproc.faces.service import open_service
+from streamproc.jobs import run
+from streamproc.jobs.build import Analyses, open_jobs
+from streamproc.jobs.model import JobKind, JobRequest, VideoRef
 from streamproc.jobs.video import Place, StoredVideo, VideoFrame
+from streamproc.media.jpeg import encode
 from streamproc.store.database import Database
 from streamproc.store.jobs import JobStore
+from streamproc.vision.zoo import open_zoo
 from tests.videos import edit
 
 WORKER = """
@@ -29,6 +41,7 @@ from streamproc.jobs.segments import SegmentAnalysis, SegmentOptions
 from streamproc.jobs.service import JobService
 from streamproc.jobs.sources import Videos
 from streamproc.jobs.video import Place, StoredVideo, VideoFrame
+from streamproc.media.jpeg import encode
 from streamproc.store.database import Database
 
 folder, video, kinds, slow = Path(sys.argv[1]), sys.argv[2], sys.argv[3].split(","), float(sys.argv[4])
@@ -84,6 +97,68 @@ def test_ten_kills_change_nothing(tmp_path: Path) -> None:
     assert seen == sorted(seen) and seen[-1] > 0, "no checkpoint was reached, or work was lost"
     assert start(tmp_path / "rough", video, "segments").wait(60) == 0
     assert results(tmp_path / "rough") == expected
+
+
+class Cut(BaseException):
+    """The process is gone: nothing may catch this, nothing is written after it."""
+
+
+def test_every_analysis_goes_on_as_if_nothing_had_been(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten cuts at random frames; the models stay loaded. ``python -m benchmarks.jobs_crash`` kills processes for the same."""
+    clip = corpus / "video" / "intel_faces_pause.mp4"
+    try:
+        analyses = with_somebody_known(tmp_path, clip)
+    except ModelUnavailable as missing:
+        pytest.skip(f"{missing}")
+    monkeypatch.setattr("streamproc.jobs.service.RunPolicy", partial(run.RunPolicy, checkpoint_s=0.0))
+    expected = all_kinds(tmp_path / "calm", clip, analyses)
+    assert {kind for kind, result in expected.items() if any(result.values())} == set(JobKind)
+    assert any(person["matches"] for person in expected["face-search"]["persons"])
+
+    cuts = sorted(random.Random(4).sample(range(1, 41), 10))
+    feed, died = run._feed, []
+
+    def dying(frame: VideoFrame, given: dict[str, Any]) -> None:
+        feed(frame, given)
+        if len(died) < len(cuts) and frame.index == cuts[len(died)]:
+            died.append(frame.index)
+            raise Cut
+
+    monkeypatch.setattr(run, "_feed", dying)
+    found = None
+    while found is None:
+        with contextlib.suppress(Cut):
+            found = all_kinds(tmp_path / "rough", clip, analyses)
+    assert died == cuts
+    assert found == expected
+
+
+def with_somebody_known(folder: Path, clip: Path) -> Analyses:
+    """The box's own models, and a collection with the faces of the clip's first frame."""
+    zoo = open_zoo(BoxConfig().models, workers=2)
+    faces = open_service(folder / "faces", BoxConfig(), zoo)
+    faces.create_collection("seen")
+    video = StoredVideo(str(clip), clip.name)
+    first = next(item for item in video.items() if isinstance(item, VideoFrame))
+    photo = encode(first.picture.bgr())
+    answer = faces.index_faces("seen", photo, external_image_id="somebody", quality_filter=QualityFilter.NONE)
+    assert answer.records
+    video.close()
+    return Analyses(BoxConfig(), folder, zoo, faces)
+
+
+def all_kinds(folder: Path, clip: Path, analyses: Analyses) -> dict[str, Any]:
+    """One run of every analysis, or the rest of one that was cut off."""
+    service = open_jobs(Database(folder), BoxConfig(), folder, analyses=analyses)
+    jobs = service.jobs()
+    if not jobs:
+        options: dict[JobKind, dict[str, Any]] = {JobKind.FACE_SEARCH: {"collection": "seen"}}
+        asked = [JobRequest(kind, VideoRef(str(clip)), options.get(kind, {})) for kind in JobKind]
+        jobs = [service.start(request, owner="test", run="one") for request in asked]
+    service.run(jobs, stop=lambda: False, tell=lambda advance: None)
+    return {str(job.request.kind): dict(service.result(job.id)) for job in jobs}
 
 
 def test_analyze_goes_on_after_a_kill_and_never_returns_an_older_answer(tmp_path: Path) -> None:
