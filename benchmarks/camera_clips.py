@@ -1,0 +1,200 @@
+"""Cameras for the benchmarks of many: clips of a real room under a camera's noise, 1080p at 15 frames a second, with real people
+who come in and leave at known instants.
+
+The corpus has the footage; what a camera shows between two visits is made: the last empty picture stands still under fresh
+noise, as a camera has it. A visit is the footage of somebody coming in, then the same backwards. Everything is encoded as cameras
+do (no B-frames, no look-ahead over GOPs, keyframes at fixed distances) and put together by copying packets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+import cv2
+import numpy as np
+
+from benchmarks.common import progress
+
+RATE = 15
+SIZE = (1920, 1080)
+NOISE = 2.0
+"""Standard deviation of the luma noise, of 255; grains are about two pixels wide, as a sensor's are behind its colour filter."""
+STILL_S, VISIT_S = 10, 6
+"""Of one encoded piece; a multiple of every GOP but the long one, which a visit cuts short."""
+VERSION = 5
+"""Of the making: clips of another are made anew."""
+
+Coding = Literal["vbr", "cbr", "long"]
+CODINGS: dict[Coding, dict[str, str]] = {
+    "vbr": {"crf": "27", "maxrate": "6M", "bufsize": "6M", "g": "30"},
+    "cbr": {"b": "2M", "minrate": "2M", "maxrate": "2M", "bufsize": "2M", "nal-hrd": "cbr", "g": "30"},
+    "long": {"crf": "27", "maxrate": "6M", "bufsize": "6M", "g": "150"},
+}
+"""How a camera encodes: rate by content, constant rate with filler, and keyframes ten seconds apart."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Somebody who comes in: ``enters`` is the second of the footage at which they are first seen."""
+
+    name: str
+    footage: str
+    enters: float
+    lead: float
+    """Seconds of the visit's piece before they are seen."""
+    shown: float = 2.3
+    """Seconds of footage from there on; they are in view twice as long."""
+
+
+SCENES = (
+    Scene("room-1", "intel_one_by_one_person.mp4", 6.0, 0.6),
+    Scene("room-2", "intel_one_by_one_person.mp4", 22.8, 0.9),
+    Scene("night", "aws_person_night.mp4", 2.7, 1.2),
+)
+SCENE_FILES = tuple(dict.fromkeys(scene.footage for scene in SCENES))
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A clip, and when somebody comes into view in it (seconds from its start; truth by construction)."""
+
+    path: Path
+    scene: str
+    coding: Coding
+    seconds: float
+    entries: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Encoded once: the empty room, and a visit that follows it. Access units in order."""
+
+    codec: Any
+    still: tuple[tuple[bytes, bool], ...]
+    visit: tuple[tuple[bytes, bool], ...]
+
+
+def cache_folder() -> Path:
+    """Clips are kept in the user's cache; they can be made anew from the corpus at any time."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "streamproc-benchmarks"
+
+
+class Maker:
+    """Makes clips out of the corpus at ``corpus``, and keeps them in ``folder``."""
+
+    def __init__(self, corpus: Path, folder: Path | None = None, size: tuple[int, int] = SIZE) -> None:
+        self.corpus = corpus
+        self.folder = folder or cache_folder()
+        self.size = size
+
+    def busy(self, seconds: float = 48.0) -> list[Camera]:
+        """A visit every eight seconds."""
+        pattern = "v." * max(1, round(seconds / (VISIT_S + 2)))
+        return [self.camera(scene, "vbr", pattern) for scene in SCENES]
+
+    def camera(self, scene: Scene, coding: Coding, pattern: str) -> Camera:
+        """``pattern``: v for a visit, s for the still room, . for its first two seconds."""
+        facts = f"{VERSION} {asdict(scene)} {coding} {CODINGS[coding]} {pattern} {self.size} {NOISE} {RATE}"
+        digest = hashlib.sha256(facts.encode()).hexdigest()[:10]
+        path = self.folder / f"{scene.name}-{coding}-{digest}.mp4"
+        entries, at = [], 0.0
+        for letter in pattern:
+            if letter == "v":
+                entries.append(round(at + scene.lead, 3))
+            at += {"v": VISIT_S, "s": STILL_S, ".": 2}[letter]
+        if not path.is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            assemble(self._pieces(scene, coding), pattern, path)
+        return Camera(path, scene.name, coding, at, tuple(entries))
+
+    def _pieces(self, scene: Scene, coding: Coding) -> Path:
+        """The empty room, then a visit, in one run of the encoder; frame ``STILL_S * RATE`` is a keyframe."""
+        facts = f"{VERSION} {asdict(scene)} {CODINGS[coding]} {self.size} {NOISE}"
+        path = self.folder / f"pieces-{hashlib.sha256(facts.encode()).hexdigest()[:16]}.mp4"
+        if not path.is_file():
+            progress(f"encoding {scene.name} as {coding}")
+            encode(pictures(self.corpus / "video" / scene.footage, scene, self.size), path, self.size, CODINGS[coding])
+        return path
+
+
+def pictures(footage: Path, scene: Scene, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """I420 pictures (height * 3 / 2, width): the empty room for STILL_S, then the visit for VISIT_S; with noise."""
+    empty, coming = footage_of(footage, scene, size)
+    lead = round(scene.lead * RATE)
+    visit = [empty] * lead + coming + coming[::-1]
+    visit += [empty] * (VISIT_S * RATE - len(visit))
+    chance = np.random.default_rng(len(scene.name))
+    noise = [grains(chance, size[0] + 64, size[1] + 64) for _ in range(4)]
+    for index, picture in enumerate([empty] * (STILL_S * RATE) + visit[: VISIT_S * RATE]):
+        y, x = chance.integers(0, 64, 2)
+        grain = noise[index % len(noise)][y : y + size[1], x : x + size[0]]
+        noisy = picture.copy()
+        noisy[: size[1]] = cv2.add(picture[: size[1]], grain, dtype=cv2.CV_8U)
+        yield noisy
+
+
+def grains(chance: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """Luma noise, int16, (height, width)."""
+    raw = cv2.GaussianBlur(chance.normal(0, 1, (height, width)).astype(np.float32), (3, 3), 0.7)
+    return np.asarray(np.round(raw * (NOISE / raw.std()))).astype(np.int16)
+
+
+def footage_of(footage: Path, scene: Scene, size: tuple[int, int]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The empty room (the footage 0.3 s before anybody is seen), and the coming in at RATE, both as I420."""
+    wanted = [scene.enters - 0.3] + [scene.enters + step / RATE for step in range(round(scene.shown * RATE))]
+    found: list[np.ndarray] = []
+    with av.open(str(footage)) as container:
+        for frame in container.decode(video=0):
+            at = float(frame.pts * frame.time_base) - float((container.start_time or 0) / 1_000_000)
+            while len(found) < len(wanted) and at >= wanted[len(found)] - 1e-6:
+                found.append(frame.reformat(*size, format="yuv420p", interpolation="BICUBIC").to_ndarray())
+            if len(found) == len(wanted):
+                break
+    return found[0], found[1:]
+
+
+def encode(images: Iterator[np.ndarray], target: Path, size: tuple[int, int], options: dict[str, str]) -> None:
+    """As a camera's encoder would: no B-frames, one reference, keyframes at fixed distances only."""
+    part = target.with_name(f"{target.stem}.{os.getpid()}.part.mp4")
+    fixed = {"preset": "superfast", "bf": "0", "refs": "1", "sc_threshold": "0", "profile": "high"}
+    params = f"scenecut=0:mbtree=0:rc-lookahead=0:keyint={options['g']}:min-keyint={options['g']}"
+    with av.open(str(part), "w") as out:
+        stream = out.add_stream("libx264", rate=RATE, options={**fixed, **options, "x264-params": params})
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for number, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image, format="yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, RATE)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    part.replace(target)
+
+
+def assemble(pieces: Path, pattern: str, target: Path) -> None:
+    """Copies packets: v for the visit, s for the still room, . for its first two seconds."""
+    part = target.with_name(f"{target.stem}.{os.getpid()}.part.mp4")
+    with av.open(str(pieces)) as source, av.open(str(part), "w") as out:
+        packets = [packet for packet in source.demux(video=0) if packet.dts is not None]
+        border = STILL_S * RATE
+        if len(packets) <= border or not packets[border].is_keyframe:
+            raise ValueError(f"{pieces}: no keyframe where the visit begins; delete it, it is made anew")
+        parts: dict[str, Sequence[Any]] = {
+            "s": packets[:border],
+            ".": packets[: 2 * RATE],
+            "v": packets[border : border + VISIT_S * RATE],
+        }
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(each for letter in pattern for each in parts[letter]):
+            again = av.Packet(bytes(packet))
+            again.stream, again.time_base, again.is_keyframe = stream, Fraction(1, RATE), packet.is_keyframe
+            again.pts = again.dts = number
+            again.duration = 1
+            out.mux(again)
+    part.replace(target)
