@@ -9,7 +9,7 @@ from typing import Any
 
 from streamproc.contracts import Detector
 from streamproc.core.faces import DetectedFace, face_confidence
-from streamproc.jobs.objects import LOOK, SeenObject, find_objects
+from streamproc.jobs.objects import LOOK, SeenObject, find_objects, one_body_each
 from streamproc.jobs.persons import FindFaces
 from streamproc.jobs.steps import coarse_step
 from streamproc.jobs.taxonomy import Taxonomy, taxonomy
@@ -86,9 +86,9 @@ class LabelAnalysis:
     def add(self, frame: VideoFrame) -> None:
         self._slot = int(frame.at * SAMPLES_A_SECOND)
         image = frame.picture.bgr(LOOK, LOOK)
-        seen = find_objects(self._detectors, image, self._options.min_confidence, frame.memo)
-        faces, traits = faces_of(self._find_faces(frame)) if self._find_faces is not None else ([], [])
         least = self._options.min_confidence
+        seen = one_body_each(find_objects(self._detectors, image, least, frame.memo), least)
+        faces, traits = faces_of(self._find_faces(frame)) if self._find_faces is not None else ([], [])
         seen += [face for face in faces if face.confidence >= least]
         self._rows.append((frame.milliseconds, seen, [trait for trait in traits if trait.confidence >= least]))
 

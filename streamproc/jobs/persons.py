@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import groupby
 from typing import Any, Protocol
@@ -168,10 +168,21 @@ def persons_of(looks: Sequence[PersonLook], aspect: float) -> list[Entry]:
     index = 0
     for _, group in groupby(looks, key=lambda look: look.scene):
         scene = list(group)
-        for track in follow([_square(look, aspect) for look in scene], _POLICY):
+        for track in follow([_square(look, aspect) for look in scene], _policy(scene)):
             told += _entries(index, track, scene, aspect)
             index += 1
     return sorted(told, key=lambda entry: (entry["ms"], entry["index"]))
+
+
+def _policy(scene: Sequence[PersonLook]) -> OfflinePolicy:
+    """Of videos of few pictures a second, and of scenes that are over at once, fewer looks must do."""
+    if len(scene) < 2:
+        return replace(_POLICY, hits=1, least_s=0.0)
+    step = float(np.median(np.diff([look.at_s for look in scene])))
+    hits = min(_POLICY.hits, len(scene), int(_POLICY.least_s / step + 1e-6) + 1)
+    if hits == _POLICY.hits:
+        return replace(_POLICY, least_s=min(_POLICY.least_s, scene[-1].at_s - scene[0].at_s))
+    return replace(_POLICY, hits=hits, least_s=(hits - 1) * step, pause_s=max(_POLICY.pause_s, 2 * step))
 
 
 def _square(look: PersonLook, aspect: float) -> Look:

@@ -91,22 +91,25 @@ class Run:
     def _work(self) -> None:
         video = self.open_video(self.jobs[0].request.video)
         try:
-            if video.facts.duration_ms > self.policy.max_seconds * 1000:
-                raise MediaError(
-                    f"The video is {video.facts.duration_ms // 1000} seconds long, the maximum is"
-                    f" {round(self.policy.max_seconds)} seconds."
-                )
+            self._check_length(Fraction(video.facts.duration_ms, 1000))
             analyses = {
                 job.id: self.make(job.request.kind, dict(job.request.options), video.facts) for job in self.jobs
             }
             place = self._restore(analyses)
             self.store.opened(list(analyses), facts_to(video.facts), video.expected_frames)
             frames, last = self._read(video, analyses, place)
+            video.ended(last)
             self.store.opened(list(analyses), facts_to(video.facts), frames)
             self._conclude(analyses, video.facts, frames)
             self.tell(Advance(frames, frames, float(last)))
         finally:
             video.close()
+
+    def _check_length(self, seconds: Fraction) -> None:
+        if seconds > self.policy.max_seconds:
+            raise MediaError(
+                f"The video is {int(seconds)} seconds long, the maximum is {round(self.policy.max_seconds)} seconds."
+            )
 
     def _restore(self, analyses: dict[str, Analysis]) -> Place | None:
         kept = self.store.place(self.id)
@@ -134,6 +137,7 @@ class Run:
                         analysis.hear(item)
                 continue
             index, at = item.index, item.at
+            self._check_length(at)  # not every container says how long the video is, nor the truth
             _feed(item, analyses)
             now = time.monotonic()
             if now - told > 0.2:

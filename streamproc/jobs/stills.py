@@ -14,7 +14,7 @@ import numpy.typing as npt
 from streamproc.contracts import Detector
 from streamproc.core.media import Image
 from streamproc.jobs.labels import LabelOptions, labels_of
-from streamproc.jobs.objects import find_objects
+from streamproc.jobs.objects import find_objects, one_body_each
 from streamproc.jobs.taxonomy import taxonomy
 from streamproc.logic.colours import Colour, dominant_colours
 from streamproc.perception.models import SQUARE, TALL, WIDE
@@ -65,7 +65,8 @@ class Stills:
     def labels(self, image: Image, options: LabelOptions) -> list[dict[str, Any]]:
         """Labels, surest first: ``name``, ``confidence``, ``instances`` (``box``, ``confidence``) and ``entry``, its words."""
         words = taxonomy()
-        seen = find_objects(self._detectors(image), _scaled(image, _LOOK), options.min_confidence)
+        least = options.min_confidence
+        seen = one_body_each(find_objects(self._detectors(image), _scaled(image, _LOOK), least), least)
         found = labels_of(0, seen, options, words)
         named = [label | {"entry": words.labels[label["name"]]} for label in found]
         return sorted(named, key=lambda label: (-label["confidence"], label["name"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamproc.core.errors import MediaError
-from streamproc.logic.smpte import floor_ms, snap_rate
+from streamproc.logic.smpte import STANDARD_RATES, floor_ms, snap_rate
 from streamproc.media.demux import open_container
 from streamproc.media.picture import AvPicture
 
@@ -143,17 +143,16 @@ class StoredVideo:
 
     def _facts(self, *, turned: bool) -> VideoFacts:
         stream, container = self._stream, self._container
-        rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
         duration = stream.duration * stream.time_base if stream.duration and stream.time_base else None
         if duration is None:
             duration = Fraction(container.duration or 0, 1_000_000)
         width, height = stream.width, stream.height
         context = stream.codec_context
         return VideoFacts(
-            codec=str(context.name),
+            codec=_codec(context),
             format=str(container.format.long_name),
             duration_ms=floor_ms(Fraction(duration)),
-            rate=snap_rate(Fraction(rate)),
+            rate=_rate(stream),
             width=height if turned else width,
             height=width if turned else height,
             full_range=int(context.color_range or 0) == _FULL_RANGE or str(context.pix_fmt).startswith("yuvj"),
@@ -165,7 +164,7 @@ class StoredVideo:
         if stream.duration and stream.time_base:
             duration = stream.duration * stream.time_base
         context = stream.codec_context
-        return AudioFacts(str(context.name), floor_ms(duration), int(context.sample_rate), int(context.channels))
+        return AudioFacts(_codec(context), floor_ms(duration), int(context.sample_rate), int(context.channels))
 
     @property
     def expected_frames(self) -> int:
@@ -174,6 +173,11 @@ class StoredVideo:
 
     def close(self) -> None:
         self._container.close()
+
+    def ended(self, last: Fraction) -> None:
+        """All was read and ``last`` is the time of the last frame: now it is known how long a video is whose container does not say."""
+        if self.facts.duration_ms == 0:
+            self.facts = replace(self.facts, duration_ms=floor_ms(last + 1 / self.facts.rate))
 
     def items(self, *, sound: bool = False, after: Place | None = None) -> Iterator[VideoFrame | Sound]:
         """Frames in display order, and loudness where ``sound`` is wanted, in the order of the file.
@@ -259,3 +263,16 @@ class StoredVideo:
                 errors += 1
                 if errors > _MAX_ERRORS:
                     raise MediaError(UNSUPPORTED) from error
+
+
+def _codec(context: Any) -> str:
+    """The codec's own name, whichever decoder reads it."""
+    return str(context.codec.canonical_name or context.name)
+
+
+def _rate(stream: Any) -> Fraction:
+    """Frames a second. A fragmented file's average is one of few frames; there the rate of its clock is near it and better."""
+    average = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
+    steady = Fraction(stream.base_rate or average)
+    near = abs(steady - average) <= steady / 100 and snap_rate(steady) in STANDARD_RATES
+    return snap_rate(steady if near else Fraction(average))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-_STANDARD = tuple(
+STANDARD_RATES = tuple(
     Fraction(value)
     for value in (
         "24000/1001", "24", "25", "30000/1001", "30", "48000/1001", "48", "50", "60000/1001", "60", "100", "120000/1001", "120"
@@ -14,7 +14,7 @@ _STANDARD = tuple(
 
 def snap_rate(rate: Fraction) -> Fraction:
     """The standard frame rate within 0.02 % of ``rate``, else ``rate`` itself (containers round 30000/1001 to 29.97)."""
-    best = min(_STANDARD, key=lambda standard: abs(standard - rate))
+    best = min(STANDARD_RATES, key=lambda standard: abs(standard - rate))
     return best if abs(best - rate) <= best / 5000 else rate
 
 

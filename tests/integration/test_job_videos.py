@@ -10,6 +10,7 @@ from fractions import Fraction
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -22,7 +23,7 @@ from streamproc.jobs.run import Advance, RunPolicy
 from streamproc.jobs.segments import SegmentAnalysis, SegmentOptions
 from streamproc.jobs.service import JobLimits, JobService, VideoTooLarge
 from streamproc.jobs.sources import GONE, InvalidObject, StoreSettings, Videos
-from streamproc.jobs.video import UNSUPPORTED, StoredVideo
+from streamproc.jobs.video import UNSUPPORTED, StoredVideo, _rate
 from streamproc.store.database import Database
 from tests import videos
 
@@ -79,6 +80,49 @@ def test_zero_frames(tmp_path: Path) -> None:
         container.start_encoding()
     job, _ = run(tmp_path / "data", str(tmp_path / "none.mkv"))
     assert job.state is JobState.FAILED and job.message
+
+
+def test_a_file_that_does_not_say_how_long_it_is(tmp_path: Path) -> None:
+    video = videos.write(tmp_path / "raw.h264", videos.scene(1, 60), codec="libx264")
+    job, _ = run(tmp_path / "data", str(video))
+    assert job.facts is not None and (job.facts.duration_ms, job.frames) == (2400, 60)
+    service = service_of(tmp_path / "short", JobLimits(max_seconds=1.0))
+    long = service.start(JobRequest(JobKind.SEGMENTS, VideoRef(str(video))), owner="test", run="one")
+    service.run([long], stop=lambda: False, tell=lambda advance: None)
+    assert service.show(long.id).state is JobState.FAILED
+    assert "seconds long, the maximum is 1 seconds" in (service.show(long.id).message or "")
+
+
+def test_codecs_have_their_own_names_whichever_decoder_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "sound.mkv"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=25)
+        video.width, video.height, video.pix_fmt = 320, 180, "yuv420p"
+        audio = container.add_stream("mp3", rate=48_000, layout="mono")
+        for picture in videos.scene(1, 10):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+        frame = av.AudioFrame.from_ndarray(videos.tone(1.0)[None, :1152].astype(np.float32), "fltp", "mono")
+        frame.sample_rate, frame.pts = 48_000, 0
+        container.mux([*video.encode(), *audio.encode(frame), *audio.encode()])
+    opened = StoredVideo(str(path), path.name)
+    assert (opened.facts.codec, [each.codec for each in opened.facts.audio]) == ("mpeg4", ["mp3"])
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("average", "clock", "told"),
+    [
+        ("90000/3019", "30000/1001", "30000/1001"),  # a fragmented file's, by ffmpeg
+        ("30000/1001", "30000/1001", "30000/1001"),
+        ("1200000/59059", "30000/1001", "1200000/59059"),  # truly variable
+        ("2997/100", "2997/100", "30000/1001"),
+        ("149/6", "90000", "149/6"),
+        ("149/6", None, "149/6"),
+    ],
+)
+def test_the_rate(average: str, clock: str | None, told: str) -> None:
+    stream = SimpleNamespace(average_rate=Fraction(average), base_rate=Fraction(clock) if clock else None)
+    assert _rate(stream) == Fraction(told)
 
 
 def test_a_truncated_file_without_its_index(tmp_path: Path, clip: Path) -> None:

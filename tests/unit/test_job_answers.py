@@ -15,7 +15,7 @@ from streamproc.core.vision import Box
 from streamproc.jobs.answers import Aggregate, Sort, items_of
 from streamproc.jobs.labels import LabelOptions, labels_of
 from streamproc.jobs.model import Job, JobKind, JobRequest, JobState, VideoRef, facts_from, facts_to, request_from
-from streamproc.jobs.objects import SeenObject
+from streamproc.jobs.objects import SeenObject, one_body_each
 from streamproc.jobs.pages import PageTokens
 from streamproc.jobs.service import JobPage, PageRequest
 from streamproc.jobs.taxonomy import taxonomy
@@ -65,6 +65,27 @@ def test_a_missed_sample_ends_a_span() -> None:
         ("Dog", 0, 500, 90.0),
         ("Dog", 1500, 1500, 80.0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ([("person", 90.0, 0.1), ("cat", 80.0, 0.1)], {"person": 90.0}),
+        ([("dog", 55.0, 0.1), ("cat", 54.0, 0.1)], {"dog": 55.0}),
+        ([("dog", 55.0, 0.1), ("cat", 54.0, 0.6)], {"dog": 55.0, "cat": 54.0}),
+        ([("person", 90.0, 0.1), ("chair", 80.0, 0.1)], {"person": 90.0, "chair": 80.0}),
+        ([("person", 90.0, 0.1), ("bicycle", 60.0, 0.1)], {"person": 90.0, "bicycle": 60.0}),
+        ([], {}),
+    ],
+)
+def test_one_body_is_one_kind_of_animal(found: list[tuple[str, float, float]], told: dict[str, float]) -> None:
+    objects = [SeenObject(name, Box(left, 0.2, left + 0.3, 0.6), sure) for name, sure, left in found]
+    assert {each.name: each.confidence for each in one_body_each(objects, 50.0)} == told
+
+
+def test_a_doubtful_rival_stays_where_little_is_asked() -> None:
+    objects = [SeenObject(name, Box(0.1, 0.2, 0.3, 0.6), sure) for name, sure in (("dog", 60.0), ("cat", 50.0))]
+    assert [(each.name, each.confidence) for each in one_body_each(objects, 10.0)] == [("dog", 60.0), ("cat", 20.0)]
 
 
 def test_broader_labels_come_along_without_boxes() -> None:

@@ -1,6 +1,7 @@
 """Persons told from looks: numbers over scenes, corners of the picture, faces."""
 
 import numpy as np
+import pytest
 
 from streamproc.jobs.persons import PersonLook, persons_of
 
@@ -28,3 +29,10 @@ def test_boxes_stay_in_the_picture_and_faces_stay_with_their_look() -> None:
 
 def test_no_looks_no_persons() -> None:
     assert persons_of([], 1.0) == []
+
+
+@pytest.mark.parametrize(
+    ("step_ms", "looks", "told"), [(40, 1, 1), (40, 2, 2), (1000, 2, 2), (1000, 6, 6), (500, 6, 6), (40, 6, 6)]
+)
+def test_few_pictures_do_where_there_are_no_more(step_ms: int, looks: int, told: int) -> None:
+    assert len(persons_of([standing(step_ms * n, 0) for n in range(looks)], 16 / 9)) == told
