@@ -37,6 +37,7 @@ VERBS = {
     "publish": "publish:publish",
     "analyze": "analyze:analyze",
     "capacity": "capacity:capacity",
+    "bench": "bench:bench",
     "demo": "demo:demo",
     "scene": "demo:scene",
 }

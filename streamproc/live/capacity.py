@@ -1,126 +1,184 @@
-"""How many cameras this box holds: what one costs it, measured with the configured models on a real or a made feed.
+"""How many cameras this box holds: what one costs it, measured with the configured models on a sample of a feed.
 
-A camera is measured twice: busy (the clip as it is) and quiet (its first picture standing still under a camera's noise, which is
-what most cameras show most of the day). Each passes the whole live pipeline: decode, motion gate, detectors, decision.
+A camera is measured three times: busy (the sample as it is), quiet (its first picture standing still under a camera's noise, which is
+what most cameras show most of the day, decoded and gated) and idle (the same with idle mode, which decodes its keyframes alone).
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
+import threading
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import av
-import numpy as np
-
 from streamproc.config.processor import ProcessorConfig
-from streamproc.core.errors import InputError
-from streamproc.live.assembly import Seers
-from streamproc.live.replay import replay, whole_clip
-from streamproc.media.reader import read_frames
+from streamproc.core.media import Packet
+from streamproc.live import machine
+from streamproc.live.assembly import Seers, make_analyses, session_rules
+from streamproc.live.lane import Lane
+from streamproc.live.parts import LaneParts
+from streamproc.live.replay import Collector, whole_clip
+from streamproc.live.sample import Sample, standing_still
+from streamproc.logic.motion import MotionWatch
+from streamproc.logic.session import Sessions
+from streamproc.media.decode import Decoder
+from streamproc.perception.labels import thumbnail_size
 
 CPU_SHARE = 0.8
 """Of the cores that may be used before latency grows."""
-QUIET_S = 10
-NOISE = 2.0
+MEMORY_SHARE = 0.8
+"""Of the memory that is free."""
+_LANES = 4
+"""So many cameras are opened side by side to see what memory one takes."""
+_LANE_S = Fraction(2)
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Of one camera of a kind."""
+class Costs:
+    """CPU seconds a second of one camera, by what it shows, and parts of them; memory in bytes."""
 
-    cpu_s: float
-    """CPU seconds a second of its video."""
-    media_s: float
-    """How much video was measured."""
+    ingest: float
+    decode: float
+    idle: float
+    quiet: float
+    busy: float
+    memory: int
+    """A camera that is decoded."""
+    backlog: int = 0
+    """What an idle camera holds besides: its packets since the last keyframe."""
 
-    def cameras(self, cores: int) -> int:
-        """How many of them fit."""
-        return int(cores * CPU_SHARE / max(self.cpu_s, 1e-6))
+
+@dataclass(frozen=True)
+class Held:
+    """How many cameras of a kind fit, and what a further one would lack."""
+
+    cameras: int
+    limit: str
+    """decoding, inference, ingest or memory."""
 
 
 @dataclass(frozen=True)
 class Capacity:
     """The answer, with what it rests on."""
 
-    cores: int
-    decode: Cost
-    quiet: Cost
-    busy: Cost
-    width: int
-    height: int
-    fps: float
+    sample: Sample
+    costs: Costs
+    cores: float
+    free_memory: int | None
+    """Bytes, with the models loaded; None where the system does not say."""
+
+    def held(self, kind: str) -> Held:
+        """``kind``: idle, quiet or busy."""
+        costs = self.costs
+        cpu = {"idle": costs.idle, "quiet": costs.quiet, "busy": costs.busy}[kind]
+        by_cpu = int(self.cores * CPU_SHARE / max(cpu, 1e-6))
+        memory = costs.memory + (costs.backlog if kind == "idle" else 0)
+        if self.free_memory is not None and memory > 0:
+            by_memory = int(self.free_memory * MEMORY_SHARE / memory)
+            if by_memory < by_cpu:
+                return Held(by_memory, "memory")
+        # Of an idle camera nothing is inferred: what is not ingest is the decoding of its keyframes.
+        decode = costs.idle - costs.ingest if kind == "idle" else costs.decode
+        parts = {"decoding": decode, "ingest": costs.ingest, "inference": cpu - decode - costs.ingest}
+        return Held(by_cpu, max(parts, key=lambda part: parts[part]))
 
     def document(self) -> dict[str, object]:
-        """JSON-ready."""
-        decode_share = self.decode.cpu_s / max(self.busy.cpu_s, 1e-6)
+        """JSON-ready. ``limit`` is that of busy cameras."""
+        held = {kind: self.held(kind) for kind in ("idle", "quiet", "busy")}
+        costs = self.costs
         return {
-            "idle_cameras": self.quiet.cameras(self.cores),
-            "busy_cameras": self.busy.cameras(self.cores),
-            "limit": "decoding" if decode_share > 0.5 else "inference",
-            "cores": self.cores,
+            **{f"{kind}_cameras": each.cameras for kind, each in held.items()},
+            "limit": held["busy"].limit,
+            "limits": {kind: each.limit for kind, each in held.items()},
+            "cores": round(self.cores, 2),
             "cpu_share": CPU_SHARE,
-            "camera": {"width": self.width, "height": self.height, "fps": round(self.fps, 3)},
+            "camera": self.sample.document(),
             "cpu_s_per_camera_second": {
-                "decode_only": round(self.decode.cpu_s, 4),
-                "idle": round(self.quiet.cpu_s, 4),
-                "busy": round(self.busy.cpu_s, 4),
+                "ingest": round(costs.ingest, 5),
+                "decode_only": round(costs.decode, 4),
+                "idle": round(costs.idle, 4),
+                "quiet": round(costs.quiet, 4),
+                "busy": round(costs.busy, 4),
+            },
+            "memory": {
+                "free_mb": None if self.free_memory is None else round(self.free_memory / 1e6),
+                "camera_mb": round(costs.memory / 1e6, 1),
+                "idle_backlog_mb": round(costs.backlog / 1e6, 2),
             },
         }
 
 
-def measure(clip: Path, config: ProcessorConfig, seers: Seers) -> Capacity:
-    """Take about as long as the clip costs. Raises InputError where the clip cannot be read."""
-    with av.open(str(clip)) as container:
-        if not container.streams.video:
-            raise InputError(f"{clip}: no video in it; give a clip or a camera's recording")
-        video = container.streams.video[0]
-        width, height = video.codec_context.width, video.codec_context.height
-        fps = float(video.average_rate or 15)
+def measure(sample: Sample, config: ProcessorConfig, seers: Seers, folder: Path) -> Capacity:
+    """Takes about as long as the sample costs, twice. ``folder`` is written to. Raises InputError where it cannot be decoded."""
     document = whole_clip(config)
-    with tempfile.TemporaryDirectory() as folder:
-        quiet_clip = _stand_still(clip, Path(folder) / "quiet.mp4", fps)
-        _run(quiet_clip, document, seers)  # models are compiled with the first look; that is not a camera's cost
-        decode, seconds = _decode(clip)
-        busy = Cost(_run(clip, document, seers) / seconds, seconds)
-        quiet = Cost(_run(quiet_clip, document, seers) / QUIET_S, float(QUIET_S))
-    return Capacity(os.cpu_count() or 1, Cost(decode / seconds, seconds), quiet, busy, width, height, fps)
+    still = standing_still(sample, folder / "still.mp4")
+    # Models are loaded and compiled with the first look; that is not a camera's cost.
+    _run(document, seers, _beginning(sample))
+    memory = _memory_of_one(document, seers, sample)
+    free = machine.free_memory()
+    demux = _cpu(lambda: sum(1 for _ in sample.packets())) / sample.seconds
+    ingest = demux if sample.ingest_ms is None else sample.ingest_ms / 1000 * sample.fps
+    # What is measured below reads a file; a camera costs what receiving it costs more.
+    extra = ingest - demux
+    costs = Costs(
+        ingest=ingest,
+        decode=_cpu(lambda: _decode(sample)) / sample.seconds - demux,
+        idle=_cpu(lambda: _idle(still)) / still.seconds + extra,
+        quiet=_cpu(lambda: _run(document, seers, still.packets())) / still.seconds + extra,
+        busy=_cpu(lambda: _run(document, seers, sample.packets())) / sample.seconds + extra,
+        memory=memory,
+        backlog=round(sample.bit_rate / 8 * sample.gop_s),
+    )
+    return Capacity(sample, costs, machine.cores(), free)
 
 
-def _run(clip: Path, config: ProcessorConfig, seers: Seers) -> float:
+def _cpu(work: Callable[[], object]) -> float:
     begun = time.process_time()
-    for _ in replay(clip, config, seers, "capacity"):
-        pass
+    work()
     return time.process_time() - begun
 
 
-def _decode(clip: Path) -> tuple[float, float]:
-    """CPU seconds to decode the clip, and how long it is."""
-    begun, last = time.process_time(), Fraction(0)
-    for frame in read_frames(clip):
-        last = frame.at.media
-    return time.process_time() - begun, max(float(last), 0.04)
+def _lane(config: ProcessorConfig, seers: Seers) -> Lane:
+    sessions = Sessions("capacity", session_rules(config), "capacity")
+    return Lane(LaneParts("capacity", False, sessions, make_analyses(config, seers), Collector(), checkpoints=False))
 
 
-def _stand_still(clip: Path, target: Path, fps: float) -> Path:
-    """The clip's first picture for QUIET_S seconds, with noise."""
-    first = next(iter(read_frames(clip)), None)
-    if first is None:
-        raise InputError(f"{clip}: no picture in it can be decoded")
-    picture = first.picture.bgr().astype(np.float32)
-    picture = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
-    chance = np.random.default_rng(1)
-    noise = [chance.normal(0, NOISE, (*picture.shape[:2], 1)).astype(np.float32) for _ in range(4)]
-    rate = max(1, round(fps))
-    with av.open(str(target), "w") as out:
-        stream = out.add_stream("libx264", rate=rate, options={"preset": "veryfast"})
-        stream.width, stream.height, stream.pix_fmt = picture.shape[1], picture.shape[0], "yuv420p"
-        stream.gop_size = 2 * rate
-        for index in range(QUIET_S * rate):
-            pixels = np.clip(picture + noise[index % len(noise)], 0, 255).astype(np.uint8)
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="bgr24")))
-        out.mux(stream.encode())
-    return target
+def _run(config: ProcessorConfig, seers: Seers, packets: Iterable[Packet]) -> Lane:
+    """The whole pipeline, in this thread."""
+    lane, stop = _lane(config, seers), threading.Event()
+    for packet in packets:
+        lane.offer(packet, None, stop)
+        while not lane.over and lane.urgency() is not None:
+            lane.step()
+    return lane
+
+
+def _beginning(sample: Sample) -> Iterable[Packet]:
+    return (packet for packet in sample.packets() if packet.at.media <= _LANE_S)
+
+
+def _memory_of_one(config: ProcessorConfig, seers: Seers, sample: Sample) -> int:
+    """By opening several; the first is not counted, since it takes up what was freed before."""
+    lanes = [_run(config, seers, _beginning(sample))]
+    first = machine.resident_memory() or 0
+    lanes += [_run(config, seers, _beginning(sample)) for _ in range(_LANES - 1)]
+    grown = (machine.resident_memory() or 0) - first
+    return max(0, grown) // (len(lanes) - 1)
+
+
+def _decode(sample: Sample) -> None:
+    decoder = Decoder()
+    for packet in sample.packets():
+        decoder.decode(packet)
+
+
+def _idle(still: Sample) -> None:
+    """Every packet is read, keyframes are decoded and compared."""
+    decoder, watch = Decoder(), MotionWatch()
+    width, height = thumbnail_size(still.width, still.height)
+    for packet in still.packets():
+        if packet.keyframe:
+            for frame in [*decoder.decode(packet), *decoder.flush()]:
+                watch.update(frame.picture.luma(width, height))

@@ -25,7 +25,9 @@ _NOT_SEEN = {"state", "outputs", "source", "aws", "tags"}
 """Parts of the document that cannot change what is decided."""
 
 
-class _Collector:
+class Collector:
+    """Keeps what is told, in order; nothing is durable."""
+
     def __init__(self) -> None:
         self.told: list[Told] = []
 
@@ -69,7 +71,7 @@ def replay(clip: Path, config: ProcessorConfig, seers: Seers, name: str = "repla
         ConnectorRef.model_validate({"type": "file", "path": str(clip.absolute())}),
         ConnectorContext(processor=name, start_wall=recorded_at(clip)),
     )
-    told = _Collector()
+    told = Collector()
     sessions = Sessions(name, session_rules(config), run)
     lane = Lane(LaneParts(name, False, sessions, make_analyses(config, seers), told, checkpoints=False))
     stop = threading.Event()

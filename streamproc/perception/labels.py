@@ -141,8 +141,7 @@ class LabelPerception:
         """Take in the next sampled frame."""
         at_s = frame.at.seconds
         state, picture = self._state, frame.picture
-        scale = _THUMB / max(picture.width, picture.height)
-        grey = picture.luma(max(8, round(picture.width * scale)), max(8, round(picture.height * scale)))
+        grey = picture.luma(*thumbnail_size(picture.width, picture.height))
         motion = state.motion.update(grey)
         if motion.worth:
             state.moved_s = at_s
@@ -304,6 +303,12 @@ class LabelPerception:
                 "scores": copy.deepcopy(known.best),
             },
         )
+
+
+def thumbnail_size(width: int, height: int) -> tuple[int, int]:
+    """(width, height) of the grey thumbnail that motion is seen on."""
+    scale = _THUMB / max(width, height)
+    return max(8, round(width * scale)), max(8, round(height * scale))
 
 
 def _likely(candidate: Candidate) -> int:
