@@ -24,6 +24,7 @@ from streamproc.config.processor import ProcessorConfig
 from streamproc.core.event import Event, EventType
 from streamproc.core.media import Frame
 from streamproc.live.supervisor import Supervisor
+from streamproc.metrics import REGISTRY
 from streamproc.server.renderers import RENDERERS
 from streamproc.store.database import Database
 
@@ -39,7 +40,10 @@ def run(load: Load) -> Outcome:
 
 def box_config(load: Load) -> BoxConfig:
     """With a profile that looks for people with one detector."""
-    return BoxConfig.model_validate({"models": {"profiles": {"single": {"person": [load.detector]}}}})
+    document: dict[str, Any] = {"models": {"profiles": {"single": {"person": [load.detector]}}}}
+    if "cpu_target" in BoxConfig.model_fields and not load.governor:
+        document["cpu_target"] = 0
+    return BoxConfig.model_validate(document)
 
 
 def camera_config(load: Load, index: int) -> ProcessorConfig:
@@ -75,6 +79,7 @@ class Cameras:
             box_config(load), folder, Database(folder / "data"), renderers=RENDERERS, ephemeral=True
         )
         self._names = [f"camera-{index:03d}" for index in range(load.cameras)]
+        self.outcome.starts = [0.0] * load.cameras
         self._done: dict[tuple[str, datetime], float] = {}
         self._events: list[Event] = []
 
@@ -101,6 +106,7 @@ class Cameras:
         for name in self._names:
             view = (await supervisor.view(name)).to_json()
             outcome.views.append({key: view[key] for key in ("state", "message", "source", "metrics")})
+        outcome.notes["metered"] = metered()
         await asyncio.sleep(0.2)
         await supervisor.close(drain_s=0.0)
         outcome.events = [self._told(event) for event in self._events if event.type is EventType.LABEL_DETECTED]
@@ -140,6 +146,8 @@ class Cameras:
         def watch(frame: Frame, looks: Any) -> None:
             now, captured = time.time(), frame.at.wall
             self._done[name, captured] = now
+            if not self.outcome.starts[index]:
+                self.outcome.starts[index] = captured.timestamp() - frame.at.seconds
             self.outcome.looks.append((index, captured.timestamp(), now - captured.timestamp()))
 
         return watch
@@ -156,6 +164,20 @@ class Cameras:
             if run is not None:
                 total += run.lane.stats.drops
         return total
+
+
+def metered() -> dict[str, float]:
+    """What the product's own metrics say of waking, sleeping and easing, summed over the cameras."""
+    found: dict[str, float] = {}
+    for family in REGISTRY.collect():
+        if not any(word in family.name for word in ("asleep", "wake", "eas")):
+            continue
+        for sample in family.samples:
+            if not sample.name.endswith("_created"):
+                labels = ",".join(f"{key}={value}" for key, value in sample.labels.items() if key != "processor")
+                name = f"{sample.name.removeprefix('streamproc_')}{{{labels}}}" if labels else sample.name
+                found[name] = found.get(name, 0.0) + sample.value
+    return found
 
 
 def _first(times: Sequence[float], spawned: float) -> float | None:

@@ -50,11 +50,13 @@ class Load:
     profile: str = "single"
     """single: this detector on whole frames, PERSON, every look; default: the product's, all three classes."""
     idle: bool = False
-    """The product may look at packets only while nothing happens."""
+    """What may be saved while nothing happens is saved: the product's idle mode and motion gate, the second rival's motion gate."""
     idle_pairs: bool = False
     """Every second camera has idle mode off: two that play the same clip at the same time, to compare."""
     bare: bool = False
     """Also measure decoding alone and the same inferences alone."""
+    governor: bool = False
+    """The product may ease itself where it has too much to do; where it may not, every look is made or counted as dropped."""
     gone_after_s: float = 1.0
     spawned: float = 0.0
     """When the process was started, epoch seconds; set by ``carry``."""
@@ -76,6 +78,8 @@ class Outcome:
     """Looks that were due between the marks and not made, by reason."""
     memory: list[tuple[float, float]] = field(default_factory=list)
     """When, and megabytes (proportional set size) of all its processes."""
+    starts: list[float] = field(default_factory=list)
+    """When each camera's clip began."""
     decode_ms: float | None = None
     infer_ms: float | None = None
     """Bare, CPU milliseconds a camera-second."""

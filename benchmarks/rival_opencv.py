@@ -31,13 +31,10 @@ def run(load: Load) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         detector = Seers(BoxConfig(), Path(folder), workers=cores()).zoo.first([load.detector], WIDE)
         begin = time.time() + 0.5
+        outcome.starts = [begin + load.spread_s * index / load.cameras for index in range(load.cameras)]
         threads = [
-            threading.Thread(
-                target=camera,
-                args=(load, index, begin + load.spread_s * index / load.cameras, detector, outcome, drops, stop),
-                daemon=True,
-            )
-            for index in range(load.cameras)
+            threading.Thread(target=camera, args=(load, index, start, detector, outcome, drops, stop), daemon=True)
+            for index, start in enumerate(outcome.starts)
         ]
         for thread in threads:
             thread.start()

@@ -3,7 +3,7 @@ detector processes that take requests from a queue.
 
 It is given its best form: the camera decodes in its own process (Frigate pipes raw frames out of another), only frames that are
 looked at are copied, camera processes are forked and share what they can, there are as many detector processes as cores with one
-thread each, and each frame asks for one detection whatever moves.
+thread each, and a frame asks for one detection however much moves in it. Where saving is allowed only frames with motion ask.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ SLOTS = 3
 """Frames of a camera in shared memory; the oldest is overwritten."""
 WATCHED = (320, 180)
 """Pixels that motion is watched on."""
+MOVING_PX = 10
+"""A contour of more of them is motion."""
 FED = (640, 360)
 """What a frame is shrunk to for the detector, as I420."""
 
@@ -50,13 +52,10 @@ def run(load: Load) -> Outcome:
         for _ in detectors:
             answers.get(timeout=60)  # its model is compiled
         begin = time.time() + 0.5
+        outcome.starts = [begin + load.spread_s * index / load.cameras for index in range(load.cameras)]
         cameras = [
-            fork.Process(
-                target=camera,
-                args=(load, index, begin + load.spread_s * index / load.cameras, memory[index], requests, stop),
-                daemon=True,
-            )
-            for index in range(load.cameras)
+            fork.Process(target=camera, args=(load, index, start, memory[index], requests, stop), daemon=True)
+            for index, start in enumerate(outcome.starts)
         ]
         for process in cameras:
             process.start()
@@ -123,23 +122,24 @@ def camera(load: Load, index: int, begin: float, memory: SharedMemory, requests:
                 if wait > 0:
                     time.sleep(wait)
                 if number % every == 0:
-                    average = _send(frame, memory, number // every % SLOTS, average)
-                    requests.put((index, number // every % SLOTS, captured))
+                    average, moving = _send(frame, memory, number // every % SLOTS, average)
+                    if moving or not load.idle:
+                        requests.put((index, number // every % SLOTS, captured))
                 number += 1
 
 
-def _send(frame: Any, memory: SharedMemory, slot: int, average: Any) -> Any:
-    """Copies the frame, and watches for motion; the new average picture."""
+def _send(frame: Any, memory: SharedMemory, slot: int, average: Any) -> tuple[Any, bool]:
+    """Copies the frame, and watches for motion; the new average picture, and whether something moves."""
     size = frame.width * frame.height * 3 // 2
     whole = np.ndarray((frame.height * 3 // 2, frame.width), np.uint8, memory.buf, slot * size)
     whole[:] = frame.to_ndarray()
     small = cv2.GaussianBlur(cv2.resize(whole[: frame.height], WATCHED, interpolation=cv2.INTER_LINEAR), (3, 3), 0)
     if average is None:
-        return small.astype(np.float32)
+        return small.astype(np.float32), True
     moved = cv2.threshold(cv2.absdiff(small, cv2.convertScaleAbs(average)), 30, 255, cv2.THRESH_BINARY)[1]
-    cv2.findContours(cv2.dilate(moved, None, iterations=1), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    contours, _ = cv2.findContours(cv2.dilate(moved, None, iterations=1), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     cv2.accumulateWeighted(small, average, 0.2)
-    return average
+    return average, any(cv2.contourArea(contour) > MOVING_PX for contour in contours)
 
 
 def detect(

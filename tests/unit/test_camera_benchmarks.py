@@ -9,7 +9,17 @@ import av
 import numpy as np
 import pytest
 
-from benchmarks.camera_clips import CODINGS, RATE, STILL_S, VISIT_S, Coding, Maker, Scene, footage_of
+from benchmarks.camera_clips import CODINGS, RATE, STILL_S, VISIT_S, Camera, Coding, Maker, Scene, footage_of
+from benchmarks.camera_figures import (
+    Told,
+    entries_until,
+    growth_mb,
+    looks_of_each,
+    recovery_s,
+    slope,
+    told_of,
+    visible_share,
+)
 from benchmarks.cameras import Outcome, cameras_held, drops_between, memory_a_camera
 from tests.videos import write
 
@@ -111,3 +121,54 @@ def test_memory_and_drops() -> None:
     assert memory_a_camera(outcome(2, 100.0), outcome(12, 250.0)) == 15.0
     assert memory_a_camera(outcome(2), outcome(2)) is None
     assert drops_between(Counter(behind=2, overflow=1), Counter(behind=5, overflow=1)) == {"behind": 3}
+
+
+def camera(seconds: float = 20.0) -> Camera:
+    return Camera(Path("clip.mp4"), "door", "vbr", seconds, (5.0,))
+
+
+def test_entries_come_again_with_every_turn_of_the_clip() -> None:
+    assert entries_until(camera(), 11.0) == []  # it was not played long enough to tell of it
+    assert entries_until(camera(), 35.0) == [5.0, 25.0]
+
+
+def test_an_event_belongs_to_the_entry_it_follows() -> None:
+    made = outcome(2)
+    made.events = [
+        (0, "PERSON", 5.4, 0.0, 0.1),
+        (0, "PERSON", 6.0, 0.0, 0.1),
+        (0, "PERSON", 15.0, 0.0, 0.1),
+        (1, "PERSON", 25.2, 0.0, 0.5),
+        (1, "PET", 5.2, 0.0, 0.5),
+    ]
+    assert told_of(made, 0, [5.0, 25.0]) == {5.0: Told(5.4, 5.5)}
+    assert told_of(made, 1, [5.0, 25.0]) == {25.0: Told(25.2, 25.7)}
+
+
+def test_the_share_of_time_with_somebody_in_view() -> None:
+    made = outcome(2)
+    made.starts = [100.0, 94.0]  # the second camera's entry is at 99, before the first mark
+    assert visible_share(made, [camera()], 4.0) == pytest.approx((4.0 + 3.0) / 20.0)
+
+
+@pytest.mark.parametrize(
+    ("took", "seconds"),
+    [([0.1, 0.1, 0.1], 0.0), ([0.5, 0.1, 0.1], 0.5), ([0.1, 0.5, 0.1], 1.5), ([0.1, 0.1, 0.5], None)],
+)
+def test_recovery_is_when_the_last_slow_half_second_ends(took: list[float], seconds: float | None) -> None:
+    made = outcome(1)
+    made.looks = [(0, 90.0, 9.0), *((0, 100.2 + index, each) for index, each in enumerate(took))]
+    assert recovery_s(made, 100.0, 0.2) == seconds
+
+
+def test_starvation_and_growth() -> None:
+    made = outcome(3)
+    made.looks = [(0, 101.0, 0.1), (0, 102.0, 0.1), (2, 101.5, 0.1), (2, 120.0, 0.1)]
+    assert looks_of_each(made, 100.0, 110.0) == [2, 0, 1]
+    made.memory = [(99.0, 100.0), (101.0, 140.0), (105.0, 120.0)]
+    assert growth_mb(made, 100.0, 110.0) == (100.0, 140.0)
+
+
+def test_slope() -> None:
+    assert slope([(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)]) == pytest.approx(2.0)
+    assert slope([(1.0, 5.0)]) == 0.0

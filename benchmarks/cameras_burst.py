@@ -1,0 +1,96 @@
+"""A burst: cameras that were quiet all see somebody in the same second.
+
+    python -m benchmarks.cameras_burst [--cameras N] [--detector yolox_nano] [--quick] [--corpus DIR] [--json]
+
+Twice: with as many cameras as can be busy at 80 % of the cores (``fits``), and with three times as many (``over``), which no box of
+this size can look at five times a second. Everybody is in view for 4.6 s. ``fewest_looks`` is of the camera that was looked at least while
+somebody was there; ``told`` is how many cameras announced the person; ``recovered_s`` counts from the second of the burst until looks take
+no longer than two frame intervals again, and stay so. The product runs as it is delivered, idle mode and easing on; the rivals get the
+same clips, with what they save on quiet scenes.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.camera_clips import SCENES, Camera, Maker
+from benchmarks.camera_figures import growth_mb, looks_of_each, recovery_s, told_of
+from benchmarks.cameras import FRAME_S, Load, Outcome, camera_parser, carry, cores, milliseconds
+from benchmarks.common import percentile, prepared, report
+
+PATTERN, AT_S = "ssvs", 20.0
+"""The visit's piece begins here."""
+LASTS_S = 6.0
+LEADS = [scene.lead for scene in SCENES]
+
+
+def burst_clips(maker: Maker) -> list[Camera]:
+    return [maker.camera(scene, "vbr", PATTERN) for scene in SCENES]
+
+
+def burst_row(name: str, outcome: Outcome, clips: list[Camera]) -> dict[str, Any]:
+    """What the burst did to one contestant."""
+    begin = statistics.median(start for start in outcome.starts if start) + AT_S + min(LEADS)
+    end = begin + LASTS_S - max(LEADS)
+    each = looks_of_each(outcome, begin, end)
+    during = [took for _, captured, took in outcome.looks if begin <= captured < end]
+    before, peak = growth_mb(outcome, begin, outcome.end)
+    events = [told_of(outcome, index, clips[index % len(clips)].entries) for index in range(outcome.cameras)]
+    durable = [told.durable_s - entry for camera in events for entry, told in camera.items()]
+    return {
+        "contestant": outcome.load["contestant"],
+        "load": name,
+        "cameras": outcome.cameras,
+        "cpu": round(outcome.used, 3),
+        "fewest_looks": min(each),
+        "median_looks": statistics.median(each),
+        "told": sum(bool(camera) for camera in events) if outcome.load["contestant"] == "streamproc" else None,
+        "look_p50_ms": milliseconds(percentile(during, 0.5)),
+        "look_p95_ms": milliseconds(percentile(during, 0.95)),
+        "look_p99_ms": milliseconds(percentile(during, 0.99)),
+        "entry_to_durable_p95_ms": milliseconds(percentile(durable, 0.95)),
+        "recovered_s": recovery_s(outcome, begin, 2 * FRAME_S),
+        "drops": ", ".join(f"{reason} {count}" for reason, count in sorted(outcome.drops.items())) or "0",
+        "memory_mb": before,
+        "peak_mb": peak,
+    }
+
+
+def main() -> None:
+    made = camera_parser(__doc__)
+    made.add_argument("--cameras", type=int, help="of the burst that fits; measured where left out")
+    options = prepared(made.parse_args())
+    maker = Maker(options.corpus)
+    clips = burst_clips(maker)
+    load = Load(
+        "streamproc",
+        tuple(str(camera.path) for camera in clips),
+        3,
+        seconds=LASTS_S + (4.0 if options.quick else 8.0),
+        warmup_s=AT_S - 2.0,
+        spread_s=0.0,
+        detector=options.detector,
+        idle=True,
+        governor=True,
+    )
+    fits = options.cameras
+    if fits is None:
+        busy = tuple(str(camera.path) for camera in maker.busy())
+        fits = max(2, carry(Load("streamproc", busy, 4, 5.0, detector=options.detector)).held)
+    rows: list[dict[str, Any]] = []
+    figures: dict[str, Any] = {"cores": cores(), "two_frame_intervals_ms": round(2000 * FRAME_S, 1)}
+    for name, count in (("fits", fits), ("over", 3 * fits)):
+        for contestant in (
+            ("streamproc", "opencv", "processes") if name == "fits" or not options.quick else ("streamproc",)
+        ):
+            rows.append(burst_row(name, carry(replace(load, contestant=contestant, cameras=count)), clips))
+            for key in ("fewest_looks", "median_looks", "look_p95_ms", "recovered_s", "told", "peak_mb", "memory_mb"):
+                figures[f"{contestant}_{name}_{key}"] = rows[-1][key]
+        figures[f"{name}_cameras"] = count
+    report(options, figures=figures, rows=rows)
+
+
+if __name__ == "__main__":
+    main()
