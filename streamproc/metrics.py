@@ -51,6 +51,28 @@ STAGE_LATENCY = Histogram(
     buckets=(0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.5, 1, 2, 5, 10),
     registry=REGISTRY,
 )
+ASLEEP = Gauge(
+    "streamproc_asleep",
+    "1 while a camera shows nothing and only its keyframes are decoded",
+    ["processor"],
+    registry=REGISTRY,
+)
+WAKES = Counter(
+    "streamproc_wakes_total",
+    "Cameras that woke from idle mode, by what woke them: sizes, picture, look, session, keyframe_late, gap, damage, stall, settings",
+    ["processor", "reason"],
+    registry=REGISTRY,
+)
+FALSE_WAKES = Counter(
+    "streamproc_false_wakes_total", "Wakes after which nothing was seen to move", ["processor"], registry=REGISTRY
+)
+WAKE_DELAY = Histogram(
+    "streamproc_wake_delay_seconds",
+    "From the arrival of the first frame on which something moved until its camera woke",
+    ["processor"],
+    buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10),
+    registry=REGISTRY,
+)
 PROCESSORS = Gauge("streamproc_processors", "Processors by state", ["state"], registry=REGISTRY)
 INFERENCES = Counter("streamproc_inferences_total", "Runs of a model", ["model"], registry=REGISTRY)
 

@@ -109,6 +109,15 @@ class FaceSettings(Settings):
         return max(80.0, self.threshold)
 
 
+class IdleSettings(Settings):
+    """While a live camera shows nothing, decode its keyframes only."""
+
+    enabled: bool = True
+    """Off: every frame is decoded, always."""
+    max_wake_delay: Duration = Field(default=2.0, ge=0.2, le=10.0)
+    """Longest time until something that packet sizes do not tell is noticed. Cameras whose keyframes are further apart are always decoded."""
+
+
 class ProcessorConfig(Settings):
     """One processor: what it watches, what it looks for, whom it tells."""
 
@@ -118,6 +127,7 @@ class ProcessorConfig(Settings):
     session: SessionSettings = SessionSettings()
     labels: LabelSettings | None = None
     faces: FaceSettings | None = None
+    idle: IdleSettings = IdleSettings()
     regions: tuple[RegionSettings, ...] = ()
     """Where to look; nothing drawn means everywhere."""
     allow_many_regions: bool = False

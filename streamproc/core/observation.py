@@ -47,3 +47,5 @@ class Observation:
     """False: the motion gate saw that nothing changed and no detector ran; ``tracks`` then stand as they were."""
     runs: Mapping[str, int] = field(default_factory=dict)
     """How often each model ran for this look."""
+    moving: bool = True
+    """Something moves, moved a moment ago, or is not decided yet."""

@@ -50,6 +50,8 @@ class Look:
     record: Mapping[str, Any] | None = None
     """A face search record of the frame."""
     runs: Mapping[str, int] = field(default_factory=dict)
+    active: bool = True
+    """Something moves, or is being decided: more frames are wanted."""
     in_view: Sequence[Mapping[str, Any]] = field(default_factory=list)
     """What is in view, for overlays: label, confidence, box, track."""
 
@@ -105,7 +107,7 @@ class LabelAnalysis(_Looking):
             for t in seen.tracks
             if t.confirmed
         ]
-        return Look(sightings, None, seen.runs, in_view)
+        return Look(sightings, None, seen.runs, seen.moving, in_view)
 
     def _sighting(self, track: TrackView) -> Sighting | None:
         hit = self.regions.best(track.box) if track.confirmed else None
@@ -138,7 +140,13 @@ class FaceAnalysis(_Looking):
         in_view = [
             {"label": t.person or "face", "confidence": t.confidence, "box": t.box, "track": t.id} for t in seen.tracks
         ]
-        return Look(sightings, face_record_data(seen.faces) if self.records else None, seen.runs, in_view)
+        return Look(
+            sightings,
+            face_record_data(seen.faces) if self.records else None,
+            seen.runs,
+            bool(seen.faces or seen.tracks),
+            in_view,
+        )
 
     def _sighting(self, track: FaceTrackView) -> Sighting | None:
         hit = self.regions.best(track.box) if track.verdict is not FaceVerdict.PENDING else None

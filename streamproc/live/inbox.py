@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 
 from streamproc.contracts import Position
 from streamproc.core.media import Frame, Packet, StreamItem
@@ -76,6 +77,33 @@ class Inbox:
             self._bytes = 0
             self._await_key = False
             self._room.notify()
+
+    @property
+    def nearly_full(self) -> bool:
+        return 4 * len(self._items) > 3 * self._limit or 4 * self._bytes > 3 * self._max_bytes
+
+    def put_back(self, queued: Queued) -> None:
+        """Undo ``take``."""
+        with self._room:
+            self._items.appendleft(queued)
+            self._bytes += _size(queued.item)
+
+    def border(self) -> Queued | None:
+        """The first item behind the head at which something new begins: a keyframe, or anything that is no packet."""
+        with self._room:
+            for queued in islice(self._items, 1, None):
+                if not isinstance(queued.item, Packet) or queued.item.keyframe:
+                    return queued
+            return None
+
+    def drop_before(self, queued: Queued) -> int:
+        """Give up what lies before an item that is queued; how many items that were."""
+        with self._room:
+            count = 0
+            while self._items and self._items[0] is not queued:
+                self._bytes -= _size(self._items.popleft().item)
+                count += 1
+            return count
 
     def head(self) -> Queued | None:
         """The item that ``take`` would give; only the taker may trust it."""

@@ -17,8 +17,10 @@ import structlog
 from streamproc.contracts import Position
 from streamproc.core.event import Event
 from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet, StreamItem
-from streamproc.live.analysis import Analysis, Look
+from streamproc.live.analysis import Look
+from streamproc.live.idle import IdleMode
 from streamproc.live.inbox import Inbox, Queued
+from streamproc.live.pace import Pace
 from streamproc.live.parts import LaneParts, LaneState, Told, pictures_of, stamped
 from streamproc.live.stats import LaneStats
 from streamproc.logic.session import Place
@@ -28,10 +30,6 @@ log = structlog.get_logger(__name__)
 
 SLICE_PACKETS = 12
 """Decode at most so many packets before somebody more urgent may have the worker."""
-SLACK_DURABLE_S = 0.25
-"""A durable feed loses nothing by waiting, so live feeds go first by so much."""
-SLACK_CATCH_UP_S = 0.5
-"""Packets that only have to be decoded wait for frames that have to be looked at."""
 CHECKPOINT_S = 2.0
 CHECKPOINT_LIVE_S = 5.0
 """Nobody can look again at what a camera showed meanwhile, so its state is written less often."""
@@ -41,6 +39,8 @@ QUIET_LOG_S = 60.0
 """A durable log that stays quiet for so long beyond its session's end has nothing more to say to it."""
 STALL_S = 15.0
 """Sources notice a stall by themselves; one that gives nothing for so long without a word has a gap all the same."""
+SILENT_S = 3.0
+"""A sleeping camera that gives nothing for so long is decoded to its last packet, so that its silence can be judged."""
 RESUMED_JUMP = Fraction(1)
 """A live feed that goes on this much later than it was left has a gap: nobody watched meanwhile."""
 SNAPSHOT_VERSION = 1
@@ -54,6 +54,8 @@ class Lane:
         self.sessions = parts.sessions
         self.inbox = Inbox(parts.live)
         self.stats = LaneStats(parts.name)
+        self.idle = IdleMode(parts.name, self.inbox)
+        self.pace = Pace(parts, self.inbox, self.idle, self.stats)
         self.over = False
         self._wake = wake
         self._decoder = Decoder()
@@ -64,9 +66,7 @@ class Lane:
         self._ending: tuple[str, Moment | None] | None = None
         self._silence: Moment | None = None
         self._stalled = False
-        self._shift: Fraction | None = Fraction(0)
         self._resumed = False
-        self._due_from: Fraction | None = None
         self._clean: Position | None = None
         self._checkpointed = time.monotonic()
         self._last_frame: Fraction | None = None
@@ -76,6 +76,10 @@ class Lane:
 
     def offer(self, item: StreamItem, position: Position | None, stop: threading.Event) -> bool:
         """Queue an item; waits while a durable feed is ahead. False: stopped meanwhile."""
+        if isinstance(item, Packet):
+            self.idle.arrived(item)
+            if self.idle.asleep:
+                self.stats.last_item = time.monotonic()
         taken = self.inbox.put(Queued(item, position, time.monotonic()), stop)
         self._call()
         return taken
@@ -95,6 +99,10 @@ class Lane:
         if self.parts.live and self.stats.source == "running" and self.stats.quiet_s > STALL_S and not len(self.inbox):
             self._stalled = True
             self._call()
+        if self.idle.asleep and self.stats.quiet_s > SILENT_S:
+            self.idle.stir("stall")
+            self._call()
+            return
         allowed = self.sessions.silent_until()
         if self.over or allowed is None or len(self.inbox) or self._silence is not None:
             return
@@ -111,21 +119,22 @@ class Lane:
         """Run ``change`` while no step runs."""
         with self._lock:
             change()
-            self._due_from = self._next_due()
+            self.pace.plan()
 
     def continue_log(self, after: Fraction | None) -> None:
         """A new session goes on in a log where the last one ended; its own time begins at nought."""
         self._last_frame = after
         self._decoder = Decoder(after=after)
-        self._shift = None
+        self.pace.shift = None
 
     def attach_anew(self) -> None:
         """Another source follows: its media time goes on where this one's ended."""
         with self._lock:
             self.inbox.clear()
             self.inbox.live = self.parts.live
+            self.idle.reset()
             self._decoder = Decoder()
-            self._shift = None
+            self.pace.shift = None
             self._clean = None
 
     def interrupt(self, gap: Gap) -> None:
@@ -140,7 +149,7 @@ class Lane:
     def step(self) -> None:
         with self._lock:
             for _ in range(SLICE_PACKETS):
-                if self.over or self._interrupted() or not self._take():
+                if self.over or self._interrupted() or not (self._doze() if self.idle.asleep else self._take()):
                     break
         self._reckon()
 
@@ -161,7 +170,7 @@ class Lane:
             "version": SNAPSHOT_VERSION,
             "sessions": self.sessions.snapshot(),
             "after": self._last_frame,
-            "shift": self._shift,
+            "shift": self.pace.shift,
             "request": dict(self.parts.request),
             # A camera is looked at anew after a gap, so only feeds that can be read again need what was followed.
             "analyses": [each.snapshot() for each in self.parts.analyses] if self.parts.replayable else [],
@@ -173,10 +182,10 @@ class Lane:
         self._resumed = self.parts.live
         if has_position:
             self._last_frame = snapshot.get("after")
-            self._shift = snapshot.get("shift", Fraction(0))
+            self.pace.shift = snapshot.get("shift", Fraction(0))
             self._decoder = Decoder(after=self._last_frame)
         else:
-            self._shift = None
+            self.pace.shift = None
         self.stats.last_item = time.monotonic()
         saved = snapshot.get("analyses", [])
         if len(saved) != len(self.parts.analyses):
@@ -206,16 +215,7 @@ class Lane:
             return None
         if self._ending is not None or self._silence is not None or self._stalled:
             return 0.0
-        head = self.inbox.head()
-        if head is None:
-            return None
-        if not isinstance(head.item, Packet | Frame):
-            return head.arrived
-        if not self.parts.live:
-            return head.arrived + SLACK_DURABLE_S
-        newest = self.inbox.newest_media()
-        due = self._due_from is None or (newest is not None and newest >= self._due_from)
-        return head.arrived + (0.0 if due else SLACK_CATCH_UP_S)
+        return self.pace.deadline()
 
     def _interrupted(self) -> bool:
         """Do what control asked for. True: it took this step."""
@@ -239,7 +239,8 @@ class Lane:
 
     def _take(self) -> bool:
         """Handle one queued item. False: the step is over (nothing queued, or a frame was looked at)."""
-        self._count_overflow()
+        if self.pace.count_overflow():
+            self._decoder.reset()
         queued = self.inbox.take()
         if queued is None:
             return False
@@ -247,8 +248,7 @@ class Lane:
         self.stats.item(item, queued.arrived)
         match item:
             case Packet():
-                for frame in self._decoder.decode(item):
-                    looked |= self._frame(frame)
+                looked = self._packet(item, queued)
             case Frame():
                 looked = self._frame(item)
             case Gap():
@@ -263,18 +263,47 @@ class Lane:
             self._checkpoint_if_due()
         return not looked
 
+    def _packet(self, packet: Packet, queued: Queued) -> bool:
+        may_sleep = self.idle.may_sleep(packet)
+        looked = [self._frame(frame) for frame in self._decoder.decode(packet)]
+        if may_sleep and not self.over:
+            looked += [self._frame(frame) for frame in self._decoder.flush()]
+            if self.idle.hindrance() is None:
+                self.inbox.put_back(queued)  # asleep, the inbox holds what is needed to decode from here on
+                self.idle.sleep(self._hold_until())
+        return any(looked)
+
+    def _doze(self) -> bool:
+        """Asleep: see to the next keyframe. False: the step is over."""
+        if self.pace.count_overflow():
+            self._decoder.reset()
+        still = self.idle.next_still(self._decoder)
+        if still is None:
+            return not self.idle.asleep
+        self.stats.item(still, time.monotonic())
+        self._frame(still)
+        self.idle.hold_until(self._hold_until())
+        if not self.over:
+            self._checkpoint_if_due()
+        return False
+
+    def _hold_until(self) -> Fraction | None:
+        """In the source's media time: from then on the session must see frames whatever they show."""
+        left = self.sessions.silent_until()
+        return self._last_frame + left if left is not None and self._last_frame is not None else None
+
     def _frame(self, frame: Frame) -> bool:
         """True: it was looked at."""
         if self.over:
             return False
-        self._last_frame = frame.at.media
+        seen, self._last_frame = frame.at, frame.at.media
         frame = self._placed(frame)
         media = frame.at.media
-        due = [analysis for analysis in self.parts.analyses if analysis.sampler.due(media)]
+        due = self.pace.due(media)
         if not due:
             return False
-        if self._is_behind(due[0], media):
-            self._drop(due, media, "behind")
+        if not self.idle.owes(seen) and self.pace.is_behind(due[0], media):
+            self.pace.drop(due, media, "behind")
             return False
         trail = self.stats.decoded(frame)
         place = Place(frame.at, frame.fragment, frame.offset)
@@ -282,9 +311,10 @@ class Lane:
         for analysis in due:
             analysis.sampler.take(media)
             looks.append(analysis.look(frame))
-        self._due_from = self._next_due()
+        self.pace.plan()
         trail.mark("detect")
         self.stats.looked(looks)
+        self.idle.looked(any(look.active for look in looks), seen)
         events = self._decide(place, looks)
         trail.mark("decide")
         if self.parts.latency:
@@ -308,13 +338,13 @@ class Lane:
     def _placed(self, frame: Frame) -> Frame:
         """The frame on the session's own media time."""
         last = self.sessions.last
-        if self._shift is None:
-            self._shift = -frame.at.media
+        if self.pace.shift is None:
+            self.pace.shift = -frame.at.media
             if last is not None:
                 elapsed = Fraction(round((frame.at.wall - last.wall).total_seconds() * 1000), 1000)
-                self._shift = last.media + max(elapsed, Fraction(1, 25)) - frame.at.media
-        if self._shift:
-            frame = replace(frame, at=replace(frame.at, media=frame.at.media + self._shift))
+                self.pace.shift = last.media + max(elapsed, Fraction(1, 25)) - frame.at.media
+        if self.pace.shift:
+            frame = replace(frame, at=replace(frame.at, media=frame.at.media + self.pace.shift))
         if self._resumed:
             self._resumed = False
             if last is not None and frame.at.media - last.media > RESUMED_JUMP and not self.sessions.in_gap:
@@ -325,43 +355,15 @@ class Lane:
         for frame in self._decoder.flush():
             self._frame(frame)
         self._decoder.reset()
+        self.idle.reset()
         last = self.sessions.last
-        at = gap.at if placed else replace(gap.at, media=gap.at.media + (self._shift or 0))
+        at = gap.at if placed else replace(gap.at, media=gap.at.media + (self.pace.shift or 0))
         if last is not None or self.parts.live:  # a log may begin after a hole: nothing of this session is missing
             self.sessions.gap(replace(gap, at=last if last is not None and last.media > at.media else at))
         self.stats.gap(gap)
         for analysis in self.parts.analyses:
             analysis.reset()
-        self._due_from = None
-
-    def _is_behind(self, analysis: Analysis, media: Fraction) -> bool:
-        """A live feed has a newer frame that is due too: this one is stale."""
-        if not self.parts.live:
-            return False
-        newest = self.inbox.newest_media()
-        return newest is not None and analysis.sampler.later_slot(media, newest + (self._shift or 0))
-
-    def _drop(self, due: list[Analysis], media: Fraction, reason: str) -> None:
-        for analysis in due:
-            analysis.sampler.take(media)
-        self._due_from = self._next_due()
-        self.stats.dropped(reason)
-
-    def _count_overflow(self) -> None:
-        lost, self.inbox.overflowed = self.inbox.overflowed, []
-        if not lost:
-            return
-        self._decoder.reset()
-        for media in lost:
-            due = [analysis for analysis in self.parts.analyses if analysis.sampler.due(media + (self._shift or 0))]
-            if due:
-                self._drop(due, media + (self._shift or 0), "overflow")
-
-    def _next_due(self) -> Fraction | None:
-        """In the source's own media time; None: now."""
-        times = [analysis.sampler.next_due() for analysis in self.parts.analyses]
-        known = [time for time in times if time is not None]
-        return min(known) - (self._shift or 0) if len(known) == len(times) and known else None
+        self.pace.restart()
 
     def _checkpoint_if_due(self) -> None:
         interval = CHECKPOINT_LIVE_S if self.parts.live else CHECKPOINT_S
@@ -392,5 +394,6 @@ class Lane:
 
     def _close(self, error: str | None = None) -> None:
         self.over = True
+        self.idle.reset()
         self.inbox.clear()
         self.parts.on_over(error)

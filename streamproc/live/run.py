@@ -162,6 +162,7 @@ class Run:
             ),
             wake=shared.scheduler.wake,
         )
+        self.lane.idle.settings = order.config.idle
         position = self._go_on(resumed, live)
         self.feeder = Feeder(order.name, source, self.lane, position)
 
@@ -200,6 +201,7 @@ class Run:
 
         def change() -> None:
             retune(self.lane.parts.analyses, config)
+            self.lane.idle.adopt(config.idle)
             self.lane.sessions.rules = session_rules(config, self.order.request)
             self._adopt(config)
 

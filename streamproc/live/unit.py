@@ -244,7 +244,7 @@ class Unit:
             origin=self.row.origin,
             session=self._session_of(run) if run is not None else self._last_session,
             source=self._source_of(run) if run is not None else {},
-            metrics=lane.stats.view() if lane is not None else {},
+            metrics={**lane.stats.view(), "idle": lane.idle.view()} if lane is not None else {},
         )
 
     @staticmethod

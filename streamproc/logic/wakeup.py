@@ -96,7 +96,9 @@ class SizeWatch:
     def constancy(self) -> float:
         """How much GOP totals vary, as a share of what independent packets of this variation would give; 1 and more: freely."""
         mean = sum(self._totals) / len(self._totals)
-        steps = [(after - before) / sqrt(2) for before, after in zip(self._totals, list(self._totals)[1:], strict=False)]
+        steps = [
+            (after - before) / sqrt(2) for before, after in zip(self._totals, list(self._totals)[1:], strict=False)
+        ]
         deviation = max(median(abs(step) for step in steps) * 1.4826, 1e-4 * mean) if steps else mean
         return deviation / max(sqrt(sum(self._variances) / len(self._variances)), 1e-4 * mean)
 

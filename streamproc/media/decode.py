@@ -76,6 +76,30 @@ class Decoder:
         self.reset()
         return frames
 
+    def still(self, packet: Packet) -> Frame | None:
+        """A keyframe's picture by itself, ahead of what is queued before it; None where it cannot be decoded.
+
+        Nothing may be held back, and nothing is afterwards: the next packet must be a keyframe, this one again or another.
+        """
+        coded = packet.data
+        assert isinstance(coded, Coded)
+        if coded.track is not self._track:
+            self._open(coded.track)
+        self.reset()
+        try:
+            decoded = [*coded.track.context.decode(coded.packet), *coded.track.context.decode(None)]
+        except av.FFmpegError:
+            decoded = []
+        coded.track.context.flush_buffers()
+        if not decoded or decoded[0].is_corrupt:
+            return None
+        self.counts.frames += 1
+        return Frame(packet.at, AvPicture(decoded[0]), packet.fragment, packet.offset)
+
+    def pass_over(self, media: Fraction) -> None:
+        """Frames up to this media time were seen."""
+        self._last = media
+
     def reset(self) -> None:
         """Forget what is held back (after a gap). The next packet that is shown will be a keyframe."""
         if self._track is not None and self._fed:

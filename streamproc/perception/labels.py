@@ -145,8 +145,9 @@ class LabelPerception:
         motion = state.motion.update(grey)
         if motion.worth:
             state.moved_s = at_s
-        if self._may_skip(motion, at_s):
-            return Observation(frame.at, state.last, analysed=False)
+        calm = self._calm(motion, at_s)
+        if calm and self.settings.motion_gate and at_s - state.looked_s < self.policy.heartbeat_s:
+            return Observation(frame.at, state.last, analysed=False, moving=False)
         state.looked_s = at_s
         state.motion.looked()
         runs: Counter[str] = Counter()
@@ -157,19 +158,16 @@ class LabelPerception:
             people = [view.box for view in tracks if view.label == Group.PERSON and view.confidence >= 50]
             tracks += self._parcels.look(picture, frame.at, grey, found, people, runs)
         state.last = tuple(view for view in tracks if view.label in self.settings.classes)
-        return Observation(frame.at, state.last, analysed=True, runs=dict(runs))
+        return Observation(frame.at, state.last, analysed=True, runs=dict(runs), moving=not calm)
 
-    def _may_skip(self, motion: Motion, at_s: float) -> bool:
-        if not self.settings.motion_gate or motion.worth:
-            return False
-        if self._parcels is not None and self._parcels.busy:
+    def _calm(self, motion: Motion, at_s: float) -> bool:
+        if motion.worth or (self._parcels is not None and self._parcels.busy):
             return False
         if any(
             known.belief.label and 0 < known.misses < self.policy.out_of_view for known in self._state.known.values()
         ):
             return False
-        calm = at_s - self._state.moved_s > self.policy.wake_s
-        return calm and at_s - self._state.looked_s < self.policy.heartbeat_s
+        return at_s - self._state.moved_s > self.policy.wake_s
 
     def _undecided(self, known: _Known, at_s: float) -> bool:
         """Whether one more look may settle what a track is, or whether it is still there."""

@@ -1,0 +1,86 @@
+"""Which frames of a lane are due, which came too late, and how urgent the next one is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from streamproc.core.media import Frame, Packet
+from streamproc.live.analysis import Analysis
+from streamproc.live.idle import IdleMode
+from streamproc.live.inbox import Inbox
+from streamproc.live.parts import LaneParts
+from streamproc.live.stats import LaneStats
+
+SLACK_DURABLE_S = 0.25
+"""A durable feed loses nothing by waiting, so live feeds go first by so much."""
+SLACK_CATCH_UP_S = 0.5
+"""Packets that only have to be decoded wait for frames that have to be looked at."""
+
+
+class Pace:
+    """Belongs to a lane. Deadlines are monotonic seconds."""
+
+    def __init__(self, parts: LaneParts, inbox: Inbox, idle: IdleMode, stats: LaneStats) -> None:
+        self.shift: Fraction | None = Fraction(0)
+        """From the source's media time to the session's; None: the next frame tells."""
+        self._parts = parts
+        self._inbox = inbox
+        self._idle = idle
+        self._stats = stats
+        self._due_from: Fraction | None = None
+
+    def due(self, media: Fraction) -> list[Analysis]:
+        """Who wants the frame at ``media`` (the session's)."""
+        return [analysis for analysis in self._parts.analyses if analysis.sampler.due(media)]
+
+    def restart(self) -> None:
+        """After a gap whatever comes is due."""
+        self._due_from = None
+
+    def plan(self) -> None:
+        """Samplers have moved on: work out when the next frame is due."""
+        times = [analysis.sampler.next_due() for analysis in self._parts.analyses]
+        known = [time for time in times if time is not None]
+        self._due_from = min(known) - (self.shift or 0) if len(known) == len(times) and known else None
+
+    def is_behind(self, analysis: Analysis, media: Fraction) -> bool:
+        """A live feed has a newer frame that is due too: this one is stale."""
+        if not self._parts.live:
+            return False
+        newest = self._inbox.newest_media()
+        return newest is not None and analysis.sampler.later_slot(media, newest + (self.shift or 0))
+
+    def drop(self, due: Sequence[Analysis], media: Fraction, reason: str) -> None:
+        """A frame that was due and nobody will look at."""
+        for analysis in due:
+            analysis.sampler.take(media)
+        self.plan()
+        self._stats.dropped(reason)
+
+    def count_overflow(self) -> bool:
+        """Count what a full inbox threw away. True: there was something, so decoding begins anew."""
+        lost, self._inbox.overflowed = self._inbox.overflowed, []
+        for media in lost:
+            due = self.due(media + (self.shift or 0))
+            if due:
+                self.drop(due, media + (self.shift or 0), "overflow")
+        return bool(lost)
+
+    def deadline(self) -> float | None:
+        """Of the most urgent thing that waits in the inbox; None: nothing does."""
+        if self._idle.asleep:
+            return self._idle.deadline()
+        head = self._inbox.head()
+        if head is None:
+            return None
+        if not isinstance(head.item, Packet | Frame):
+            return head.arrived
+        if not self._parts.live:
+            return head.arrived + SLACK_DURABLE_S
+        if self._idle.owes(head.item.at):
+            # Held back while the camera was asleep: in turn with what others show now, not before it for being older.
+            return max(head.arrived, self._idle.served) + SLACK_CATCH_UP_S / 2
+        newest = self._inbox.newest_media()
+        due = self._due_from is None or (newest is not None and newest >= self._due_from)
+        return head.arrived + (0.0 if due else SLACK_CATCH_UP_S)
