@@ -59,7 +59,7 @@ ASLEEP = Gauge(
 )
 WAKES = Counter(
     "streamproc_wakes_total",
-    "Cameras that woke from idle mode, by what woke them: sizes, picture, look, session, keyframe_late, gap, damage, stall, settings",
+    "Cameras that woke from idle mode, by what woke them: sizes, picture, look, session, keyframe_late, gap, damage, stall, blind, settings",
     ["processor", "reason"],
     registry=REGISTRY,
 )

@@ -80,6 +80,8 @@ class IdleMode:
         if stirred:
             self._sizes.frozen = True
             self._stir = "sizes"
+        elif self._sizes.blind is not None:
+            self._stir = "blind"
         elif self._hold_until is not None and packet.at.media >= self._hold_until:
             self._stir = "session"
         elif self._overdue(packet.at.media):

@@ -31,13 +31,13 @@ class WakePolicy:
     """Added to every size: packets of a few dozen bytes double by chance."""
     remembered: int = 5
     """GOPs whose sizes make the baseline (their median at each place)."""
-    learning_gops: int = 3
+    learning_gops: int = 5
     """Whole GOPs before anything is believed."""
-    swing: float = 0.5
+    swing: float = 0.45
     """A quiet stream whose sizes swing by more (log2) cannot be read."""
     filled: float = 0.4
     """Share of the bytes between keyframes that an encoder with a constant rate fills up at least."""
-    constant: float = 0.3
+    constant: float = 0.5
     """GOP totals that vary less than this share of what their packets' variation explains are held constant by the encoder."""
 
 
@@ -83,7 +83,7 @@ class SizeWatch:
             return None
         if self._spread > self.policy.swing:
             return "packet sizes swing by themselves"
-        if len(self._totals) >= self.policy.remembered and self._held_constant():
+        if len(self._totals) >= self.policy.learning_gops - 1 and self._held_constant():
             return "constant bit rate"
         return None
 
@@ -100,7 +100,7 @@ class SizeWatch:
             (after - before) / sqrt(2) for before, after in zip(self._totals, list(self._totals)[1:], strict=False)
         ]
         deviation = max(median(abs(step) for step in steps) * 1.4826, 1e-4 * mean) if steps else mean
-        return deviation / max(sqrt(sum(self._variances) / len(self._variances)), 1e-4 * mean)
+        return deviation / max(sqrt(median(self._variances)), 1e-4 * mean)
 
     def _held_constant(self) -> bool:
         # Where keyframes make nearly all of the stream its total is steady because nothing happens, not because somebody fills it up.
@@ -140,7 +140,7 @@ class SizeWatch:
         return self.score > self.policy.threshold
 
     def _learn(self, place: int, value: float, residual: float | None) -> None:
-        if place >= len(self._sizes):
+        while place >= len(self._sizes):  # several at once where it was frozen in a GOP longer than any before
             self._sizes.append(deque(maxlen=self.policy.remembered))
             self._base.append(value)
         self._sizes[place].append(value)
