@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from streamproc.aws import face_documents
 from streamproc.aws.face_documents import face_detail, face_matches
+from streamproc.core.vision import Box
 from streamproc.jobs.answers import Aggregate
 from streamproc.jobs.facefacts import face_from, match_from
 from streamproc.jobs.model import Job, JobKind, JobState, VideoRef
@@ -188,8 +190,7 @@ def _face(item: Mapping[str, Any]) -> Document:
 
 def bounding_box(corners: Any) -> Document:
     """Ratios of the frame from (left, top, right, bottom); may reach beyond it."""
-    left, top, right, bottom = corners
-    return {"Width": right - left, "Height": bottom - top, "Left": left, "Top": top}
+    return face_documents.bounding_box(Box(*corners))
 
 
 _ELEMENTS: Mapping[JobKind, Callable[[Mapping[str, Any]], Document]] = {
