@@ -18,7 +18,7 @@ from botocore.exceptions import (
 
 from connectors.context import ConnectorContext, secret
 from streamproc.config.base import OutputSettings
-from streamproc.core.errors import InputError, SinkBusy, SinkError, SinkRejected
+from streamproc.core.errors import InputError, SinkBusy, SinkDenied, SinkError, SinkRejected
 
 Addressing = Literal["path", "virtual", "auto"]
 
@@ -69,7 +69,7 @@ class AwsClient:
             client = await self._open()
             return await getattr(client, operation)(**parameters)
         except (ClientError, BotoCoreError, OSError, TimeoutError) as error:
-            raise sink_error(error) from error
+            raise sink_error(error, self._service) from error
         except InputError as error:
             raise SinkBusy(str(error)) from error
 
@@ -100,7 +100,7 @@ class AwsClient:
             return self._client
 
 
-def sink_error(error: Exception) -> SinkError:
+def sink_error(error: Exception, service: str) -> SinkError:
     """What an error of the library means for the event.
 
     Whatever a person or the provider can mend (rights, a missing bucket, expired credentials, load) is worth waiting for; only
@@ -110,6 +110,8 @@ def sink_error(error: Exception) -> SinkError:
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
         words = f"{code or status}: {error.response.get('Error', {}).get('Message', '')}".strip(": ")
+        if code in _DENIED | _MISSING:
+            return SinkDenied(words, service, missing=code in _MISSING)
         if status in _REFUSED and code not in _WILL_PASS:
             return SinkRejected(words)
         return SinkBusy(words)
@@ -120,6 +122,11 @@ def sink_error(error: Exception) -> SinkError:
     return SinkBusy(str(error) or type(error).__name__)
 
 
+_DENIED = frozenset(
+    {"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "AuthorizationError", "AuthorizationErrorException"}
+    | {"KMSAccessDenied", "KMSAccessDeniedException", "KMS.AccessDeniedException"}
+)
+_MISSING = frozenset({"NoSuchBucket", "NotFound", "NotFoundException", "ResourceNotFoundException"})
 _REFUSED = frozenset({400, 405, 411, 413, 414, 415, 422})
 _WILL_PASS = frozenset(
     {
@@ -141,8 +148,6 @@ _WILL_PASS = frozenset(
         "KMSThrottling",
         "KMSThrottlingException",
         "TokenRefreshRequired",
-        "ResourceNotFoundException",
-        "AccessDeniedException",
         "ProvisionedThroughputExceededException",
         "LimitExceededException",
     }

@@ -19,7 +19,7 @@ from streamproc.config.box import BoxConfig
 from streamproc.config.processor import ConnectorRef, ProcessorConfig
 from streamproc.config.routes import outputs as outputs_of
 from streamproc.contracts import NOWHERE, ImageKeeper, Images, Renderer, Sink
-from streamproc.core.errors import AlreadyExists, ConfigError, Fault, InputError, InUse, NotFound
+from streamproc.core.errors import AlreadyExists, ConfigError, Fault, InputError, InUse, NotFound, SinkDenied
 from streamproc.core.event import Event
 from streamproc.core.start import StartRequest
 from streamproc.live.assembly import Seers, connector_context
@@ -58,12 +58,15 @@ class Supervisor:
         self.journal = Journal(database)
         self.outbox = Outbox(self.journal, renderers, box.outbox)
         self.outbox.delivered_listeners.append(self._delivered)
+        self.outbox.denied_listeners.append(self._denied)
         self.scheduler = Scheduler(box.workers)
         self.seers = seers or Seers(box, database.data_dir, workers=self.scheduler.workers)
         self.listeners: list[Callable[[Sequence[Event]], None]] = []
         """Called in the loop with events that have just become durable."""
         self.run_listeners: list[Callable[[str], None]] = []
         """Called in the loop with the name of a processor whose run is about to begin to read."""
+        self.fails_on: Callable[[ProcessorConfig, SinkDenied], str | None] = lambda config, error: None
+        """What a processor is to fail with whose output may not deliver; None: it goes on, and the events wait."""
         self.refused: dict[str, str] = {}
         """Files that were refused: processor name and why."""
         self._store = ProcessorStore(database)
@@ -323,6 +326,12 @@ class Supervisor:
         unit = self._units.get(event.processor)
         if unit is not None:
             unit.delivered(event)
+
+    def _denied(self, processor: str, error: SinkDenied) -> None:
+        unit = self._units.get(processor)
+        words = self.fails_on(unit.config, error) if unit is not None else None
+        if unit is not None and words is not None:
+            unit.fail(words)
 
     def _changed(self, unit: Unit) -> None:
         self._count_states()

@@ -73,6 +73,8 @@ class Unit:
     _finish: asyncio.Task[None] | None = None
     _ended_by: Literal["itself", "stop", "shutdown", "restart"] = "itself"
     _last_session: dict[str, Any] | None = None
+    _broken: str | None = None
+    """Why it is to be failed when its run has ended."""
 
     def __post_init__(self) -> None:
         self.idle.set()
@@ -84,7 +86,7 @@ class Unit:
         """Begin a session; returns its id. What can go wrong from here on ends in state failed."""
         self.life.fire(Trigger.START)
         self.idle.clear()
-        self._ended_by = "itself"
+        self._ended_by, self._broken = "itself", None
         run_id = (resumed.run_id if resumed is not None else None) or new_run_id()
         order = Order(self.name, self.config, self.house.context(self.name), request, run_id, self.stagger)
         self.context = self._context(request)
@@ -112,6 +114,12 @@ class Unit:
             log.error("stop_timed_out", processor=self.name)
             self._over("the session did not end in time")
             await self.idle.wait()
+
+    def fail(self, words: str) -> None:
+        """End its session, with a summary, because of something outside of it; it is failed then. Nothing where nothing runs."""
+        if self.run is not None and self.life.state in (State.STARTING, State.RUNNING):
+            self._broken = words
+            self.run.end(f"failed: {words}")
 
     async def _run(self, order: Order, resumed: Resumed | None) -> None:
         loop = asyncio.get_running_loop()
@@ -142,6 +150,7 @@ class Unit:
 
     async def _wind_up(self, error: str | None) -> None:
         run, self.run = self.run, None
+        error = error or self._broken
         left = None
         try:
             if self._ended_by == "itself" and error is None:

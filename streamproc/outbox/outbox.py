@@ -14,7 +14,7 @@ import structlog
 
 from streamproc.config.box import OutboxSettings
 from streamproc.contracts import NOWHERE, Delivery, ImageKeeper, Images, Renderer, Sink
-from streamproc.core.errors import SinkBusy, SinkRejected
+from streamproc.core.errors import SinkBusy, SinkDenied, SinkRejected
 from streamproc.core.event import Event, Pictures
 from streamproc.logic.backoff import BackoffRule
 from streamproc.metrics import DELIVERIES, DELIVERY_DELAY
@@ -71,6 +71,8 @@ class Outbox:
         self._housekeeper = Housekeeper(journal, self._store, settings or OutboxSettings(), self._wake_again)
         self.delivered_listeners: list[Callable[[Event], None]] = []
         """Called in the loop with an event each time an output has confirmed it. Must be quick."""
+        self.denied_listeners: list[Callable[[str, SinkDenied], None]] = []
+        """Called in the loop with the processor when an output says that it may not, each time it is tried. Must be quick."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running = False
 
@@ -237,6 +239,9 @@ class Outbox:
         if str(failure) != item.reason:
             log.warning("output_busy", output=output.key, event_id=item.event.id, reason=str(failure))
         await asyncio.to_thread(self._store.failed, output.key, item.seq, str(failure))
+        if isinstance(failure, SinkDenied):
+            for listener in self.denied_listeners:
+                listener(output.processor, failure)
 
     async def _put_aside(self, output: _Output, item: Owed, reason: str) -> None:
         DELIVERIES.labels(output.key, "dead").inc()

@@ -17,12 +17,14 @@ log = structlog.get_logger(__name__)
 
 async def aws(house: House) -> None:
     """``POST /``: the AWS endpoint, and the stored-video jobs that it starts; those of the last process go on."""
+    from streamproc.aws.refusals import words_for
     from streamproc.aws.setup import Box, setup
     from streamproc.jobs.stills import Stills
 
     supervisor = house.supervisor
     faces = await asyncio.to_thread(lambda: supervisor.seers.faces)
     jobs = await _open_jobs(house)
+    supervisor.fails_on = words_for
     stills = Stills(lambda: supervisor.seers.zoo)
     await setup(house.app, Box(house.box, house.folder, house.database, supervisor, faces, jobs, stills))
 

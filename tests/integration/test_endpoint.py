@@ -257,6 +257,37 @@ async def test_a_face_is_indexed_and_found_in_a_record_of_kafka(
 
 @pytest.mark.corpus
 @pytest.mark.models
+def test_a_data_stream_that_is_not_there_fails_the_processor_and_gets_its_records_once_it_is(
+    box: Callable[[dict[str, Any]], Box], moto_server: str, corpus: Path
+) -> None:
+    clip = {"type": "file", "path": str(corpus / "video" / "intel_faces_pause.mp4"), "realtime": True, "loop": True}
+    edge = box({"aws": {"endpoint_url": moto_server}, "bindings": {"streams": {"*": clip}}})
+    rekognition = edge.client()
+    rekognition.create_collection(CollectionId="nobody")
+    rekognition.create_stream_processor(
+        Name="stage",
+        Input={"KinesisVideoStream": {"Arn": STREAM.format("stage")}},
+        Output={"KinesisDataStream": {"Arn": "arn:aws:kinesis:us-east-1:123456789012:stream/not-yet"}},
+        Settings={"FaceSearch": {"CollectionId": "nobody"}},
+        RoleArn=ROLE,
+    )
+    rekognition.start_stream_processor(Name="stage")
+    until(lambda: rekognition.describe_stream_processor(Name="stage")["Status"] == "FAILED")
+    seen = rekognition.describe_stream_processor(Name="stage")
+    assert seen["StatusMessage"] == "Stream not-yet under account 123456789012 not found"
+    kinesis: Any = boto3.client("kinesis", endpoint_url=moto_server, **KEYS)
+    kinesis.create_stream(StreamName="not-yet", ShardCount=1)
+    rekognition.start_stream_processor(Name="stage")
+    shard = kinesis.list_shards(StreamName="not-yet")["Shards"][0]["ShardId"]
+    place = {"StreamName": "not-yet", "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}
+    until(lambda: kinesis.get_records(ShardIterator=kinesis.get_shard_iterator(**place)["ShardIterator"])["Records"])
+    seen = rekognition.describe_stream_processor(Name="stage")
+    assert seen["Status"] == "RUNNING" and "StatusMessage" not in seen
+    rekognition.stop_stream_processor(Name="stage")
+
+
+@pytest.mark.corpus
+@pytest.mark.models
 @pytest.mark.kafka
 def test_a_start_selector_begins_at_a_fragment_of_kafka(
     box: Callable[[dict[str, Any]], Box], kafka: Any, corpus: Path, tmp_path: Path

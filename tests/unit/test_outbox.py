@@ -11,7 +11,7 @@ import pytest
 
 from streamproc.config.box import OutboxSettings
 from streamproc.contracts import Delivery, Images
-from streamproc.core.errors import SinkBusy, SinkRejected
+from streamproc.core.errors import SinkBusy, SinkDenied, SinkRejected
 from streamproc.core.event import Event, EventType, Pictures
 from streamproc.core.route import Route
 from streamproc.outbox import outbox as outbox_module
@@ -132,6 +132,19 @@ async def test_busy_is_tried_again_and_holds_back_only_its_session(journal: Jour
     down.clear()
     await until(lambda: len(sink.taken) == 3)
     assert sink.taken == [*ids(0, session="s2"), *ids(0, 1)]
+
+
+async def test_who_may_not_is_told_of_and_the_event_waits(journal: Journal, box: Outbox) -> None:
+    told: list[tuple[str, str, bool]] = []
+    box.denied_listeners.append(lambda processor, error: told.append((processor, error.service, error.missing)))
+    allowed = False
+    sink = RecordingSink(lambda event: None if allowed else SinkDenied("AccessDenied", "sns"))
+    await box.set_outputs("door", {"door/sink": sink})
+    tell(journal, label_event(0))
+    await until(lambda: len(told) >= 2)
+    assert set(told) == {("door", "sns", False)}
+    allowed = True
+    await until(lambda: sink.taken == ids(0))
 
 
 async def test_refused_events_go_to_the_dead_letters_and_the_rest_goes_on(

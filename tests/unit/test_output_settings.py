@@ -13,7 +13,7 @@ from connectors.aws import sink_error
 from connectors.catalog import check
 from connectors.webhook import template
 from streamproc.config.processor import ConnectorRef
-from streamproc.core.errors import SinkBusy, SinkError, SinkRejected
+from streamproc.core.errors import SinkBusy, SinkDenied, SinkError, SinkRejected
 from tests.unit.examples import GAP, LABEL, delivery
 
 HOOK = {"type": "webhook", "url": "https://chat.example/hook"}
@@ -105,8 +105,12 @@ def client_error(status: int, code: str) -> ClientError:
         (client_error(413, ""), SinkRejected),
         (client_error(400, "ThrottlingException"), SinkBusy),
         (client_error(400, "ExpiredToken"), SinkBusy),
-        (client_error(403, "AccessDenied"), SinkBusy),
-        (client_error(404, "NoSuchBucket"), SinkBusy),
+        (client_error(403, "AccessDenied"), SinkDenied),
+        (client_error(400, "AccessDeniedException"), SinkDenied),
+        (client_error(403, "AuthorizationError"), SinkDenied),
+        (client_error(404, "NoSuchBucket"), SinkDenied),
+        (client_error(400, "ResourceNotFoundException"), SinkDenied),
+        (client_error(403, "InvalidClientTokenId"), SinkBusy),
         (client_error(500, "InternalError"), SinkBusy),
         (client_error(503, "SlowDown"), SinkBusy),
         (EndpointConnectionError(endpoint_url="http://s3"), SinkBusy),
@@ -116,6 +120,6 @@ def client_error(status: int, code: str) -> ClientError:
     ],
 )
 def test_what_can_be_mended_is_waited_for(error: Exception, meaning: type[SinkError]) -> None:
-    found = sink_error(error)
+    found = sink_error(error, "sns")
     assert type(found) is meaning
     assert str(found)
