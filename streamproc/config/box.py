@@ -110,9 +110,10 @@ class FaceBoxSettings(Settings):
     """Faces on this box: the models of all collections, and how vectors lie on disk."""
 
     detector: Literal["yunet", "centerface"] = "yunet"
-    """Finds faces."""
+    """Finds faces. Left out: YuNet, or CenterFace where YuNet cannot be had."""
     embedder: Literal["face_reidentification_retail_0095", "faceapi_recognition"] = "face_reidentification_retail_0095"
-    """Tells faces apart. A collection belongs to the embedder that it was made with."""
+    """Tells faces apart. A collection belongs to the embedder that it was made with. Left out: the one that the box's collections were made
+    with; where there are none 0095, or face-api's where that cannot be had."""
     key_file: Path | None = None
     """32-byte key (mode 0600); the stored vectors are then encrypted (AES-256-GCM)."""
 

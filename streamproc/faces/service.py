@@ -33,6 +33,7 @@ from streamproc.core.vision import FloatArray
 from streamproc.faces import quality
 from streamproc.faces.audit import Audit, audit
 from streamproc.faces.audit_picture import draw
+from streamproc.faces.choice import with_models
 from streamproc.faces.images import decode
 from streamproc.faces.library import Library, Shelf
 from streamproc.faces.sealing import Seal
@@ -330,7 +331,9 @@ def open_service(data_dir: Path, box: BoxConfig | None = None, zoo: ModelZoo | N
         from streamproc.faces.reader import FaceReader
         from streamproc.vision.zoo import open_zoo
 
-        return FaceReader(zoo or open_zoo(box.models), box.faces)
+        models = zoo or open_zoo(box.models)
+        made_with = [row.model for row in store.all()]
+        return FaceReader(models, with_models(box.faces, made_with, models.first_name))
 
     return FaceService(store, make_reader, seal=seal)
 

@@ -23,6 +23,7 @@ from streamproc.core.face_answers import NO_FACE, NoFace, UnknownFace
 from streamproc.core.faces import QualityFilter, UserStatus
 from streamproc.faces.images import InvalidImageFormat
 from streamproc.faces.service import FaceService, open_service
+from streamproc.vision.store import ModelFiles
 from streamproc.vision.zoo import ModelZoo, open_zoo
 
 pytestmark = pytest.mark.models
@@ -140,6 +141,31 @@ def test_without_the_attribute_nets_the_rest_is_answered(
         (detail,) = documents.detected_faces(service.detect_faces(jpeg(astronaut), attributes=True))["FaceDetails"]
         assert set(detail) == {"BoundingBox", "Confidence", "Landmarks", "Pose", "Quality"}
     assert len(tries) == 1
+
+
+def test_other_models_where_the_best_cannot_be_had_and_a_collection_keeps_its_own(
+    tmp_path: Path, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poor = open_zoo()
+    get = poor.store.get
+
+    def some(name: str) -> ModelFiles:
+        if name in ("yunet", "face_reidentification_retail_0095"):
+            raise ModelUnavailable(f"model {name} cannot be had")
+        return get(name)
+
+    monkeypatch.setattr(poor.store, "get", some)
+    first = open_service(tmp_path, zoo=poor)
+    first.create_collection("family")
+    assert first.reader.detector == "centerface"
+    first.index_faces("family", jpeg(astronaut), external_image_id="eileen")
+    assert first.search_faces_by_image("family", jpeg(astronaut)).matches[0].similarity > 99
+    first.close()
+    monkeypatch.undo()
+    later = open_service(tmp_path, zoo=open_zoo())
+    assert later.reader.detector == "yunet"
+    assert later.search_faces_by_image("family", jpeg(astronaut)).matches[0].similarity > 99
+    later.close()
 
 
 def test_a_photo_turned_by_exif_is_the_same_face(service: FaceService, astronaut: np.ndarray) -> None:
