@@ -73,6 +73,18 @@ WAKE_DELAY = Histogram(
     buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10),
     registry=REGISTRY,
 )
+CPU_SHARE = Gauge(
+    "streamproc_cpu_share", "CPU time of this process over the cores it may use, of the last second", registry=REGISTRY
+)
+GOVERNOR_LEVEL = Gauge(
+    "streamproc_governor_level", "How many easing steps are taken at present; 0: nothing is given up", registry=REGISTRY
+)
+GOVERNOR_STEPS = Counter(
+    "streamproc_governor_steps_total",
+    "Easing steps by direction: taken, undone",
+    ["step", "direction"],
+    registry=REGISTRY,
+)
 PROCESSORS = Gauge("streamproc_processors", "Processors by state", ["state"], registry=REGISTRY)
 INFERENCES = Counter("streamproc_inferences_total", "Runs of a model", ["model"], registry=REGISTRY)
 

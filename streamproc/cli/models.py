@@ -41,7 +41,7 @@ people = Console(stderr=True, highlight=False)
 def pull(
     names: Names = None,
     profile_name: Annotated[
-        str, typer.Option("--profile", help="default, accurate or one of the config's.")
+        str, typer.Option("--profile", help="default, accurate, small or one of the config's.")
     ] = "default",
     everything: Annotated[bool, typer.Option("--all", help="Every model of the catalogue.")] = False,
     mirror: Mirror = None,

@@ -64,7 +64,7 @@ class ModelSettings(Settings):
     own: dict[str, OwnModel] = {}
     """Own models by name; a name of the catalogue replaces that model."""
     profiles: dict[str, Profile] = {}
-    """Own profiles by name; ``default`` and ``accurate`` are there without."""
+    """Own profiles by name; ``default``, ``accurate`` and ``small`` are there without."""
 
     def below(self, folder: Path) -> ModelSettings:
         """The same with relative paths taken from ``folder``, where the document lies."""

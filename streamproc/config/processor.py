@@ -79,7 +79,7 @@ class LabelSettings(Settings):
     """Skip the detectors while nothing moves and nothing is tracked."""
     evidence: EvidenceSettings = EvidenceSettings()
     profile: str = "default"
-    """Which models: default, accurate, or a profile of the box's config."""
+    """Which models: default, accurate, small, or a profile of the box's config."""
 
     @field_validator("classes", mode="before")
     @classmethod

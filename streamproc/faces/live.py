@@ -99,10 +99,11 @@ class FacePerception:
         self._state = self._fresh()
 
     def _fresh(self) -> _State:
-        look_s = 1 / self.settings.fps
-        # A slow feed must not lose everybody between two looks.
-        forget_s, forget_new_s = max(1.5, 3.5 * look_s), max(1.0, 2.5 * look_s)
-        return _State(Tracker(TrackerPolicy(high=0.3, low=0.1, forget_s=forget_s, forget_new_s=forget_new_s)))
+        return _State(Tracker(_paced(self.settings.fps)))
+
+    def pace(self, fps: float) -> None:
+        """Frames come at another rate from now on."""
+        self._state.tracker.policy = _paced(fps)
 
     def snapshot(self) -> Any:
         """The state as a picklable value of its own; sealed where the box keeps its vectors sealed."""
@@ -318,6 +319,11 @@ class FacePerception:
 
     def _forget(self, alive: set[int]) -> None:
         self._state.tracks = {key: track for key, track in self._state.tracks.items() if key in alive}
+
+
+def _paced(fps: float) -> TrackerPolicy:
+    """A slow feed must not lose everybody between two looks."""
+    return TrackerPolicy(high=0.3, low=0.1, forget_s=max(1.5, 3.5 / fps), forget_new_s=max(1.0, 2.5 / fps))
 
 
 def _around(box: Box, width: int, height: int, margin: float = 0.6) -> Box:

@@ -99,6 +99,12 @@ class JobService:
         self._threads: list[threading.Thread] = []
         self._results: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
         self._lock = threading.Lock()
+        self._at_work = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a worker is at a video, which takes whatever CPU is left."""
+        return self._at_work > 0
 
     def start(self, request: JobRequest, *, owner: str = BOX, run: str | None = None) -> Job:
         """A new job, or the one that this token made before.
@@ -235,6 +241,8 @@ class JobService:
             jobs = self._next(pending)
             if jobs is None:
                 return
+            with self._lock:
+                self._at_work += 1
             try:
                 self.run(jobs, stop=lambda: self._closing, tell=lambda advance: None)
             except Interrupted:
@@ -243,6 +251,9 @@ class JobService:
                 # The border of a worker thread: the store failed (a full disk). The run stays open and is tried again after a restart.
                 log.exception("job_run_failed", run=jobs[0].run)
                 time.sleep(1.0)
+            finally:
+                with self._lock:
+                    self._at_work -= 1
             self.tell_ended()
 
     def _next(self, pending: list[list[Job]]) -> list[Job] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from streamproc.core.faces import FaceObservation, FaceTrackView, FaceVerdict
 from streamproc.core.media import Frame
 from streamproc.core.observation import Observation, TrackView
 from streamproc.core.records import face_record_data
+from streamproc.logic.easing import FULL, Eased, Step
 from streamproc.logic.regions import RegionMap
 from streamproc.logic.sampling import Sampler
 from streamproc.logic.session import Sighting
@@ -21,7 +22,18 @@ from streamproc.logic.session import Sighting
 class LabelEyes(Protocol):
     """``perception``'s side of the bargain. Deterministic; its state is picklable."""
 
+    second_look: bool
+    models: Any
+
     def look(self, frame: Frame) -> Observation: ...
+
+    def pace(self, fps: float) -> None:
+        """Frames come at another rate from now on."""
+        ...
+
+    def use(self, models: Any) -> None:
+        """Other models for the same classes from now on; what is followed goes on being followed."""
+        ...
 
     def reset(self) -> None: ...
 
@@ -34,6 +46,8 @@ class FaceEyes(Protocol):
     """``faces``' side."""
 
     def look(self, frame: Frame) -> FaceObservation: ...
+
+    def pace(self, fps: float) -> None: ...
 
     def reset(self) -> None: ...
 
@@ -60,6 +74,8 @@ class Analysis(Protocol):
     """One kind of look of a lane."""
 
     sampler: Sampler
+    eased: Eased
+    """What is given up of it at present."""
 
     def look(self, frame: Frame) -> Look: ...
 
@@ -69,6 +85,18 @@ class Analysis(Protocol):
 
     def restore(self, state: bytes) -> None: ...
 
+    def can(self, step: Step) -> bool:
+        """Whether taking this step now would change anything here."""
+        ...
+
+    def prepare(self, eased: Eased) -> None:
+        """Load what ``ease`` will need. May take seconds; not called by a worker."""
+        ...
+
+    def ease(self, eased: Eased) -> None:
+        """Give up so much from the next frame on, or take it back. Within the lane's ``edit``."""
+        ...
+
 
 class _Looking:
     """What both kinds share."""
@@ -76,7 +104,31 @@ class _Looking:
     def __init__(self, eyes: LabelEyes | FaceEyes, sampler: Sampler, regions: RegionMap) -> None:
         self.sampler = sampler
         self.regions = regions
+        self.eased = FULL
+        self._fps = float(sampler.fps)
         self._eyes = eyes
+
+    def set_rate(self, fps: float) -> None:
+        """The document asks for another rate."""
+        self._fps = fps
+        self._pace()
+
+    def can(self, step: Step) -> bool:
+        now = self.eased.fps(self._fps)
+        return step in (Step.HALF_RATE, Step.QUARTER_RATE) and Eased.by([step]).fps(self._fps) < now
+
+    def prepare(self, eased: Eased) -> None:
+        """Nothing to load."""
+
+    def ease(self, eased: Eased) -> None:
+        self.eased = eased
+        self._pace()
+
+    def _pace(self) -> None:
+        fps = self.eased.fps(self._fps)
+        if self.sampler.fps != Sampler(fps).fps:
+            self.sampler.retune(fps)
+            self._eyes.pace(fps)
 
     def reset(self) -> None:
         """After a gap: nothing is followed across it, and the next frame is looked at."""
@@ -89,15 +141,47 @@ class _Looking:
     def restore(self, state: bytes) -> None:
         self.sampler, eyes = pickle.loads(state)
         self._eyes.restore(eyes)
+        self._pace()  # it may have been left while its rate was eased
 
 
 class LabelAnalysis(_Looking):
     """People, pets and packages inside the regions."""
 
-    def __init__(self, eyes: LabelEyes, settings: LabelSettings, sampler: Sampler, regions: RegionMap) -> None:
+    def __init__(
+        self,
+        eyes: LabelEyes,
+        settings: LabelSettings,
+        sampler: Sampler,
+        regions: RegionMap,
+        small_models: Callable[[], Any] = lambda: None,
+    ) -> None:
+        """``small_models`` loads cheaper models for the same classes; None where there are none."""
         super().__init__(eyes, sampler, regions)
         self.eyes = eyes
         self.min_confidence = settings.min_confidence
+        self._second_look = settings.second_look and bool({"PERSON", "PET"} & set(settings.classes))
+        self._own_models = eyes.models
+        self._load_small = small_models
+        self._small: Any = None
+        self._small_known = False
+
+    def can(self, step: Step) -> bool:
+        if step is Step.SECOND_LOOK:
+            return self._second_look and self.eased.second_look
+        if step is Step.SMALL_MODEL:
+            return not self.eased.small_model and (self._small is not None or not self._small_known)
+        return super().can(step)
+
+    def prepare(self, eased: Eased) -> None:
+        if eased.small_model and not self._small_known:
+            self._small, self._small_known = self._load_small(), True
+
+    def ease(self, eased: Eased) -> None:
+        super().ease(eased)
+        self.eyes.second_look = self._second_look and eased.second_look
+        models = self._small if eased.small_model and self._small is not None else self._own_models
+        if models is not self.eyes.models:
+            self.eyes.use(models)
 
     def look(self, frame: Frame) -> Look:
         seen = self.eyes.look(frame)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from streamproc.logic.session import SessionRules
 
 if TYPE_CHECKING:
     from streamproc.faces.service import FaceService
+    from streamproc.perception.models import LabelModels
     from streamproc.vision.zoo import ModelZoo
 
 
@@ -62,6 +64,16 @@ class Seers:
 
         return LabelPerception(settings, load_models(self.zoo, settings.classes, settings.profile))
 
+    def small_models(self, settings: LabelSettings) -> LabelModels | None:
+        """Cheaper models for the same classes, loaded; None where there are none or they are not on this disk yet.
+
+        A profile of the user's own is what they chose for this box, so it has a smaller one only if they named one ``small``.
+        """
+        from streamproc.perception.models import load_small_models
+
+        mine = settings.profile in self.box.models.profiles and "small" not in self.box.models.profiles
+        return None if mine else load_small_models(self.zoo, settings.classes)
+
     def face_eyes(self, settings: FaceSettings) -> FaceEyes:
         """Raises NotFound where there is no such collection."""
         from streamproc.faces.live import FacePerception
@@ -92,7 +104,8 @@ def make_analyses(config: ProcessorConfig, seers: Seers, stagger: int | None = N
     analyses: list[Analysis] = []
     if config.labels is not None:
         sampler = make_sampler(config.labels.fps, stagger)
-        analyses.append(LabelAnalysis(seers.label_eyes(config.labels), config.labels, sampler, regions))
+        small = partial(seers.small_models, config.labels)
+        analyses.append(LabelAnalysis(seers.label_eyes(config.labels), config.labels, sampler, regions, small))
     if config.faces is not None:
         sampler = make_sampler(config.faces.fps, stagger)
         analyses.append(FaceAnalysis(seers.face_eyes(config.faces), config.faces, sampler, regions))
@@ -115,10 +128,9 @@ def retune(analyses: Sequence[Analysis], config: ProcessorConfig) -> None:
             continue
         if isinstance(analysis, LabelAnalysis | FaceAnalysis):
             analysis.regions = regions
+            analysis.set_rate(settings.fps)
         if isinstance(analysis, LabelAnalysis) and config.labels is not None:
             analysis.min_confidence = config.labels.min_confidence
-        if analysis.sampler.fps != Sampler(settings.fps).fps:
-            analysis.sampler.retune(settings.fps)
 
 
 def same_eyes(before: ProcessorConfig, after: ProcessorConfig) -> bool:

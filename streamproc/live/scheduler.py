@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import Protocol
 
 import structlog
+
+from streamproc.live.cores import usable_cores
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +35,7 @@ class Scheduler:
     """
 
     def __init__(self, workers: int | None = None) -> None:
-        self.workers = workers or os.cpu_count() or 1
+        self.workers = workers or max(1, round(usable_cores()))
         self._ready = threading.Condition()
         self._tasks: list[Task] = []
         self._busy: set[int] = set()

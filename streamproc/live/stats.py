@@ -29,6 +29,8 @@ class LaneStats:
         self.drops: Counter[str] = Counter()
         self.runs: Counter[str] = Counter()
         self._recent: deque[float] = deque()
+        self.eased: tuple[dict[str, Any], ...] = ()
+        """What the governor has given up of this processor: step, why, since."""
         self.stages = StageTimes(processor)
         self._handed = 0.0
         self._analysed = metrics.FRAMES_LOOKED_AT.labels(processor)
@@ -97,6 +99,7 @@ class LaneStats:
             "fps": round((len(recent) - 1) / span, 2) if span > 0 else 0.0,
             "drops": dict(self.drops),
             "inferences": dict(self.runs),
+            "eased": list(self.eased),
             "latency_p50_ms": self.stages.quantile_ms("durable", 0.5),
             "latency_p95_ms": self.stages.quantile_ms("durable", 0.95),
             "latency": self.stages.view(),

@@ -23,6 +23,7 @@ from streamproc.core.errors import AlreadyExists, ConfigError, Fault, InputError
 from streamproc.core.event import Event
 from streamproc.core.start import StartRequest
 from streamproc.live.assembly import Seers, connector_context
+from streamproc.live.governor import EVERY_S, Governor
 from streamproc.live.run import Run, Surroundings
 from streamproc.live.scheduler import Scheduler
 from streamproc.live.unit import House, Unit, hash_of, new_row
@@ -60,6 +61,7 @@ class Supervisor:
         self.outbox.delivered_listeners.append(self._delivered)
         self.outbox.denied_listeners.append(self._denied)
         self.scheduler = Scheduler(box.workers)
+        self.governor = Governor(box.cpu_target)
         self.seers = seers or Seers(box, database.data_dir, workers=self.scheduler.workers)
         self.listeners: list[Callable[[Sequence[Event]], None]] = []
         """Called in the loop with events that have just become durable."""
@@ -75,7 +77,7 @@ class Supervisor:
         self._ephemeral = ephemeral
         self._count = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ticker: asyncio.Task[None] | None = None
+        self._tickers: list[asyncio.Task[None]] = []
 
     # -- the box's own life
 
@@ -84,7 +86,10 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self.scheduler.start()
         await self.outbox.start()
-        self._ticker = asyncio.create_task(self._tick(), name="tick")
+        self._tickers = [
+            asyncio.create_task(self._tick(), name="tick"),
+            asyncio.create_task(self._govern(), name="governor"),
+        ]
         for row in [] if self._ephemeral else self._store.all():
             if row.origin != "api":
                 continue
@@ -105,8 +110,8 @@ class Supervisor:
         if left:
             log.warning("deliveries_wait_for_the_next_start", count=left)
         await self.outbox.aclose()
-        if self._ticker is not None:
-            self._ticker.cancel()
+        for ticker in self._tickers:
+            ticker.cancel()
         await asyncio.to_thread(self.scheduler.stop)
         await asyncio.to_thread(self.database.close)
 
@@ -355,3 +360,12 @@ class Supervisor:
             for unit in list(self._units.values()):
                 unit.check()
             await asyncio.sleep(TICK_S)
+
+    async def _govern(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY_S)
+            lanes = [unit.run.lane for unit in self._units.values() if unit.run is not None]
+            try:
+                await asyncio.to_thread(self.governor.tick, lanes)
+            except Exception:  # the boundary of the governor: the lanes go on as they are
+                log.exception("governor_failed")

@@ -102,20 +102,30 @@ class LabelPerception:
     def __init__(self, settings: LabelSettings, models: LabelModels, policy: LookPolicy | None = None) -> None:
         self.settings = settings
         self.models = models
+        self.second_look = settings.second_look
+        """May be switched between looks."""
         self.policy = policy or LookPolicy()
-        step_s = 1 / settings.fps
-        asked = settings.evidence
-        # A feed that is looked at rarely still gets its samples, and its tracks live from look to look.
-        window_s = max(asked.window, (asked.samples + 1) * step_s)
-        self._belief = BeliefPolicy(samples=asked.samples, window_s=window_s)
-        self._tracking = TrackerPolicy(
-            high=0.5, opens=_HINT, low=0.1, forget_s=max(1.5, 3.5 * step_s), forget_new_s=max(0.7, 2.5 * step_s)
-        )
+        self._belief, self._tracking = _paced(settings, settings.fps)
         self._animals = [*_DOGS, *_CATS]
         self._parcels: ParcelSearch | None = None
         if models.proposals and models.classifier is not None:
             self._parcels = ParcelSearch(models.proposals, models.classifier, self._belief)
         self._state = _State(MotionWatch(), Tracker(self._tracking))
+
+    def pace(self, fps: float) -> None:
+        """Frames come at another rate from now on."""
+        self._belief, self._tracking = _paced(self.settings, fps)
+        self._state.tracker.policy = self._tracking
+        for known in self._state.known.values():
+            known.belief.policy = self._belief
+        if self._parcels is not None:
+            self._parcels.pace(self._belief)
+
+    def use(self, models: LabelModels) -> None:
+        """Other models for the same classes from now on; what is followed goes on being followed."""
+        self.models = models
+        if self._parcels is not None and models.proposals:
+            self._parcels.proposers = models.proposals
 
     def snapshot(self) -> Any:
         """The state as a picklable value of its own."""
@@ -192,7 +202,7 @@ class LabelPerception:
         picture = frame.picture
         whole = self.models.whole(picture.width, picture.height)
         candidates = in_frame(whole, [found[each.name] for each in whole])
-        if not self.settings.second_look or not whole:
+        if not self.second_look or not whole:
             return candidates
         close = self.models.close()
         classifier = self.models.classifier if "PET" in self.models.classes else None
@@ -307,6 +317,16 @@ def thumbnail_size(width: int, height: int) -> tuple[int, int]:
     """(width, height) of the grey thumbnail that motion is seen on."""
     scale = _THUMB / max(width, height)
     return max(8, round(width * scale)), max(8, round(height * scale))
+
+
+def _paced(settings: LabelSettings, fps: float) -> tuple[BeliefPolicy, TrackerPolicy]:
+    """A feed that is looked at rarely still gets its samples, and its tracks live from look to look."""
+    step_s, asked = 1 / fps, settings.evidence
+    window_s = max(asked.window, (asked.samples + 1) * step_s)
+    tracking = TrackerPolicy(
+        high=0.5, opens=_HINT, low=0.1, forget_s=max(1.5, 3.5 * step_s), forget_new_s=max(0.7, 2.5 * step_s)
+    )
+    return BeliefPolicy(samples=asked.samples, window_s=window_s), tracking
 
 
 def _likely(candidate: Candidate) -> int:

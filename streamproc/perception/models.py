@@ -31,6 +31,8 @@ class Zoo(Protocol):
 
     def classifier(self, name: str = "mobilenet_v2") -> Classifier: ...
 
+    def present(self, name: str) -> bool: ...
+
 
 @dataclass(frozen=True)
 class LabelModels:
@@ -76,6 +78,21 @@ def load_models(zoo: Zoo, classes: Iterable[str], profile: str = "default") -> L
     proposals = zoo.those_had(parts.proposals) if "PACKAGE" in asked else []
     classifier = _verifier(zoo, parts.verifier) if asked & {"PET", "PACKAGE"} else None
     return LabelModels(zoo, asked, parts.person, tuple(pets), tuple(proposals), classifier)
+
+
+def load_small_models(zoo: Zoo, classes: Iterable[str]) -> LabelModels | None:
+    """The models of profile ``small``, for a box that has too much to do; None where one of them would have to be fetched."""
+    asked = frozenset(classes)
+    parts = zoo.profile("small")
+    needed = [name for name, part in (("PERSON", parts.person), ("PET", parts.pet)) if name in asked for name in part]
+    needed += [*parts.proposals, parts.verifier] if "PACKAGE" in asked else []
+    if not (asked & {"PERSON", "PET"}) or not all(zoo.present(name) for name in needed):
+        return None
+    models = load_models(zoo, asked, "small")
+    for width, height in (WIDE, SQUARE, TALL):
+        models.whole(width, height)  # compiled here, not by the first lane that looks
+    models.close()
+    return models
 
 
 def _verifier(zoo: Zoo, name: str) -> Classifier | None:

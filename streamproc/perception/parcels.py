@@ -123,6 +123,12 @@ class ParcelSearch:
         self._family = [index for index, name in enumerate(classifier.names) if name.split(",")[0] in _FAMILY]
         self.state = ParcelState()
 
+    def pace(self, belief: BeliefPolicy) -> None:
+        """Frames come at another rate from now on: other patience with what was seen."""
+        self._belief = belief
+        for spot in self.state.spots:
+            spot.belief.policy = belief
+
     def reset(self) -> None:
         """After a gap."""
         self.state = ParcelState(next_id=self.state.next_id)

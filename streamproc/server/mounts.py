@@ -49,6 +49,7 @@ async def _open_jobs(house: House) -> JobService:
         lambda: open_jobs(database, house.box, database.data_dir, told=completions.tell, zoo=zoo, faces=faces)
     )
     jobs.open_workers()
+    supervisor.governor.greedy.append(lambda: jobs.busy)
 
     async def close() -> None:
         await asyncio.to_thread(jobs.close)

@@ -55,10 +55,12 @@ class ModelZoo:
 
     def first(self, names: Iterable[str], size: Size | None = None) -> Detector:
         """The first detector that can be had; a second choice is logged. Raises ModelUnavailable with every reason."""
-        with self._lock:
-            wanted = tuple(names)
-            chosen = self._once(("first", wanted), lambda: self.first_name(wanted))
-        return self.detector(chosen, size)
+        wanted = tuple(names)
+        return self.detector(self._once(("first", wanted), lambda: self.first_name(wanted)), size)
+
+    def present(self, name: str) -> bool:
+        """Whether the model's files are on this disk, so that using it fetches nothing."""
+        return self.store.present(name)
 
     def those_had(self, names: Iterable[str], size: Size | None = None) -> list[Detector]:
         """Those detectors that can be had, perhaps none; what is missing is logged."""
@@ -179,6 +181,9 @@ class ModelZoo:
                 )
 
     def _once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What is made already is had without waiting for somebody who is loading another model."""
+        if key in self._made:
+            return cast(T, self._made[key])
         with self._lock:
             if key not in self._made:
                 self._made[key] = make()

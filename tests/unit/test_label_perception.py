@@ -117,6 +117,28 @@ def test_more_samples_can_be_asked_for():
     assert seen == [set(), set(), set(), {"PERSON"}, {"PERSON"}]
 
 
+def test_at_another_pace_tracks_live_from_look_to_look():
+    perception, *_ = eyes(("PERSON",))
+    look(perception, 0, scene(walk(0)))
+    perception.pace(1)
+    seen = [look(perception, number, scene(walk(number // 2))) for number in (5, 10)]
+    assert labels(seen[0]) == {"PERSON"} and {track.id for track in seen[0].tracks} == {
+        track.id for track in seen[1].tracks
+    }
+
+
+def test_other_models_go_on_with_what_is_followed():
+    perception, *_ = eyes(("PERSON",))
+    seen = [look(perception, number, scene(walk(number))) for number in range(3)]
+    small = Zoo()
+    small.people = Patches("ssd_oidv4", ("person", "cat"), (RED, GREEN))
+    perception.use(LabelModels(small, frozenset({"PERSON"}), ("ssd_oidv4",), (), (), None))
+    perception.second_look = False
+    later = look(perception, 3, scene(walk(3)))
+    assert later.runs == {"ssd_oidv4": 1} and [t.id for t in later.tracks] == [t.id for t in seen[-1].tracks]
+    assert labels(later) == {"PERSON"}
+
+
 def test_somebody_who_stands_still_from_the_start_is_found():
     perception, *_ = eyes()
     seen = [labels(look(perception, number, scene(walk(0)))) for number in range(4)]

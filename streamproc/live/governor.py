@@ -1,0 +1,122 @@
+"""Keeps the process under its CPU target: live lanes give things up in a stated order while there is too much to do.
+
+The decision is ``logic.easing``'s; here are the figures it is fed with and the lanes it is applied to. Steps apply to every live
+lane of the box alike. Durable sources (files as fast as possible, logs) are never eased: they decide the same on every run, and
+wait instead.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from streamproc import metrics
+from streamproc.live.cores import CpuMeter
+from streamproc.live.lane import Lane
+from streamproc.logic.account import stamp
+from streamproc.logic.easing import FULL, Change, Eased, Easing, EasingPolicy, Step
+
+log = structlog.get_logger(__name__)
+EVERY_S = 1.0
+PRESSING = ("behind", "overflow")
+"""Reasons of drops that mean that there is too much to do."""
+BACKLOG = 100
+"""A durable feed with so many items queued reads as fast as it can."""
+
+
+class Governor:
+    """One of a process. ``tick`` about once a second, from one thread at a time, and not the event loop's: it may load a model."""
+
+    def __init__(self, target_percent: float | None, policy: EasingPolicy | None = None) -> None:
+        """``target_percent``: of the usable cores; None or 0 switches easing off."""
+        self.greedy: list[Callable[[], bool]] = []
+        """Whether somebody else in this process takes whatever CPU is left (stored-video jobs): easing cameras would not bring
+        the share down then, so only dropped frames count."""
+        self._easing = Easing(None, policy or EasingPolicy())
+        self._meter = CpuMeter()
+        self._before: dict[Lane, tuple[int, int]] = {}
+        self._told: dict[Step, dict[str, Any]] = {}
+        self.retarget(target_percent)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Those that are taken, in order."""
+        return tuple(self._easing.taken)
+
+    def retarget(self, target_percent: float | None) -> None:
+        """Another target from the next tick on."""
+        self._easing.target = target_percent / 100 if target_percent else None
+
+    def tick(self, lanes: Sequence[Lane]) -> None:
+        """Take in the time since the last tick, and do something about it if need be. ``lanes``: all that run."""
+        live = [lane for lane in lanes if lane.parts.live and not lane.over]
+        cpu, dropped = self._meter.read(), self._drops(live)
+        metrics.CPU_SHARE.set(cpu)
+        useful = [step for step in Step if any(_can(lane, step) for lane in live)]
+        greedy = any(ask() for ask in self.greedy) or any(_catches_up(lane) for lane in lanes)
+        change = self._easing.observe(time.monotonic(), None if greedy else cpu, dropped, useful)
+        if change is not None:
+            self._note(change, cpu, dropped)
+        eased = Eased.by(self._easing.taken)
+        for lane in live:
+            self._apply(lane, eased)
+        for lane in lanes:
+            if not lane.parts.live and lane.stats.eased:
+                self._apply(lane, FULL)  # its source was changed for a durable one
+
+    def _drops(self, live: Sequence[Lane]) -> float:
+        """The share of the frames that fell due since the last tick, over all lanes, that nobody looked at."""
+        counts = {lane: (lane.stats.looks, sum(lane.stats.drops[reason] for reason in PRESSING)) for lane in live}
+        looks = sum(seen - self._before.get(lane, (seen, 0))[0] for lane, (seen, _) in counts.items())
+        drops = sum(lost - self._before.get(lane, (0, lost))[1] for lane, (_, lost) in counts.items())
+        self._before = counts
+        return drops / (looks + drops) if drops else 0.0
+
+    def _note(self, change: Change, cpu: float, dropped: float) -> None:
+        level = len(self._easing.taken)
+        metrics.GOVERNOR_LEVEL.set(level)
+        metrics.GOVERNOR_STEPS.labels(change.step.value, "taken" if change.taken else "undone").inc()
+        if change.taken:
+            self._told[change.step] = {
+                "step": change.step.value,
+                "why": change.why,
+                "since": stamp(datetime.now(UTC)),
+            }
+        else:
+            self._told.pop(change.step, None)
+        say = log.warning if change.taken else log.info
+        say(
+            "eased" if change.taken else "eased_no_more",
+            step=change.step.value,
+            why=change.why,
+            level=level,
+            cpu=round(cpu, 3),
+            dropped=round(dropped, 3),
+            target=self._easing.target,
+        )
+
+    def _apply(self, lane: Lane, eased: Eased) -> None:
+        """Bring a lane to where it should be; it may be new, or have other models since it was last seen."""
+        for analysis in lane.parts.analyses:
+            if analysis.eased != eased:
+                analysis.prepare(eased)
+                lane.edit(lambda analysis=analysis: analysis.ease(eased))  # type: ignore[misc]
+        idle = getattr(lane, "idle", None)
+        if idle is not None and hasattr(idle, "eager"):
+            idle.eager = eased.eager_idle
+        lane.stats.eased = tuple(self._told.values()) if eased != FULL else ()
+
+
+def _catches_up(lane: Lane) -> bool:
+    return not lane.parts.live and not lane.over and len(lane.inbox) >= BACKLOG
+
+
+def _can(lane: Lane, step: Step) -> bool:
+    """Whether taking this step would change anything on this lane."""
+    if step is Step.EAGER_IDLE:
+        return getattr(getattr(lane, "idle", None), "eager", None) is False
+    return any(analysis.can(step) for analysis in lane.parts.analyses)

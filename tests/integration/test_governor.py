@@ -1,0 +1,116 @@
+"""The governor on real processors: steps taken under a target that cannot be met, logged, metered, described and undone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from streamproc.config.box import BoxConfig
+from streamproc.config.processor import ProcessorConfig
+from streamproc.live import supervisor as supervisor_module
+from streamproc.live.analysis import LabelAnalysis
+from streamproc.live.governor import Governor
+from streamproc.live.lane import Lane
+from streamproc.live.supervisor import Supervisor
+from streamproc.logic.easing import EasingPolicy, Step
+from streamproc.metrics import REGISTRY
+from streamproc.store.database import Database
+
+pytestmark = pytest.mark.models
+QUICK = EasingPolicy(window_s=0.3, calm_s=0.3)
+
+
+def camera(clip: Path, realtime: bool = True) -> ProcessorConfig:
+    return ProcessorConfig.model_validate(
+        {
+            "source": {"type": "file", "path": str(clip), "realtime": realtime, "loop": True},
+            "session": {"duration": 0, "allow_long": True},
+            "labels": {"classes": ["PERSON", "PET"], "fps": 5},
+        }
+    )
+
+
+async def until(check: Callable[[], bool], what: str) -> None:
+    try:
+        async with asyncio.timeout(30):
+            while not check():
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"{what} did not happen within 30 s") from None
+
+
+def counted(step: Step, direction: str) -> float:
+    labels = {"step": step.value, "direction": direction}
+    return REGISTRY.get_sample_value("streamproc_governor_steps_total", labels) or 0.0
+
+
+@pytest.fixture
+async def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Supervisor]:
+    """A box whose target of 1 % cannot be met, in a hurry."""
+    monkeypatch.setattr(supervisor_module, "EVERY_S", 0.05)
+    supervisor = Supervisor(BoxConfig(workers=2), tmp_path, Database(tmp_path / "data"), renderers={}, ephemeral=True)
+    supervisor.governor = Governor(1, QUICK)
+    await supervisor.open()
+    yield supervisor
+    await supervisor.close(1)
+
+
+async def lane_of(box: Supervisor, name: str) -> Lane:
+    """When it has looked at a few frames."""
+    await until(lambda: (run := box.run_of(name)) is not None and run.lane.stats.looks > 3, f"looks of {name}")
+    run = box.run_of(name)
+    assert run is not None
+    return run.lane
+
+
+async def test_a_camera_is_eased_step_by_step_and_gets_everything_back(scene: Path, box: Supervisor) -> None:
+    before = {step: (counted(step, "taken"), counted(step, "undone")) for step in Step}
+    governor = box.governor
+    await box.create("cam", camera(scene))
+    with capture_logs() as logs:
+        await box.start("cam")
+        lane = await lane_of(box, "cam")
+        (analysis,) = lane.parts.analyses
+        assert isinstance(analysis, LabelAnalysis)
+        await until(lambda: "small_model" in [item["step"] for item in lane.stats.eased], "the last step")
+        assert float(analysis.sampler.fps) == 1.25 and analysis.eyes.second_look is False
+        small, runs = analysis.eyes.models, lane.stats.runs.copy()
+        await until(lambda: sum((lane.stats.runs - runs).values()) > 2, "looks with the small model")
+        assert set(lane.stats.runs - runs) == {"ssd_oidv4"}
+        taken = governor.steps
+        eased = (await box.view("cam")).metrics["eased"]
+        assert [item["step"] for item in eased] == [step.value for step in taken]
+        assert all("target 1%" in item["why"] for item in eased)
+        assert REGISTRY.get_sample_value("streamproc_governor_level") == len(taken)
+
+        governor.retarget(100)
+        await until(lambda: not governor.steps and not lane.stats.eased, "the return of everything")
+    assert float(analysis.sampler.fps) == 5 and analysis.eyes.second_look and analysis.eyes.models is not small
+    assert (await box.view("cam")).metrics["eased"] == []
+    said = [(line["event"], line["step"]) for line in logs if line["event"] in ("eased", "eased_no_more")]
+    assert said == [("eased", step) for step in taken] + [("eased_no_more", step) for step in reversed(taken)]
+    for step in taken:
+        assert counted(step, "taken") - before[step][0] == counted(step, "undone") - before[step][1] == 1
+
+
+async def test_a_durable_feed_is_not_eased_nor_a_reason_to_ease_cameras(scene: Path, box: Supervisor) -> None:
+    await box.create("tape", camera(scene, realtime=False))
+    await box.create("cam", camera(scene))
+    await box.start("tape")
+    tape = await lane_of(box, "tape")
+    await box.start("cam")
+    await lane_of(box, "cam")
+    await asyncio.sleep(1)
+    assert box.governor.steps == (), "it takes what is left, whatever cameras give up"
+    assert float(tape.parts.analyses[0].sampler.fps) == 5 and (await box.view("tape")).metrics["eased"] == []
+
+
+async def test_without_a_target_nothing_is_given_up() -> None:
+    governor = Governor(0, EasingPolicy(window_s=0, calm_s=0))
+    for _ in range(5):
+        governor.tick([])
+    assert governor.steps == ()
