@@ -24,8 +24,6 @@ log = structlog.get_logger(__name__)
 EVERY_S = 1.0
 PRESSING = ("behind", "overflow")
 """Reasons of drops that mean that there is too much to do."""
-BACKLOG = 100
-"""A durable feed with so many items queued reads as fast as it can."""
 
 
 class Governor:
@@ -57,7 +55,7 @@ class Governor:
         cpu, dropped = self._meter.read(), self._drops(live)
         metrics.CPU_SHARE.set(cpu)
         useful = [step for step in Step if any(_can(lane, step) for lane in live)]
-        greedy = any(ask() for ask in self.greedy) or any(_catches_up(lane) for lane in lanes)
+        greedy = any(_waits(lane) for lane in lanes) or any(ask() for ask in self.greedy)
         change = self._easing.observe(time.monotonic(), None if greedy else cpu, dropped, useful)
         if change is not None:
             self._note(change, cpu, dropped)
@@ -111,8 +109,9 @@ class Governor:
         lane.stats.eased = tuple(self._told.values()) if eased != FULL else ()
 
 
-def _catches_up(lane: Lane) -> bool:
-    return not lane.parts.live and not lane.over and len(lane.inbox) >= BACKLOG
+def _waits(lane: Lane) -> bool:
+    """Durable work is waiting: it takes whatever CPU is left, too."""
+    return not lane.parts.live and not lane.over and len(lane.inbox) > 0
 
 
 def _can(lane: Lane, step: Step) -> bool:

@@ -128,7 +128,7 @@ class Easing:
             self._began = now
         known = [figure[1] for figure in figures if figure[1] is not None]
         whole = now - self._began >= self.policy.window_s
-        mean_cpu = sum(known) / len(known) if known else None
+        mean_cpu = sum(known) / len(known) if len(known) * 2 > len(figures) else None
         return mean_cpu, sum(figure[2] for figure in figures) / len(figures), whole
 
     def _pressure(self, cpu: float | None, dropped: float) -> str | None:

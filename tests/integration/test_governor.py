@@ -105,7 +105,8 @@ async def test_a_durable_feed_is_not_eased_nor_a_reason_to_ease_cameras(scene: P
     await box.start("cam")
     await lane_of(box, "cam")
     await asyncio.sleep(1)
-    assert box.governor.steps == (), "it takes what is left, whatever cameras give up"
+    eased = (await box.view("cam")).metrics["eased"]
+    assert not [item for item in eased if "CPU" in item["why"]], "it takes what is left, whatever cameras give up"
     assert float(tape.parts.analyses[0].sampler.fps) == 5 and (await box.view("tape")).metrics["eased"] == []
 
 
