@@ -21,7 +21,7 @@ from streamproc.metrics import REGISTRY
 from streamproc.store.database import Database
 
 pytestmark = pytest.mark.models
-QUICK = EasingPolicy(window_s=0.3, calm_s=0.3)
+QUICK = EasingPolicy(dropped=1.1, window_s=0.3, calm_s=0.3)
 
 
 def camera(clip: Path, realtime: bool = True) -> ProcessorConfig:
