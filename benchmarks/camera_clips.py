@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import av
 import cv2
@@ -26,9 +26,15 @@ RATE = 15
 SIZE = (1920, 1080)
 NOISE = 2.0
 """Standard deviation of the luma noise, of 255; grains are about two pixels wide, as a sensor's are behind its colour filter."""
-STILL_S, VISIT_S = 10, 6
-"""Of one encoded piece; a multiple of every GOP but the long one, which a visit cuts short."""
-VERSION = 5
+STILL_S, STILLS, VISIT_S = 10, 3, 6
+"""The empty room is encoded for STILLS times STILL_S seconds, no two frames alike, and then a visit. All but the visit's are multiples of
+every distance of keyframes; the long one is cut short by it."""
+BORDER = STILLS * STILL_S * RATE
+"""The frame at which the visit begins; a keyframe."""
+SECONDS = {"s": STILL_S, "v": VISIT_S, ".": 2}
+SHIFTS = 512
+"""Pixels by which a frame's noise may be shifted against another's."""
+VERSION = 6
 """Of the making: clips of another are made anew."""
 
 Coding = Literal["vbr", "cbr", "long"]
@@ -72,15 +78,6 @@ class Camera:
     entries: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class Pieces:
-    """Encoded once: the empty room, and a visit that follows it. Access units in order."""
-
-    codec: Any
-    still: tuple[tuple[bytes, bool], ...]
-    visit: tuple[tuple[bytes, bool], ...]
-
-
 def cache_folder() -> Path:
     """Clips are kept in the user's cache; they can be made anew from the corpus at any time."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -101,7 +98,7 @@ class Maker:
         return [self.camera(scene, "vbr", pattern) for scene in SCENES]
 
     def camera(self, scene: Scene, coding: Coding, pattern: str) -> Camera:
-        """``pattern``: v for a visit, s for the still room, . for its first two seconds."""
+        """``pattern``: v for a visit, s for ten seconds of the still room (others than the last time), . for two."""
         facts = f"{VERSION} {asdict(scene)} {coding} {CODINGS[coding]} {pattern} {self.size} {NOISE} {RATE}"
         digest = hashlib.sha256(facts.encode()).hexdigest()[:10]
         path = self.folder / f"{scene.name}-{coding}-{digest}.mp4"
@@ -109,14 +106,14 @@ class Maker:
         for letter in pattern:
             if letter == "v":
                 entries.append(round(at + scene.lead, 3))
-            at += {"v": VISIT_S, "s": STILL_S, ".": 2}[letter]
+            at += SECONDS[letter]
         if not path.is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
             assemble(self._pieces(scene, coding), pattern, path)
         return Camera(path, scene.name, coding, at, tuple(entries))
 
     def _pieces(self, scene: Scene, coding: Coding) -> Path:
-        """The empty room, then a visit, in one run of the encoder; frame ``STILL_S * RATE`` is a keyframe."""
+        """The empty room, then a visit, in one run of the encoder; frame ``BORDER`` is a keyframe."""
         facts = f"{VERSION} {asdict(scene)} {CODINGS[coding]} {self.size} {NOISE}"
         path = self.folder / f"pieces-{hashlib.sha256(facts.encode()).hexdigest()[:16]}.mp4"
         if not path.is_file():
@@ -126,18 +123,19 @@ class Maker:
 
 
 def pictures(footage: Path, scene: Scene, size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """I420 pictures (height * 3 / 2, width): the empty room for STILL_S, then the visit for VISIT_S; with noise."""
+    """I420 pictures (height * 3 / 2, width): the empty room up to BORDER, then the visit for VISIT_S; with noise."""
     empty, coming = footage_of(footage, scene, size)
     lead = round(scene.lead * RATE)
     visit = [empty] * lead + coming + coming[::-1]
     visit += [empty] * (VISIT_S * RATE - len(visit))
     chance = np.random.default_rng(len(scene.name))
-    noise = [grains(chance, size[0] + 64, size[1] + 64) for _ in range(4)]
-    for index, picture in enumerate([empty] * (STILL_S * RATE) + visit[: VISIT_S * RATE]):
-        y, x = chance.integers(0, 64, 2)
-        grain = noise[index % len(noise)][y : y + size[1], x : x + size[0]]
+    field = grains(chance, size[0] + SHIFTS, size[1] + SHIFTS)
+    for picture in [empty] * BORDER + visit[: VISIT_S * RATE]:
+        y, x = chance.integers(0, SHIFTS, 2)
+        flips = slice(None, None, chance.choice((1, -1))), slice(None, None, chance.choice((1, -1)))
+        grain = np.ascontiguousarray(field[y : y + size[1], x : x + size[0]][flips] * chance.choice((1, -1)))
         noisy = picture.copy()
-        noisy[: size[1]] = cv2.add(picture[: size[1]], grain, dtype=cv2.CV_8U)
+        noisy[: size[1]] = cv2.add(picture[: size[1]], grain.astype(np.int16), dtype=cv2.CV_8U)
         yield noisy
 
 
@@ -178,20 +176,18 @@ def encode(images: Iterator[np.ndarray], target: Path, size: tuple[int, int], op
 
 
 def assemble(pieces: Path, pattern: str, target: Path) -> None:
-    """Copies packets: v for the visit, s for the still room, . for its first two seconds."""
+    """Copies packets: v for the visit, s for ten seconds of the still room, . for two."""
     part = target.with_name(f"{target.stem}.{os.getpid()}.part.mp4")
     with av.open(str(pieces)) as source, av.open(str(part), "w") as out:
         packets = [packet for packet in source.demux(video=0) if packet.dts is not None]
-        border = STILL_S * RATE
-        if len(packets) <= border or not packets[border].is_keyframe:
+        if len(packets) <= BORDER or not packets[BORDER].is_keyframe:
             raise ValueError(f"{pieces}: no keyframe where the visit begins; delete it, it is made anew")
-        parts: dict[str, Sequence[Any]] = {
-            "s": packets[:border],
-            ".": packets[: 2 * RATE],
-            "v": packets[border : border + VISIT_S * RATE],
-        }
+        chosen = []
+        for turn, letter in enumerate(pattern):
+            begin = BORDER if letter == "v" else turn % STILLS * STILL_S * RATE
+            chosen += packets[begin : begin + SECONDS[letter] * RATE]
         stream = out.add_stream_from_template(source.streams.video[0])
-        for number, packet in enumerate(each for letter in pattern for each in parts[letter]):
+        for number, packet in enumerate(chosen):
             again = av.Packet(bytes(packet))
             again.stream, again.time_base, again.is_keyframe = stream, Fraction(1, RATE), packet.is_keyframe
             again.pts = again.dts = number
