@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import json
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,10 +80,36 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Endpoint:
     return Endpoint(MODELS, handlers(make_core(MemoryProcessors(), tmp_path_factory.mktemp("fuzz"))), {})
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(REQUESTS, min_size=3, max_size=8))
-def test_sequences_of_requests(shared: Endpoint, requests: list[tuple[str, Any]]) -> None:
-    asyncio.run(_serve(requests, shared))
+@dataclass(frozen=True)
+class Footprint:
+    """What this process holds."""
+
+    threads: int
+    files: int
+    resident_mb: float
+
+    @staticmethod
+    def now() -> Footprint:
+        gc.collect()
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return Footprint(threading.active_count(), len(os.listdir("/proc/self/fd")), pages * 4096 / 1e6)
+
+
+def test_sequences_of_requests_and_what_they_leave_behind(shared: Endpoint) -> None:
+    held: list[Footprint] = []
+
+    @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(REQUESTS, min_size=3, max_size=8))
+    def serve(requests: list[tuple[str, Any]]) -> None:
+        asyncio.run(_serve(requests, shared))
+        held.append(Footprint.now())
+
+    serve()
+    warm, last = held[len(held) // 3], held[-1]
+    assert last.threads <= warm.threads + 2
+    assert last.files <= warm.files + 8
+    # Some 300 requests: what each leaves in the store and in Hypothesis is a few kilobytes.
+    assert last.resident_mb <= warm.resident_mb + 40
 
 
 @settings(max_examples=150, deadline=None)
