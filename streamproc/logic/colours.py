@@ -79,9 +79,14 @@ def dominant_colours(image: Image, most: int = 10) -> list[Colour]:
         shares[index] = shares.get(index, 0.0) + 100.0 * float(covered) / len(pixels)
     ordered = sorted(shares.items(), key=lambda item: (-item[1], names[item[0]]))
     return [
-        Colour(*_rgb(values[index]), css=names[index], simplified=simplified(values[index]), share=share)
+        Colour(*_rgb(values[index]), css=names[index], simplified=plain_name(names[index], values[index]), share=share)
         for index, share in ordered[:most]
     ]
+
+
+def plain_name(css: str, rgb: npt.NDArray[np.uint8]) -> str:
+    """One of the twelve. What CSS calls a grey is one (the service was seen to say so of darkslategrey)."""
+    return "grey" if css.endswith("grey") else simplified(rgb)
 
 
 def simplified(rgb: npt.NDArray[np.uint8]) -> str:

@@ -31,6 +31,7 @@ def test_shares_names_and_codes() -> None:
         ((19, 69, 139), "brown"),
         ((255, 255, 0), "cyan"),
         ((255, 255, 255), "white"),
+        ((79, 79, 47), "grey"),  # darkslategrey, as the service was seen to say
     ],
 )
 def test_plain_names(bgr: tuple[int, int, int], name: str) -> None:
