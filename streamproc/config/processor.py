@@ -99,6 +99,8 @@ class FaceSettings(Settings):
     """How many frames a second are looked at."""
     detector: Literal["default", "yunet", "centerface"] = "default"
     """Finds the faces; the box's own where left out."""
+    motion_gate: bool = True
+    """Skip the detector while nothing moves and no face is in view."""
     records: bool = True
     """Also give a face search record for each analysed frame to outputs that take records."""
     keep_unknown_crops: bool = False

@@ -28,6 +28,7 @@ from streamproc.faces.decision import Decision, DecisionPolicy, Rival, TrackEvid
 from streamproc.faces.library import Candidate, Shelf
 from streamproc.faces.reader import live_size
 from streamproc.faces.service import FaceService
+from streamproc.logic.motion import MotionWatch, thumbnail_size
 from streamproc.logic.tracker import Tracker, TrackerPolicy
 
 GATE: Final = quality.Gate(eye_distance_px=14, yaw=80, pitch=55, sharpness=12, brightness=5, confidence=50)
@@ -50,6 +51,10 @@ _ALIAS: Final = 97.0
 _REMEMBERED: Final = 64
 """So many unknown people of a feed are told apart."""
 _SETTLED_LOOKS: Final = 10
+_WAKE_S: Final = 1.0
+"""Go on looking at every sampled frame for so long after the last motion."""
+_HEARTBEAT_S: Final = 5.0
+"""Look at least so often at a picture in which nothing moves."""
 
 
 @dataclass
@@ -81,6 +86,11 @@ class _State:
     """The version of the collection that the tracks' votes are about."""
     next_track: int = 1
     next_unknown: int = 1
+    motion: MotionWatch = field(default_factory=MotionWatch)
+    moved_s: float = float("-inf")
+    looked_s: float = float("-inf")
+    in_view: bool = False
+    """Whether any face was followed after the last look, seen in it or not."""
 
 
 class FacePerception:
@@ -112,21 +122,28 @@ class FacePerception:
         return copy.deepcopy(self._state)
 
     def restore(self, state: Any) -> None:
-        """Go on from a ``snapshot``. One that was sealed with another key, or not at all, is not taken up."""
+        """Go on from a ``snapshot``. One that was sealed with another key, or not at all, or has other parts is not taken up."""
         if isinstance(state, bytes) and self.service.seal is not None:
             state = pickle.loads(self.service.seal.open(state, "feed"))
-        self._state = copy.deepcopy(state) if isinstance(state, _State) else self._fresh()
+        fresh = self._fresh()
+        ours = isinstance(state, _State) and vars(state).keys() == vars(fresh).keys()
+        self._state = copy.deepcopy(state) if ours else fresh
 
     def reset(self) -> None:
         """After a gap: nobody that was in view is taken to be there still. Ids and acquaintances go on."""
         self._state.tracker.reset()
         self._state.tracks = {}
+        self._state.in_view = False
+        self._state.motion.reset()
+        self._state.moved_s = self._state.looked_s = float("-inf")
 
     def look(self, frame: Frame) -> FaceObservation:
-        """Take in the next sampled frame."""
+        """Take in the next sampled frame. One in which nothing moved, while no face is in view, shows no face either: no model runs."""
         shelf = self.service.library.open(self.settings.collection)
         self._follow_changes(shelf)
         picture = frame.picture
+        if self._may_skip(frame):
+            return FaceObservation(frame.at, analysed=False)
         size = live_size(picture.width, picture.height)
         found = self.reader.find_live(picture.bgr(*size), size, self._detector)
         judged = [self._judge(frame, face) for face in found]
@@ -136,6 +153,7 @@ class FacePerception:
         )
         owner = {each.row: each.id for each in tracked if each.row is not None}
         self._forget({each.id for each in tracked})
+        self._state.in_view = bool(tracked)
         embedded = self._embed(frame, judged, owner)
         sightings = self._sightings(shelf, frame.at, judged, owner, embedded)
         self._decide(shelf, frame.at, {owner[row] for row in embedded if row in owner})
@@ -148,6 +166,21 @@ class FacePerception:
         return FaceObservation(frame.at, tuple(sightings), tuple(views), runs=runs)
 
     # one look
+
+    def _may_skip(self, frame: Frame) -> bool:
+        """Take in the frame's thumbnail; whether the detector would only see what it saw before, and that was nobody."""
+        if not self.settings.motion_gate:
+            return False
+        state, at_s = self._state, frame.at.seconds
+        motion = state.motion.update(frame.picture.luma(*thumbnail_size(frame.picture.width, frame.picture.height)))
+        if motion.worth:
+            state.moved_s = at_s
+        calm = at_s - state.moved_s > _WAKE_S and at_s - state.looked_s < _HEARTBEAT_S
+        if calm and not motion.worth and not state.in_view:
+            return True
+        state.looked_s = at_s
+        state.motion.looked()
+        return False
 
     def _follow_changes(self, shelf: Shelf) -> None:
         """Somebody was enrolled: old votes say nothing about them. Something was deleted or denied: decide anew, keep no vector of it."""

@@ -21,10 +21,9 @@ from streamproc.live.lane import Lane
 from streamproc.live.parts import LaneParts
 from streamproc.live.replay import Collector, whole_clip
 from streamproc.live.sample import Sample, standing_still
-from streamproc.logic.motion import MotionWatch
+from streamproc.logic.motion import MotionWatch, thumbnail_size
 from streamproc.logic.session import Sessions
 from streamproc.media.decode import Decoder
-from streamproc.perception.labels import thumbnail_size
 
 CPU_SHARE = 0.8
 """Of the cores that may be used before latency grows."""

@@ -25,11 +25,10 @@ from streamproc.faces.reader import live_size
 from streamproc.live.assembly import Seers, make_analyses
 from streamproc.live.sample import Sample, fresh, standing_still
 from streamproc.live.scheduler import Scheduler
-from streamproc.logic.motion import MotionWatch
+from streamproc.logic.motion import MotionWatch, thumbnail_size
 from streamproc.logic.sampling import Sampler
 from streamproc.media import jpeg
 from streamproc.media.decode import Decoder
-from streamproc.perception.labels import thumbnail_size
 from streamproc.perception.models import CROP, load_models
 from streamproc.store.database import Database
 from streamproc.store.journal import Commit, Journal, SessionRow

@@ -16,6 +16,8 @@ from streamproc.core.vision import Box
 
 Grey = npt.NDArray[np.uint8]
 _Signed = npt.NDArray[np.int16]
+_THUMB = 480
+"""Longer side of the thumbnail that motion is seen on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,12 @@ class Motion:
     """Where things are that move now (three-picture difference), largest first."""
     first: bool = False
     """There is nothing to compare with yet."""
+
+
+def thumbnail_size(width: int, height: int) -> tuple[int, int]:
+    """(width, height) of the grey thumbnail of a picture of that size; the same for all who look, so that it is made once."""
+    scale = _THUMB / max(width, height)
+    return max(8, round(width * scale)), max(8, round(height * scale))
 
 
 def soften(grey: Grey) -> _Signed:

@@ -81,6 +81,7 @@ class AvPicture:
         self._turn = round(frame.rotation / 90) * 90 % 360
         self._planar = frame.format.name in PLANAR
         self._cache: dict[tuple[int, int], Image] = {}
+        self._thumbnail: Plane | None = None
 
     @property
     def frame(self) -> Any:
@@ -107,10 +108,13 @@ class AvPicture:
         return image
 
     def luma(self, width: int, height: int) -> Plane:
-        """See ``core.media.Picture``."""
-        raw = (height, width) if self._turn in (90, 270) else (width, height)
-        plane = _thumbnail(self._plane(0), *raw) if self._planar else self._scale(raw, "gray")
-        return self._upright(plane)
+        """See ``core.media.Picture``. The array is shared with others who ask for that size: do not write into it."""
+        if self._thumbnail is None or self._thumbnail.shape != (height, width):
+            raw = (height, width) if self._turn in (90, 270) else (width, height)
+            plane = _thumbnail(self._plane(0), *raw) if self._planar else self._scale(raw, "gray")
+            self._thumbnail = self._upright(plane)
+            self._thumbnail.setflags(write=False)
+        return self._thumbnail
 
     def crop(self, box: tuple[float, float, float, float]) -> Image:
         """See ``core.media.Picture``."""

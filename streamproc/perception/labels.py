@@ -21,15 +21,13 @@ from streamproc.core.observation import Observation, TrackView
 from streamproc.core.vision import Box, Detections
 from streamproc.logic.boxes import as_boxes, covered, grown, iou
 from streamproc.logic.evidence import OBJECT_GROUPS, Belief, BeliefPolicy, Group, differ
-from streamproc.logic.motion import Blob, Motion, MotionWatch
+from streamproc.logic.motion import Blob, Motion, MotionWatch, thumbnail_size
 from streamproc.logic.tracker import ANY_CLASS, Tracked, Tracker, TrackerPolicy
 from streamproc.perception.candidates import LEAST_SCORE, Candidate, in_frame, nothing_there, up_close
 from streamproc.perception.detect import detect_all
 from streamproc.perception.models import LabelModels
 from streamproc.perception.parcels import ParcelSearch, ParcelState
 
-_THUMB = 480
-"""Longer side of the thumbnail that motion is seen on."""
 _HINT = 0.3
 """A candidate of less strength is noise of the detectors."""
 _AGAINST = -1.0
@@ -311,12 +309,6 @@ class LabelPerception:
                 "scores": copy.deepcopy(known.best),
             },
         )
-
-
-def thumbnail_size(width: int, height: int) -> tuple[int, int]:
-    """(width, height) of the grey thumbnail that motion is seen on."""
-    scale = _THUMB / max(width, height)
-    return max(8, round(width * scale)), max(8, round(height * scale))
 
 
 def _paced(settings: LabelSettings, fps: float) -> tuple[BeliefPolicy, TrackerPolicy]:

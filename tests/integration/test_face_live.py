@@ -18,6 +18,9 @@ from streamproc.core.faces import FaceObservation, FaceVerdict
 from streamproc.core.media import EPOCH, Frame, Moment
 from streamproc.faces.live import FacePerception
 from streamproc.faces.service import FaceService, open_service
+from streamproc.live.analysis import FaceAnalysis
+from streamproc.logic.regions import RegionMap
+from streamproc.logic.sampling import Sampler
 from streamproc.media.picture import ArrayPicture
 from streamproc.media.reader import read_frames
 from streamproc.vision.zoo import ModelZoo, open_zoo
@@ -125,6 +128,41 @@ def test_records_tell_every_frame_also_an_empty_one(service: FaceService) -> Non
     assert (empty.analysed, empty.faces) == (True, ())
     (face,) = seer.look(scene(1, start=1)[0]).faces
     assert face.matches[0].face.person == "eileen"
+
+
+def still(place: int, *, person: bool) -> Frame:
+    """The ``place``-th look (five a second) at a room with a camera's noise; the person in it does not move at all."""
+    image = scene(1, people=person)[0].picture.bgr().astype(np.int16)
+    noise = np.random.default_rng(place).normal(0, 2, (*image.shape[:2], 1))
+    return Frame(Moment(Fraction(place, 5), EPOCH), ArrayPicture(np.clip(image + noise, 0, 255).astype(np.uint8)))
+
+
+def test_nothing_is_looked_for_while_nothing_moves_and_each_frame_has_its_record(service: FaceService) -> None:
+    settings = FaceSettings(collection="family")
+    eyes = FacePerception(settings, service)
+    analysis = FaceAnalysis(eyes, settings, Sampler(settings.fps), RegionMap([]))
+    empty = [analysis.look(still(place, person=False)) for place in range(40)]
+    ran = [place / 5 for place, look in enumerate(empty) if look.runs]
+    assert [at for at in ran if at > 1.2] == [pytest.approx(6.2, abs=0.21)], (
+        "a second after the first, then the heartbeat"
+    )
+    assert [look.record for look in empty] == [{"faces": []}] * 40
+    there = analysis.look(still(40, person=True))
+    assert there.runs["face_detector"] == 1, "who comes is seen at once"
+    assert there.record is not None and len(there.record["faces"]) == 1
+
+
+def test_a_face_that_sits_still_is_followed_and_one_that_left_is_not(service: FaceService) -> None:
+    service.index_faces("family", astronaut(), external_image_id="eileen")
+    seer = FacePerception(FaceSettings(collection="family"), service)
+    sitting = [seer.look(still(place, person=True)) for place in range(30)]
+    assert all(seen.analysed and len(seen.faces) == 1 for seen in sitting)
+    assert told(sitting) == {"matched": ["person:eileen"], "unknown": []}
+    assert len({track.id for seen in sitting for track in seen.tracks}) == 1
+    left = [seer.look(still(place, person=False)) for place in range(30, 50)]
+    assert left[0].analysed and not left[-1].analysed and not left[-1].tracks
+    ungated = FacePerception(FaceSettings(collection="family", motion_gate=False), service)
+    assert all(ungated.look(still(place, person=False)).analysed for place in range(12))
 
 
 def test_enrolling_takes_effect_on_the_next_look_and_deleting_too(service: FaceService) -> None:

@@ -120,3 +120,10 @@ def test_array_picture_and_jpeg() -> None:
     for bad in (b"", b"no picture"):
         with pytest.raises(MediaError):
             jpeg.decode(bad)
+
+
+def test_a_thumbnail_is_made_once_for_all_who_ask_for_its_size() -> None:
+    picture = AvPicture(frame("yuv420p"))
+    first = picture.luma(48, 27)
+    assert picture.luma(48, 27) is first and not first.flags.writeable
+    assert picture.luma(32, 18).shape == (18, 32)
