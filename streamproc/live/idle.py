@@ -19,7 +19,7 @@ import structlog
 from streamproc import metrics
 from streamproc.config.processor import IdleSettings
 from streamproc.core.media import Frame, Moment, Packet
-from streamproc.live.inbox import Inbox
+from streamproc.live.inbox import Inbox, Queued
 from streamproc.logic.motion import MotionWatch
 from streamproc.logic.wakeup import SizeWatch
 from streamproc.media.decode import Decoder
@@ -46,7 +46,7 @@ class IdleMode:
     def __init__(self, processor: str, inbox: Inbox) -> None:
         self.settings = IdleSettings()
         self.eager = False
-        """Fall asleep sooner: the box is short of power."""
+        """Fall asleep sooner and compare no more keyframes than ``max_wake_delay`` asks for: the box is short of power."""
         self.asleep = False
         self.served = 0.0
         """When something that was held back was last looked at; monotonic seconds."""
@@ -88,12 +88,10 @@ class IdleMode:
             self._stir = "keyframe_late"
 
     def _overdue(self, media: Fraction) -> bool:
-        head = self._inbox.head()
-        if head is None or not isinstance(head.item, Packet):
-            return False
         if self._inbox.nearly_full:
             return True
-        return float(media - head.item.at.media) > self.settings.max_wake_delay * TOLERANCE + 0.1
+        since = media - self._sizes.key_at if self._sizes.key_at is not None else Fraction(0)
+        return float(since) > self.settings.max_wake_delay * TOLERANCE + 0.1
 
     # -- called by control, between steps
 
@@ -123,7 +121,7 @@ class IdleMode:
         if self._stir is not None:
             head = self._inbox.head()
             return head.arrived if head is not None else 0.0
-        border = self._inbox.border()
+        border = self._border()
         return border.arrived + SLACK_STILL_S if border is not None else None
 
     def next_still(self, decoder: Decoder) -> Frame | None:
@@ -131,7 +129,7 @@ class IdleMode:
 
         None: nothing has come yet, or the camera is awake now and what is queued has to be decoded.
         """
-        border = self._inbox.border()
+        border = self._border()
         if self._stir is not None:
             self._wake(self._stir)
         elif border is not None and not isinstance(border.item, Packet):
@@ -160,12 +158,13 @@ class IdleMode:
             if self.asleep:
                 self._wake("look")
             self._note_delay(at)
-        elif self._calm(at.media):
+        elif self._sizes.frozen and self._calm(at.media):
             self._sizes.frozen = False
+            self._sizes.relax()
 
     def may_sleep(self, packet: Packet) -> bool:
         """Whether the camera may fall asleep on this keyframe."""
-        return packet.keyframe and not self.asleep and self.hindrance() is None and not self._is_behind(packet)
+        return packet.keyframe and not self.asleep and self.hindrance() is None and not self._sizes.risen
 
     def sleep(self, hold_until: Fraction | None) -> None:
         """From here on packets are held. ``hold_until``: media time at which the session wants a frame in any case."""
@@ -174,7 +173,6 @@ class IdleMode:
         self._woke = None
         self._stir = self._owed = None
         self._hold_until = hold_until
-        self._sizes.relax()
         self._sizes.frozen = False
         self._stills.reset()
         self._set_asleep(True)
@@ -228,12 +226,20 @@ class IdleMode:
 
     # -- inside
 
+    def _border(self) -> Queued | None:
+        """What to see to next while asleep; a box that is late compares with the newest keyframe only."""
+        found = self._inbox.newest_keyframe() or self._inbox.border()
+        head = self._inbox.head()
+        if not self.eager or found is None or head is None:
+            return found
+        if not isinstance(found.item, Packet) or not isinstance(head.item, Packet) or self._sizes.interval is None:
+            return found
+        # The next keyframe would still be in time.
+        ahead = found.item.at.media - head.item.at.media + self._sizes.interval
+        return found if float(ahead) > self.settings.max_wake_delay * TOLERANCE else None
+
     def _calm(self, media: Fraction) -> bool:
         return self._active_at is None or media - self._active_at >= (CALM_EAGER_S if self.eager else CALM_S)
-
-    def _is_behind(self, packet: Packet) -> bool:
-        newest = self._inbox.newest_media()
-        return newest is not None and newest - packet.at.media > Fraction(1, 2)
 
     def _shows_another(self, frame: Frame) -> bool:
         scale = _THUMB / max(frame.picture.width, frame.picture.height)

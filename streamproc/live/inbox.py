@@ -96,14 +96,29 @@ class Inbox:
                     return queued
             return None
 
+    def newest_keyframe(self) -> Queued | None:
+        """The last keyframe behind the head that only packets lie before."""
+        found = None
+        with self._room:
+            for queued in islice(self._items, 1, None):
+                if not isinstance(queued.item, Packet):
+                    break
+                if queued.item.keyframe:
+                    found = queued
+        return found
+
     def drop_before(self, queued: Queued) -> int:
         """Give up what lies before an item that is queued; how many items that were."""
+        return len(self.skip_to(queued))
+
+    def skip_to(self, queued: Queued) -> list[Queued]:
+        """The same; what was given up."""
         with self._room:
-            count = 0
+            skipped = []
             while self._items and self._items[0] is not queued:
-                self._bytes -= _size(self._items.popleft().item)
-                count += 1
-            return count
+                skipped.append(self._items.popleft())
+                self._bytes -= _size(skipped[-1].item)
+            return skipped
 
     def head(self) -> Queued | None:
         """The item that ``take`` would give; only the taker may trust it."""

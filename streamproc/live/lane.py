@@ -239,7 +239,7 @@ class Lane:
 
     def _take(self) -> bool:
         """Handle one queued item. False: the step is over (nothing queued, or a frame was looked at)."""
-        if self.pace.count_overflow():
+        if self.pace.count_overflow() or self.pace.skip():
             self._decoder.reset()
         queued = self.inbox.take()
         if queued is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -16,6 +17,8 @@ SLACK_DURABLE_S = 0.25
 """A durable feed loses nothing by waiting, so live feeds go first by so much."""
 SLACK_CATCH_UP_S = 0.5
 """Packets that only have to be decoded wait for frames that have to be looked at."""
+FAR_BEHIND_S = 1.0
+"""A live feed's packets that waited longer are not even decoded where a newer keyframe is there."""
 
 
 class Pace:
@@ -61,11 +64,28 @@ class Pace:
     def count_overflow(self) -> bool:
         """Count what a full inbox threw away. True: there was something, so decoding begins anew."""
         lost, self._inbox.overflowed = self._inbox.overflowed, []
+        self._count(lost, "overflow")
+        return bool(lost)
+
+    def skip(self) -> bool:
+        """A live feed that is far behind goes on at its newest keyframe. True: it did, so decoding begins anew."""
+        head = self._inbox.head()
+        if not self._parts.live or head is None or time.monotonic() - head.arrived < FAR_BEHIND_S:
+            return False
+        if not isinstance(head.item, Packet) or self._idle.owes(head.item.at):
+            return False
+        key = self._inbox.newest_keyframe()
+        if key is None:
+            return False
+        lost = [queued.item.at.media for queued in self._inbox.skip_to(key) if isinstance(queued.item, Packet)]
+        self._count(lost, "behind")
+        return True
+
+    def _count(self, lost: list[Fraction], reason: str) -> None:
         for media in lost:
             due = self.due(media + (self.shift or 0))
             if due:
-                self.drop(due, media + (self.shift or 0), "overflow")
-        return bool(lost)
+                self.drop(due, media + (self.shift or 0), reason)
 
     def deadline(self) -> float | None:
         """Of the most urgent thing that waits in the inbox; None: nothing does."""

@@ -60,7 +60,8 @@ class SizeWatch:
     _residuals: deque[float] = field(default_factory=lambda: deque(maxlen=120))
     _spread: float = 1.0
     _gops: int = 0
-    _key_at: Fraction | None = None
+    key_at: Fraction | None = None
+    """Media time of the newest keyframe."""
     _intervals: deque[Fraction] = field(default_factory=lambda: deque(maxlen=4))
     _total: float = 0.0
     _unexplained: float = 0.0
@@ -75,6 +76,11 @@ class SizeWatch:
     @property
     def learned(self) -> bool:
         return self._gops >= self.policy.learning_gops
+
+    @property
+    def risen(self) -> bool:
+        """Sizes are above the quiet stream's by more than chance."""
+        return self.score > self.policy.threshold
 
     @property
     def blind(self) -> str | None:
@@ -137,7 +143,7 @@ class SizeWatch:
         self.score = max(0.0, before + step)
         if before == 0.0 and self.score > 0.0:
             self.risen_at = media
-        return self.score > self.policy.threshold
+        return self.risen
 
     def _learn(self, place: int, value: float, residual: float | None) -> None:
         while place >= len(self._sizes):  # several at once where it was frozen in a GOP longer than any before
@@ -150,8 +156,8 @@ class SizeWatch:
 
     def _begin(self, media: Fraction) -> None:
         """A keyframe: the GOP before it is complete."""
-        if self._key_at is not None and media > self._key_at:
-            self._intervals.append(media - self._key_at)
+        if self.key_at is not None and media > self.key_at:
+            self._intervals.append(media - self.key_at)
             self.interval = max(self._intervals)
         if self._place > 0:
             self._gops += 1
@@ -160,5 +166,5 @@ class SizeWatch:
                 self._variances.append(self._unexplained)
             if len(self._residuals) >= 10:
                 self._spread = median(self._residuals) * 1.4826
-        self._key_at, self._place = media, 0
+        self.key_at, self._place = media, 0
         self._total = self._unexplained = 0.0

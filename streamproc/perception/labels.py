@@ -47,7 +47,9 @@ class LookPolicy:
     wake_s: float = 1.0
     """Go on looking at every sampled frame for so long after the last motion."""
     heartbeat_s: float = 5.0
-    """Look at least so often at a picture in which nothing moves."""
+    """Look at least so often at a picture in which nothing moves..."""
+    heartbeat_most_s: float = 60.0
+    """...and less and less often while it goes on being still: after half the time that it has been, up to this."""
     big_blob: float = 0.4
     """A blob that covers more of the frame than this gains nothing from a second look."""
     no_gain: float = 1.3
@@ -154,7 +156,7 @@ class LabelPerception:
         if motion.worth:
             state.moved_s = at_s
         calm = self._calm(motion, at_s)
-        if calm and self.settings.motion_gate and at_s - state.looked_s < self.policy.heartbeat_s:
+        if calm and self.settings.motion_gate and at_s - state.looked_s < self._heartbeat(at_s):
             return Observation(frame.at, state.last, analysed=False, moving=False)
         state.looked_s = at_s
         state.motion.looked()
@@ -167,6 +169,10 @@ class LabelPerception:
             tracks += self._parcels.look(picture, frame.at, grey, found, people, runs)
         state.last = tuple(view for view in tracks if view.label in self.settings.classes)
         return Observation(frame.at, state.last, analysed=True, runs=dict(runs), moving=not calm)
+
+    def _heartbeat(self, at_s: float) -> float:
+        still_s = at_s - self._state.moved_s
+        return max(self.policy.heartbeat_s, min(self.policy.heartbeat_most_s, still_s / 2))
 
     def _calm(self, motion: Motion, at_s: float) -> bool:
         if motion.worth or (self._parcels is not None and self._parcels.busy):
