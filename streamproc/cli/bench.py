@@ -28,7 +28,8 @@ def bench(
     """Measure every stage on this box, one after the other in one thread: milliseconds, and how many a core does a second."""
     set_up_logs(as_json, "error")
     with errors_said():
-        from streamproc.live import machine, stages
+        from streamproc.live import stages
+        from streamproc.live.cores import usable_cores
 
         document = wanted(config, classes)
         say("measuring; nothing else should be running")
@@ -42,7 +43,7 @@ def bench(
                 if not as_json:
                     put(_row(stage))
             if as_json:
-                put_json({"cores": machine.cores(), "camera": sample.document(), "stages": rows})
+                put_json({"cores": usable_cores(), "camera": sample.document(), "stages": rows})
 
 
 def _row(stage: Stage) -> str:

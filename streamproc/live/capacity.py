@@ -17,6 +17,7 @@ from streamproc.config.processor import ProcessorConfig
 from streamproc.core.media import Packet
 from streamproc.live import machine
 from streamproc.live.assembly import Seers, make_analyses, session_rules
+from streamproc.live.cores import usable_cores
 from streamproc.live.lane import Lane
 from streamproc.live.parts import LaneParts
 from streamproc.live.replay import Collector, whole_clip
@@ -130,7 +131,7 @@ def measure(sample: Sample, config: ProcessorConfig, seers: Seers, folder: Path)
         memory=memory,
         backlog=round(sample.bit_rate / 8 * sample.gop_s),
     )
-    return Capacity(sample, costs, machine.cores(), free)
+    return Capacity(sample, costs, usable_cores(), free)
 
 
 def _cpu(work: Callable[[], object]) -> float:

@@ -151,6 +151,7 @@ class Lane:
             for _ in range(SLICE_PACKETS):
                 if self.over or self._interrupted() or not (self._doze() if self.idle.asleep else self._take()):
                     break
+        self.pace.served = time.monotonic()
         self._reckon()
 
     def fail(self, error: BaseException) -> None:

@@ -1,20 +1,10 @@
-"""What of this machine may be used: fewer cores and less memory than it has, where a container says so."""
+"""How much memory of this machine may be used: less than it has, where a container says so. Cores are in ``cores``."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
-
-
-def cores(cgroup: Path = _CGROUP) -> float:
-    """Cores, less where a CPU quota (cgroup v2 ``cpu.max``) or the affinity allows less."""
-    count = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    words = _words(cgroup / "cpu.max")
-    if len(words) == 2 and words[0].isdigit() and words[1].isdigit() and int(words[1]):
-        return min(count, int(words[0]) / int(words[1]))
-    return count
 
 
 def free_memory(cgroup: Path = _CGROUP, meminfo: Path = Path("/proc/meminfo")) -> int | None:

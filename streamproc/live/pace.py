@@ -27,6 +27,8 @@ class Pace:
     def __init__(self, parts: LaneParts, inbox: Inbox, idle: IdleMode, stats: LaneStats) -> None:
         self.shift: Fraction | None = Fraction(0)
         """From the source's media time to the session's; None: the next frame tells."""
+        self.served = 0.0
+        """When the lane's last step ended; monotonic seconds."""
         self._parts = parts
         self._inbox = inbox
         self._idle = idle
@@ -97,7 +99,8 @@ class Pace:
         if not isinstance(head.item, Packet | Frame):
             return head.arrived
         if not self._parts.live:
-            return head.arrived + SLACK_DURABLE_S
+            # All that waits of a log or a file has waited long; only what was not served since then counts.
+            return max(head.arrived, self.served) + SLACK_DURABLE_S
         if self._idle.owes(head.item.at):
             # Held back while the camera was asleep: in turn with what others show now, not before it for being older.
             return max(head.arrived, self._idle.served) + SLACK_CATCH_UP_S / 2

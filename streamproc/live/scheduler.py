@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Protocol
 
 import structlog
 
 from streamproc.live.cores import usable_cores
+from streamproc.logic.turns import Turns
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +33,9 @@ class Task(Protocol):
 class Scheduler:
     """``workers`` threads, earliest deadline first, run to completion.
 
-    Tasks cut their own work into slices (a look, or a few packets), so nothing urgent waits longer than one slice.
+    Tasks cut their own work into slices (a look, or a few packets), so nothing urgent waits longer than one slice. A task that takes
+    much more than an equal share of the workers' time yields a little (``logic.turns``); since deadlines grow old and a yield does
+    not, nobody goes unserved for longer than one round of all and the longest yield.
     """
 
     def __init__(self, workers: int | None = None) -> None:
@@ -39,6 +43,7 @@ class Scheduler:
         self._ready = threading.Condition()
         self._tasks: list[Task] = []
         self._busy: set[int] = set()
+        self._turns = Turns()
         self._waiting = 0
         self._stopped = False
         self._threads = [
@@ -59,6 +64,7 @@ class Scheduler:
         with self._ready:
             if task in self._tasks:
                 self._tasks.remove(task)
+                self._turns.forget(id(task))
 
     def wake(self) -> None:
         """A task may have become urgent. Called by source threads for every item, so it costs next to nothing when all are busy."""
@@ -80,6 +86,7 @@ class Scheduler:
             task = self._next()
             if task is None:
                 return
+            began = time.monotonic()
             try:
                 task.step()
             except Exception as error:  # a broken lane ends alone; the workers serve the others
@@ -87,8 +94,11 @@ class Scheduler:
                 self.remove(task)
                 task.fail(error)
             finally:
+                ended = time.monotonic()
                 with self._ready:
                     self._busy.discard(id(task))
+                    if task in self._tasks:
+                        self._turns.charge(id(task), ended, ended - began)
 
     def _next(self) -> Task | None:
         """The idle task with the earliest deadline; waits for one."""
@@ -112,7 +122,10 @@ class Scheduler:
         for task in self._tasks:
             if id(task) in self._busy:
                 continue
-            deadline = task.urgency()
-            if deadline is not None and deadline < earliest:
+            urgency = task.urgency()
+            if urgency is None:
+                continue
+            deadline = self._turns.place(id(task), urgency)
+            if deadline < earliest:
                 best, earliest = task, deadline
         return best

@@ -44,14 +44,6 @@ def test_what_limits(change: dict[str, float], free: int | None, kind: str, came
     assert (held.cameras, held.limit) == (cameras, limit)
 
 
-@pytest.mark.parametrize(("text", "share"), [("150000 100000\n", 1.5), ("max 100000\n", None), ("", None)])
-def test_a_quota_counts_as_fewer_cores(tmp_path: Path, text: str, share: float | None) -> None:
-    (tmp_path / "cpu.max").write_text(text)
-    whole = machine.cores(tmp_path / "none")
-    assert whole >= 1
-    assert machine.cores(tmp_path) == (whole if share is None else min(whole, share))
-
-
 def test_the_container_s_limit_counts_where_it_is_less(tmp_path: Path) -> None:
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 8000 kB\nMemAvailable: 4000 kB\n")

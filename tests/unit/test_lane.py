@@ -229,3 +229,13 @@ def test_the_most_urgent_is_served_first_and_none_by_two_workers() -> None:
         time.sleep(0.01)
     scheduler.stop()
     assert order == [1.0, 2.0, 3.0, 5.0]
+
+
+def test_a_durable_backlog_is_no_reason_to_let_cameras_wait() -> None:
+    tape, camera = make(Eyes(), Book()), make(Eyes(), Book(), live=True)
+    for number in range(100):
+        tape.offer(frame(number / 10), None, NEVER)
+    tape.step()
+    camera.offer(frame(0), None, NEVER)
+    behind, due = tape.urgency(), camera.urgency()
+    assert behind is not None and due is not None and due < behind
