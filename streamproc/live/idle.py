@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
@@ -62,8 +63,8 @@ class IdleMode:
         self._active_at: Fraction | None = None
         self._last_at: Fraction | None = None
         self._owed: Fraction | None = None
-        self._woke: tuple[str, datetime, Fraction | None] | None = None
-        """Why and when it woke, and when sizes began to rise; until it is known what for."""
+        self._woke: tuple[str, datetime] | None = None
+        """Why and when it woke; until it is known what for."""
         self._misses: deque[bool] = deque(maxlen=4)
         self._delays: deque[float] = deque(maxlen=200)
         self._packets = False
@@ -166,8 +167,11 @@ class IdleMode:
         """Whether the camera may fall asleep on this keyframe."""
         return packet.keyframe and not self.asleep and self.hindrance() is None and not self._sizes.risen
 
-    def sleep(self, hold_until: Fraction | None) -> None:
-        """From here on packets are held. ``hold_until``: media time at which the session wants a frame in any case."""
+    def sleep(self, frames: Sequence[Frame], hold_until: Fraction | None) -> None:
+        """From a keyframe on packets are held. ``frames``: what was decoded up to it; the last is what the next keyframe is compared with.
+
+        ``hold_until``: media time at which the session wants a frame in any case.
+        """
         if self._woke is not None and self._woke[0] in ("sizes", "picture"):
             metrics.FALSE_WAKES.labels(self._processor).inc()
         self._woke = None
@@ -175,14 +179,13 @@ class IdleMode:
         self._hold_until = hold_until
         self._sizes.frozen = False
         self._stills.reset()
+        for frame in frames[-1:]:
+            self._shows_another(frame)
         self._set_asleep(True)
 
     def hold_until(self, media: Fraction | None) -> None:
+        """The session moved on; see ``sleep``."""
         self._hold_until = media
-
-    def see(self, frame: Frame) -> None:
-        """The picture that later keyframes are compared with."""
-        self._shows_another(frame)
 
     def owes(self, at: Moment) -> bool:
         """Was this frame held back while the camera slept, so that it is looked at although newer ones are there?"""
@@ -250,7 +253,7 @@ class IdleMode:
 
     def _wake(self, reason: str) -> None:
         self._owed = self._inbox.newest_media()
-        self._woke = (reason, datetime.now(UTC), self._sizes.risen_at if reason == "sizes" else None)
+        self._woke = (reason, datetime.now(UTC))
         self._stir = None
         self.wakes[reason] += 1
         metrics.WAKES.labels(self._processor, reason).inc()
@@ -262,7 +265,7 @@ class IdleMode:
         """The first frame on which something moves after waking: how late was it noticed?"""
         if self._woke is None:
             return
-        reason, when, _ = self._woke
+        reason, when = self._woke
         self._woke = None
         delay = max(0.0, (when - at.wall).total_seconds())
         if reason in ("sizes", "picture", "look"):

@@ -266,12 +266,13 @@ class Lane:
 
     def _packet(self, packet: Packet, queued: Queued) -> bool:
         may_sleep = self.idle.may_sleep(packet)
-        looked = [self._frame(frame) for frame in self._decoder.decode(packet)]
-        if may_sleep and not self.over:
-            looked += [self._frame(frame) for frame in self._decoder.flush()]
-            if self.idle.hindrance() is None:
-                self.inbox.put_back(queued)  # asleep, the inbox holds what is needed to decode from here on
-                self.idle.sleep(self._hold_until())
+        frames = self._decoder.decode(packet)
+        looked = [self._frame(frame) for frame in frames]
+        if may_sleep and not self.over and self.idle.hindrance() is None:
+            held_back = self._decoder.flush()
+            self.inbox.put_back(queued)  # asleep, the inbox holds what is needed to decode from here on
+            self.idle.sleep([*frames, *held_back], self._hold_until())
+            looked += [self._frame(frame) for frame in held_back]
         return any(looked)
 
     def _doze(self) -> bool:

@@ -50,8 +50,6 @@ class SizeWatch:
     """Something is in view: sizes are watched, but not taken for the quiet stream's."""
     score: float = 0.0
     """The CUSUM's sum."""
-    risen_at: Fraction | None = None
-    """Media time at which the sum began to rise."""
     interval: Fraction | None = None
     """Longest of the last intervals between keyframes, seconds."""
     _place: int = -1
@@ -115,7 +113,7 @@ class SizeWatch:
 
     def relax(self) -> None:
         """What follows is quiet again: forget the rise."""
-        self.score, self.risen_at = 0.0, None
+        self.score = 0.0
 
     def update(self, size: int, keyframe: bool, media: Fraction) -> bool:
         """Take the next packet in decoding order. True: something changed."""
@@ -132,17 +130,14 @@ class SizeWatch:
         if keyframe:
             self._keys.append(size)
         self._unexplained += (size + self.policy.base_bytes - 2**base) ** 2 if known else 0.0
-        stirred = self.learned and known and self._sum(value - base, media)
+        stirred = self.learned and known and self._sum(value - base)
         if not self.frozen:
             self._learn(place, value, value - base if known else None)
         return stirred
 
-    def _sum(self, residual: float, media: Fraction) -> bool:
-        before = self.score
+    def _sum(self, residual: float) -> bool:
         step = min(residual / self.spread, self.policy.most) - self.policy.drift
-        self.score = max(0.0, before + step)
-        if before == 0.0 and self.score > 0.0:
-            self.risen_at = media
+        self.score = max(0.0, self.score + step)
         return self.risen
 
     def _learn(self, place: int, value: float, residual: float | None) -> None:

@@ -31,14 +31,14 @@ ENTERS, LEAVES, SECONDS = 15.4, 17.4, 24
 NEVER = threading.Event()
 
 
-@pytest.fixture(scope="module")
-def packets(tmp_path_factory: pytest.TempPathFactory) -> list[Packet]:
+@pytest.fixture(scope="module", params=["0", "2"], ids=["no B-frames", "B-frames"])
+def packets(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Packet]:
     path = tmp_path_factory.mktemp("idle") / "door.mkv"
     chance = np.random.default_rng(5)
     still = chance.integers(60, 120, (96, 160), np.uint8).repeat(2, 0).repeat(2, 1)[:192, :320].astype(np.int16)
     with av.open(str(path), "w") as out:
         stream = out.add_stream(
-            "libx264", rate=FPS, options={"preset": "ultrafast", "crf": "24", "g": str(GOP), "bf": "0"}
+            "libx264", rate=FPS, options={"preset": "ultrafast", "crf": "24", "g": str(GOP), "bf": request.param}
         )
         stream.width, stream.height, stream.pix_fmt = 320, 192, "yuv420p"
         for number in range(SECONDS * FPS):
