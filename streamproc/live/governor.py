@@ -103,9 +103,7 @@ class Governor:
             if analysis.eased != eased:
                 analysis.prepare(eased)
                 lane.edit(lambda analysis=analysis: analysis.ease(eased))  # type: ignore[misc]
-        idle = getattr(lane, "idle", None)
-        if idle is not None and hasattr(idle, "eager"):
-            idle.eager = eased.eager_idle
+        lane.idle.eager = eased.eager_idle
         lane.stats.eased = tuple(self._told.values()) if eased != FULL else ()
 
 
@@ -117,5 +115,5 @@ def _waits(lane: Lane) -> bool:
 def _can(lane: Lane, step: Step) -> bool:
     """Whether taking this step would change anything on this lane."""
     if step is Step.EAGER_IDLE:
-        return getattr(getattr(lane, "idle", None), "eager", None) is False
+        return lane.idle.settings.enabled and not lane.idle.eager
     return any(analysis.can(step) for analysis in lane.parts.analyses)
