@@ -115,6 +115,16 @@ class Supervisor:
         await asyncio.to_thread(self.scheduler.stop)
         await asyncio.to_thread(self.database.close)
 
+    async def adopt(self, box: BoxConfig) -> None:
+        """Another document of the box, as far as that goes without a restart: ``cpu_target``, ``outbox``, ``outputs``."""
+        self.governor.retarget(box.cpu_target)
+        self.outbox.settings = box.outbox
+        before = self.box.outputs
+        self.box = self.box.model_copy(update={key: getattr(box, key) for key in ("cpu_target", "outbox", "outputs")})
+        for unit in [*self._units.values()] if box.outputs != before else []:
+            async with unit.lock:
+                await self._set_outputs(unit, unit.config)
+
     # -- control
 
     async def create(self, name: str, config: ProcessorConfig, origin: Origin = "api") -> ProcessorView:

@@ -36,7 +36,7 @@ class Housekeeper:
     ) -> None:
         self._journal = journal
         self._store = store
-        self._settings = settings
+        self.settings = settings
         self._wake = wake
         self._task: asyncio.Task[None] | None = None
         self._cleaned = 0.0
@@ -64,7 +64,7 @@ class Housekeeper:
         if now - self._cleaned >= _CLEAN_EVERY_S:
             self._cleaned = now
             self._store.clean(
-                now - self._settings.keep_delivered, now - min(_KEEP_RECORDS_S, self._settings.keep_delivered)
+                now - self.settings.keep_delivered, now - min(_KEEP_RECORDS_S, self.settings.keep_delivered)
             )
         self._hold_quota()
         self._show()
@@ -75,7 +75,7 @@ class Housekeeper:
 
         Notifications themselves are never given up.
         """
-        quota = self._settings.max_bytes
+        quota = self.settings.max_bytes
         size = self._store.bytes_kept()
         if size > quota:
             self._store.clean(time.time(), time.time())

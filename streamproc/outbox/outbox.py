@@ -76,6 +76,15 @@ class Outbox:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running = False
 
+    @property
+    def settings(self) -> OutboxSettings:
+        """Quota and how long what was delivered is kept. Others count from the next time it tidies up."""
+        return self._housekeeper.settings
+
+    @settings.setter
+    def settings(self, settings: OutboxSettings) -> None:
+        self._housekeeper.settings = settings
+
     async def start(self) -> None:
         """Begin to deliver. Outputs may be set before or after."""
         self._loop = asyncio.get_running_loop()

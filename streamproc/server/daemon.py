@@ -15,7 +15,6 @@ import structlog
 from aiohttp import web
 
 from streamproc.config.box import BoxConfig, ServerSettings
-from streamproc.config.folder import BOX_FILE
 from streamproc.core.errors import InputError
 from streamproc.live.supervisor import Supervisor
 from streamproc.server.app import make_app
@@ -113,7 +112,7 @@ class Daemon:
         while True:
             await self.rescan.wait()
             self.rescan.clear()
-            log.info("reload", note=f"{BOX_FILE} is read at the start only")
+            log.info("reload")
             await config_dir.scan()
 
     async def _listen(self, house: House) -> web.AppRunner:
