@@ -40,7 +40,7 @@ def summary_of(service: JobService, jobs: list[Job]) -> dict[str, Any]:
     if facts is not None:
         summary |= {"seconds": facts.duration_ms / 1000, "width": facts.width, "height": facts.height}
         lines.append(
-            f"{jobs[0].frames} frames, {facts.duration_ms / 1000:.1f} s, {facts.width}x{facts.height},"
+            f"{_counted(jobs[0].frames, 'frames')}, {facts.duration_ms / 1000:.1f} s, {facts.width}x{facts.height},"
             f" {float(facts.rate):.5g} frames a second, {facts.codec}"
         )
     for job in jobs:
@@ -48,10 +48,15 @@ def summary_of(service: JobService, jobs: list[Job]) -> dict[str, Any]:
         figures = _FIGURES[kind](service.result(job.id))
         summary[str(kind)] = figures
         words = ", ".join(
-            f"{value} {key}" if isinstance(value, int) else f"{key} {value}" for key, value in figures.items()
+            _counted(value, key) if isinstance(value, int) else f"{key} {value}" for key, value in figures.items()
         )
         lines.append(f"{kind}: {words or 'nothing'}")
     return summary | {"lines": lines}
+
+
+def _counted(number: int, what: str) -> str:
+    """``2 shots``, ``1 shot``; a cue's type stays as it is."""
+    return f"{number} {what.removesuffix('s') if number == 1 and what.islower() else what}"
 
 
 def _segments(result: Any) -> dict[str, Any]:
@@ -63,7 +68,7 @@ def _labels(result: Any) -> dict[str, Any]:
     seconds: Counter[str] = Counter()
     for span in spans(result):
         seconds[span["name"]] += span["end_ms"] - span["start_ms"]
-    return {name: f"{ms / 1000:.1f} s" for name, ms in seconds.most_common(_MANY)}
+    return {name: f"{ms / 1000:.1f} s" if ms else "at one moment" for name, ms in seconds.most_common(_MANY)}
 
 
 def _persons(result: Any) -> dict[str, Any]:
