@@ -29,8 +29,8 @@ from streamproc.store.jobs import JobStore
 COLLECTION = "gallery"
 ENDED, CUT_OFF = 0, 3
 _CHECKPOINT_S = 0.2
-_LINGER_S = 3.0
-"""How long, at most, a run goes on behind its first checkpoint before it is killed."""
+_LINGER_S = 1.0
+"""How long, at most, a run goes on behind the checkpoint that it is to reach before it is killed."""
 _PATIENCE_S = 1800.0
 
 
@@ -67,15 +67,14 @@ def results(folder: Path) -> dict[str, bytes]:
     return {row.kind: store.result(row.id) or b"" for row in store.all()}
 
 
-def kill_once(folder: Path, clip: Path, slow: float, chance: random.Random) -> bool:
-    """Let a run get past its last checkpoint by a random stretch and kill it; False where it was done before."""
-    before = frames_done(folder)
-    worker = spawn(folder, clip, slow)
+def kill_once(folder: Path, clip: Path, at: int, linger_s: float) -> bool:
+    """Let a run get past frame ``at`` and a moment further, and kill it; False where it was done before."""
+    worker = spawn(folder, clip, slow=0.3)
     deadline = time.monotonic() + _PATIENCE_S
-    while worker.poll() is None and frames_done(folder) <= before and time.monotonic() < deadline:
+    while worker.poll() is None and frames_done(folder) <= at and time.monotonic() < deadline:
         time.sleep(0.05)
     try:
-        worker.wait(chance.uniform(0.0, _LINGER_S))
+        worker.wait(linger_s)
     except subprocess.TimeoutExpired:
         worker.send_signal(signal.SIGKILL)
     return worker.wait() == -signal.SIGKILL
@@ -112,8 +111,11 @@ def compare(options: argparse.Namespace, folder: Path) -> None:
         raise SystemExit("the undisturbed run failed")
     expected = results(folder / "calm")
     chance = random.Random(options.seed)
-    places = []
-    while len(places) < options.kills and kill_once(folder / "rough", clip, 0.3, chance):
+    most = frames_done(folder / "calm")
+    places: list[int] = []
+    for at in sorted(chance.sample(range(most * 9 // 10), options.kills)):
+        if not kill_once(folder / "rough", clip, at, chance.uniform(0.0, _LINGER_S)):
+            break
         places.append(frames_done(folder / "rough"))
         progress(f"killed behind frame {places[-1]}")
     if spawn(folder / "rough", clip).wait(_PATIENCE_S) != ENDED:
