@@ -22,6 +22,7 @@ from streamproc.live.idle import IdleMode
 from streamproc.live.inbox import Inbox, Queued
 from streamproc.live.pace import Pace
 from streamproc.live.parts import LaneParts, LaneState, Told, pictures_of, stamped
+from streamproc.live.silence import STALL_S, Silence
 from streamproc.live.stats import LaneStats
 from streamproc.logic.session import Place
 from streamproc.media.decode import Decoder
@@ -33,14 +34,6 @@ SLICE_PACKETS = 12
 CHECKPOINT_S = 2.0
 CHECKPOINT_LIVE_S = 5.0
 """Nobody can look again at what a camera showed meanwhile, so its state is written less often."""
-NO_FRAME_S = 10.0
-"""A live feed may take so long to give its first frame before its session's duration counts."""
-QUIET_LOG_S = 60.0
-"""A durable log that stays quiet for so long beyond its session's end has nothing more to say to it."""
-STALL_S = 15.0
-"""Sources notice a stall by themselves; one that gives nothing for so long without a word has a gap all the same."""
-SILENT_S = 3.0
-"""A sleeping camera that gives nothing for so long is decoded to its last packet, so that its silence can be judged."""
 RESUMED_JUMP = Fraction(1)
 """A live feed that goes on this much later than it was left has a gap: nobody watched meanwhile."""
 SNAPSHOT_VERSION = 1
@@ -56,6 +49,7 @@ class Lane:
         self.stats = LaneStats(parts.name)
         self.idle = IdleMode(parts.name, self.inbox)
         self.pace = Pace(parts, self.inbox, self.idle, self.stats)
+        self.silence = Silence(parts, self.inbox, self.idle, self.stats)
         self.over = False
         self._wake = wake
         self._decoder = Decoder()
@@ -64,8 +58,6 @@ class Lane:
         self._urgency: float | None = None
         self._failure: str | None = None
         self._ending: tuple[str, Moment | None] | None = None
-        self._silence: Moment | None = None
-        self._stalled = False
         self._resumed = False
         self._clean: Position | None = None
         self._checkpointed = time.monotonic()
@@ -96,23 +88,7 @@ class Lane:
 
     def check_silence(self) -> None:
         """Let time pass on a feed that gives nothing: called about twice a second."""
-        if self.parts.live and self.stats.source == "running" and self.stats.quiet_s > STALL_S and not len(self.inbox):
-            self._stalled = True
-            self._call()
-        if self.idle.asleep and self.stats.quiet_s > SILENT_S:
-            self.idle.stir("stall")
-            self._call()
-            return
-        allowed = self.sessions.silent_until()
-        if self.over or allowed is None or len(self.inbox) or self._silence is not None:
-            return
-        last, quiet = self.sessions.last, self.stats.quiet_s
-        if last is None:
-            if self.parts.live and not self.parts.waits and quiet > float(allowed) + NO_FRAME_S:
-                self._silence = Moment(Fraction(0), datetime.now(UTC))
-        elif quiet > float(allowed) + (1.0 if self.parts.live else QUIET_LOG_S):
-            self._silence = self._now(last)
-        if self._silence is not None:
+        if not self.over and self.silence.check():
             self._call()
 
     def edit(self, change: Callable[[], None]) -> None:
@@ -214,7 +190,7 @@ class Lane:
     def _deadline(self) -> float | None:
         if self.over:
             return None
-        if self._ending is not None or self._silence is not None or self._stalled:
+        if self._ending is not None or self.silence.noticed:
             return 0.0
         return self.pace.deadline()
 
@@ -224,14 +200,14 @@ class Lane:
             reason, at = self._ending
             self._finish(reason, at)
             return True
-        if self._stalled:
-            self._stalled = False
+        if self.silence.stalled:
+            self.silence.stalled = False
             last = self.sessions.last
             if last is not None and not len(self.inbox):
                 self._gap(Gap(GapReason.STALLED, last, f"nothing came for {STALL_S:g} s"), placed=True)
             return True
-        if self._silence is not None:
-            now, self._silence = self._silence, None
+        if self.silence.over is not None:
+            now, self.silence.over = self.silence.over, None
             self._commit([(event, None) for event in self.sessions.silence(now)])
             if self.sessions.over:
                 self._close()
@@ -386,13 +362,9 @@ class Lane:
         if at is None:
             at = last or Moment(Fraction(0), datetime.now(UTC))
             if last is not None and self.parts.live and self.sessions.in_gap:
-                at = self._now(last)
+                at = self.silence.now(last)
         self._commit([(event, None) for event in self.sessions.end(reason, at)])
         self._close(error)
-
-    def _now(self, last: Moment) -> Moment:
-        """The present on the session's clock, of a feed that has been quiet since ``last``."""
-        return last.after(Fraction(round(self.stats.quiet_s * 1000), 1000))
 
     def _close(self, error: str | None = None) -> None:
         self.over = True

@@ -95,6 +95,13 @@ def is_local(request: web.Request) -> bool:
 
 
 def check_browser(request: web.Request) -> None:
+    """The same for requests that carry JSON or nothing, which a page cannot send elsewhere unasked. Raises Refused."""
+    check_site(request)
+    if request.method not in ("GET", "HEAD") and request.content_type != "application/json":
+        raise Refused(415, "send application/json")
+
+
+def check_site(request: web.Request) -> None:
     """A page of another site can make a browser on this host send requests: not to us. Raises Refused."""
     host = request.headers.get("Host", "")
     name = host if host.endswith("]") else host.rsplit(":", 1)[0]
@@ -102,8 +109,6 @@ def check_browser(request: web.Request) -> None:
         raise Refused(403, "use localhost or 127.0.0.1 as the host, or a token")
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != host:
-        raise Refused(403, "requests of other sites' pages are not served")
+        raise Refused(403, "requests of other sites' pages are not served without a token")
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-        raise Refused(403, "requests of other sites' pages are not served")
-    if request.method not in ("GET", "HEAD") and request.content_type != "application/json":
-        raise Refused(415, "send application/json")
+        raise Refused(403, "requests of other sites' pages are not served without a token")

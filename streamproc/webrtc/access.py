@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from streamproc.server.guard import LOOPBACK_NAMES, Guard, KnownToken, Refused, is_local
+from streamproc.server.guard import Guard, KnownToken, Refused, check_site, is_local
 
 
 class Access:
@@ -30,7 +29,7 @@ class Access:
         elif not is_local(request):
             raise Refused(401, "beyond this host a token is needed; set server.tokens")
         else:
-            _check_page(request)
+            check_site(request)
 
     def cors(self) -> dict[str, str]:
         """With tokens any page may ask: it needs the token, and no cookie is in play. Without, none but ours."""
@@ -46,16 +45,3 @@ class Access:
             "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
             "Access-Control-Max-Age": "600",
         }
-
-
-def _check_page(request: web.Request) -> None:
-    """A page of another site can make a browser on this host send requests: not to us."""
-    host = request.headers.get("Host", "")
-    name = host if host.endswith("]") else host.rsplit(":", 1)[0]
-    if name.lower() not in LOOPBACK_NAMES:
-        raise Refused(403, "use localhost or 127.0.0.1 as the host, or a token")
-    origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != host:
-        raise Refused(403, "requests of other sites' pages are not served without a token")
-    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-        raise Refused(403, "requests of other sites' pages are not served without a token")
