@@ -14,7 +14,7 @@ FRAMES_LOOKED_AT = Counter(
 )
 FRAMES_DROPPED = Counter(
     "streamproc_frames_dropped_total",
-    "Frames that were due but nobody looked at, by reason",
+    "Frames that were due but nobody looked at, by reason: behind, overflow, eased (the governor lowered the rate)",
     ["processor", "reason"],
     registry=REGISTRY,
 )

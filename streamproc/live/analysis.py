@@ -77,6 +77,11 @@ class Analysis(Protocol):
     eased: Eased
     """What is given up of it at present."""
 
+    @property
+    def left_out(self) -> float:
+        """How many frames that the document asks for are passed over, easing, for each one that is looked at."""
+        ...
+
     def look(self, frame: Frame) -> Look: ...
 
     def reset(self) -> None: ...
@@ -112,6 +117,10 @@ class _Looking:
         """The document asks for another rate."""
         self._fps = fps
         self._pace()
+
+    @property
+    def left_out(self) -> float:
+        return self._fps / self.eased.fps(self._fps) - 1
 
     def can(self, step: Step) -> bool:
         now = self.eased.fps(self._fps)

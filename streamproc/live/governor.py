@@ -104,6 +104,7 @@ class Governor:
                 analysis.prepare(eased)
                 lane.edit(lambda analysis=analysis: analysis.ease(eased))  # type: ignore[misc]
         lane.idle.eager = eased.eager_idle
+        lane.stats.left_out = max((analysis.left_out for analysis in lane.parts.analyses), default=0.0)
         lane.stats.eased = tuple(self._told.values()) if eased != FULL else ()
 
 

@@ -31,6 +31,9 @@ class LaneStats:
         self._recent: deque[float] = deque()
         self.eased: tuple[dict[str, Any], ...] = ()
         """What the governor has given up of this processor: step, why, since."""
+        self.left_out = 0.0
+        """How many frames that were asked for are passed over for each that is due now, because the rate is eased."""
+        self._passed_over = 0.0
         self.stages = StageTimes(processor)
         self._handed = 0.0
         self._analysed = metrics.FRAMES_LOOKED_AT.labels(processor)
@@ -62,6 +65,7 @@ class LaneStats:
     def looked(self, looks: Sequence[Look]) -> None:
         now = time.monotonic()
         self.looks += 1
+        self._pass_over()
         self._analysed.inc()
         self._recent.append(now)
         while now - self._recent[0] > WINDOW_S:
@@ -72,8 +76,20 @@ class LaneStats:
                 metrics.INFERENCES.labels(model).inc(count)
 
     def dropped(self, reason: str) -> None:
-        self.drops[reason] += 1
-        metrics.FRAMES_DROPPED.labels(self.processor, reason).inc()
+        self._drop(reason, 1)
+        self._pass_over()
+
+    def _pass_over(self) -> None:
+        """Frames that are not even due while the rate is eased were asked for all the same."""
+        self._passed_over += self.left_out
+        whole = int(self._passed_over)
+        if whole:
+            self._passed_over -= whole
+            self._drop("eased", whole)
+
+    def _drop(self, reason: str, count: int) -> None:
+        self.drops[reason] += count
+        metrics.FRAMES_DROPPED.labels(self.processor, reason).inc(count)
 
     def told(self, events: Sequence[Event], live: bool) -> None:
         """These events are durable now."""

@@ -78,9 +78,11 @@ async def test_a_camera_is_eased_step_by_step_and_gets_everything_back(scene: Pa
         assert isinstance(analysis, LabelAnalysis)
         await until(lambda: "small_model" in [item["step"] for item in lane.stats.eased], "the last step")
         assert float(analysis.sampler.fps) == 1.25 and analysis.eyes.second_look is False
+        eased_away = lane.stats.drops["eased"]
         small, runs = analysis.eyes.models, lane.stats.runs.copy()
         await until(lambda: sum((lane.stats.runs - runs).values()) > 2, "looks with the small model")
         assert set(lane.stats.runs - runs) == {"ssd_oidv4"}
+        assert lane.stats.drops["eased"] >= eased_away + 3 * 3, "three of four frames a look"
         taken = governor.steps
         eased = (await box.view("cam")).metrics["eased"]
         assert [item["step"] for item in eased] == [step.value for step in taken]
