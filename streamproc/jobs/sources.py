@@ -93,7 +93,7 @@ class Videos:
     def _store(self, ref: VideoRef) -> tuple[Any, str]:
         from obstore.store import HTTPStore, S3Store
 
-        from connectors.chain import chain_credentials
+        from connectors.chain import chain_credentials, chain_endpoint
 
         parts = urlsplit(ref.url)
         retry: Any = {"max_retries": 3, "retry_timeout": _seconds(20)}
@@ -103,7 +103,7 @@ class Videos:
             options["allow_http"] = parts.scheme == "http"
             base = f"{parts.scheme}://{parts.netloc}"
             return HTTPStore.from_url(base, client_options=options, retry_config=retry), path
-        endpoint = ref.store.get("endpoint_url") or self._settings.endpoint_url
+        endpoint = ref.store.get("endpoint_url") or self._settings.endpoint_url or chain_endpoint("s3")
         config: dict[str, Any] = {"region": ref.store.get("region") or self._settings.region}
         if endpoint:
             options["allow_http"] = endpoint.startswith("http:")

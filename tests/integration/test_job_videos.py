@@ -17,6 +17,7 @@ import av
 import numpy as np
 import pytest
 
+from connectors.chain import chain_endpoint
 from streamproc.core.errors import LimitExceeded, NotFound, TokenMismatch
 from streamproc.jobs.model import Job, JobKind, JobRequest, JobState, VideoRef
 from streamproc.jobs.run import Advance, RunPolicy
@@ -310,6 +311,24 @@ def test_from_an_s3_store(tmp_path: Path, clip: Path, s3_server: Any, monkeypatc
     assert len(service.result(job.id)["shots"]) == 4
     with pytest.raises(InvalidObject, match="Unable to get object metadata from S3"):
         run(tmp_path, "s3://stored-videos/nothing.mp4", settings)
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_an_s3_that_the_environment_names(
+    tmp_path: Path, clip: Path, moto_server: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    import boto3
+
+    keys = {"AWS_ACCESS_KEY_ID": "moto", "AWS_SECRET_ACCESS_KEY": "moto", "AWS_DEFAULT_REGION": "us-east-1"}
+    for key, value in (keys | {name: moto_server}).items():
+        monkeypatch.setenv(key, value)
+    client: Any = boto3.client("s3")
+    client.create_bucket(Bucket="environ")
+    client.upload_file(str(clip), "environ", "clip.mp4")
+    job, _ = run(tmp_path, "s3://environ/clip.mp4")
+    assert job.state is JobState.SUCCEEDED, job.message
+    monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+    assert chain_endpoint("s3") is None
 
 
 def test_the_version_that_was_named_is_read(
