@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import botocore.session
 from botocore.configprovider import ConfiguredEndpointProvider
 
+from connectors.context import secret
 
-def chain_credentials() -> dict[str, str] | None:
-    """access_key_id, secret_access_key and, where there is one, session_token by the usual AWS chain (environment, profile,
-    container, instance); None where it has none."""
-    found = botocore.session.get_session().get_credentials()
+
+def named_credentials(options: Mapping[str, str]) -> dict[str, str] | None:
+    """access_key_id, secret_access_key and, where there is one, session_token by an output's settings: the environment variables that
+    ``access_key_id_env``... name, the ``profile``, else the usual AWS chain. None where there are none.
+
+    Raises InputError where a variable that is named is not set.
+    """
+    if "access_key_id_env" not in options:
+        return chain_credentials(options.get("profile"))
+    names = ("access_key_id", "secret_access_key", "session_token")
+    return {name: secret(options[f"{name}_env"], f"{name}_env") for name in names if f"{name}_env" in options}
+
+
+def chain_credentials(profile: str | None = None) -> dict[str, str] | None:
+    """The same by the usual AWS chain: environment, profile, container, instance."""
+    found = botocore.session.Session(profile=profile).get_credentials()
     if found is None:
         return None
     frozen = found.get_frozen_credentials()

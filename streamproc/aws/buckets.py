@@ -8,15 +8,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import structlog
 from aiobotocore.session import get_session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from connectors.chain import named_credentials
 from streamproc.aws.bindings import match
 from streamproc.aws.faults import AwsFault
 from streamproc.config.box import AwsSettings
 from streamproc.config.processor import ConnectorRef
+from streamproc.core.errors import InputError
 from streamproc.jobs.sources import NO_OBJECT
+
+log = structlog.get_logger(__name__)
+_CREDENTIALS = ("profile", "access_key_id_env", "secret_access_key_env", "session_token_env")
+"""Settings of a binding that say where the credentials are, as outputs have them."""
 
 
 def invalid_object(message: str = NO_OBJECT) -> AwsFault:
@@ -33,7 +40,7 @@ class ObjectPlace:
     path: Path | None = None
     """Of a bucket that is bound to a folder."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """endpoint_url and region of an S3."""
+    """Of an S3: endpoint_url, region, and where its credentials are (``_CREDENTIALS``)."""
 
 
 class Buckets:
@@ -57,11 +64,13 @@ class Buckets:
             if "\0" in key or not path.is_relative_to(folder) or not path.is_file():
                 raise invalid_object()
             return ObjectPlace(bucket, key, version, path)
+        key = "/".join(filter(None, (str(bound.options.get("prefix", "")).strip("/"), key)))
         return ObjectPlace(str(bound.options.get("bucket", bucket)), key, version, options=self._options(bound.options))
 
     def _options(self, options: Mapping[str, Any]) -> dict[str, str]:
         endpoint = options.get("endpoint_url") or options.get("endpoint") or self._aws.endpoint_url
         found = {"region": options.get("region") or self._aws.region, "endpoint_url": endpoint}
+        found |= {name: options.get(name) for name in _CREDENTIALS}
         return {name: str(value) for name, value in found.items() if value}
 
     async def read(self, s3_object: Mapping[str, Any], most_bytes: int) -> bytes:
@@ -88,14 +97,20 @@ def _too_large() -> AwsFault:
 
 
 def s3_client(place: ObjectPlace) -> Any:
-    """An aiobotocore S3 client (an async context manager); path-style where an endpoint is set."""
+    """An aiobotocore S3 client (an async context manager); path-style where an endpoint is set. Raises InputError for a secret that is
+    not set."""
     style: Any = {"addressing_style": "path"} if "endpoint_url" in place.options else {}
     config = Config(s3=style, connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 2})
+    own = any(name in place.options for name in _CREDENTIALS)
+    keys = (
+        named_credentials(place.options) if own else None
+    ) or {}  # else the client walks the chain itself, without blocking
     return get_session().create_client(
         "s3",
         region_name=place.options.get("region"),
         endpoint_url=place.options.get("endpoint_url"),
         config=config,
+        **{f"aws_{name}": value for name, value in keys.items()},
     )
 
 
@@ -109,5 +124,6 @@ async def _read_s3(place: ObjectPlace, most_bytes: int) -> bytes:
             async with answer["Body"] as body:
                 data: bytes = await body.read()
                 return data
-    except (ClientError, BotoCoreError, OSError, ValueError):
+    except (ClientError, BotoCoreError, OSError, ValueError, InputError) as error:
+        log.warning("object_unreadable", bucket=place.bucket, key=place.key, reason=str(error))
         raise invalid_object() from None

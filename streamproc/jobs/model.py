@@ -42,7 +42,8 @@ class VideoRef:
     url: str
     """A path, ``s3://BUCKET/KEY`` or ``http(s)://...``."""
     store: Mapping[str, str] = field(default_factory=dict)
-    """Of an S3 URL: ``endpoint_url`` and ``region`` where they are not the box's own. No secrets."""
+    """Of an S3 URL: ``endpoint_url`` and ``region`` where they are not the box's own, and where its credentials are (``profile``, or the
+    environment variables ``access_key_id_env``, ``secret_access_key_env``, ``session_token_env``). No secrets."""
     bucket: str | None = None
     """As the client named it, for its answers: the S3Object's bucket, name and version."""
     name: str | None = None

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import structlog
+
 from streamproc.core.errors import InputError, SourceError
 from streamproc.jobs.model import VideoRef
 from streamproc.jobs.video import StoredVideo
 from streamproc.logic.redact import redact
+
+log = structlog.get_logger(__name__)
 
 BLOCK = 2 * 1024 * 1024
 _KEPT = 6
@@ -83,7 +87,11 @@ class Videos:
         import obstore
         from obstore.exceptions import BaseError
 
-        store, path = self._store(ref)
+        try:
+            store, path = self._store(ref)
+        except InputError as error:  # a secret of the bucket's binding: nothing that the caller may know or can mend
+            log.error("store_credentials_missing", url=redact(ref.url), reason=str(error))
+            raise InvalidObject(NO_OBJECT) from None
         try:
             meta: Any = obstore.get(store, path, options={"head": True, **_version(ref.version)}).meta
         except (BaseError, OSError, ValueError) as error:
@@ -93,7 +101,7 @@ class Videos:
     def _store(self, ref: VideoRef) -> tuple[Any, str]:
         from obstore.store import HTTPStore, S3Store
 
-        from connectors.chain import chain_credentials, chain_endpoint
+        from connectors.chain import chain_endpoint, named_credentials
 
         parts = urlsplit(ref.url)
         retry: Any = {"max_retries": 3, "retry_timeout": _seconds(20)}
@@ -108,7 +116,7 @@ class Videos:
         if endpoint:
             options["allow_http"] = endpoint.startswith("http:")
             config |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
-        keys = chain_credentials()
+        keys = named_credentials(ref.store)
         config |= keys if keys is not None else {"skip_signature": True}
         # Not by URL rules: a key may hold ? and #.
         bucket, _, key = ref.url.removeprefix("s3://").partition("/")

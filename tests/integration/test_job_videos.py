@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import threading
@@ -18,6 +19,10 @@ import numpy as np
 import pytest
 
 from connectors.chain import chain_endpoint
+from streamproc.aws.buckets import Buckets
+from streamproc.aws.faults import AwsFault
+from streamproc.config.box import AwsSettings
+from streamproc.config.processor import ConnectorRef
 from streamproc.core.errors import LimitExceeded, NotFound, TokenMismatch
 from streamproc.jobs.model import Job, JobKind, JobRequest, JobState, VideoRef
 from streamproc.jobs.run import Advance, RunPolicy
@@ -311,6 +316,37 @@ def test_from_an_s3_store(tmp_path: Path, clip: Path, s3_server: Any, monkeypatc
     assert len(service.result(job.id)["shots"]) == 4
     with pytest.raises(InvalidObject, match="Unable to get object metadata from S3"):
         run(tmp_path, "s3://stored-videos/nothing.mp4", settings)
+
+
+@pytest.mark.s3
+async def test_a_bound_bucket_has_its_own_credentials_and_prefix(
+    tmp_path: Path, clip: Path, s3_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import boto3
+
+    keys = {"aws_access_key_id": s3_server.access_key, "aws_secret_access_key": s3_server.secret_key}
+    client: Any = boto3.client("s3", endpoint_url=s3_server.endpoint, region_name="us-east-1", **keys)
+    s3_server.make_bucket("nas-bucket")
+    client.upload_file(str(clip), "nas-bucket", "cams/day/clip.mp4")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "somebody-else")
+    monkeypatch.setenv("NAS_KEY", s3_server.access_key)
+    monkeypatch.setenv("NAS_SECRET", s3_server.secret_key)
+    bound = {"type": "s3", "endpoint_url": s3_server.endpoint, "bucket": "nas-bucket", "prefix": "/cams/"}
+    bound |= {"access_key_id_env": "NAS_KEY", "secret_access_key_env": "NAS_SECRET"}
+    buckets = Buckets({"videos": ConnectorRef.model_validate(bound)}, AwsSettings())
+    named = {"Bucket": "videos", "Name": "day/clip.mp4"}
+    assert await buckets.read(named, 10**8) == clip.read_bytes()
+    place = buckets.place(named)
+    ref = VideoRef(f"s3://{place.bucket}/{place.key}", dict(place.options))
+    assert s3_server.secret_key not in str(ref)
+    job, _ = await asyncio.to_thread(run, tmp_path / "a", ref)
+    assert job.state is JobState.SUCCEEDED, job.message
+    monkeypatch.delenv("NAS_SECRET")
+    with pytest.raises(InvalidObject, match="Unable to get object metadata from S3"):
+        run(tmp_path / "b", ref)
+    with pytest.raises(AwsFault, match="Unable to get object metadata"):
+        await buckets.read(named, 10**8)
 
 
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
