@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import faulthandler
 import json
 import sys
 
 from benchmarks.cameras import Load
 
+HANGS_S = 300
+"""After so long it says on standard error what each thread does, for whoever ends it."""
+
 
 def main() -> None:
+    faulthandler.dump_traceback_later(HANGS_S)
     document = json.load(sys.stdin)
     load = Load(**{**document, "clips": tuple(document["clips"])})
     if load.contestant == "streamproc":

@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks.camera_clips import SCENES, Camera, Coding, Maker
 from benchmarks.camera_figures import entries_until, played, told_of, visible_share
-from benchmarks.cameras import FPS, TARGET, Load, Outcome, camera_parser, carry, cores, milliseconds
+from benchmarks.cameras import FPS, TARGET, Load, Outcome, camera_parser, cameras_held, carry, cores, milliseconds
 from benchmarks.common import percentile, prepared, progress, report
 
 SHOWN_S = 4.6
@@ -57,7 +57,7 @@ def measure_live(load: Load, clips: list[Camera]) -> tuple[list[Outcome], dict[s
     for name in ("opencv", "processes"):
         rival = replace(load, contestant=name, idle=True, seconds=min(15.0, load.seconds))
         trial = carry(replace(rival, cameras=4, seconds=min(5.0, load.seconds)))
-        rivals.append(carry(replace(rival, cameras=max(2, trial.held))))
+        rivals.append(carry(replace(rival, cameras=max(2, cameras_held(trial.cpu_ms)))))
     figures: dict[str, Any] = {
         "visible_share": round(visible_share(ours, clips, SHOWN_S), 4),
         "quiet_cpu_ms_per_camera_s": round(small.cpu_ms, 2),
@@ -67,8 +67,9 @@ def measure_live(load: Load, clips: list[Camera]) -> tuple[list[Outcome], dict[s
         for key in ("cameras_held", "cpu_ms_per_camera_s", "look_p95_ms"):
             figures[f"{name}_{key}"] = row[key]
         figures[f"{name}_drops"] = outcome.drops
-    figures["held_ratio_opencv"] = round(ours.held / max(1, rivals[0].held), 1)
-    figures["held_ratio_processes"] = round(ours.held / max(1, rivals[1].held), 1)
+        if outcome is not ours:
+            both = ours.held is not None and outcome.held is not None
+            figures[f"held_ratio_{name}"] = round(outcome.cpu_ms / ours.cpu_ms, 1) if both else None
     return [ours, *rivals], figures
 
 

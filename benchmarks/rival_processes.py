@@ -39,7 +39,7 @@ FED = (640, 360)
 def run(load: Load) -> Outcome:
     outcome = Outcome(asdict(load))
     fork = multiprocessing.get_context("fork")
-    requests, answers, stop = fork.Queue(), fork.Queue(), fork.Event()
+    requests, answers, stop = fork.Queue(), fork.Queue(), fork.RawValue("b", 0)
     width, height = size_of(load.clips[0])
     memory = [SharedMemory(create=True, size=SLOTS * width * height * 3 // 2) for _ in range(load.cameras)]
     detectors = [
@@ -60,7 +60,7 @@ def run(load: Load) -> Outcome:
         for process in cameras:
             process.start()
         _watch(load, outcome, answers, begin)
-        stop.set()
+        stop.value = 1
         for process in [*cameras, *detectors]:
             process.join(2)
             if process.is_alive():
@@ -109,13 +109,14 @@ def size_of(clip: str) -> tuple[int, int]:
 def camera(load: Load, index: int, begin: float, memory: SharedMemory, requests: Any, stop: Any) -> None:
     """Plays its clip for ever at its pace; every third frame goes into shared memory and is asked about."""
     cv2.setNumThreads(1)
+    requests.cancel_join_thread()
     number, every, average = 0, round(RATE / FPS), None
-    while not stop.is_set():
+    while not stop.value:
         with av.open(load.clips[index % len(load.clips)]) as container:
             stream = container.streams.video[0]
             stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
             for frame in container.decode(stream):
-                if stop.is_set():
+                if stop.value:
                     return
                 captured = begin + number / RATE
                 wait = captured - time.time()
@@ -147,9 +148,10 @@ def detect(
 ) -> None:
     """One detector process. Only here is OpenVINO loaded."""
     cv2.setNumThreads(1)
+    answers.cancel_join_thread()
     find = make_detector(load.detector)
     answers.put("ready")
-    while not stop.is_set():
+    while not stop.value:
         try:
             index, slot, captured = requests.get(timeout=0.2)
         except queue.Empty:
