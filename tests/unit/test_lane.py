@@ -18,6 +18,7 @@ from streamproc.live.analysis import Look
 from streamproc.live.lane import Lane
 from streamproc.live.parts import LaneParts, LaneState, Told
 from streamproc.live.scheduler import Scheduler
+from streamproc.live.stats import LaneStats
 from streamproc.logic.regions import EVERYWHERE
 from streamproc.logic.sampling import Sampler
 from streamproc.logic.session import SessionRules, Sessions, Sighting
@@ -239,3 +240,14 @@ def test_a_durable_backlog_is_no_reason_to_let_cameras_wait() -> None:
     camera.offer(frame(0), None, NEVER)
     behind, due = tape.urgency(), camera.urgency()
     assert behind is not None and due is not None and due < behind
+
+
+@pytest.mark.parametrize(("left_out", "eased"), [(0.0, 0), (1.0, 8), (3.0, 24), (1.5, 12), (0.3, 2)])
+def test_what_a_lowered_rate_passes_over_is_counted(left_out: float, eased: int) -> None:
+    stats = LaneStats("door")
+    stats.left_out = left_out
+    for _ in range(6):
+        stats.looked([])
+    for _ in range(2):
+        stats.dropped("behind")
+    assert stats.drops == {"behind": 2} | ({"eased": eased} if eased else {})
