@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -148,11 +148,14 @@ class Run:
     cpu: float = 0.0
 
 
-def run_session(frames: Iterable[Frame], models: LabelModels, visits: bool) -> Run:
-    """One clip through a live session's perception and rules."""
+def run_session(
+    frames: Iterable[Frame], models: LabelModels, visits: bool, ease: Callable[[LabelAnalysis], None] = lambda _: None
+) -> Run:
+    """One clip through a live session's perception and rules. ``ease`` is given the analysis before the first frame."""
     settings = LabelSettings()
     eyes = WholeFrames(settings, models)
     analysis = LabelAnalysis(eyes, settings, Sampler(settings.fps), RegionMap([]))
+    ease(analysis)
     mode = "continuous" if visits else "session"
     sessions = Sessions("benchmark", SessionRules(mode, None, GONE_AFTER, LABEL_CLASSES), "benchmark")
     run = Run(peak=eyes.peak)
