@@ -52,6 +52,8 @@ def _tell(answer: Capacity) -> None:
     )
     put(f"  busy {costs.busy:.3f}; and {costs.memory / 1e6:.0f} MB of memory")
     put(f"{answer.cores:g} cores at 80 % hold one of these:")
+    if answer.never_idle is not None:
+        put(f"        (such a camera never sleeps: {answer.never_idle})")
     for kind, words in SHOWS.items():
         held = answer.held(kind)
         put(f"{held.cameras:7} {words} (limit: {held.limit})")

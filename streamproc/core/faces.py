@@ -176,3 +176,5 @@ class FaceObservation:
     analysed: bool = True
     runs: Mapping[str, int] = field(default_factory=dict)
     """How often each model ran for this look."""
+    moving: bool = True
+    """Something moved within the last second, or a face is in view: the next frames may show more."""

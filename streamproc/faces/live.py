@@ -28,7 +28,7 @@ from streamproc.faces.decision import Decision, DecisionPolicy, Rival, TrackEvid
 from streamproc.faces.library import Candidate, Shelf
 from streamproc.faces.reader import live_size
 from streamproc.faces.service import FaceService
-from streamproc.logic.motion import MotionWatch, thumbnail_size
+from streamproc.logic.motion import MotionWatch, heartbeat_s, thumbnail_size
 from streamproc.logic.tracker import Tracker, TrackerPolicy
 
 GATE: Final = quality.Gate(eye_distance_px=14, yaw=80, pitch=55, sharpness=12, brightness=5, confidence=50)
@@ -53,8 +53,6 @@ _REMEMBERED: Final = 64
 _SETTLED_LOOKS: Final = 10
 _WAKE_S: Final = 1.0
 """Go on looking at every sampled frame for so long after the last motion."""
-_HEARTBEAT_S: Final = 5.0
-"""Look at least so often at a picture in which nothing moves."""
 
 
 @dataclass
@@ -142,8 +140,12 @@ class FacePerception:
         shelf = self.service.library.open(self.settings.collection)
         self._follow_changes(shelf)
         picture = frame.picture
-        if self._may_skip(frame):
-            return FaceObservation(frame.at, analysed=False)
+        calm, at_s = self._calm(frame), frame.at.seconds
+        heartbeat = heartbeat_s(at_s - self._state.moved_s)
+        if calm and self.settings.motion_gate and at_s - self._state.looked_s < heartbeat:
+            return FaceObservation(frame.at, analysed=False, moving=False)
+        self._state.looked_s = at_s
+        self._state.motion.looked()
         size = live_size(picture.width, picture.height)
         found = self.reader.find_live(picture.bgr(*size), size, self._detector)
         judged = [self._judge(frame, face) for face in found]
@@ -163,24 +165,17 @@ class FacePerception:
             if each.id in self._state.tracks
         ]
         runs = {"face_detector": 1, "face_embedder": len(embedded)}
-        return FaceObservation(frame.at, tuple(sightings), tuple(views), runs=runs)
+        return FaceObservation(frame.at, tuple(sightings), tuple(views), runs=runs, moving=bool(tracked) or not calm)
 
     # one look
 
-    def _may_skip(self, frame: Frame) -> bool:
-        """Take in the frame's thumbnail; whether the detector would only see what it saw before, and that was nobody."""
-        if not self.settings.motion_gate:
-            return False
+    def _calm(self, frame: Frame) -> bool:
+        """Take in the frame's thumbnail; whether a detector would only see what it saw before, and that was nobody."""
         state, at_s = self._state, frame.at.seconds
         motion = state.motion.update(frame.picture.luma(*thumbnail_size(frame.picture.width, frame.picture.height)))
         if motion.worth:
             state.moved_s = at_s
-        calm = at_s - state.moved_s > _WAKE_S and at_s - state.looked_s < _HEARTBEAT_S
-        if calm and not motion.worth and not state.in_view:
-            return True
-        state.looked_s = at_s
-        state.motion.looked()
-        return False
+        return not state.in_view and at_s - state.moved_s > _WAKE_S
 
     def _follow_changes(self, shelf: Shelf) -> None:
         """Somebody was enrolled: old votes say nothing about them. Something was deleted or denied: decide anew, keep no vector of it."""

@@ -237,7 +237,7 @@ class FaceAnalysis(_Looking):
             sightings,
             face_record_data(seen.faces) if self.records else None,
             seen.runs,
-            bool(seen.faces or seen.tracks),
+            seen.moving,
             in_view,
         )
 

@@ -1,7 +1,7 @@
 """How many cameras this box holds: what one costs it, measured with the configured models on a sample of a feed.
 
 A camera is measured three times: busy (the sample as it is), quiet (its first picture standing still under a camera's noise, which is
-what most cameras show most of the day, decoded and gated) and idle (the same with idle mode, which decodes its keyframes alone).
+what most cameras show most of the day, decoded and gated) and idle (the same asleep, as idle mode has it: its keyframes alone are decoded, its packets weighed).
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from streamproc.live.cores import usable_cores
 from streamproc.live.lane import Lane
 from streamproc.live.parts import LaneParts
 from streamproc.live.replay import Collector, whole_clip
-from streamproc.live.sample import Sample, standing_still
-from streamproc.logic.motion import MotionWatch, thumbnail_size
+from streamproc.live.sample import Sample, later, standing_still
 from streamproc.logic.session import Sessions
 from streamproc.media.decode import Decoder
 
@@ -33,6 +32,8 @@ MEMORY_SHARE = 0.8
 _LANES = 4
 """So many cameras are opened side by side to see what memory one takes."""
 _LANE_S = Fraction(2)
+_LEARNING, _ASLEEP = 4, 6
+"""So often the still feed is played for a lane to learn it and fall asleep, and then to be measured: a look a minute is part of it."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class Costs:
 
     ingest: float
     decode: float
+    """Of every picture of a busy camera."""
+    decode_quiet: float
+    """Of every picture of a quiet one..."""
+    keyframes: float
+    """...and of its keyframes alone."""
     idle: float
     quiet: float
     busy: float
@@ -68,6 +74,8 @@ class Capacity:
     cores: float
     free_memory: int | None
     """Bytes, with the models loaded; None where the system does not say."""
+    never_idle: str | None = None
+    """Why a camera like this never sleeps, so that an idle one costs what a quiet one does."""
 
     def held(self, kind: str) -> Held:
         """``kind``: idle, quiet or busy."""
@@ -79,8 +87,8 @@ class Capacity:
             by_memory = int(self.free_memory * MEMORY_SHARE / memory)
             if by_memory < by_cpu:
                 return Held(by_memory, "memory")
-        # Of an idle camera nothing is inferred: what is not ingest is the decoding of its keyframes.
-        decode = costs.idle - costs.ingest if kind == "idle" else costs.decode
+        sleeps = kind == "idle" and self.never_idle is None
+        decode = costs.keyframes if sleeps else costs.decode if kind == "busy" else costs.decode_quiet
         parts = {"decoding": decode, "ingest": costs.ingest, "inference": cpu - decode - costs.ingest}
         return Held(by_cpu, max(parts, key=lambda part: parts[part]))
 
@@ -92,12 +100,15 @@ class Capacity:
             **{f"{kind}_cameras": each.cameras for kind, each in held.items()},
             "limit": held["busy"].limit,
             "limits": {kind: each.limit for kind, each in held.items()},
+            "never_idle": self.never_idle,
             "cores": round(self.cores, 2),
             "cpu_share": CPU_SHARE,
             "camera": self.sample.document(),
             "cpu_s_per_camera_second": {
                 "ingest": round(costs.ingest, 5),
                 "decode_only": round(costs.decode, 4),
+                "decode_quiet": round(costs.decode_quiet, 4),
+                "decode_keyframes": round(costs.keyframes, 5),
                 "idle": round(costs.idle, 4),
                 "quiet": round(costs.quiet, 4),
                 "busy": round(costs.busy, 4),
@@ -122,16 +133,21 @@ def measure(sample: Sample, config: ProcessorConfig, seers: Seers, folder: Path)
     ingest = demux if sample.ingest_ms is None else sample.ingest_ms / 1000 * sample.fps
     # What is measured below reads a file; a camera costs what receiving it costs more.
     extra = ingest - demux
+    keyframes = _cpu(lambda: _decode(still, keyframes=True)) / still.seconds - demux
+    quiet = _quiet(document, seers, still)
+    asleep, awake_because = _asleep(document, seers, still)
     costs = Costs(
         ingest=ingest,
         decode=_cpu(lambda: _decode(sample)) / sample.seconds - demux,
-        idle=_cpu(lambda: _idle(still)) / still.seconds + extra,
-        quiet=_cpu(lambda: _run(document, seers, still.packets())) / still.seconds + extra,
+        decode_quiet=_cpu(lambda: _decode(still)) / still.seconds - demux,
+        keyframes=keyframes,
+        idle=(quiet if asleep is None else asleep) + extra,
+        quiet=quiet + extra,
         busy=_cpu(lambda: _run(document, seers, sample.packets())) / sample.seconds + extra,
         memory=memory,
         backlog=round(sample.bit_rate / 8 * sample.gop_s),
     )
-    return Capacity(sample, costs, usable_cores(), free)
+    return Capacity(sample, costs, usable_cores(), free, awake_because)
 
 
 def _cpu(work: Callable[[], object]) -> float:
@@ -140,19 +156,24 @@ def _cpu(work: Callable[[], object]) -> float:
     return time.process_time() - begun
 
 
-def _lane(config: ProcessorConfig, seers: Seers) -> Lane:
+def _lane(config: ProcessorConfig, seers: Seers, live: bool = False) -> Lane:
     sessions = Sessions("capacity", session_rules(config), "capacity")
-    return Lane(LaneParts("capacity", False, sessions, make_analyses(config, seers), Collector(), checkpoints=False))
+    return Lane(LaneParts("capacity", live, sessions, make_analyses(config, seers), Collector(), checkpoints=False))
 
 
 def _run(config: ProcessorConfig, seers: Seers, packets: Iterable[Packet]) -> Lane:
     """The whole pipeline, in this thread."""
-    lane, stop = _lane(config, seers), threading.Event()
+    lane = _lane(config, seers)
+    _play(lane, packets)
+    return lane
+
+
+def _play(lane: Lane, packets: Iterable[Packet]) -> None:
+    stop = threading.Event()
     for packet in packets:
         lane.offer(packet, None, stop)
         while not lane.over and lane.urgency() is not None:
             lane.step()
-    return lane
 
 
 def _beginning(sample: Sample) -> Iterable[Packet]:
@@ -168,17 +189,28 @@ def _memory_of_one(config: ProcessorConfig, seers: Seers, sample: Sample) -> int
     return max(0, grown) // (len(lanes) - 1)
 
 
-def _decode(sample: Sample) -> None:
+def _decode(sample: Sample, keyframes: bool = False) -> None:
     decoder = Decoder()
     for packet in sample.packets():
-        decoder.decode(packet)
+        if keyframes and packet.keyframe:
+            decoder.still(packet)
+        elif not keyframes:
+            decoder.decode(packet)
 
 
-def _idle(still: Sample) -> None:
-    """Every packet is read, keyframes are decoded and compared."""
-    decoder, watch = Decoder(), MotionWatch()
-    width, height = thumbnail_size(still.width, still.height)
-    for packet in still.packets():
-        if packet.keyframe:
-            for frame in [*decoder.decode(packet), *decoder.flush()]:
-                watch.update(frame.picture.luma(width, height))
+def _quiet(config: ProcessorConfig, seers: Seers, still: Sample) -> float:
+    """CPU seconds a second of a camera that has shown nothing for a while, decoded."""
+    lane = _lane(config, seers)
+    _play(lane, later(still, 0, 1))
+    return _cpu(lambda: _play(lane, later(still, 1, 2))) / (2 * still.seconds)
+
+
+def _asleep(config: ProcessorConfig, seers: Seers, still: Sample) -> tuple[float | None, str | None]:
+    """The same while its lane sleeps; or None, and why it does not."""
+    lane = _lane(config, seers, live=True)
+    lane.idle.settings = config.idle
+    _play(lane, later(still, 0, _LEARNING))
+    if not lane.idle.asleep:
+        return None, lane.idle.hindrance() or "it wakes again and again"
+    taken = _cpu(lambda: _play(lane, later(still, _LEARNING, _ASLEEP)))
+    return taken / (_ASLEEP * still.seconds), None

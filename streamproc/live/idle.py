@@ -271,6 +271,7 @@ class IdleMode:
         if reason in ("sizes", "picture", "look"):
             self._delays.append(delay)
             metrics.WAKE_DELAY.labels(self._processor).observe(delay)
+        if reason in ("sizes", "picture"):  # a look may wake for what stands still, and that no size can tell
             self._misses.append(reason != "sizes")
 
     def _set_asleep(self, asleep: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -161,6 +161,14 @@ def standing_still(sample: Sample, target: Path, seconds: float = MEASURED_S) ->
             out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="bgr24")))
         out.mux(stream.encode())
     return of_clip(target, sample.name, sample.ingest_ms)
+
+
+def later(sample: Sample, first: int, turns: int) -> Iterator[Packet]:
+    """The sample's packets from its ``first`` turn on, as those of a feed that goes on and on."""
+    length = sample.until + Fraction(1) / max(1, round(sample.fps))
+    for turn in range(first, first + turns):
+        for packet in sample.packets():
+            yield replace(packet, at=packet.at.after(turn * length))
 
 
 def fresh(frame: Frame) -> Frame:

@@ -255,7 +255,10 @@ def _decode(name: str, sample: Sample, decoder: Decoder, keyframes: bool = False
     packets = [packet for packet in sample.packets() if packet.keyframe or not keyframes]
     with _timed() as took:
         for packet in packets:
-            decoder.decode(packet)
+            if keyframes:
+                decoder.still(packet)
+            else:
+                decoder.decode(packet)
         decoder.flush()
     return took.stage(name, "picture of the feed", sample.frames)
 

@@ -21,7 +21,7 @@ from streamproc.core.observation import Observation, TrackView
 from streamproc.core.vision import Box, Detections
 from streamproc.logic.boxes import as_boxes, covered, grown, iou
 from streamproc.logic.evidence import OBJECT_GROUPS, Belief, BeliefPolicy, Group, differ
-from streamproc.logic.motion import Blob, Motion, MotionWatch, thumbnail_size
+from streamproc.logic.motion import Blob, Motion, MotionWatch, heartbeat_s, thumbnail_size
 from streamproc.logic.tracker import ANY_CLASS, Tracked, Tracker, TrackerPolicy
 from streamproc.perception.candidates import LEAST_SCORE, Candidate, in_frame, nothing_there, up_close
 from streamproc.perception.detect import detect_all
@@ -156,7 +156,8 @@ class LabelPerception:
         if motion.worth:
             state.moved_s = at_s
         calm = self._calm(motion, at_s)
-        if calm and self.settings.motion_gate and at_s - state.looked_s < self._heartbeat(at_s):
+        heartbeat = heartbeat_s(at_s - state.moved_s, self.policy.heartbeat_s, self.policy.heartbeat_most_s)
+        if calm and self.settings.motion_gate and at_s - state.looked_s < heartbeat:
             return Observation(frame.at, state.last, analysed=False, moving=False)
         state.looked_s = at_s
         state.motion.looked()
@@ -169,10 +170,6 @@ class LabelPerception:
             tracks += self._parcels.look(picture, frame.at, grey, found, people, runs)
         state.last = tuple(view for view in tracks if view.label in self.settings.classes)
         return Observation(frame.at, state.last, analysed=True, runs=dict(runs), moving=not calm)
-
-    def _heartbeat(self, at_s: float) -> float:
-        still_s = at_s - self._state.moved_s
-        return max(self.policy.heartbeat_s, min(self.policy.heartbeat_most_s, still_s / 2))
 
     def _calm(self, motion: Motion, at_s: float) -> bool:
         if motion.worth or (self._parcels is not None and self._parcels.busy):

@@ -12,9 +12,20 @@ from streamproc.live import machine
 from streamproc.live.capacity import Capacity, Costs
 from streamproc.live.sample import Sample
 from streamproc.live.stages import Stage, hand_off
+from streamproc.logic.motion import heartbeat_s
 
 SAMPLE = Sample("cam", Path("cam.mp4"), 1280, 720, 15.0, 150, 5, 1_875_000, Fraction(10))
-COSTS = Costs(ingest=0.002, decode=0.05, idle=0.008, quiet=0.08, busy=0.5, memory=10_000_000, backlog=300_000)
+COSTS = Costs(
+    ingest=0.002,
+    decode=0.05,
+    decode_quiet=0.04,
+    keyframes=0.005,
+    idle=0.008,
+    quiet=0.08,
+    busy=0.5,
+    memory=10_000_000,
+    backlog=300_000,
+)
 GB = 10**9
 
 
@@ -42,6 +53,16 @@ def test_the_answer_follows_from_the_costs() -> None:
 def test_what_limits(change: dict[str, float], free: int | None, kind: str, cameras: int, limit: str) -> None:
     held = Capacity(SAMPLE, replace(COSTS, **change), 2.0, free).held(kind)  # type: ignore[arg-type]
     assert (held.cameras, held.limit) == (cameras, limit)
+
+
+def test_a_camera_that_never_sleeps_costs_what_a_quiet_one_does_and_says_why() -> None:
+    answer = Capacity(SAMPLE, replace(COSTS, idle=COSTS.quiet), 2.0, 8 * GB, "constant bit rate")
+    assert answer.held("idle") == answer.held("quiet")
+    assert answer.document()["never_idle"] == "constant bit rate"
+
+
+def test_models_look_ever_more_seldom_at_what_does_not_change() -> None:
+    assert [heartbeat_s(still) for still in (0, 5, 20, 100, 120, 9999, float("inf"))] == [5, 5, 10, 50, 60, 60, 60]
 
 
 def test_the_container_s_limit_counts_where_it_is_less(tmp_path: Path) -> None:
