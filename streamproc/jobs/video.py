@@ -21,6 +21,9 @@ from streamproc.media.picture import AvPicture
 UNSUPPORTED = "Unsupported codec/format."
 """The service's words for a video that cannot be decoded."""
 _FULL_RANGE = 2
+_ALONE = {"protocol_whitelist": "file"}
+_LISTS = frozenset({"hls", "applehttp", "dash", "concat", "sdp", "rtsp", "rtp"})
+"""What names other files or hosts. A video is one object: whoever may put one into a bucket may not have this box read others."""
 _SEEK_MARGIN = Fraction(1)
 _MAX_ERRORS = 5_000
 
@@ -119,7 +122,7 @@ class StoredVideo:
         self.check: Callable[[], None] = lambda: None
         """Raises SourceError if the bytes ran out before their end; FFmpeg takes that for the end of the video."""
         try:
-            self._container = open_container(file)
+            self._container = open_container(file, _ALONE)
         except (av.FFmpegError, OSError, ValueError):
             raise MediaError(UNSUPPORTED) from None
         try:
@@ -129,6 +132,8 @@ class StoredVideo:
             raise
 
     def _open(self, threads: int) -> None:
+        if _LISTS & set(str(self._container.format.name).split(",")):
+            raise MediaError(UNSUPPORTED)
         films = [s for s in self._container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
         if not films or films[0].codec_context is None:
             raise MediaError(UNSUPPORTED)

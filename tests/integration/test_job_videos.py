@@ -62,6 +62,22 @@ def test_a_text_file_named_mp4(tmp_path: Path) -> None:
     assert (job.state, job.message) == (JobState.FAILED, UNSUPPORTED)
 
 
+def test_a_playlist_is_no_video(tmp_path: Path, clip: Path, web: dict[str, Any]) -> None:
+    """Whoever may put a file into a bucket may not have the box read another one, or ask another host."""
+    with av.open(str(clip)) as source, av.open(str(tmp_path / "part.ts"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    for number, part in enumerate([f"file://{tmp_path}/part.ts", "part.ts", web["url"].replace("mp4", "ts")]):
+        playlist = tmp_path / f"list{number}.m3u8"
+        playlist.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:8\n#EXTINF:8,\n{part}\n#EXT-X-ENDLIST\n")
+        job, _ = run(tmp_path / f"data{number}", str(playlist))
+        assert (job.state, job.message) == (JobState.FAILED, UNSUPPORTED)
+    assert web["requests"] == 0
+
+
 def test_an_empty_file(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     job, _ = run(tmp_path / "data", str(tmp_path / "empty.mp4"))
