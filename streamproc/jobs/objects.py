@@ -51,9 +51,15 @@ class SeenObject:
 
 
 def find_objects(
-    detectors: Sequence[Detector], image: Image, min_confidence: float, memo: dict[str, Any] | None = None
+    detectors: Sequence[Detector],
+    image: Image,
+    min_confidence: float,
+    memo: dict[str, Any] | None = None,
+    *,
+    only: str | None = None,
 ) -> list[SeenObject]:
-    """Objects at or above ``min_confidence`` (0..100), surest first. ``memo``: the frame's, to ask each detector once."""
+    """Objects at or above ``min_confidence`` (0..100), surest first. ``memo``: the frame's, to ask each detector once. ``only``: of that
+    class (common vocabulary); weighing all the others costs as much as a tenth of the detectors."""
     memo = {} if memo is None else memo
     knows = {detector.name: {common_name(name) for name in detector.names} for detector in detectors}
     rows: list[tuple[float, str, Box, str]] = []
@@ -63,7 +69,11 @@ def find_objects(
     for detector in detectors:
         found = memo[detector.name]
         names = [common_name(found.name(row)) for row in range(len(found))]
-        rows += [(float(found.scores[row]), names[row], found.box(row), detector.name) for row in range(len(found))]
+        rows += [
+            (float(found.scores[row]), name, found.box(row), detector.name)
+            for row, name in enumerate(names)
+            if only is None or name == only
+        ]
     rows.sort(key=lambda row: (-row[0], row[1], row[3]))
     clusters: list[tuple[str, Box, dict[str, float]]] = []
     for score, name, box, model in rows:

@@ -99,8 +99,7 @@ class PersonAnalysis:
         if self._is_cut(frame):
             self._scene += 1
         image = frame.picture.bgr(LOOK, LOOK)
-        seen = find_objects(self._detectors, image, _LEAST, frame.memo)
-        people = [each for each in seen if each.name == "person"]
+        people = find_objects(self._detectors, image, _LEAST, frame.memo, only="person")
         faces: dict[int, Any] = {}
         if people and self._find_faces is not None and frame.index % self._face_step == 0:
             for face in reversed(self._find_faces(frame)):
