@@ -98,6 +98,7 @@ class JobService:
         self._closing = False
         self._threads: list[threading.Thread] = []
         self._results: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
+        self._orders: OrderedDict[tuple[str, Sort, Aggregate], Sequence[Item]] = OrderedDict()
         self._lock = threading.Lock()
         self._at_work = 0
 
@@ -169,10 +170,24 @@ class JobService:
         start = self._tokens.read(page.token, question, self._clock()) if page.token else 0
         if job.state is not JobState.SUCCEEDED:
             return JobPage(job, [], None, page)
-        items = items_of(job.request.kind, self.result(job_id), page.sort, page.aggregate)
+        items = self._ordered(job, page.sort, page.aggregate)
         end = start + min(page.limit, MAX_RESULTS)
         following = self._tokens.make(question, end, self._clock()) if end < len(items) else None
         return JobPage(job, items[start:end], following, page)
+
+    def _ordered(self, job: Job, sort: Sort, aggregate: Aggregate) -> Sequence[Item]:
+        """Everything in the asked order; the last few are kept, because they are fetched page by page."""
+        key = (job.id, sort, aggregate)
+        with self._lock:
+            if key in self._orders:
+                self._orders.move_to_end(key)
+                return self._orders[key]
+        items = items_of(job.request.kind, self.result(job.id), sort, aggregate)
+        with self._lock:
+            self._orders[key] = items
+            while len(self._orders) > _HELD_RESULTS:
+                self._orders.popitem(last=False)
+        return items
 
     def result(self, job_id: str) -> Mapping[str, Any]:
         """The whole result as it is kept. Raises NotFound, InUse while there is none."""
