@@ -34,19 +34,20 @@ def entries_until(camera: Camera, seconds: float) -> list[float]:
 
 def told_of(outcome: Outcome, index: int, entries: Sequence[float], label: str = "PERSON") -> dict[float, Told]:
     """The first event of each entry that has one, of camera ``index``."""
+    events = [
+        Told(media, media + took) for each, name, media, _, took in outcome.events if (each, name) == (index, label)
+    ]
+    return first_of_each(events, entries)
+
+
+def first_of_each(events: Sequence[Told], entries: Sequence[float]) -> dict[float, Told]:
+    """The first event of each entry that has one."""
     found: dict[float, Told] = {}
-    for camera, name, media, _, took in sorted(outcome.events, key=lambda event: event[2]):
-        if camera != index or name != label:
-            continue
-        entry = next((each for each in entries if each - BEFORE_S <= media <= each + AFTER_S), None)
-        if entry is not None and entry not in found:
-            found[entry] = Told(media, media + took)
+    for told in sorted(events, key=lambda each: each.media_s):
+        entry = next((each for each in entries if each - BEFORE_S <= told.media_s <= each + AFTER_S), None)
+        if entry is not None:
+            found.setdefault(entry, told)
     return found
-
-
-def played(outcome: Outcome, index: int) -> float:
-    """Seconds of its clip that camera ``index`` played until the end."""
-    return outcome.end - outcome.starts[index] if outcome.starts[index] else 0.0
 
 
 def visible_share(outcome: Outcome, cameras: Sequence[Camera], shown_s: float) -> float:

@@ -41,7 +41,7 @@ def run(load: Load) -> Outcome:
 def box_config(load: Load) -> BoxConfig:
     """With a profile that looks for people with one detector."""
     document: dict[str, Any] = {"models": {"profiles": {"single": {"person": [load.detector]}}}}
-    if "cpu_target" in BoxConfig.model_fields and not load.governor:
+    if not load.governor:
         document["cpu_target"] = 0
     return BoxConfig.model_validate(document)
 
@@ -49,23 +49,14 @@ def box_config(load: Load) -> BoxConfig:
 def camera_config(load: Load, index: int) -> ProcessorConfig:
     labels: dict[str, Any] = {"fps": FPS}
     if load.profile == "single":
-        labels |= {"classes": ["PERSON"], "profile": "single", "second_look": False, "motion_gate": load.idle}
-    idle = load.idle and not (load.idle_pairs and index % 2)
+        labels |= {"classes": ["PERSON"], "profile": "single", "second_look": False, "motion_gate": load.gate}
     document = {
-        "source": {"type": "file", "path": clip_of(load, index), "realtime": True, "loop": True},
+        "source": {"type": "file", "path": load.clips[index % len(load.clips)], "realtime": True, "loop": True},
         "session": {"mode": "continuous", "gone_after": load.gone_after_s},
         "labels": labels,
+        "idle": {"enabled": load.idle},
     }
-    if "idle" in ProcessorConfig.model_fields:
-        document["idle"] = {"enabled": idle}
-    elif idle:
-        raise SystemExit("this version has no idle mode")
     return ProcessorConfig.model_validate(document)
-
-
-def clip_of(load: Load, index: int) -> str:
-    turn = index // 2 if load.idle_pairs else index
-    return load.clips[turn % len(load.clips)]
 
 
 class Cameras:

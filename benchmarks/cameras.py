@@ -52,10 +52,10 @@ class Load:
     detector: str = "yolox_nano"
     profile: str = "single"
     """single: this detector on whole frames, PERSON, every look; default: the product's, all three classes."""
+    gate: bool = False
+    """Detectors run only where something moves (not in the first rival, which knows no motion); otherwise at every look."""
     idle: bool = False
-    """What may be saved while nothing happens is saved: the product's idle mode and motion gate, the second rival's motion gate."""
-    idle_pairs: bool = False
-    """Every second camera has idle mode off: two that play the same clip at the same time, to compare."""
+    """The product's idle mode."""
     bare: bool = False
     """Also measure decoding alone and the same inferences alone."""
     governor: bool = False
@@ -135,7 +135,7 @@ class Outcome:
         durable = [event[4] for event in self.events if self.begin <= event[3] < self.end and event[1]]
         return {
             "contestant": self.load["contestant"],
-            "profile": self.load["profile"] + ("+idle" if self.load["idle"] else ""),
+            "profile": self.load["profile"] + ("+gate" if self.load["gate"] else ""),
             "cameras": self.cameras,
             "cpu": round(self.used, 3),
             "cpu_ms_per_camera_s": round(self.cpu_ms, 2),

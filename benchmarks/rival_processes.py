@@ -3,7 +3,7 @@ detector processes that take requests from a queue.
 
 It is given its best form: the camera decodes in its own process (Frigate pipes raw frames out of another), only frames that are
 looked at are copied, camera processes are forked and share what they can, there are as many detector processes as cores with one
-thread each, and a frame asks for one detection however much moves in it. Where saving is allowed only frames with motion ask.
+thread each, and a frame asks for one detection however much moves in it. With the gate only frames with motion ask.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def camera(load: Load, index: int, begin: float, memory: SharedMemory, requests:
                     time.sleep(wait)
                 if number % every == 0:
                     average, moving = _send(frame, memory, number // every % SLOTS, average)
-                    if moving or not load.idle:
+                    if moving or not load.gate:
                         requests.put((index, number // every % SLOTS, captured))
                 number += 1
 

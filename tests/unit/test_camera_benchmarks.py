@@ -20,7 +20,8 @@ from benchmarks.camera_figures import (
     told_of,
     visible_share,
 )
-from benchmarks.cameras import Outcome, cameras_held, drops_between, memory_a_camera
+from benchmarks.camera_truth import figures_of
+from benchmarks.cameras import Outcome, cameras_held, cores, drops_between, memory_a_camera
 from tests.videos import write
 
 SIZE = (320, 180)
@@ -99,7 +100,7 @@ def test_cameras_held_is_the_target_over_what_one_costs(cpu_ms: float, cores: in
 
 
 def outcome(cameras: int, memory: float = 100.0) -> Outcome:
-    made = Outcome({"contestant": "x", "profile": "single", "idle": False, "cameras": cameras}, begin=100.0, end=110.0)
+    made = Outcome({"contestant": "x", "profile": "single", "gate": False, "cameras": cameras}, begin=100.0, end=110.0)
     made.cpu_s = 8.0
     made.looks = [(0, 99.0, 0.5), (0, 99.9, 0.2), (1, 105.0, 0.1), (1, 109.9, 0.2)]
     made.events = [(0, "PERSON", 5.0, 105.0, 0.05), (1, "PERSON", 1.0, 98.0, 9.0)]
@@ -172,3 +173,24 @@ def test_starvation_and_growth() -> None:
 def test_slope() -> None:
     assert slope([(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)]) == pytest.approx(2.0)
     assert slope([(1.0, 5.0)]) == 0.0
+
+
+def test_misses_and_delays_are_against_the_same_camera_without_idle_mode() -> None:
+    cameras = [camera(), camera()]
+    told = {
+        (0, True): {5.0: Told(5.4, 6.0)},
+        (0, False): {5.0: Told(5.4, 5.5)},
+        (1, True): {},
+        (1, False): {5.0: Told(5.2, 5.2)},
+    }
+    figures = figures_of(cameras, told)
+    assert (figures["entries"], figures["missed"], figures["told_only_with_idle"]) == (2, 1, 0)
+    assert figures["wake_delay_vbr_most_ms"] == 500.0
+    assert figures["wake_delay_cbr_p95_ms"] is None
+
+
+def test_who_leaves_out_looks_holds_nothing() -> None:
+    made = outcome(4)
+    assert made.held == 8 * cores() // 2
+    made.drops = {"behind": 1}
+    assert made.held is None

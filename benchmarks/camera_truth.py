@@ -1,0 +1,121 @@
+"""Whether idle mode misses anybody, and how much later it tells: cameras whose visits are known, played with and without it.
+
+Lanes are played as fast as they are taken, so the figures do not depend on what else the machine does. An event's delay is counted on the
+camera's own clock: from the frame at which somebody came into view until the packet with whose arrival the event was durable.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from benchmarks.camera_clips import SCENES, Camera, Coding, Maker
+from benchmarks.camera_figures import Told, first_of_each
+from benchmarks.camera_ours import box_config
+from benchmarks.camera_throughput import make_lane, offer, together
+from benchmarks.cameras import Load, cores, milliseconds
+from benchmarks.common import percentile
+from streamproc.core.event import Event, EventType
+from streamproc.live.assembly import Seers
+from streamproc.media.reader import read_packets
+from streamproc.store.database import Database
+from streamproc.store.journal import Journal
+
+PATTERNS: dict[Coding, str] = {"vbr": "ssvssv", "cbr": "ssvssv", "long": "ssssvsv"}
+"""Long enough to be learnt, then two visits."""
+
+
+def truth_cameras(maker: Maker) -> list[Camera]:
+    """Every scene in every coding."""
+    return [maker.camera(scene, coding, pattern) for coding, pattern in PATTERNS.items() for scene in SCENES]
+
+
+def measure_truth(load: Load, clips: Sequence[Camera]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """A row a camera; how many entries were missed, and the delays by coding."""
+    told: dict[tuple[int, bool], dict[float, Told]] = {}
+    modes: dict[int, dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        seers, database = Seers(box_config(load), Path(folder), workers=cores()), Database(Path(folder) / "data")
+        journal = Journal(database)
+
+        def work(number: int) -> None:
+            for index in range(number, len(clips), cores()):
+                for idle in (True, False):
+                    one = replace(load, gate=True, idle=idle, clips=(str(clips[index].path),))
+                    told[index, idle], mode = play_whole(one, index, clips[index], seers, journal)
+                    if idle:
+                        modes[index] = mode
+
+        together(work)
+        database.close()
+    rows = [row(camera, told[index, True], told[index, False], modes[index]) for index, camera in enumerate(clips)]
+    return rows, figures_of(clips, told)
+
+
+def play_whole(
+    load: Load, index: int, camera: Camera, seers: Seers, journal: Journal
+) -> tuple[dict[float, Told], dict[str, Any]]:
+    """What was told of each entry, and what the camera was asleep for: by what it was woken, and why it was not asleep most."""
+    now, found, reasons = Fraction(0), [], Counter[str]()
+
+    def note(events: Sequence[Event]) -> None:
+        labels = [event for event in events if event.type is EventType.LABEL_DETECTED and event.label == "PERSON"]
+        found.extend(Told(event.at.seconds, float(now)) for event in labels)
+
+    lane = make_lane(load, f"camera-{index}-{'idle' if load.idle else 'plain'}", index, seers, journal, note)
+    for packet in read_packets(camera.path):
+        now = packet.at.media
+        offer(lane, packet)
+        reasons[lane.idle.hindrance() or "nothing"] += 1
+    usual = next(
+        (why for why, _ in reasons.most_common() if why not in ("nothing", "learning") and "moves" not in why), ""
+    )
+    share = lane.idle.undecoded / max(1, sum(reasons.values()))
+    mode = {"undecoded": round(share, 3), "awake_for": usual, "wakes": dict(lane.idle.wakes)}
+    return first_of_each(found, camera.entries), mode
+
+
+def row(
+    camera: Camera, with_idle: dict[float, Told], without: dict[float, Told], mode: dict[str, Any]
+) -> dict[str, Any]:
+    late = [
+        with_idle[entry].durable_s - without[entry].durable_s
+        for entry in camera.entries
+        if entry in with_idle and entry in without
+    ]
+    return {
+        "camera": camera.scene,
+        "coding": camera.coding,
+        "entries": len(camera.entries),
+        "told_with_idle": len(with_idle),
+        "told_without": len(without),
+        "worst_delay_ms": milliseconds(max(late)) if late else None,
+        "undecoded": mode["undecoded"],
+        "wakes": ", ".join(f"{reason} {count}" for reason, count in sorted(mode["wakes"].items())),
+        "kept_awake_by": mode["awake_for"],
+    }
+
+
+def figures_of(clips: Sequence[Camera], told: dict[tuple[int, bool], dict[float, Told]]) -> dict[str, Any]:
+    """Over all cameras; delays are of an event with idle mode against the same one without."""
+    pairs = [
+        (camera.coding, told[index, True].get(entry), told[index, False].get(entry))
+        for index, camera in enumerate(clips)
+        for entry in camera.entries
+    ]
+    figures: dict[str, Any] = {
+        "entries": len(pairs),
+        "missed": sum(idle is None and plain is not None for _, idle, plain in pairs),
+        "told_only_with_idle": sum(idle is not None and plain is None for _, idle, plain in pairs),
+    }
+    for coding in PATTERNS:
+        late = [idle.durable_s - plain.durable_s for each, idle, plain in pairs if each == coding and idle and plain]
+        figures[f"wake_delay_{coding}_median_ms"] = milliseconds(percentile(late, 0.5))
+        figures[f"wake_delay_{coding}_p95_ms"] = milliseconds(percentile(late, 0.95))
+        figures[f"wake_delay_{coding}_most_ms"] = milliseconds(max(late)) if late else None
+    return figures
