@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -26,6 +27,8 @@ _LISTS = frozenset({"hls", "applehttp", "dash", "concat", "sdp", "rtsp", "rtp"})
 """What names other files or hosts. A video is one object: whoever may put one into a bucket may not have this box read others."""
 _SEEK_MARGIN = Fraction(1)
 _MAX_ERRORS = 5_000
+_PEEKED = 100
+"""Packets that are looked through for a first picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,32 +124,32 @@ class StoredVideo:
         self.name = name
         self.check: Callable[[], None] = lambda: None
         """Raises SourceError if the bytes ran out before their end; FFmpeg takes that for the end of the video."""
+        turned = _is_turned(file)
         try:
             self._container = open_container(file, _ALONE)
         except (av.FFmpegError, OSError, ValueError):
             raise MediaError(UNSUPPORTED) from None
         try:
-            self._open(threads)
+            self._open(threads, turned)
         except BaseException:
             self._container.close()
             raise
 
-    def _open(self, threads: int) -> None:
+    def _open(self, threads: int, turned: bool) -> None:
         if _LISTS & set(str(self._container.format.name).split(",")):
             raise MediaError(UNSUPPORTED)
-        films = [s for s in self._container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-        if not films or films[0].codec_context is None:
+        self._stream = _film(self._container)
+        if self._stream is None:
             raise MediaError(UNSUPPORTED)
-        self._stream = max(films, key=lambda stream: (stream.width or 0) * (stream.height or 0))
         self._stream.codec_context.thread_count = threads
         self._stream.thread_type = "AUTO"
         self._audio = [s for s in self._container.streams.audio if s.codec_context is not None]
         self.origin: Fraction | None = None
         self.regular = True
         """So far; see ``Place.regular``."""
-        self.facts = self._facts(turned=False)
+        self.facts = self._facts(turned)
 
-    def _facts(self, *, turned: bool) -> VideoFacts:
+    def _facts(self, turned: bool) -> VideoFacts:
         stream, container = self._stream, self._container
         duration = stream.duration * stream.time_base if stream.duration and stream.time_base else None
         if duration is None:
@@ -231,9 +234,6 @@ class StoredVideo:
         stamp = Fraction(frame.pts * frame.time_base)
         if self.origin is None:
             self.origin = stamp
-            turned = round(frame.rotation / 90) % 2 == 1
-            if turned:
-                self.facts = self._facts(turned=True)
         return stamp - self.origin
 
     def _sound(self, frame: Any) -> Sound | None:
@@ -268,6 +268,30 @@ class StoredVideo:
                 errors += 1
                 if errors > _MAX_ERRORS:
                     raise MediaError(UNSUPPORTED) from error
+
+
+def _film(container: Any) -> Any:
+    """The largest video stream that is no cover picture; None where there is none that could be decoded."""
+    films = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    if not films or films[0].codec_context is None:
+        return None
+    return max(films, key=lambda stream: (stream.width or 0) * (stream.height or 0))
+
+
+def _is_turned(file: Any) -> bool:
+    """Whether pictures stand upright only when turned by a quarter, as a phone's do: the first frame says so, and whoever looks for
+    something wants to know before. Leaves ``file`` at its start. False where nothing can be decoded: reading says why."""
+    turned = False
+    with contextlib.suppress(av.FFmpegError, OSError, ValueError), open_container(file, _ALONE) as container:
+        film = _film(container)
+        for packet in itertools.islice(container.demux(film), _PEEKED) if film is not None else ():
+            frames = packet.decode()
+            if frames:
+                turned = round(frames[0].rotation / 90) % 2 == 1
+                break
+    if hasattr(file, "seek"):
+        file.seek(0)
+    return turned
 
 
 def _codec(context: Any) -> str:

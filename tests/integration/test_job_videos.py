@@ -172,6 +172,9 @@ def test_a_phone_video_is_told_upright(tmp_path: Path, clip: Path) -> None:
     turned = tmp_path / "phone.mp4"
     command = ["ffmpeg", "-v", "error", "-i", str(clip), "-c", "copy", "-metadata:s:v:0", "rotate=90", str(turned)]
     subprocess.run(command, check=True)
+    opened = StoredVideo(str(turned), turned.name)
+    assert (opened.facts.width, opened.facts.height) == (180, 320), "models are chosen by this before the first frame"
+    opened.close()
     job, _ = run(tmp_path / "data", str(turned))
     assert job.facts is not None and (job.facts.width, job.facts.height) == (180, 320)
 
