@@ -16,7 +16,7 @@ from typing import Any
 
 import av
 
-from benchmarks.cameras import FPS, Load, Outcome, cores, drops_between, tree_cpu, tree_memory
+from benchmarks.cameras import FPS, Load, Outcome, cores, drops_between, own_memory, tree_cpu
 from benchmarks.live_cost import Recorder
 from streamproc.cli.loop import run_loop
 from streamproc.config.box import BoxConfig
@@ -30,7 +30,7 @@ from streamproc.store.database import Database
 
 BARE_S = 3.0
 """How long each bare limit is measured, on all cores."""
-MEMORY_EVERY_S = 0.25
+MEMORY_EVERY_S = 0.5
 
 
 def run(load: Load) -> Outcome:
@@ -88,12 +88,12 @@ class Cameras:
             Counter(self.recorder.counts),
         )
         while time.time() < outcome.begin + load.seconds:
-            outcome.memory.append((time.time(), await asyncio.to_thread(tree_memory, os.getpid())))
-            await asyncio.sleep(MEMORY_EVERY_S if load.seconds < 120 else 1.0)
+            outcome.memory.append((time.time(), await asyncio.to_thread(own_memory)))
+            await asyncio.sleep(MEMORY_EVERY_S)
         outcome.end, outcome.cpu_s = time.time(), tree_cpu(os.getpid()) - cpu
         runs = Counter(self.recorder.counts) - runs
         outcome.drops = drops_between(drops, self._drops())
-        outcome.memory.append((time.time(), tree_memory(os.getpid())))
+        outcome.memory.append((time.time(), own_memory()))
         for name in self._names:
             view = (await supervisor.view(name)).to_json()
             outcome.views.append({key: view[key] for key in ("state", "message", "source", "metrics")})

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import cv2
 
-from benchmarks.cameras import BEHIND_S, FPS, Load, Outcome, cores, drops_between, tree_cpu, tree_memory
+from benchmarks.cameras import BEHIND_S, FPS, Load, Outcome, cores, drops_between, own_memory, tree_cpu
 from streamproc.config.box import BoxConfig
 from streamproc.contracts import Detector
 from streamproc.live.assembly import Seers
@@ -41,8 +41,8 @@ def run(load: Load) -> Outcome:
         time.sleep(begin + load.spread_s + load.warmup_s - time.time())
         outcome.begin, cpu, before = time.time(), tree_cpu(os.getpid()), Counter(drops)
         while time.time() < outcome.begin + load.seconds:
-            outcome.memory.append((time.time(), tree_memory(os.getpid())))
-            time.sleep(0.25)
+            outcome.memory.append((time.time(), own_memory()))
+            time.sleep(0.5)
         outcome.end, outcome.cpu_s = time.time(), tree_cpu(os.getpid()) - cpu
         outcome.drops = drops_between(before, Counter(drops))
         outcome.notes["first_look_s"] = round(min(at + took for _, at, took in outcome.looks) - load.spawned, 3)

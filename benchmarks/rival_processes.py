@@ -93,7 +93,7 @@ def _watch(load: Load, outcome: Outcome, answers: Any, begin: float) -> None:
     outcome.begin, cpu, before = time.time(), tree_cpu(os.getpid()), Counter(drops)
     while time.time() < outcome.begin + load.seconds:
         outcome.memory.append((time.time(), tree_memory(os.getpid())))
-        time.sleep(1.0)  # reading the memory of many processes costs something itself
+        time.sleep(3.0)  # reading the memory of many processes costs something itself
     outcome.end, outcome.cpu_s = time.time(), tree_cpu(os.getpid()) - cpu
     outcome.drops = drops_between(before, Counter(drops))
     outcome.notes["first_look_s"] = round(min(at + took for _, at, took in outcome.looks) - load.spawned, 3)
