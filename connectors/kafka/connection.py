@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 
 from connectors.context import ConnectorContext, secret
 from connectors.kafka.settings import KafkaConnection
 from streamproc.core.errors import InputError
+
+UNKNOWN_US = (AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError)
+"""What the brokers say to a wrong user or password, or to the wrong way of asking."""
 
 
 def client_options(settings: KafkaConnection, context: ConnectorContext) -> dict[str, Any]:
@@ -25,6 +38,33 @@ def client_options(settings: KafkaConnection, context: ConnectorContext) -> dict
     if settings.security_protocol.endswith("SSL"):
         options["ssl_context"] = _tls(settings, context)
     return options
+
+
+async def started(start: Callable[[], Awaitable[None]], options: Mapping[str, Any]) -> None:
+    """Start a client of these options. Raises what keeps it from it: KafkaError or OSError.
+
+    aiokafka itself says only that no broker could be used, and leaves the reason (a password, a certificate) to its log.
+    """
+    try:
+        await start()
+    except KafkaConnectionError as error:
+        raise await _reason(options) or error from None
+
+
+async def _reason(options: Mapping[str, Any]) -> KafkaError | OSError | None:
+    """Why no broker can be used, by trying each; a refusal tells more than one that is away."""
+    names = ("client_id", "security_protocol", "ssl_context", "sasl_mechanism")
+    asked = {name: options[name] for name in (*names, "sasl_plain_username", "sasl_plain_password") if name in options}
+    found: KafkaError | OSError | None = None
+    for host, port, _ in collect_hosts(options["bootstrap_servers"], randomize=False):
+        try:
+            connection = await create_conn(host, port, request_timeout_ms=5000, **asked)
+            connection.close()
+        except UNKNOWN_US as error:
+            return error
+        except (TimeoutError, KafkaError, OSError) as error:
+            found = found or error
+    return found
 
 
 def _tls(settings: KafkaConnection, context: ConnectorContext) -> ssl.SSLContext:

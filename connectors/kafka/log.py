@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError, RecordTooLargeError
 
 from connectors.context import ConnectorContext
-from connectors.kafka.connection import client_options
+from connectors.kafka.connection import client_options, started
 from connectors.kafka.settings import KafkaConnection
 from streamproc.logic.fragments import fragment_number, producer_time
 
@@ -70,8 +70,9 @@ class TopicLog:
 
     def __init__(self, settings: KafkaConnection, context: ConnectorContext) -> None:
         self.topic = settings.topic
+        self._options = client_options(settings, context)
         self._consumer = AIOKafkaConsumer(
-            **client_options(settings, context),
+            **self._options,
             enable_auto_commit=False,
             auto_offset_reset="none",
             max_partition_fetch_bytes=FETCH_BYTES,
@@ -82,8 +83,8 @@ class TopicLog:
         )
 
     async def start(self) -> None:
-        """Connect. Raises KafkaError."""
-        await self._consumer.start()
+        """Connect. Raises KafkaError or OSError."""
+        await started(self._consumer.start, self._options)
 
     async def stop(self) -> None:
         await self._consumer.stop()

@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, NoError, TopicAlreadyExistsError, for_code
 
 from connectors.context import ConnectorContext
-from connectors.kafka.connection import client_options, words
+from connectors.kafka.connection import client_options, started, words
 from connectors.kafka.settings import KafkaConnection
 from streamproc.core.errors import SinkBusy, SinkRejected
 from streamproc.logic.fragments import FRAGMENT_HEADER, PRODUCER_HEADER
@@ -100,9 +100,10 @@ class FragmentPublisher:
                     await self._producer.stop()
 
     async def _make_topic(self) -> None:
-        admin = AIOKafkaAdminClient(**client_options(self._settings, self._context), request_timeout_ms=REQUEST_MS)
+        options = client_options(self._settings, self._context)
+        admin = AIOKafkaAdminClient(**options, request_timeout_ms=REQUEST_MS)
         try:
-            await admin.start()
+            await started(admin.start, options)
             copies = min(3, max(1, len((await admin.describe_cluster())["brokers"])))
             sizes = {"max.message.bytes": str(TOPIC_MESSAGE_BYTES)}
             answer = await admin.create_topics([NewTopic(self._settings.topic, 1, copies, topic_configs=sizes)])

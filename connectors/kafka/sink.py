@@ -16,7 +16,7 @@ from aiokafka.errors import (
 )
 
 from connectors.context import ConnectorContext
-from connectors.kafka.connection import client_options, words
+from connectors.kafka.connection import client_options, started, words
 from connectors.kafka.settings import KafkaSinkSettings
 from streamproc.contracts import Delivery
 from streamproc.core.errors import InputError, SinkBusy, SinkRejected
@@ -99,8 +99,9 @@ class KafkaSink:
         async with self._starting:
             if self._producer is None:
                 compression = None if self._settings.compression == "none" else self._settings.compression
+                options = client_options(self._settings, self._context)
                 producer = AIOKafkaProducer(
-                    **client_options(self._settings, self._context),
+                    **options,
                     enable_idempotence=True,
                     acks="all",
                     max_request_size=self._settings.max_bytes,
@@ -109,7 +110,7 @@ class KafkaSink:
                     compression_type=compression,
                 )
                 try:
-                    await producer.start()
+                    await started(producer.start, options)
                 except BaseException:
                     await producer.stop()
                     raise

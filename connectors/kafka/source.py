@@ -14,16 +14,14 @@ from typing import Any, TypeVar
 
 import structlog
 from aiokafka.errors import (
-    AuthenticationFailedError,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     KafkaError,
     TopicAuthorizationFailedError,
-    UnsupportedSaslMechanismError,
 )
 
 from connectors.context import ConnectorContext
-from connectors.kafka.connection import words
+from connectors.kafka.connection import UNKNOWN_US, words
 from connectors.kafka.log import OffsetNotes, Record, Skipped, TopicLog
 from connectors.kafka.settings import KafkaSourceSettings
 from connectors.kafka.start import StartPlace, resolve
@@ -41,11 +39,10 @@ PAUSE_S = 0.25
 """Longest sleep between looks at ``stop``."""
 COMMIT_EVERY_S = 1.0
 REFUSALS = (
-    AuthenticationFailedError,
+    *UNKNOWN_US,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     TopicAuthorizationFailedError,
-    UnsupportedSaslMechanismError,
 )
 T = TypeVar("T")
 

@@ -20,8 +20,9 @@ from connectors.catalog import make_sink
 from connectors.context import ConnectorContext
 from connectors.kafka import sink as kafka_sink
 from streamproc.aws.results import render_aws
-from streamproc.config.processor import ProcessorConfig
+from streamproc.config.processor import ConnectorRef, ProcessorConfig
 from streamproc.config.routes import outputs
+from streamproc.contracts import Delivery
 from streamproc.core.event import Event, EventType, Pictures
 from streamproc.outbox import outbox as outbox_module
 from streamproc.outbox.outbox import Outbox
@@ -251,11 +252,13 @@ def aws_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def subscribe(url: str, name: str) -> tuple[str, Callable[[], list[dict[str, Any]]]]:
-    """A topic with a queue behind it; the topic's ARN, and a way to take what came."""
+    """A topic with a queue behind it; the topic's ARN, and a way to take what came. FIFO where the name says so."""
+    fifo = {"FifoTopic": "true"} if name.endswith(".fifo") else {}
+    queued = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
     options = {"endpoint_url": url, "region_name": "eu-west-1"}
     sns, sqs = boto3.client("sns", **options), boto3.client("sqs", **options)
-    topic = sns.create_topic(Name=name)["TopicArn"]
-    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    topic = sns.create_topic(Name=name, Attributes=fifo)["TopicArn"]
+    queue = sqs.create_queue(QueueName=name, Attributes=queued)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
 
@@ -286,6 +289,31 @@ async def test_sns_messages_are_the_service_s_and_name_the_bucket(
     label = messages[0]["labels"][0]
     assert label["frameImageUri"] == "s3://pictures/cams/door/s1/000000-PERSON-frame.jpg"
     assert messages[0]["tags"] == {"site": "home"}
+
+
+async def test_sns_fifo_topics_group_by_session_and_take_each_event_once(
+    box: Box, moto_server: str, aws_keys: None
+) -> None:
+    topic, _ = await asyncio.to_thread(subscribe, moto_server, "doors.fifo")
+    queue = boto3.client("sqs", endpoint_url=moto_server, region_name="eu-west-1")
+    url = queue.get_queue_url(QueueName="doors.fifo")["QueueUrl"]
+    ref = {"type": "sns", "topic_arn": topic, "endpoint_url": moto_server}
+    await box.connect(ref)
+    await box.tell(label_event(0), label_event(0, "s2"), label_event(1), complete(2))
+    await box.settled()
+    assert box.dead() == []
+    twice = make_sink(ConnectorRef.model_validate(ref), ConnectorContext("door"))
+    await twice.deliver(Delivery(label_event(1), None, "arn", {}, renderers={"plain": render_plain}))
+    await twice.aclose()
+
+    def received() -> list[Any]:
+        answer = queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"])
+        return list(answer.get("Messages", []))
+
+    messages = await asyncio.to_thread(received)
+    told = [(m["Attributes"]["MessageGroupId"], m["Attributes"]["MessageDeduplicationId"]) for m in messages]
+    assert [each for each in told if each[0] == "s1"] == [("s1", f"s1-{n:06d}") for n in range(3)]
+    assert [each for each in told if each[0] == "s2"] == [("s2", "s2-000000")]
 
 
 async def test_sns_plain_form_and_a_topic_that_comes_later(box: Box, moto_server: str, aws_keys: None) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import shutil
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.servers.certificates import Authority
 from tests.servers.common import ServerProcess, Unavailable, cache_dir, free_port, port_open, run_checked
 
 VERSION = "4.1.0"
@@ -38,10 +41,45 @@ def install() -> Path:
     return libs
 
 
+@dataclass(frozen=True)
+class Secured:
+    """Listeners that ask who is there, beside the open one, each on a port of its own."""
+
+    authority: Authority
+    """Signs the broker's certificate, and those of clients: SSL asks for one."""
+    user: str
+    password: str
+    """May come in by SASL, PLAIN or SCRAM-SHA-256."""
+    ports: Mapping[str, int] = field(
+        default_factory=lambda: {name: free_port() for name in ("SSL", "SASL_PLAINTEXT", "SASL_SSL")}
+    )
+
+    def settings(self, directory: Path) -> dict[str, str]:
+        """The broker's, without its listeners."""
+        certificate, key = self.authority.sign("broker")
+        store, trusted = directory / "broker-store.pem", self.authority.certificate
+        store.write_bytes(key.read_bytes() + certificate.read_bytes())
+        modules = "org.apache.kafka.common.security"
+        settings = {
+            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(store),
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(trusted),
+            "listener.name.ssl.ssl.client.auth": "required",
+        }
+        for listener in ("sasl_plaintext", "sasl_ssl"):
+            place = f"listener.name.{listener}"
+            plain = f'{modules}.plain.PlainLoginModule required user_{self.user}="{self.password}";'
+            settings[f"{place}.plain.sasl.jaas.config"] = plain
+            settings[f"{place}.scram-sha-256.sasl.jaas.config"] = f"{modules}.scram.ScramLoginModule required;"
+        return settings
+
+
 class KafkaServer:
     """A broker on free ports that writes only to ``directory``. ``restart`` keeps its port and its log."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, secured: Secured | None = None) -> None:
         if not shutil.which("java"):
             raise Unavailable("Apache Kafka needs java")
         self._libs = install()
@@ -49,6 +87,7 @@ class KafkaServer:
         self.port = free_port()
         self._controller = free_port()
         self._process: ServerProcess | None = None
+        self._secured = secured
         self._configure()
 
     @property
@@ -57,15 +96,16 @@ class KafkaServer:
 
     def _configure(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
-        listeners = f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller}"
+        ports = {"PLAINTEXT": self.port, **(self._secured.ports if self._secured else {})}
+        listeners = ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
         settings = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller}",
-            "listeners": listeners,
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "listeners": f"{listeners},CONTROLLER://127.0.0.1:{self._controller}",
+            "advertised.listeners": listeners,
             "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "listener.security.protocol.map": ",".join(["CONTROLLER:PLAINTEXT", *(f"{name}:{name}" for name in ports)]),
             "log.dirs": str(self._directory / "data"),
             "offsets.topic.replication.factor": "1",
             "offsets.topic.num.partitions": "4",
@@ -74,10 +114,15 @@ class KafkaServer:
             "group.initial.rebalance.delay.ms": "0",
             "message.max.bytes": "10485760",
         }
+        settings |= self._secured.settings(self._directory) if self._secured else {}
         self._properties = self._directory / "server.properties"
         self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        run_checked([*self._java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties)])
+        command = [*self._java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties)]
+        if self._secured:
+            who = f"name={self._secured.user},password={self._secured.password}"
+            command += ["--add-scram", f"SCRAM-SHA-256=[{who}]"]
+        run_checked(command)
 
     def _java(self) -> list[str]:
         return ["java", "-Xmx512m", "-cp", f"{self._libs}/*"]
