@@ -81,6 +81,8 @@ class Outcome:
     """Looks that were due between the marks and not made, by reason."""
     memory: list[tuple[float, float]] = field(default_factory=list)
     """When, and megabytes (proportional set size) of all its processes."""
+    kept_up: float = 1.0
+    """Of a rival: share of the frames between the marks that it had decoded in time to go on at the cameras' pace."""
     starts: list[float] = field(default_factory=list)
     """When each camera's clip began."""
     decode_ms: float | None = None
@@ -122,7 +124,8 @@ class Outcome:
     @property
     def held(self) -> int | None:
         """Cameras that fit into TARGET of all cores, by what one costs at the measured number; None where it did not do the work."""
-        return cameras_held(self.cpu_ms) if self.passed_over <= MOST_PASSED_OVER else None
+        did_it = self.passed_over <= MOST_PASSED_OVER and self.kept_up >= 1 - MOST_PASSED_OVER
+        return cameras_held(self.cpu_ms) if did_it else None
 
     @property
     def memory_mb(self) -> float | None:
@@ -198,6 +201,11 @@ def memory_a_camera(small: Outcome, large: Outcome) -> float | None:
     if small.memory_mb is None or large.memory_mb is None or large.cameras <= small.cameras:
         return None
     return round((large.memory_mb - small.memory_mb) / (large.cameras - small.cameras), 1)
+
+
+def first_look_s(outcome: Outcome, load: Load) -> float | None:
+    """From the start of the process until a first frame had been looked at."""
+    return round(min(at + took for _, at, took in outcome.looks) - load.spawned, 3) if outcome.looks else None
 
 
 def milliseconds(seconds: float | None) -> float | None:

@@ -23,7 +23,7 @@ import av
 import cv2
 import numpy as np
 
-from benchmarks.cameras import BEHIND_S, FPS, Load, Outcome, cores, drops_between, tree_cpu, tree_memory
+from benchmarks.cameras import BEHIND_S, FPS, Load, Outcome, cores, drops_between, first_look_s, tree_cpu, tree_memory
 
 RATE = 15
 SLOTS = 3
@@ -40,6 +40,7 @@ def run(load: Load) -> Outcome:
     outcome = Outcome(asdict(load))
     fork = multiprocessing.get_context("fork")
     requests, answers, stop = fork.Queue(), fork.Queue(), fork.RawValue("b", 0)
+    frames = fork.RawArray("q", load.cameras)
     width, height = size_of(load.clips[0])
     memory = [SharedMemory(create=True, size=SLOTS * width * height * 3 // 2) for _ in range(load.cameras)]
     detectors = [
@@ -54,12 +55,12 @@ def run(load: Load) -> Outcome:
         begin = time.time() + 0.5
         outcome.starts = [begin + load.spread_s * index / load.cameras for index in range(load.cameras)]
         cameras = [
-            fork.Process(target=camera, args=(load, index, start, memory[index], requests, stop), daemon=True)
+            fork.Process(target=camera, args=(load, index, start, memory[index], requests, stop, frames), daemon=True)
             for index, start in enumerate(outcome.starts)
         ]
         for process in cameras:
             process.start()
-        _watch(load, outcome, answers, begin)
+        _watch(load, outcome, answers, begin, frames)
         stop.value = 1
         for process in [*cameras, *detectors]:
             process.join(2)
@@ -72,7 +73,7 @@ def run(load: Load) -> Outcome:
     return outcome
 
 
-def _watch(load: Load, outcome: Outcome, answers: Any, begin: float) -> None:
+def _watch(load: Load, outcome: Outcome, answers: Any, begin: float, frames: Any) -> None:
     drops: Counter[str] = Counter()
     done = threading.Event()
 
@@ -90,13 +91,14 @@ def _watch(load: Load, outcome: Outcome, answers: Any, begin: float) -> None:
     thread = threading.Thread(target=collect)
     thread.start()
     time.sleep(max(0.0, begin + load.spread_s + load.warmup_s - time.time()))
-    outcome.begin, cpu, before = time.time(), tree_cpu(os.getpid()), Counter(drops)
+    outcome.begin, cpu, before, played = time.time(), tree_cpu(os.getpid()), Counter(drops), sum(frames)
     while time.time() < outcome.begin + load.seconds:
         outcome.memory.append((time.time(), tree_memory(os.getpid())))
         time.sleep(3.0)  # reading the memory of many processes costs something itself
     outcome.end, outcome.cpu_s = time.time(), tree_cpu(os.getpid()) - cpu
     outcome.drops = drops_between(before, Counter(drops))
-    outcome.notes["first_look_s"] = round(min(at + took for _, at, took in outcome.looks) - load.spawned, 3)
+    outcome.kept_up = (sum(frames) - played) / (RATE * load.cameras * outcome.seconds)
+    outcome.notes["first_look_s"] = first_look_s(outcome, load)
     done.set()
     thread.join()
 
@@ -106,7 +108,7 @@ def size_of(clip: str) -> tuple[int, int]:
         return container.streams.video[0].width, container.streams.video[0].height
 
 
-def camera(load: Load, index: int, begin: float, memory: SharedMemory, requests: Any, stop: Any) -> None:
+def camera(load: Load, index: int, begin: float, memory: SharedMemory, requests: Any, stop: Any, frames: Any) -> None:
     """Plays its clip for ever at its pace; every third frame goes into shared memory and is asked about."""
     cv2.setNumThreads(1)
     requests.cancel_join_thread()
@@ -127,6 +129,7 @@ def camera(load: Load, index: int, begin: float, memory: SharedMemory, requests:
                     if moving or not load.gate:
                         requests.put((index, number // every % SLOTS, captured))
                 number += 1
+                frames[index] = number
 
 
 def _send(frame: Any, memory: SharedMemory, slot: int, average: Any) -> tuple[Any, bool]:
