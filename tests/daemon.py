@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -55,14 +56,17 @@ def read_lines(folder: Path) -> list[dict[str, Any]]:
 
 
 class Daemon:
-    """``streamproc serve`` on a folder and port of its own."""
+    """``streamproc serve`` on a folder and port of its own. ``tls``: whom to trust, where its document has a certificate."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, environ: Mapping[str, str] | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.config = folder / "conf"
         self.data = folder / "data"
         (self.config / "processors").mkdir(parents=True, exist_ok=True)
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.tls = tls
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.log = folder / "serve.log"
         self._environ = {**os.environ, **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
@@ -95,7 +99,7 @@ class Daemon:
         return path
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=10, context=self.tls) as answer:
             body = answer.read()
         return json.loads(body) if "json" in answer.headers["Content-Type"] else body.decode()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 import time
 from fractions import Fraction
 from typing import Any
@@ -56,24 +57,28 @@ class CounterTrack(MediaStreamTrack):
 
 
 class Session:
-    """One WHIP or WHEP session. ``status`` is the answer's; ``location`` its own URL."""
+    """One WHIP or WHEP session. ``status`` is the answer's; ``location`` its own URL. ``tls``: whom to trust by HTTPS."""
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url: str, token: str | None, tls: ssl.SSLContext | None = None) -> None:
         self.url = url
+        self.tls = tls
         self.headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.status = 0
         self.location = ""
         self.message = ""
+        self.answer = ""
+        """The SDP that came back."""
 
     async def offer(self) -> Session:
         await self.connection.setLocalDescription(await self.connection.createOffer())
-        async with aiohttp.ClientSession() as http:
+        async with self._http() as http:
             headers = {**self.headers, "Content-Type": "application/sdp"}
             async with http.post(self.url, data=self.connection.localDescription.sdp, headers=headers) as answer:
                 self.status, body = answer.status, await answer.text()
                 self.location = answer.headers.get("Location", "")
         if self.status == 201:
+            self.answer = body
             await self.connection.setRemoteDescription(RTCSessionDescription(body, "answer"))
         else:
             self.message = body
@@ -82,10 +87,13 @@ class Session:
 
     async def delete(self) -> int:
         base = "/".join(self.url.split("/")[:3])
-        async with aiohttp.ClientSession() as http, http.delete(base + self.location, headers=self.headers) as answer:
+        async with self._http() as http, http.delete(base + self.location, headers=self.headers) as answer:
             status = answer.status
         await self.connection.close()
         return status
+
+    def _http(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self.tls or True))
 
     async def vanish(self) -> None:
         """As a phone whose battery is empty: nothing more is sent, nobody is told."""
@@ -102,9 +110,10 @@ async def publish(
     *,
     loss: float = 0.0,
     sound: bool = False,
+    tls: ssl.SSLContext | None = None,
 ) -> Session:
     """``loss``: share of the RTP packets that never leave. ``sound``: also a microphone, as OBS and phones have it."""
-    session = Session(url, token)
+    session = Session(url, token, tls)
     if sound:
         session.connection.addTrack(AudioStreamTrack())
     transceiver = session.connection.addTransceiver(track, direction="sendonly")
@@ -153,8 +162,10 @@ class Watching:
             await asyncio.sleep(0.05)
 
 
-async def watch(url: str, token: str | None, codec: str | None = None) -> Watching:
-    session = Session(url, token)
+async def watch(
+    url: str, token: str | None, codec: str | None = None, *, tls: ssl.SSLContext | None = None
+) -> Watching:
+    session = Session(url, token, tls)
     watching = Watching(session)
     transceiver = session.connection.addTransceiver("video", direction="recvonly")
     if codec:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from streamproc.config.base import Settings
+from streamproc.config.base import Settings, wrong
 from streamproc.config.duration import Duration
 from streamproc.config.models import ModelSettings
 from streamproc.config.processor import ConnectorRef
@@ -60,7 +60,15 @@ class ServerSettings(Settings):
     """YAML list of access keys; must have mode 0600."""
     tokens: tuple[Token, ...] = ()
     tls_cert: Path | None = None
+    """Certificate (PEM, with its chain): everything is then served by HTTPS."""
     tls_key: Path | None = None
+    """Its private key, PEM; left out where it lies in the same file."""
+
+    @model_validator(mode="after")
+    def _no_key_alone(self) -> ServerSettings:
+        if self.tls_key is not None and self.tls_cert is None:
+            raise wrong("tls_key", "there is no tls_cert beside it, so nothing would be encrypted; add tls_cert")
+        return self
 
 
 class Bindings(Settings):

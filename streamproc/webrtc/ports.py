@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Awaitable
 from typing import Any
 
 import structlog
-from aioice import ice
+from aioice import ice, stun
 from aioice.candidate import Candidate, candidate_foundation, candidate_priority
 
 from streamproc.config.webrtc import WebrtcSettings
 
 log = structlog.get_logger(__name__)
 RECEIVE_BUFFER = 1 << 20
+SERVERS_S = 2.0
+"""STUN and TURN servers answer within so long, or are done without: whoever publishes or watches is waiting."""
 
 
 class Ports:
@@ -32,31 +35,26 @@ class Ports:
             # aioice leaves the loopback address out: where there is no other, it is what there is.
             hosts = [await self._host(connection, component, address) for address in own or ["127.0.0.1"]]
             found = [host for host in hosts if host is not None]
-            return found + await self._by_servers(connection, gather_elsewhere, component, timeout)
+            return found + await self._by_servers(connection, gather_elsewhere, component)
 
         connection.get_component_candidates = gather
 
-    async def _by_servers(self, connection: Any, gather: Any, component: int, timeout: int) -> list[Candidate]:
-        """What STUN and TURN servers add. With STUN, aioice asks from the sockets that it opened itself."""
-        candidates: list[Candidate] = []
-        if connection.stun_server:
-            asked = [
-                ice.server_reflexive_candidate(protocol, connection.stun_server)
+    async def _by_servers(self, connection: Any, gather: Any, component: int) -> list[Candidate]:
+        """What STUN and TURN servers add, asked side by side. With STUN, aioice asks from the sockets that it opened itself."""
+        server, connection.stun_server = connection.stun_server, None
+        asked: list[Awaitable[list[Candidate]]] = []
+        if server:
+            asked += [
+                _mapped(protocol, server)
                 for protocol in connection._protocols
                 if ":" not in protocol.local_candidate.host
             ]
-            for result in await asyncio.gather(
-                *(asyncio.wait_for(one, timeout) for one in asked), return_exceptions=True
-            ):
-                if not isinstance(result, BaseException):
-                    candidates.append(result[0])
         if connection.turn_server:
-            stun, connection.stun_server = connection.stun_server, None
-            try:
-                candidates += await gather(component, [], timeout)
-            finally:
-                connection.stun_server = stun
-        return candidates
+            asked.append(gather(component, [], SERVERS_S))
+        try:
+            return [candidate for found in await asyncio.gather(*asked) for candidate in found]
+        finally:
+            connection.stun_server = server
 
     async def _host(self, connection: Any, component: int, address: str) -> Candidate | None:
         bound = self._bind(address)
@@ -99,3 +97,13 @@ class Ports:
         count = last - first + 1
         self._turn = (self._turn + 1) % count
         return [first + (self._turn + step) % count for step in range(count)]
+
+
+async def _mapped(protocol: Any, server: Any) -> list[Candidate]:
+    """The address that a STUN server sees this socket as; nothing where it does not answer."""
+    try:
+        candidate, _ = await asyncio.wait_for(ice.server_reflexive_candidate(protocol, server), SERVERS_S)
+    except (TimeoutError, OSError, stun.TransactionError) as error:
+        log.warning("stun_server_silent", server=f"{server[0]}:{server[1]}", reason=str(error) or "no answer")
+        return []
+    return [candidate]

@@ -137,6 +137,13 @@ def test_the_box_may_be_absent_or_empty(tmp_path: Path) -> None:
     assert load_box(tmp_path / "streamproc.yaml").aws.region == "us-east-1"
 
 
+def test_a_key_without_its_certificate_would_leave_everything_open(tmp_path: Path) -> None:
+    path = tmp_path / "streamproc.yaml"
+    path.write_text("server:\n  listen: 0.0.0.0:4566\n  tls_key: box.key\n")
+    with pytest.raises(ConfigError, match=r"streamproc.yaml:3: server.tls_key: .*add tls_cert"):
+        load_box(path)
+
+
 def test_a_connector_s_own_fault_has_its_line() -> None:
     def check(ref: object, role: str) -> None:
         if role == "sink":
