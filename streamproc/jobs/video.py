@@ -124,18 +124,18 @@ class StoredVideo:
         self.name = name
         self.check: Callable[[], None] = lambda: None
         """Raises SourceError if the bytes ran out before their end; FFmpeg takes that for the end of the video."""
-        turned = _is_turned(file)
+        turned, origin = _peek(file)
         try:
             self._container = open_container(file, _ALONE)
         except (av.FFmpegError, OSError, ValueError):
             raise MediaError(UNSUPPORTED) from None
         try:
-            self._open(threads, turned)
+            self._open(threads, turned, origin)
         except BaseException:
             self._container.close()
             raise
 
-    def _open(self, threads: int, turned: bool) -> None:
+    def _open(self, threads: int, turned: bool, origin: Fraction | None) -> None:
         if _LISTS & set(str(self._container.format.name).split(",")):
             raise MediaError(UNSUPPORTED)
         self._stream = _film(self._container)
@@ -144,7 +144,7 @@ class StoredVideo:
         self._stream.codec_context.thread_count = threads
         self._stream.thread_type = "AUTO"
         self._audio = [s for s in self._container.streams.audio if s.codec_context is not None]
-        self.origin: Fraction | None = None
+        self.origin = origin
         self.regular = True
         """So far; see ``Place.regular``."""
         self.facts = self._facts(turned)
@@ -263,11 +263,13 @@ class StoredVideo:
                 self.check()
                 return
             try:
-                yield from packet.decode()
+                frames = packet.decode()
             except av.FFmpegError as error:
-                errors += 1
+                errors += packet.stream is self._stream  # sound that is broken leaves the pictures
                 if errors > _MAX_ERRORS:
                     raise MediaError(UNSUPPORTED) from error
+                continue
+            yield from frames
 
 
 def _film(container: Any) -> Any:
@@ -278,20 +280,25 @@ def _film(container: Any) -> Any:
     return max(films, key=lambda stream: (stream.width or 0) * (stream.height or 0))
 
 
-def _is_turned(file: Any) -> bool:
-    """Whether pictures stand upright only when turned by a quarter, as a phone's do: the first frame says so, and whoever looks for
-    something wants to know before. Leaves ``file`` at its start. False where nothing can be decoded: reading says why."""
-    turned = False
+def _peek(file: Any) -> tuple[bool, Fraction | None]:
+    """What only the first frame tells and is wanted before it: whether pictures stand upright only when turned by a quarter, as a
+    phone's do (models are chosen by that), and its presentation time (sound that comes before it is placed by that).
+
+    Leaves ``file`` at its start. Where nothing can be decoded, reading says why.
+    """
+    turned, origin = False, None
     with contextlib.suppress(av.FFmpegError, OSError, ValueError), open_container(file, _ALONE) as container:
         film = _film(container)
         for packet in itertools.islice(container.demux(film), _PEEKED) if film is not None else ():
             frames = packet.decode()
             if frames:
                 turned = round(frames[0].rotation / 90) % 2 == 1
+                if frames[0].pts is not None and frames[0].time_base is not None:
+                    origin = Fraction(frames[0].pts * frames[0].time_base)
                 break
     if hasattr(file, "seek"):
         file.seek(0)
-    return turned
+    return turned, origin
 
 
 def _codec(context: Any) -> str:

@@ -29,7 +29,7 @@ from streamproc.jobs.run import Advance, RunPolicy
 from streamproc.jobs.segments import SegmentAnalysis, SegmentOptions
 from streamproc.jobs.service import JobLimits, JobService, VideoTooLarge
 from streamproc.jobs.sources import GONE, InvalidObject, StoreSettings, Videos
-from streamproc.jobs.video import UNSUPPORTED, StoredVideo, _rate
+from streamproc.jobs.video import UNSUPPORTED, Sound, StoredVideo, VideoFrame, _rate
 from streamproc.store.database import Database
 from tests import videos
 
@@ -102,6 +102,40 @@ def test_zero_frames(tmp_path: Path) -> None:
         container.start_encoding()
     job, _ = run(tmp_path / "data", str(tmp_path / "none.mkv"))
     assert job.state is JobState.FAILED and job.message
+
+
+def test_sound_before_the_first_picture_is_heard_and_all_that_follows(tmp_path: Path) -> None:
+    """A recording that did not begin at its clock's zero, and whose sound began first."""
+    whole, path = videos.write(tmp_path / "whole.mp4", videos.black(50), sound=videos.tone(3.0)), tmp_path / "late.mkv"
+    with av.open(str(whole)) as source, av.open(str(path), "w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in sorted((p for p in source.demux() if p.dts is not None), key=lambda p: p.dts * p.time_base):
+            late = 5000 + (packet.stream.type == "video")
+            packet.pts, packet.dts = (at + int(late / packet.time_base) for at in (packet.pts, packet.dts))
+            packet.stream = streams[packet.stream.index]
+            target.mux(packet)
+    opened = StoredVideo(str(path), path.name)
+    heard = [item for item in opened.items(sound=True) if isinstance(item, Sound)]
+    assert float(heard[0].start) == pytest.approx(-1, abs=0.05) and float(heard[-1].end) == pytest.approx(2, abs=0.05)
+    opened.close()
+
+
+def test_broken_sound_leaves_the_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamproc.jobs.video._MAX_ERRORS", 3)
+    noise, path = np.random.default_rng(1), tmp_path / "broken.mkv"
+    sound = videos.write(tmp_path / "whole.mkv", videos.scene(1, 40), sound=videos.tone(1.6))
+    with av.open(str(sound)) as source, av.open(str(path), "w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is None:
+                continue
+            kept = av.Packet(noise.bytes(packet.size)) if packet.stream.type == "audio" else packet
+            kept.pts, kept.dts, kept.time_base = packet.pts, packet.dts, packet.time_base
+            kept.stream = streams[packet.stream.index]
+            target.mux(kept)
+    opened = StoredVideo(str(path), path.name)
+    assert sum(isinstance(item, VideoFrame) for item in opened.items(sound=True)) == 40
+    opened.close()
 
 
 def test_a_file_that_does_not_say_how_long_it_is(tmp_path: Path) -> None:
