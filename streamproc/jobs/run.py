@@ -126,12 +126,12 @@ class Run:
     def _read(self, video: StoredVideo, analyses: dict[str, Analysis], place: Place | None) -> tuple[int, Fraction]:
         """Feed everything behind ``place``. How many frames the video has, and the last one's time."""
         index, at = (place.index, place.at) if place else (-1, Fraction(0))
-        heard = place.heard if place else Fraction(-1)
+        heard = dict(place.heard) if place else {}
         saved = told = time.monotonic()
         hears = any(analysis.hears for analysis in analyses.values())
         for item in video.items(sound=hears, after=place):
             if isinstance(item, Sound):
-                heard = item.start
+                heard[item.stream] = item.start
                 for analysis in analyses.values():
                     if analysis.hears:
                         analysis.hear(item)
@@ -145,7 +145,7 @@ class Run:
                 self.tell(Advance(index + 1, video.expected_frames, float(at)))
             stopping = self.stop()
             if stopping or now - saved > self.policy.checkpoint_s:
-                self._save(analyses, Place(index, at, video.origin or Fraction(0), heard, video.regular))
+                self._save(analyses, Place(index, at, video.origin or Fraction(0), dict(heard), video.regular))
                 saved = time.monotonic()
             if stopping:
                 raise Interrupted("the job was interrupted; it goes on when it is started again")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -101,19 +101,21 @@ class Place:
     at: Fraction
     origin: Fraction
     """Presentation time of the first frame by the container's clock."""
-    heard: Fraction
-    """Audio up to this time is done."""
+    heard: Mapping[int, Fraction]
+    """By number of the audio stream: sound that begins up to this time is done."""
     regular: bool = True
     """Every frame so far had a timestamp later than the one before, so that a timestamp says where to go on; else frames are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """Loudness of a moment, RMS over all channels and streams in dB of full scale."""
+    """Loudness of a moment of one stream, RMS over its channels in dB of full scale."""
 
     start: Fraction
     end: Fraction
     level: float
+    stream: int
+    """Its number in the file."""
 
 
 class StoredVideo:
@@ -194,7 +196,7 @@ class StoredVideo:
         """
         streams = [self._stream, *(self._audio if sound else [])]
         index, last = (after.index, after.at) if after else (-1, None)
-        heard = after.heard if after else Fraction(-1)
+        heard = after.heard if after else {}
         behind = 0
         if after is not None:
             self.origin, self.regular = after.origin, after.regular
@@ -202,11 +204,10 @@ class StoredVideo:
                 self._seek(after)
             else:
                 behind = after.index + 1
-        for frame in self._frames(streams):
+        for number, frame in self._frames(streams):
             if isinstance(frame, av.AudioFrame):
-                spell = self._sound(frame)
-                if spell is not None and spell.start > heard:
-                    heard = spell.start
+                spell = self._sound(frame, number)
+                if spell is not None and (spell.stream not in heard or spell.start > heard[spell.stream]):
                     yield spell
                 continue
             at = self._time(frame, last)
@@ -223,7 +224,7 @@ class StoredVideo:
 
     def _seek(self, place: Place) -> None:
         # Back behind what is done by a margin: sound lags behind pictures in the file, and decoders need a run-up.
-        target = min(place.at, max(place.heard, Fraction(0))) - _SEEK_MARGIN + place.origin
+        target = min([place.at, *(max(at, Fraction(0)) for at in place.heard.values())]) - _SEEK_MARGIN + place.origin
         with contextlib.suppress(av.FFmpegError):
             self._container.seek(int(max(target, Fraction(0)) * 1_000_000), backward=True, any_frame=False)
 
@@ -236,7 +237,7 @@ class StoredVideo:
             self.origin = stamp
         return stamp - self.origin
 
-    def _sound(self, frame: Any) -> Sound | None:
+    def _sound(self, frame: Any, number: int) -> Sound | None:
         if frame.pts is None or frame.time_base is None or not frame.samples:
             return None
         data = frame.to_ndarray()
@@ -247,10 +248,11 @@ class StoredVideo:
             values = (values - 128) / 128
         power = float(np.mean(values * values))
         start = Fraction(frame.pts * frame.time_base) - (self.origin or Fraction(0))
-        return Sound(start, start + Fraction(frame.samples, frame.sample_rate), 10 * float(np.log10(power + 1e-12)))
+        end = start + Fraction(frame.samples, frame.sample_rate)
+        return Sound(start, end, 10 * float(np.log10(power + 1e-12)), number)
 
-    def _frames(self, streams: list[Any]) -> Iterator[Any]:
-        """Decoded frames of the chosen streams; what cannot be decoded is left out."""
+    def _frames(self, streams: list[Any]) -> Iterator[tuple[int, Any]]:
+        """Decoded frames of the chosen streams, each with its stream's number; what cannot be decoded is left out."""
         errors = 0
         packets = self._container.demux(*streams)
         while True:
@@ -269,7 +271,8 @@ class StoredVideo:
                 if errors > _MAX_ERRORS:
                     raise MediaError(UNSUPPORTED) from error
                 continue
-            yield from frames
+            for frame in frames:
+                yield packet.stream.index, frame
 
 
 def _film(container: Any) -> Any:

@@ -120,6 +120,26 @@ def test_sound_before_the_first_picture_is_heard_and_all_that_follows(tmp_path: 
     opened.close()
 
 
+def test_the_sound_of_every_stream_is_heard(tmp_path: Path) -> None:
+    path, frames = tmp_path / "two.mkv", 30
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=25)
+        video.width, video.height, video.pix_fmt = 320, 180, "yuv420p"
+        tracks = [container.add_stream("pcm_s16le", rate=48_000, layout="mono") for _ in range(2)]
+        for index, picture in enumerate(videos.black(frames)):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+            for track, level in zip(tracks, (0, 8000), strict=True):
+                data = np.full((1, 1920), level, np.int16)
+                frame = av.AudioFrame.from_ndarray(data, "s16", "mono")
+                frame.sample_rate, frame.pts = 48_000, index * 1920
+                container.mux(track.encode(frame))
+        container.mux(video.encode())
+    opened = StoredVideo(str(path), path.name)
+    levels = [item.level for item in opened.items(sound=True) if isinstance(item, Sound)]
+    assert len(levels) == 2 * frames and sum(level > -20 for level in levels) == frames
+    opened.close()
+
+
 def test_broken_sound_leaves_the_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streamproc.jobs.video._MAX_ERRORS", 3)
     noise, path = np.random.default_rng(1), tmp_path / "broken.mkv"

@@ -189,7 +189,7 @@ def test_going_on_in_the_middle_gives_the_same_frames(tmp_path: Path, name: str)
         video = StoredVideo(str(path), name)
         reading = (item for item in video.items(sound=True) if isinstance(item, VideoFrame))
         frame = next(item for item in reading if item.index == at)
-        place = Place(frame.index, frame.at, video.origin or Fraction(0), frame.at - 1, video.regular)
+        place = Place(frame.index, frame.at, video.origin or Fraction(0), {1: frame.at - 1}, video.regular)
         video.close()
         assert frames_of(path, place) == whole[at + 1 :]
 
