@@ -33,9 +33,9 @@ class Task(Protocol):
 class Scheduler:
     """``workers`` threads, earliest deadline first, run to completion.
 
-    Tasks cut their own work into slices (a look, or a few packets), so nothing urgent waits longer than one slice. A task that takes
-    much more than an equal share of the workers' time yields a little (``logic.turns``); since deadlines grow old and a yield does
-    not, nobody goes unserved for longer than one round of all and the longest yield.
+    Tasks cut their own work into slices (a look, or a few packets), so nothing urgent waits longer than one slice. A task that has
+    just had a worker claims the next turn only after the others could have had as much (``logic.turns``), by at most half a second: when
+    there is too much to do nobody goes unserved for longer than one round of all and that.
     """
 
     def __init__(self, workers: int | None = None) -> None:
@@ -43,7 +43,7 @@ class Scheduler:
         self._ready = threading.Condition()
         self._tasks: list[Task] = []
         self._busy: set[int] = set()
-        self._turns = Turns()
+        self._turns = Turns(self.workers)
         self._waiting = 0
         self._stopped = False
         self._threads = [
