@@ -15,7 +15,7 @@ import pytest
 from tests.daemon import Daemon
 from tests.peers import CounterTrack, publish, watch
 from tests.servers.certificates import Authority
-from tests.servers.stun import SEEN_AS, StunResponder
+from tests.servers.stun import RELAYED_AS, SEEN_AS, StunResponder
 
 pytestmark = [pytest.mark.models, pytest.mark.slow]
 
@@ -37,7 +37,7 @@ async def served(folder: Path, servers: str) -> Daemon:
     authority = Authority(folder / "tls")
     authority.sign("box")
     trust = ssl.create_default_context(cafile=authority.certificate)
-    box = Daemon(folder, {"T_BOTH": "both-token", "TURN_PASSWORD": "relay"}, trust)
+    box = Daemon(folder, {"T_BOTH": "both-token", "TURN_PASSWORD": "relay-secret"}, trust)
     (box.config / "streamproc.yaml").write_text(
         "server:\n"
         "  tls_cert: ../tls/box.pem\n"
@@ -72,6 +72,22 @@ async def test_publishing_and_watching_by_https_with_addresses_from_stun(tmp_pat
             await plain(box)
     finally:
         box.close()
+
+
+async def test_a_relay_is_asked_with_the_password_of_the_environment(tmp_path: Path) -> None:
+    relay = await StunResponder("edge", "relay-secret").start()
+    server = f'{{url: "turn:127.0.0.1:{relay.port}?transport=udp", username: edge, credential_env: TURN_PASSWORD}}'
+    box = await served(tmp_path, server)
+    try:
+        session = await publish(f"{box.url}/whip/door", "both-token", CounterTrack(), tls=box.tls)
+        assert session.status == 201, session.message
+        assert relay.allocated == 1
+        assert f" {RELAYED_AS[0]} {RELAYED_AS[1]} typ relay " in session.answer
+        assert await session.delete() == 200
+        assert "relay-secret" not in box.log.read_text()
+    finally:
+        box.close()
+        relay.close()
 
 
 async def test_servers_that_do_not_answer_keep_nobody_out(tmp_path: Path, unused_udp_port_factory: object) -> None:
