@@ -112,7 +112,7 @@ class Easing:
             return self._take(now, left[0], pressed) if left else None
         calm = self.policy.calm_s * self._patience
         if self.taken and self._room_since is not None and now - self._room_since >= calm:
-            said = "no frames dropped" if mean_cpu is None else f"CPU at {mean_cpu:.0%} of the cores"
+            said = "no frames dropped" if mean_cpu is None else f"CPU at {mean_cpu:.1%} of the cores"
             return self._undo(now, f"{said}, room for {now - self._room_since:.0f} s")
         if self._undone and now - max(self._undone.values()) > self.policy.relapse_s * self._patience:
             self._patience, self._undone = 1.0, {}
@@ -134,7 +134,7 @@ class Easing:
     def _pressure(self, cpu: float | None, dropped: float) -> str | None:
         """Why it is too much; None: it is not."""
         if self.target is not None and cpu is not None and cpu > self.target:
-            return f"CPU at {cpu:.0%} of the cores, target {self.target:.0%}"
+            return f"CPU at {cpu:.1%} of the cores, target {self.target:.0%}"
         if dropped > self.policy.dropped:
             return f"{dropped:.0%} of the due frames were dropped"
         return None

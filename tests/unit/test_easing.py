@@ -108,8 +108,8 @@ def test_every_change_says_why_with_figures() -> None:
     easing = Easing(0.8)
     (_, taken), *_ = run(easing, [(0.93, 0.0)] * 11)
     (_, undone), *_ = run(easing, [(0.41, 0.0)] * 60, 11)
-    assert taken.why == "CPU at 93% of the cores, target 80%"
-    assert undone.why.startswith("CPU at 41% of the cores, room for 3")
+    assert taken.why == "CPU at 93.0% of the cores, target 80%"
+    assert undone.why.startswith("CPU at 41.0% of the cores, room for 3")
 
 
 @pytest.mark.parametrize(
