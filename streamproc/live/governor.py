@@ -22,6 +22,8 @@ from streamproc.logic.easing import FULL, Change, Eased, Easing, EasingPolicy, S
 
 log = structlog.get_logger(__name__)
 EVERY_S = 1.0
+SETTLING_S = 5.0
+"""A camera that has just begun drops frames while its models wake up; that says nothing of the load."""
 PRESSING = ("behind", "overflow")
 """Reasons of drops that mean that there is too much to do."""
 
@@ -68,7 +70,11 @@ class Governor:
 
     def _drops(self, live: Sequence[Lane]) -> float:
         """The share of the frames that fell due since the last tick, over all lanes, that nobody looked at."""
-        counts = {lane: (lane.stats.looks, sum(lane.stats.drops[reason] for reason in PRESSING)) for lane in live}
+        counts = {
+            lane: (lane.stats.looks, sum(lane.stats.drops[reason] for reason in PRESSING))
+            for lane in live
+            if lane.stats.first_look is not None and time.monotonic() - lane.stats.first_look > SETTLING_S
+        }
         looks = sum(seen - self._before.get(lane, (seen, 0))[0] for lane, (seen, _) in counts.items())
         drops = sum(lost - self._before.get(lane, (0, lost))[1] for lane, (_, lost) in counts.items())
         self._before = counts

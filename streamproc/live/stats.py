@@ -26,6 +26,8 @@ class LaneStats:
         self.why = ""
         self.last_item = time.monotonic()
         self.looks = 0
+        self.first_look: float | None = None
+        """Monotonic seconds."""
         self.drops: Counter[str] = Counter()
         self.runs: Counter[str] = Counter()
         self._recent: deque[float] = deque()
@@ -65,6 +67,7 @@ class LaneStats:
     def looked(self, looks: Sequence[Look]) -> None:
         now = time.monotonic()
         self.looks += 1
+        self.first_look = self.first_look or now
         self._pass_over()
         self._analysed.inc()
         self._recent.append(now)
