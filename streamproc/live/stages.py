@@ -123,12 +123,16 @@ def inferring(frames: Sequence[Frame], config: ProcessorConfig, seers: Seers) ->
 
 def looking(sample: Sample, still: Sample, config: ProcessorConfig, seers: Seers) -> Iterator[Stage]:
     """A whole look: while nothing moves, and while everything is looked at, with second looks and tracks."""
-    labels = config.labels.model_copy(update={"motion_gate": False}) if config.labels is not None else None
+    ungated = {
+        name: part.model_copy(update={"motion_gate": False})
+        for name, part in (("labels", config.labels), ("faces", config.faces))
+        if part is not None
+    }
     fps = max(each.fps for each in (config.labels, config.faces) if each is not None)
     quiet = _looks(_sampled(still.packets(), fps), config, seers, quiet=True)
     if quiet is not None:
         yield quiet
-    busy = _looks(_sampled(sample.packets(), fps), config.model_copy(update={"labels": labels}), seers, quiet=False)
+    busy = _looks(_sampled(sample.packets(), fps), config.model_copy(update=ungated), seers, quiet=False)
     if busy is not None:
         yield busy
 
