@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from math import log2, sqrt
 from statistics import median
 
@@ -31,14 +32,18 @@ class WakePolicy:
     """Added to every size: packets of a few dozen bytes double by chance."""
     remembered: int = 5
     """GOPs whose sizes make the baseline (their median at each place)."""
-    learning_gops: int = 5
+    learning_gops: int = 6
     """Whole GOPs before anything is believed."""
     swing: float = 0.45
     """A quiet stream whose sizes swing by more (log2) cannot be read."""
     filled: float = 0.4
     """Share of the bytes between keyframes that an encoder with a constant rate fills up at least."""
-    constant: float = 0.5
-    """GOP totals that vary less than this share of what their packets' variation explains are held constant by the encoder."""
+    constant: float = 0.42
+    """GOP totals that vary less than this share of what their packets' variation explains are held constant by the encoder..."""
+    free: float = 0.6
+    """...until they vary more than this."""
+    smoothing: float = 0.3
+    """Weight of the newest GOP in that share."""
 
 
 @dataclass
@@ -66,6 +71,9 @@ class SizeWatch:
     _totals: deque[float] = field(default_factory=lambda: deque(maxlen=16))
     _keys: deque[float] = field(default_factory=lambda: deque(maxlen=16))
     _variances: deque[float] = field(default_factory=lambda: deque(maxlen=16))
+    _share: float | None = None
+    """How much GOP totals vary, as a share of what independent packets of this variation would give; 1 and more: freely."""
+    _constant: bool = False
 
     def reset(self) -> None:
         """After a gap: the camera may come back with another encoder."""
@@ -87,29 +95,12 @@ class SizeWatch:
             return None
         if self._spread > self.policy.swing:
             return "packet sizes swing by themselves"
-        if len(self._totals) >= self.policy.learning_gops - 1 and self._held_constant():
-            return "constant bit rate"
-        return None
+        return "constant bit rate" if self._constant else None
 
     @property
     def spread(self) -> float:
         """Robust standard deviation of log2 of the size around its place's baseline."""
         return max(self._spread, self.policy.least_spread)
-
-    @property
-    def constancy(self) -> float:
-        """How much GOP totals vary, as a share of what independent packets of this variation would give; 1 and more: freely."""
-        mean = sum(self._totals) / len(self._totals)
-        steps = [
-            (after - before) / sqrt(2) for before, after in zip(self._totals, list(self._totals)[1:], strict=False)
-        ]
-        deviation = max(median(abs(step) for step in steps) * 1.4826, 1e-4 * mean) if steps else mean
-        return deviation / max(sqrt(median(self._variances)), 1e-4 * mean)
-
-    def _held_constant(self) -> bool:
-        # Where keyframes make nearly all of the stream its total is steady because nothing happens, not because somebody fills it up.
-        between = 1 - median(self._keys) / max(median(self._totals), 1.0)
-        return between > self.policy.filled and self.constancy < self.policy.constant
 
     def relax(self) -> None:
         """What follows is quiet again: forget the rise."""
@@ -149,6 +140,20 @@ class SizeWatch:
         if residual is not None and self._gops:
             self._residuals.append(abs(residual))
 
+    def _judge_rate(self) -> None:
+        """Whether the encoder holds the bit rate constant: another GOP is known."""
+        if len(self._totals) < self.policy.learning_gops - 2:
+            return
+        totals = list(self._totals)
+        mean = sum(totals) / len(totals)
+        steps = [abs(after - before) / sqrt(2) for before, after in pairwise(totals)]
+        explained = max(sqrt(median(self._variances)), 1e-4 * mean)
+        share = max(median(steps) * 1.4826, 1e-4 * mean) / explained
+        self._share = share if self._share is None else self._share + self.policy.smoothing * (share - self._share)
+        # Where keyframes make nearly all of the stream its total is steady because nothing happens, not because somebody fills it up.
+        filled = 1 - median(self._keys) / max(median(totals), 1.0) > self.policy.filled
+        self._constant = filled and self._share < (self.policy.free if self._constant else self.policy.constant)
+
     def _begin(self, media: Fraction) -> None:
         """A keyframe: the GOP before it is complete."""
         if self.key_at is not None and media > self.key_at:
@@ -159,6 +164,7 @@ class SizeWatch:
             if self._gops > 1:
                 self._totals.append(self._total)
                 self._variances.append(self._unexplained)
+                self._judge_rate()
             if len(self._residuals) >= 10:
                 self._spread = median(self._residuals) * 1.4826
         self.key_at, self._place = media, 0

@@ -13,7 +13,7 @@ from streamproc.media.reader import read_frames
 from tests.daemon import Daemon, read_lines, wait_for
 
 pytestmark = [pytest.mark.models, pytest.mark.rtsp]
-QUIET_S = 10
+QUIET_S = 12
 CONFIG = """
 source: {{type: rtsp, url: '{url}'}}
 session: {{duration: 100s}}
@@ -25,7 +25,7 @@ outputs: [{{type: file, directory: out/{name}}}]
 
 @pytest.fixture
 def quiet_then_busy(scene: Path, tmp_path: Path) -> Path:
-    """The scene after ten seconds of its first picture under a camera's noise; a keyframe a second."""
+    """The scene after twelve seconds of its first picture under a camera's noise; a keyframe a second."""
     frames = [frame.picture.bgr() for frame in read_frames(scene)]
     rate = round(len(frames) / 8)
     chance = np.random.default_rng(2)
