@@ -28,7 +28,7 @@ from benchmarks.common import prepared, progress, report
 
 SHOWN_S = 4.6
 """Of a visit's six seconds."""
-LEARN_S = 15.0
+LEARN_S = 21.0
 """Until a quiet camera may be asleep: it must have shown a few groups of pictures."""
 
 
@@ -45,7 +45,7 @@ def measure_live(load: Load, clips: list[Camera]) -> tuple[list[Outcome], dict[s
     """Ours with as many cameras as fit, and each rival with as many as it holds."""
     quiet = replace(load, cameras=16, warmup_s=LEARN_S, seconds=min(6.0, load.seconds), gate=True, idle=True)
     small = carry(quiet)
-    count = int(1000 * TARGET * cores() / (small.cpu_ms + 8.0))  # a visit now and then costs about so much
+    count = int(1000 * TARGET * cores() / (small.cpu_ms + 11.0))  # a visit now and then costs about so much
     ours = carry(replace(load, cameras=max(16, min(240, count)), warmup_s=LEARN_S, spread_s=4.0, gate=True, idle=True))
     rivals = []
     for name in ("opencv", "processes"):
