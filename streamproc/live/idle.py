@@ -21,7 +21,7 @@ from streamproc import metrics
 from streamproc.config.processor import IdleSettings
 from streamproc.core.media import Frame, Moment, Packet
 from streamproc.live.inbox import Inbox, Queued
-from streamproc.logic.motion import MotionWatch
+from streamproc.logic.motion import MotionWatch, thumbnail_size
 from streamproc.logic.wakeup import SizeWatch
 from streamproc.media.decode import Decoder
 
@@ -35,10 +35,11 @@ TOLERANCE = 1.1
 LATE_S = 2.0
 """What was held is looked at only while it is no older than the longest wake delay and this; an overloaded box goes on with the present."""
 MISSES = 2
-"""So often the picture showed what the sizes had not, in the last wakes, and sizes are not trusted any more."""
+"""So often the picture showed what the sizes had not, in the last wakes, and sizes are not trusted..."""
+MISTRUST_S = Fraction(600)
+"""...for so much media time; then the camera has another try."""
 SLACK_STILL_S = 0.1
 """A keyframe that is only to be compared waits this long for frames that have to be looked at."""
-_THUMB = 480
 
 
 class IdleMode:
@@ -65,7 +66,8 @@ class IdleMode:
         self._owed: Fraction | None = None
         self._woke: tuple[str, datetime] | None = None
         """Why and when it woke; until it is known what for."""
-        self._misses: deque[bool] = deque(maxlen=4)
+        self._misses: deque[Fraction | None] = deque(maxlen=4)
+        """Of the last wakes: when the picture showed what the sizes had not; None: the sizes did."""
         self._delays: deque[float] = deque(maxlen=200)
         self._packets = False
         metrics.ASLEEP.labels(processor).set(0)
@@ -209,7 +211,7 @@ class IdleMode:
             return "learning"
         if self._sizes.blind is not None:
             return self._sizes.blind
-        if sum(self._misses) >= MISSES:
+        if self._mistrusted():
             return "packet sizes did not show what the picture showed"
         if self._last_at is None or not self._calm(self._last_at):
             return "something moves or is being decided"
@@ -241,13 +243,15 @@ class IdleMode:
         ahead = found.item.at.media - head.item.at.media + self._sizes.interval
         return found if float(ahead) > self.settings.max_wake_delay * TOLERANCE else None
 
+    def _mistrusted(self) -> bool:
+        now = self._last_at or Fraction(0)
+        return sum(missed is not None and now - missed < MISTRUST_S for missed in self._misses) >= MISSES
+
     def _calm(self, media: Fraction) -> bool:
         return self._active_at is None or media - self._active_at >= (CALM_EAGER_S if self.eager else CALM_S)
 
     def _shows_another(self, frame: Frame) -> bool:
-        scale = _THUMB / max(frame.picture.width, frame.picture.height)
-        size = max(8, round(frame.picture.width * scale)), max(8, round(frame.picture.height * scale))
-        motion = self._stills.update(frame.picture.luma(*size))
+        motion = self._stills.update(frame.picture.luma(*thumbnail_size(frame.picture.width, frame.picture.height)))
         self._stills.looked()
         return motion.worth and not motion.first
 
@@ -272,7 +276,7 @@ class IdleMode:
             self._delays.append(delay)
             metrics.WAKE_DELAY.labels(self._processor).observe(delay)
         if reason in ("sizes", "picture"):  # a look may wake for what stands still, and that no size can tell
-            self._misses.append(reason != "sizes")
+            self._misses.append(at.media if reason == "picture" else None)
 
     def _set_asleep(self, asleep: bool) -> None:
         self.asleep = asleep

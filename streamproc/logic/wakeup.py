@@ -75,10 +75,6 @@ class SizeWatch:
     """How much GOP totals vary, as a share of what independent packets of this variation would give; 1 and more: freely."""
     _constant: bool = False
 
-    def reset(self) -> None:
-        """After a gap: the camera may come back with another encoder."""
-        self.__init__(self.policy)  # type: ignore[misc]
-
     @property
     def learned(self) -> bool:
         return self._gops >= self.policy.learning_gops

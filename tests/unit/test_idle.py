@@ -17,12 +17,14 @@ from streamproc.core.event import EventType
 from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet
 from streamproc.core.vision import Box
 from streamproc.live.analysis import Look
+from streamproc.live.idle import IdleMode
+from streamproc.live.inbox import Inbox
 from streamproc.live.lane import Lane
 from streamproc.live.parts import LaneParts
 from streamproc.logic.regions import EVERYWHERE
 from streamproc.logic.sampling import Sampler
 from streamproc.logic.session import SessionRules, Sessions, Sighting
-from streamproc.logic.wakeup import WakePolicy
+from streamproc.logic.wakeup import SizeWatch, WakePolicy
 from streamproc.media.reader import read_packets
 from tests.unit.test_lane import Book, drain
 
@@ -114,6 +116,26 @@ def test_where_sizes_say_nothing_the_next_keyframe_does_and_all_is_still_seen(pa
     lane, _ = run(packets, eyes, deaf)
     run(packets, awake, lambda lane, number: lane.idle.adopt(IdleSettings(enabled=False)))
     assert lane.idle.wakes == {"picture": 1} and eyes.seen == awake.seen
+
+
+def test_sizes_that_missed_twice_are_not_trusted_for_ten_minutes() -> None:
+    idle = IdleMode("door", Inbox(True))
+    idle._packets = True
+    idle._sizes = SizeWatch(WakePolicy(learning_gops=0, swing=9.0))
+
+    def miss(media: int) -> None:
+        idle._wake("picture")
+        idle.looked(True, Moment(Fraction(media), datetime.now(UTC)))
+
+    def rest(media: int) -> str | None:
+        idle.looked(False, Moment(Fraction(media), datetime.now(UTC)))
+        return idle.hindrance()
+
+    miss(10)
+    assert rest(20) is None
+    miss(30)
+    assert rest(40) == "packet sizes did not show what the picture showed"
+    assert rest(609) is not None and rest(611) is None
 
 
 def test_cameras_with_keyframes_too_far_apart_are_decoded_and_say_so(packets: list[Packet]) -> None:
