@@ -19,7 +19,7 @@ import av
 from benchmarks.cameras import FPS, Load, Outcome, cores, drops_between, own_memory, tree_cpu
 from benchmarks.live_cost import Recorder
 from streamproc.cli.loop import run_loop
-from streamproc.config.box import BoxConfig
+from streamproc.config.node import NodeConfig
 from streamproc.config.processor import ProcessorConfig
 from streamproc.core.event import Event, EventType
 from streamproc.core.media import Frame
@@ -38,12 +38,12 @@ def run(load: Load) -> Outcome:
         return run_loop(Cameras(load, Path(folder), recorder).run())
 
 
-def box_config(load: Load) -> BoxConfig:
+def box_config(load: Load) -> NodeConfig:
     """With a profile that looks for people with one detector."""
     document: dict[str, Any] = {"models": {"profiles": {"single": {"person": [load.detector]}}}}
     if not load.governor:
         document["cpu_target"] = 0
-    return BoxConfig.model_validate(document)
+    return NodeConfig.model_validate(document)
 
 
 def camera_config(load: Load, index: int) -> ProcessorConfig:

@@ -22,13 +22,13 @@ import cv2
 from benchmarks.camera_ours import box_config, camera_config
 from benchmarks.cameras import FPS, Load, cores
 from streamproc.core.media import Moment, Packet
-from streamproc.live.assembly import Seers, make_analyses, session_rules
+from streamproc.live.assembly import ModelProvider, make_analyses, session_rules
 from streamproc.live.commit import JournalCommitter, OnEvents
-from streamproc.live.lane import Lane
-from streamproc.live.parts import LaneParts
 from streamproc.logic.session import Sessions
 from streamproc.media.reader import read_packets
-from streamproc.perception.models import WIDE
+from streamproc.perception.label_models import WIDE
+from streamproc.pipeline.lane import Lane
+from streamproc.pipeline.setup import LaneSetup
 from streamproc.store.database import Database
 from streamproc.store.journal import Journal
 
@@ -43,11 +43,11 @@ def measure_throughput(load: Load) -> dict[str, Any]:
     OpenCV's loop. And the ratios."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        seers = Seers(box_config(load), Path(folder), workers=cores())
-        detector = seers.zoo.first([load.detector], WIDE)
+        provider = ModelProvider(box_config(load), Path(folder), workers=cores())
+        detector = provider.zoo.first([load.detector], WIDE)
         for name in ("idle", "gate"):
             database = Database(Path(folder) / name)
-            found[name] = lanes_cost(replace(load, gate=True, idle=name == "idle"), seers, Journal(database))
+            found[name] = lanes_cost(replace(load, gate=True, idle=name == "idle"), provider, Journal(database))
             database.close()
         found["opencv"] = opencv_cost(load, detector)
     figures = {f"throughput_{name}_cpu_ms_per_camera_s": round(cost, 2) for name, cost in found.items()}
@@ -57,7 +57,7 @@ def measure_throughput(load: Load) -> dict[str, Any]:
     }
 
 
-def lanes_cost(load: Load, seers: Seers, journal: Journal) -> float:
+def lanes_cost(load: Load, provider: ModelProvider, journal: Journal) -> float:
     """CPU milliseconds a camera-second of our lanes."""
     measured = [0.0] * cores()
     barrier = threading.Barrier(cores())
@@ -65,7 +65,8 @@ def lanes_cost(load: Load, seers: Seers, journal: Journal) -> float:
 
     def work(number: int) -> None:
         lanes = [
-            make_lane(load, f"camera-{number}-{turn}", number * TURNS + turn, seers, journal) for turn in range(TURNS)
+            make_lane(load, f"camera-{number}-{turn}", number * TURNS + turn, provider, journal)
+            for turn in range(TURNS)
         ]
         rest = [
             play_until(lane, load.clips[(number * TURNS + turn) % len(load.clips)]) for turn, lane in enumerate(lanes)
@@ -81,15 +82,20 @@ def lanes_cost(load: Load, seers: Seers, journal: Journal) -> float:
 
 
 def make_lane(
-    load: Load, name: str, index: int, seers: Seers, journal: Journal, on_events: OnEvents = lambda events: None
+    load: Load,
+    name: str,
+    index: int,
+    provider: ModelProvider,
+    journal: Journal,
+    on_events: OnEvents = lambda events: None,
 ) -> Lane:
     """A lane of no scheduler. ``index`` sets its sampling phase; ``on_events`` is called within its step with what has become durable."""
     config = camera_config(load, index)
-    parts = LaneParts(
+    parts = LaneSetup(
         name,
         True,
         Sessions(name, session_rules(config), name),
-        make_analyses(config, seers, index),
+        make_analyses(config, provider, index),
         JournalCommitter(journal, name, on_events),
         replayable=False,
         latency=True,

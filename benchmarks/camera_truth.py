@@ -21,7 +21,7 @@ from benchmarks.camera_throughput import make_lane, offer, together
 from benchmarks.cameras import Load, cores, milliseconds
 from benchmarks.common import percentile
 from streamproc.core.event import Event, EventType
-from streamproc.live.assembly import Seers
+from streamproc.live.assembly import ModelProvider
 from streamproc.media.reader import read_packets
 from streamproc.store.database import Database
 from streamproc.store.journal import Journal
@@ -40,14 +40,17 @@ def measure_truth(load: Load, clips: Sequence[Camera]) -> tuple[list[dict[str, A
     told: dict[tuple[int, bool], dict[float, Told]] = {}
     modes: dict[int, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        seers, database = Seers(box_config(load), Path(folder), workers=cores()), Database(Path(folder) / "data")
+        provider, database = (
+            ModelProvider(box_config(load), Path(folder), workers=cores()),
+            Database(Path(folder) / "data"),
+        )
         journal = Journal(database)
 
         def work(number: int) -> None:
             for index in range(number, len(clips), cores()):
                 for idle in (True, False):
                     one = replace(load, gate=True, idle=idle, clips=(str(clips[index].path),))
-                    told[index, idle], mode = play_whole(one, index, clips[index], seers, journal)
+                    told[index, idle], mode = play_whole(one, index, clips[index], provider, journal)
                     if idle:
                         modes[index] = mode
 
@@ -58,7 +61,7 @@ def measure_truth(load: Load, clips: Sequence[Camera]) -> tuple[list[dict[str, A
 
 
 def play_whole(
-    load: Load, index: int, camera: Camera, seers: Seers, journal: Journal
+    load: Load, index: int, camera: Camera, provider: ModelProvider, journal: Journal
 ) -> tuple[dict[float, Told], dict[str, Any]]:
     """What was told of each entry, and what the camera was asleep for: by what it was woken, and why it was not asleep most."""
     now, found, reasons = Fraction(0), [], Counter[str]()
@@ -67,7 +70,7 @@ def play_whole(
         labels = [event for event in events if event.type is EventType.LABEL_DETECTED and event.label == "PERSON"]
         found.extend(Told(event.at.seconds, float(now)) for event in labels)
 
-    lane = make_lane(load, f"camera-{index}-{'idle' if load.idle else 'plain'}", index, seers, journal, note)
+    lane = make_lane(load, f"camera-{index}-{'idle' if load.idle else 'plain'}", index, provider, journal, note)
     for packet in read_packets(camera.path):
         now = packet.at.media
         offer(lane, packet)

@@ -16,9 +16,9 @@ from benchmarks.common import parser, prepared, progress, report
 from benchmarks.live_accuracy import Score, clips, judge, run_session
 from streamproc.config.processor import LABEL_CLASSES, LabelSettings
 from streamproc.core.media import Frame
-from streamproc.live.analysis import LabelAnalysis
-from streamproc.logic.easing import Eased, Step
-from streamproc.perception.models import LabelModels, load_models, load_small_models
+from streamproc.logic.load_shedding import QualityLevel, Step
+from streamproc.perception.label_models import LabelModels, load_models, load_small_models
+from streamproc.pipeline.analysis import LabelAnalysis
 from streamproc.vision.zoo import ModelZoo, open_zoo
 
 LEVELS: tuple[tuple[Step, ...], ...] = (
@@ -37,10 +37,10 @@ def level(steps: Sequence[Step], zoo: ModelZoo, models: LabelModels, corpus: Any
     small = load_small_models(zoo, LABEL_CLASSES)
 
     def ease(analysis: LabelAnalysis) -> None:
-        eased = Eased.by(steps)
+        eased = QualityLevel.by(steps)
         analysis.ease(eased)
         if eased.small_model and small is not None:
-            analysis.eyes.use(small)
+            analysis.perceiver.use(small)
 
     total, looks, cpu, seconds = Score(), 0, 0.0, 0.0
     for name, frames, truth in clips(corpus):

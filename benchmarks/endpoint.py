@@ -37,13 +37,13 @@ from streamproc.aws.keys import Key
 from streamproc.aws.operations.all import handlers
 from streamproc.aws.ports import ProcessorView
 from streamproc.aws.service import operation_models
-from streamproc.aws.setup import Box, make_core
+from streamproc.aws.setup import EndpointServices, make_core
 from streamproc.aws.wire import Endpoint
-from streamproc.config.box import BoxConfig
+from streamproc.config.node import NodeConfig
 from streamproc.config.processor import ProcessorConfig
 from streamproc.faces.service import open_service
 from streamproc.jobs.build import open_jobs
-from streamproc.jobs.stills import Stills
+from streamproc.perception.stills import Stills
 from streamproc.store.database import Database
 from streamproc.vision.zoo import open_zoo
 
@@ -75,8 +75,8 @@ def _region(number: int) -> dict[str, Any]:
 
 def _endpoint() -> Endpoint:
     folder = Path(tempfile.mkdtemp(prefix="streamproc-endpoint-"))
-    config, database = BoxConfig(), Database(folder)
-    box = Box(
+    config, database = NodeConfig(), Database(folder)
+    box = EndpointServices(
         config=config,
         folder=folder,
         database=database,

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from benchmarks.common import arguments, progress, report, table
 from benchmarks.face_photos import FacePhoto, face_photos
-from streamproc.config.box import FaceBoxSettings
+from streamproc.config.node import FaceBoxSettings
 from streamproc.core.errors import MediaError
 from streamproc.core.media import Image
 from streamproc.core.vision import FaceBox, FloatArray

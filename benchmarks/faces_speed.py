@@ -26,7 +26,7 @@ from streamproc.faces import quality
 from streamproc.faces.calibration import DEFAULT_CURVE
 from streamproc.faces.index import FaceIndex
 from streamproc.faces.library import Library
-from streamproc.faces.live import FacePerception
+from streamproc.faces.perception import FacePerception
 from streamproc.faces.reader import FaceReader, live_size
 from streamproc.faces.service import FaceService, open_service
 from streamproc.media.picture import ArrayPicture

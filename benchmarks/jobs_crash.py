@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import PROJECT, parser, prepared, progress, report
-from streamproc.config.box import BoxConfig
+from streamproc.config.node import NodeConfig
 from streamproc.faces.service import open_service
-from streamproc.jobs import run as job_run
+from streamproc.jobs import job_run as job_run
 from streamproc.jobs.build import open_jobs
 from streamproc.jobs.model import JobKind, JobRequest, VideoRef
 from streamproc.store.database import Database
@@ -37,7 +37,7 @@ _PATIENCE_S = 1800.0
 def work(folder: Path, clip: Path, slow: float) -> int:
     """Go on with the jobs of ``folder``, or start them; what a daemon does with one run."""
     job_run.RunPolicy.__init__.__defaults__ = (_CHECKPOINT_S, *(job_run.RunPolicy.__init__.__defaults__ or ())[1:])
-    service = open_jobs(Database(folder), BoxConfig(), folder)
+    service = open_jobs(Database(folder), NodeConfig(), folder)
     jobs = [job for job in service.jobs() if job.state == "running"]
     if not service.jobs():
         for kind in JobKind:

@@ -13,10 +13,10 @@ from typing import Any
 
 from benchmarks.common import parser, prepared, progress, report
 from benchmarks.job_runs import KINDS, looped, run
-from streamproc.config.box import BoxConfig
+from streamproc.config.node import NodeConfig
 from streamproc.jobs.build import Analyses
+from streamproc.jobs.job_run import Advance
 from streamproc.jobs.model import JobKind
-from streamproc.jobs.run import Advance
 
 
 def resident_mb() -> tuple[float, float]:
@@ -69,7 +69,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         figures, rows = memory(
-            folder, options.corpus / options.clip, options.minutes, kinds, Analyses(BoxConfig(), folder)
+            folder, options.corpus / options.clip, options.minutes, kinds, Analyses(NodeConfig(), folder)
         )
     report(options, figures=figures, rows=rows)
 

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.common import Stopwatch, parser, prepared, progress, report
 from benchmarks.job_runs import KINDS, run
 from benchmarks.jobs_memory import memory
-from streamproc.config.box import BoxConfig
+from streamproc.config.node import NodeConfig
 from streamproc.jobs.build import Analyses
 from streamproc.jobs.model import JobKind
 from streamproc.jobs.video import StoredVideo, VideoFrame
@@ -38,7 +38,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        analyses = Analyses(BoxConfig(), folder)
+        analyses = Analyses(NodeConfig(), folder)
         opened = StoredVideo(str(clip), clip.name)
         frames = [item for item in opened.items() if isinstance(item, VideoFrame)][-1]
         seconds = float(frames.at)

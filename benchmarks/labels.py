@@ -22,7 +22,7 @@ from benchmarks.common import arguments, progress, report
 from streamproc.contracts import Detector
 from streamproc.core.media import Image
 from streamproc.core.vision import Box, Detections
-from streamproc.logic.boxes import iou, suppress
+from streamproc.logic.boxes import iou, nms
 from streamproc.perception.detect import common_name, merged
 from streamproc.vision.align import square_crop
 from streamproc.vision.zoo import ModelZoo, open_zoo
@@ -156,7 +156,7 @@ class Packages:
             box.take([row for row in range(len(box)) if box.name(row) == "Box"]),
         ]
         boxes, scores = np.concatenate([part.boxes for part in parts]), np.concatenate([part.scores for part in parts])
-        boxes = boxes[suppress(boxes, scores, 0.6)]
+        boxes = boxes[nms(boxes, scores, 0.6)]
         sure = np.array([self._sum(image, Box(*map(float, each))) for each in boxes], np.float32)
         return Detections(boxes, sure, np.zeros(len(boxes), np.int32), ("package",))
 

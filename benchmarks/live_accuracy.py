@@ -35,15 +35,15 @@ from streamproc.core.event import EventType
 from streamproc.core.media import EPOCH, Frame, Image
 from streamproc.core.observation import Observation
 from streamproc.core.vision import Detections
-from streamproc.live.analysis import LabelAnalysis
 from streamproc.logic.regions import RegionMap
 from streamproc.logic.sampling import Sampler
 from streamproc.logic.session import Place, SessionRules, Sessions
 from streamproc.media.picture import ArrayPicture
 from streamproc.media.reader import moment, read_frames
 from streamproc.perception.detect import common_name
-from streamproc.perception.labels import LabelPerception
-from streamproc.perception.models import LabelModels, load_models
+from streamproc.perception.label_models import LabelModels, load_models
+from streamproc.perception.label_perception import LabelPerception
+from streamproc.pipeline.analysis import LabelAnalysis
 from streamproc.vision.zoo import open_zoo
 
 CLASS_OF = {"person": "PERSON", "cat": "PET", "dog": "PET", "package": "PACKAGE"}
@@ -61,7 +61,7 @@ THRESHOLDS = {
     ("deimv2_femto", "suitcase"): ("PACKAGE", 0.30),
 }
 Times = list[tuple[float, float]]
-Told = list[tuple[str, float, float]]
+Decision = list[tuple[str, float, float]]
 """(class, seconds, confidence) of each event."""
 
 
@@ -87,7 +87,7 @@ class Score:
     false: list[str] = field(default_factory=list)
 
 
-def judge(told: Told, truth: Truth) -> Score:
+def judge(told: Decision, truth: Truth) -> Score:
     """Each interval is met by the first event of its class in it; an event that meets none is false unless the truth is uncertain."""
     score = Score()
     spare = list(told)
@@ -112,7 +112,7 @@ def _in(at: float, times: Times, slack: float) -> bool:
 
 
 class WholeFrames(LabelPerception):
-    """The product's eyes, which also keep what the whole-frame detectors said."""
+    """The product's perceiver, which also keep what the whole-frame detectors said."""
 
     def __init__(self, settings: LabelSettings, models: LabelModels) -> None:
         super().__init__(settings, models)
@@ -139,8 +139,8 @@ class WholeFrames(LabelPerception):
 class Run:
     """What came of one clip."""
 
-    told: Told = field(default_factory=list)
-    whole: Told = field(default_factory=list)
+    told: Decision = field(default_factory=list)
+    whole: Decision = field(default_factory=list)
     """The same of whole frames alone."""
     peak: dict[str, float] = field(default_factory=dict)
     """The highest confidence of each class that was confirmed."""
@@ -153,12 +153,12 @@ def run_session(
 ) -> Run:
     """One clip through a live session's perception and rules. ``ease`` is given the analysis before the first frame."""
     settings = LabelSettings()
-    eyes = WholeFrames(settings, models)
-    analysis = LabelAnalysis(eyes, settings, Sampler(settings.fps), RegionMap([]))
+    perceiver = WholeFrames(settings, models)
+    analysis = LabelAnalysis(perceiver, settings, Sampler(settings.fps), RegionMap([]))
     ease(analysis)
     mode = "continuous" if visits else "session"
     sessions = Sessions("benchmark", SessionRules(mode, None, GONE_AFTER, LABEL_CLASSES), "benchmark")
-    run = Run(peak=eyes.peak)
+    run = Run(peak=perceiver.peak)
     for frame in frames:
         if not analysis.sampler.due(frame.at.media):
             continue
@@ -169,7 +169,7 @@ def run_session(
         for event in sessions.frame(Place(frame.at), look.sightings):
             if event.type is EventType.LABEL_DETECTED and event.label:
                 run.told.append((event.label, event.at.seconds, event.confidence or 0.0))
-    run.whole = [(label, at, 0.0) for label, at in sorted(eyes.first.items())]
+    run.whole = [(label, at, 0.0) for label, at in sorted(perceiver.first.items())]
     return run
 
 

@@ -21,18 +21,18 @@ from typing import Any
 import cv2
 
 from benchmarks.common import Stopwatch, parser, prepared, progress, report
-from streamproc.config.box import BoxConfig
+from streamproc.config.node import NodeConfig
 from streamproc.config.processor import ProcessorConfig
 from streamproc.core.media import EndOfStream, Packet
-from streamproc.live.assembly import Seers, make_analyses, session_rules
+from streamproc.live.assembly import ModelProvider, make_analyses, session_rules
 from streamproc.live.commit import JournalCommitter
-from streamproc.live.lane import Lane
-from streamproc.live.parts import LaneParts
-from streamproc.live.scheduler import Scheduler
 from streamproc.logic.session import Sessions
 from streamproc.media.decode import Decoder
 from streamproc.media.reader import read_frames, read_packets
-from streamproc.perception.models import LabelModels, load_models
+from streamproc.perception.label_models import LabelModels, load_models
+from streamproc.pipeline.lane import Lane
+from streamproc.pipeline.scheduler import Scheduler
+from streamproc.pipeline.setup import LaneSetup
 from streamproc.store.database import Database
 from streamproc.store.journal import Journal
 from streamproc.vision.engine import Network
@@ -86,20 +86,20 @@ def cut(clip: Path, seconds: float) -> Iterator[Packet]:
 
 
 def run_pipeline(
-    clips: list[Path], seconds: float, seers: Seers, folder: Path
+    clips: list[Path], seconds: float, provider: ModelProvider, folder: Path
 ) -> tuple[Stopwatch, list[dict[str, Any]]]:
     """All cameras at once, each as fast as the shared workers serve it."""
     database = Database(folder)
-    journal, scheduler = Journal(database), Scheduler(seers.workers)
+    journal, scheduler = Journal(database), Scheduler(provider.workers)
     over = [threading.Event() for _ in clips]
     lanes, feeders = [], []
     for index, clip in enumerate(clips):
         name, config = f"camera-{index}", config_for(clip, seconds)
-        parts = LaneParts(
+        parts = LaneSetup(
             name,
             False,
             Sessions(name, session_rules(config), name),
-            make_analyses(config, seers),
+            make_analyses(config, provider),
             JournalCommitter(journal, name, lambda events: None),
             on_over=lambda error, event=over[index]: event.set(),  # type: ignore[misc]
         )
@@ -180,15 +180,15 @@ def main() -> None:
     found = sorted(path for path in (options.corpus / "video").iterdir() if path.suffix in (".mp4", ".mkv"))
     clips = [found[index % len(found)] for index in range(options.cameras)]
     with tempfile.TemporaryDirectory() as place:
-        seers = Seers(BoxConfig(), Path(place), workers=2)
-        models = load_models(seers.zoo, ("PERSON", "PET", "PACKAGE"))
+        provider = ModelProvider(NodeConfig(), Path(place), workers=2)
+        models = load_models(provider.zoo, ("PERSON", "PET", "PACKAGE"))
         progress("warming up")
         warm = next(islice(read_frames(clips[0]), 1))
-        for analysis in make_analyses(config_for(clips[0], 1), seers):
+        for analysis in make_analyses(config_for(clips[0], 1), provider):
             analysis.look(warm)
         progress("pipeline")
         with Recorder() as recorder:
-            pipeline, rows = run_pipeline(clips, options.seconds, seers, Path(place) / "data")
+            pipeline, rows = run_pipeline(clips, options.seconds, provider, Path(place) / "data")
         progress("decode only, inference only, naive loop")
         decode, infer = run_decode(clips, options.seconds), run_inferences(recorder)
         naive = run_naive(clips, options.seconds, models)

@@ -17,10 +17,10 @@ from pathlib import Path
 import cv2
 
 from benchmarks.cameras import BEHIND_S, FPS, Load, Outcome, cores, drops_between, first_look_s, own_memory, tree_cpu
-from streamproc.config.box import BoxConfig
+from streamproc.config.node import NodeConfig
 from streamproc.contracts import Detector
-from streamproc.live.assembly import Seers
-from streamproc.perception.models import WIDE
+from streamproc.live.assembly import ModelProvider
+from streamproc.perception.label_models import WIDE
 
 RATE = 15
 
@@ -41,7 +41,7 @@ def run(load: Load) -> Outcome:
     outcome = Outcome(asdict(load))
     tally = Tally(outcome, [0] * load.cameras)
     with tempfile.TemporaryDirectory() as folder:
-        detector = Seers(BoxConfig(), Path(folder), workers=cores()).zoo.first([load.detector], WIDE)
+        detector = ModelProvider(NodeConfig(), Path(folder), workers=cores()).zoo.first([load.detector], WIDE)
         begin = time.time() + 0.5
         outcome.starts = [begin + load.spread_s * index / load.cameras for index in range(load.cameras)]
         threads = [

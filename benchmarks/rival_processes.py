@@ -170,11 +170,11 @@ def make_detector(name: str) -> Callable[[np.ndarray], Any]:
     import tempfile
     from pathlib import Path
 
-    from streamproc.config.box import BoxConfig
-    from streamproc.live.assembly import Seers
-    from streamproc.perception.models import WIDE
+    from streamproc.config.node import NodeConfig
+    from streamproc.live.assembly import ModelProvider
+    from streamproc.perception.label_models import WIDE
 
-    detector = Seers(BoxConfig(), Path(tempfile.gettempdir()), workers=1).zoo.first([name], WIDE)
+    detector = ModelProvider(NodeConfig(), Path(tempfile.gettempdir()), workers=1).zoo.first([name], WIDE)
     detector.detect(np.zeros((FED[1], FED[0], 3), np.uint8), 0.3)
     return lambda image: detector.detect(image, 0.3)
 

@@ -30,18 +30,18 @@ import openvino as ov
 
 from benchmarks.common import parser, percentile, prepared, progress, report
 from benchmarks.face_photos import face_photos
-from streamproc.config.box import BoxConfig
+from streamproc.config.node import NodeConfig
 from streamproc.config.processor import IdleSettings, ProcessorConfig
 from streamproc.core.media import EndOfStream, Frame, Moment, Packet
-from streamproc.live.analysis import Look
-from streamproc.live.assembly import Seers, make_analyses, session_rules
+from streamproc.live.assembly import ModelProvider, make_analyses, session_rules
 from streamproc.live.commit import JournalCommitter
-from streamproc.live.cores import usable_cores
-from streamproc.live.lane import Lane
-from streamproc.live.parts import LaneParts
-from streamproc.live.scheduler import Scheduler
 from streamproc.logic.session import Sessions
 from streamproc.media.reader import read_packets
+from streamproc.pipeline.analysis import Look
+from streamproc.pipeline.cores import usable_cores
+from streamproc.pipeline.lane import Lane
+from streamproc.pipeline.scheduler import Scheduler
+from streamproc.pipeline.setup import LaneSetup
 from streamproc.store.database import Database
 from streamproc.store.journal import Journal
 from streamproc.vision.engine import Network
@@ -199,11 +199,11 @@ class Bench:
         self.seconds = seconds
         self.cores = max(1, round(usable_cores()))
         self.place = place
-        self.seers = Seers(BoxConfig(), place, workers=self.cores)
+        self.provider = ModelProvider(NodeConfig(), place, workers=self.cores)
         self.packets = [self._read(corpus / "video" / name) for name in CLIPS]
-        self.seers.faces.create_collection("family")
+        self.provider.faces.create_collection("family")
         for number, photo in enumerate(face_photos(corpus)[:8]):
-            self.seers.faces.index_faces("family", photo.path.read_bytes(), external_image_id=f"person-{number}")
+            self.provider.faces.index_faces("family", photo.path.read_bytes(), external_image_id=f"person-{number}")
         self._number = count()
 
     def _read(self, clip: Path) -> list[Packet]:
@@ -253,11 +253,11 @@ class Bench:
             now = time.time()
             window.looks.append((now, now - frame.at.wall.timestamp()))
 
-        parts = LaneParts(
+        parts = LaneSetup(
             name,
             True,
             Sessions(name, session_rules(config), name),
-            make_analyses(config, self.seers, index),
+            make_analyses(config, self.provider, index),
             JournalCommitter(journal, name, lambda events: None),
             latency=True,
             checkpoints=False,

@@ -16,7 +16,7 @@ from typing import Any
 from scenedetect import AdaptiveDetector, ContentDetector, SceneManager, open_video
 
 from benchmarks.common import arguments, progress, report
-from streamproc.jobs.segments import SegmentAnalysis, SegmentOptions
+from streamproc.jobs.segment_analysis import SegmentAnalysis, SegmentOptions
 from streamproc.jobs.video import Sound, StoredVideo
 
 

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import parser, prepared, progress, report
-from streamproc.config.box import BoxConfig
+from streamproc.config.node import NodeConfig
 from streamproc.jobs.build import Analyses
 from streamproc.jobs.model import JobKind
-from streamproc.jobs.persons import PersonAnalysis, PersonLook, persons_of
+from streamproc.jobs.person_analysis import PersonAnalysis, PersonLook, persons_of
 from streamproc.jobs.video import StoredVideo, VideoFrame
 from streamproc.logic.boxes import iou
 from streamproc.logic.tracklets import Look, follow
@@ -153,7 +153,7 @@ def bytetrack_paths(
 def watch(path: Path, folder: Path) -> tuple[list[PersonLook], dict[int, int], Any]:
     """The looks of person analysis at a video, the frame (from 1) of each by its milliseconds, and the video's facts."""
     video = StoredVideo(str(path), path.name)
-    analysis = Analyses(BoxConfig(), folder).make(JobKind.PERSONS, {"faces": False}, video.facts)
+    analysis = Analyses(NodeConfig(), folder).make(JobKind.PERSONS, {"faces": False}, video.facts)
     assert isinstance(analysis, PersonAnalysis)
     frames: dict[int, int] = {}
     for item in video.items():

@@ -24,7 +24,7 @@ class ConnectorContext:
     base_dir: Path = field(default_factory=Path)
     """Relative paths of settings start here: the folder of the config."""
     data_dir: Path | None = None
-    box_id: str = "box"
+    node_id: str = "box"
     """The data directory's own id; consumer groups are named after it."""
     region: str = "us-east-1"
     endpoint_url: str | None = None

@@ -75,7 +75,7 @@ NOWHERE = Images()
 """No pictures."""
 
 Renderer = Callable[["Delivery", Images], dict[str, Any]]
-"""Turns a delivery into the JSON-ready document of one form (``plain``, ``aws``). Pure: the same delivery, the same bytes."""
+"""FairShare a delivery into the JSON-ready document of one form (``plain``, ``aws``). Pure: the same delivery, the same bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class FaceDetector(Protocol):
 
 
 class Embedder(Protocol):
-    """Turns an image chip into a vector. Thread-safe."""
+    """FairShare an image chip into a vector. Thread-safe."""
 
     name: str
     version: str

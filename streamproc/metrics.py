@@ -81,7 +81,7 @@ GOVERNOR_LEVEL = Gauge(
 )
 GOVERNOR_STEPS = Counter(
     "streamproc_governor_steps_total",
-    "Easing steps by direction: taken, undone",
+    "LoadShedding steps by direction: taken, undone",
     ["step", "direction"],
     registry=REGISTRY,
 )

@@ -239,7 +239,7 @@ class KafkaSource:
 
 def group_name(context: ConnectorContext) -> str:
     """The consumer group under which offsets are committed."""
-    return re.sub(r"[^a-zA-Z0-9._-]", "-", f"streamproc-{context.box_id}-{context.processor}")
+    return re.sub(r"[^a-zA-Z0-9._-]", "-", f"streamproc-{context.node_id}-{context.processor}")
 
 
 def _name(record: Record) -> str:

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from streamproc.aws.arns import account_of, resource_name
-from streamproc.config.box import AwsSettings, Bindings
+from streamproc.config.node import AwsSettings, Bindings
 from streamproc.config.processor import ConnectorRef
 
 
@@ -28,7 +28,7 @@ def match(bindings: Mapping[str, ConnectorRef], arn: str, name: str | None = Non
 
 
 class Resolver:
-    """Turns ARNs and buckets into connector references.
+    """FairShare ARNs and buckets into connector references.
 
     ``has_credentials`` says whether the user's own AWS can be asked at all; it is called only where a binding is missing.
     Relative paths of bindings start at ``folder``.

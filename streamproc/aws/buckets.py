@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from connectors.chain import named_credentials
 from streamproc.aws.bindings import match
 from streamproc.aws.faults import AwsFault
-from streamproc.config.box import AwsSettings
+from streamproc.config.node import AwsSettings
 from streamproc.config.processor import ConnectorRef
 from streamproc.core.errors import InputError
 from streamproc.jobs.sources import NO_OBJECT

@@ -13,10 +13,10 @@ from streamproc.aws.pages import PageTokens
 from streamproc.aws.ports import ProcessorApi
 from streamproc.aws.stream_builder import Builder
 from streamproc.aws.work import Workers
-from streamproc.config.box import Limits
+from streamproc.config.node import Limits
 from streamproc.faces.service import FaceService
 from streamproc.jobs.service import JobService
-from streamproc.jobs.stills import Stills
+from streamproc.perception.stills import Stills
 from streamproc.store.tokens import TokenStore
 
 

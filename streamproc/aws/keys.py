@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from streamproc.config.box import AccessKey, ServerSettings
+from streamproc.config.node import AccessKey, ServerSettings
 from streamproc.core.errors import ConfigError, Fault
 
 _LIST_OF_KEYS = TypeAdapter(tuple[AccessKey, ...])

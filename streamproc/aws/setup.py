@@ -28,11 +28,11 @@ from streamproc.aws.service import operation_models
 from streamproc.aws.stream_builder import Builder
 from streamproc.aws.wire import Endpoint
 from streamproc.aws.work import Workers
-from streamproc.config.box import BoxConfig, Limits
+from streamproc.config.node import Limits, NodeConfig
 from streamproc.core.errors import NotFound
 from streamproc.faces.service import FaceService
 from streamproc.jobs.service import JobService
-from streamproc.jobs.stills import Stills
+from streamproc.perception.stills import Stills
 from streamproc.store.database import Database
 from streamproc.store.tokens import TokenStore
 
@@ -41,10 +41,10 @@ _PAGE_SECRET = "aws_page_secret"
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class EndpointServices:
     """What the endpoint stands on."""
 
-    config: BoxConfig
+    config: NodeConfig
     folder: Path
     """Of the config: relative paths of bindings and of credentials_file start here."""
     database: Database
@@ -54,41 +54,41 @@ class Box:
     stills: Stills
 
 
-async def setup(app: web.Application, box: Box, environ: Mapping[str, str] = os.environ) -> Endpoint:
+async def setup(app: web.Application, node: EndpointServices, environ: Mapping[str, str] = os.environ) -> Endpoint:
     """Serve AWS requests at ``POST /`` of ``app``. Raises ConfigError for keys that cannot be used."""
-    keys = load_keys(box.config.server, box.folder, environ)
+    keys = load_keys(node.config.server, node.folder, environ)
     if not keys:
         log.warning("no access keys are set: AWS requests are answered on loopback only, whoever signs them")
-    models = await asyncio.to_thread(operation_models, maxima(box.config.limits))  # reads botocore's files
+    models = await asyncio.to_thread(operation_models, maxima(node.config.limits))  # reads botocore's files
     await asyncio.to_thread(has_credentials)
-    endpoint = Endpoint(models, handlers(make_core(box)), keys)
-    mount(app, endpoint, box.config.limits.max_body_bytes)
+    endpoint = Endpoint(models, handlers(make_core(node)), keys)
+    mount(app, endpoint, node.config.limits.max_body_bytes)
     return endpoint
 
 
-def make_core(box: Box) -> Core:
-    """The core calls of the endpoint, on this box."""
-    aws = box.config.aws
-    resolver = make_resolver(box.config, box.folder)
+def make_core(node: EndpointServices) -> Core:
+    """The core calls of the endpoint, on this node."""
+    aws = node.config.aws
+    resolver = make_resolver(node.config, node.folder)
     arns = Arns(aws.region, aws.account)
     return Core(
-        processors=box.processors,
-        faces=box.faces,
-        jobs=box.jobs,
-        stills=box.stills,
+        processors=node.processors,
+        faces=node.faces,
+        jobs=node.jobs,
+        stills=node.stills,
         arns=arns,
         resolver=resolver,
-        builder=Builder(resolver, arns, partial(_has_collection, box.faces), box.config.limits.max_session_seconds),
+        builder=Builder(resolver, arns, partial(_has_collection, node.faces), node.config.limits.max_session_seconds),
         buckets=Buckets(resolver.bindings.buckets, aws),
-        pages=PageTokens(page_secret(box.database)),
-        tokens=TokenStore(box.database),
-        limits=box.config.limits,
+        pages=PageTokens(page_secret(node.database)),
+        tokens=TokenStore(node.database),
+        limits=node.config.limits,
         workers=Workers(),
     )
 
 
-def make_resolver(config: BoxConfig, folder: Path) -> Resolver:
-    """What names mean on this box."""
+def make_resolver(config: NodeConfig, folder: Path) -> Resolver:
+    """What names mean on this node."""
     return Resolver(config.bindings, config.aws, has_credentials, folder)
 
 

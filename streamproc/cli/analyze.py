@@ -21,8 +21,8 @@ from streamproc.cli.places import default_data_dir
 from streamproc.core.errors import InputError
 
 if TYPE_CHECKING:
+    from streamproc.jobs.job_run import Advance
     from streamproc.jobs.model import Job, JobKind
-    from streamproc.jobs.run import Advance
     from streamproc.jobs.service import JobService
 
 MARKER = ".analyze.json"
@@ -110,7 +110,7 @@ def _analyze(
 def _raise(video: str, job: Job) -> None:
     """A video that cannot be decoded is the caller's input; anything else went wrong on the way."""
     from streamproc.core.errors import MediaError, StreamprocError
-    from streamproc.jobs.run import NO_FRAMES
+    from streamproc.jobs.job_run import NO_FRAMES
     from streamproc.jobs.video import UNSUPPORTED
     from streamproc.logic.redact import redact
 
@@ -183,7 +183,7 @@ def _alone(out: Path) -> Iterator[None]:
 @contextmanager
 def _until_signal() -> Iterator[threading.Event]:
     """SIGINT and SIGTERM stop at the next frame, with a checkpoint."""
-    from streamproc.jobs.run import Interrupted
+    from streamproc.jobs.job_run import Interrupted
 
     stop = threading.Event()
     known = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}

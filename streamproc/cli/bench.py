@@ -13,7 +13,7 @@ from streamproc.cli.places import default_data_dir
 from streamproc.config.processor import LABEL_CLASSES
 
 if TYPE_CHECKING:
-    from streamproc.live.stages import Stage
+    from streamproc.measure.stage_costs import Stage
 
 
 def bench(
@@ -28,17 +28,17 @@ def bench(
     """Measure every stage on this box, one after the other in one thread: milliseconds, and how many a core does a second."""
     set_up_logs(as_json, "error")
     with errors_said():
-        from streamproc.live import stages
-        from streamproc.live.cores import usable_cores
+        from streamproc.measure import stage_costs as stages
+        from streamproc.pipeline.cores import usable_cores
 
         document = wanted(config, classes)
         say("measuring; nothing else should be running")
-        with measuring(clip, config, data_dir or default_data_dir()) as (sample, seers, folder):
+        with measuring(clip, config, data_dir or default_data_dir()) as (sample, provider, folder):
             if not as_json:
                 put(f"{sample.name}: {sample.width}x{sample.height}, {sample.fps:g} pictures a second")
                 put(f"{'stage':44}{'of a':>20}{'cpu ms':>10}{'wall ms':>10}{'a core/s':>12}")
             rows = []
-            for stage in stages.measure(sample, document, seers, folder):
+            for stage in stages.measure(sample, document, provider, folder):
                 rows.append(stage.document())
                 if not as_json:
                     put(_row(stage))

@@ -13,7 +13,7 @@ from streamproc.cli.places import default_data_dir
 from streamproc.config.processor import LABEL_CLASSES
 
 if TYPE_CHECKING:
-    from streamproc.live.capacity import Capacity
+    from streamproc.measure.capacity import Capacity
 
 SHOWS = {"idle": "cameras that show nothing, in idle mode", "quiet": "such, all decoded", "busy": "always busy ones"}
 
@@ -30,12 +30,12 @@ def capacity(
     """Measure this box with the configured models: how many idle, quiet and busy cameras it holds at 80 % CPU, and what limits."""
     set_up_logs(as_json, "error")
     with errors_said():
-        from streamproc.live.capacity import measure
+        from streamproc.measure.capacity import measure
 
         document = wanted(config, classes)
         say("measuring; nothing else should be running")
-        with measuring(camera, config, data_dir or default_data_dir()) as (sample, seers, folder):
-            answer = measure(sample, document, seers, folder)
+        with measuring(camera, config, data_dir or default_data_dir()) as (sample, provider, folder):
+            answer = measure(sample, document, provider, folder)
         if as_json:
             put_json(answer.document())
         else:

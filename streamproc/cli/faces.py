@@ -1,4 +1,4 @@
-"""``streamproc faces create|enrol|list|search|delete|feedback|audit``: the face collections of this box."""
+"""``streamproc faces create|enrol|list|search|delete|feedback|audit``: the face collections of this node."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import typer
 
 from streamproc.cli.output import WRONG_INPUT, errors_said, put, put_json, say, set_up_logs
 from streamproc.cli.places import default_data_dir
-from streamproc.config.box import BoxConfig
-from streamproc.config.load import load_box
+from streamproc.config.load import load_node
+from streamproc.config.node import NodeConfig
 from streamproc.core.errors import InputError, MediaError
 from streamproc.core.faces import QualityFilter
 
@@ -36,12 +36,12 @@ Threshold = Annotated[float, typer.Option(min=0, max=100, help="Least similarity
 def create(name: Collection, data_dir: DataDir = None, config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
     """Make an empty collection."""
     with errors_said():
-        service, box = _open(data_dir, config_dir)
+        service, node = _open(data_dir, config_dir)
         info = service.create_collection(name)
         from streamproc.aws import face_documents as documents
 
         if as_json:
-            put_json(documents.created_collection(info, _arn(box, name)))
+            put_json(documents.created_collection(info, _arn(node, name)))
         else:
             put(f"created {name} (embedder {info.model.split('/')[0]})")
 
@@ -203,8 +203,8 @@ def feedback(
     with errors_said():
         if (person is None) == (face_id is None):
             raise InputError("give --person NAME or --face-id ID")
-        service, box = _open(data_dir, config_dir)
-        data = _evidence(wrong, _data_dir(data_dir, box))
+        service, node = _open(data_dir, config_dir)
+        data = _evidence(wrong, _data_dir(data_dir, node))
         with _naming(Path(wrong)):
             service.deny(collection, person or face_id or "", data)
         put_json({"collection": collection, "not": person or face_id}) if as_json else put(
@@ -240,22 +240,22 @@ def audit(
             put(f"picture: {where}")
 
 
-def _open(data_dir: Path | None, config_dir: Path | None) -> tuple[FaceService, BoxConfig]:
+def _open(data_dir: Path | None, config_dir: Path | None) -> tuple[FaceService, NodeConfig]:
     set_up_logs(False, "warning")
-    box = load_box(config_dir / "streamproc.yaml") if config_dir is not None else BoxConfig()
+    node = load_node(config_dir / "streamproc.yaml") if config_dir is not None else NodeConfig()
     from streamproc.faces.service import open_service
 
-    return open_service(_data_dir(data_dir, box), box), box
+    return open_service(_data_dir(data_dir, node), node), node
 
 
-def _data_dir(data_dir: Path | None, box: BoxConfig) -> Path:
-    return data_dir or box.stores.data_dir or default_data_dir()
+def _data_dir(data_dir: Path | None, node: NodeConfig) -> Path:
+    return data_dir or node.stores.data_dir or default_data_dir()
 
 
-def _arn(box: BoxConfig, name: str) -> str:
+def _arn(node: NodeConfig, name: str) -> str:
     from streamproc.aws import face_documents as documents
 
-    return documents.collection_arn(name, box.aws.region, box.aws.account)
+    return documents.collection_arn(name, node.aws.region, node.aws.account)
 
 
 def _people(photos: list[Path], name: str | None) -> Iterator[tuple[Path, str]]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from streamproc.cli.output import WRONG_INPUT, errors_said, put, put_json, say
-from streamproc.config.folder import BOX_FILE, processor_files
+from streamproc.config.folder import NODE_FILE, processor_files
 from streamproc.core.errors import ConfigError
 
 
@@ -42,19 +42,19 @@ def _expanded(paths: list[Path]) -> list[Path]:
         if not path.is_dir():
             files.append(path)
             continue
-        box = path / BOX_FILE
+        box = path / NODE_FILE
         files += ([box] if box.exists() else []) + list(processor_files(path))
     return files
 
 
 def _checked(path: Path) -> dict[str, Any]:
     from connectors.catalog import check
-    from streamproc.config.load import load_box, load_processor, read_text
+    from streamproc.config.load import load_node, load_processor, read_text
 
     try:
-        if path.name == BOX_FILE:
+        if path.name == NODE_FILE:
             read_text(path)
-            load_box(path, check)
+            load_node(path, check)
         else:
             load_processor(path, check)
     except ConfigError as error:
@@ -74,11 +74,11 @@ def schema(
     """The JSON Schema of a config document, for editors."""
     with errors_said():
         if markdown:
-            from streamproc.config.reference import markdown as reference
+            from streamproc.cli.reference import markdown as reference
 
             put(reference().rstrip())
             return
-        from streamproc.config.schema import box_schema, processor_schema
+        from streamproc.cli.schema import box_schema, processor_schema
 
         document = processor_schema() if kind is Kind.PROCESSOR else box_schema()
         if as_json:

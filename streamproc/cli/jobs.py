@@ -25,13 +25,13 @@ JobId = Annotated[str, typer.Argument(help="A job's id, or enough of its beginni
 
 def open_service(config: Path | None, data_dir: Path) -> JobService:
     """The jobs of a data directory, without workers of its own."""
-    from streamproc.config.box import BoxConfig
-    from streamproc.config.load import load_box
+    from streamproc.config.load import load_node
+    from streamproc.config.node import NodeConfig
     from streamproc.jobs.build import open_jobs
     from streamproc.store.database import Database
 
-    box = load_box(config) if config is not None else BoxConfig()
-    return open_jobs(Database(data_dir), box, data_dir)
+    node = load_node(config) if config is not None else NodeConfig()
+    return open_jobs(Database(data_dir), node, data_dir)
 
 
 @app.command("list")

@@ -14,32 +14,32 @@ from streamproc.core.errors import InputError
 from streamproc.logic.redact import redact
 
 if TYPE_CHECKING:
-    from streamproc.live.assembly import Seers
-    from streamproc.live.sample import Sample
+    from streamproc.live.assembly import ModelProvider
+    from streamproc.measure.sample import Sample
 
 CAMERA = re.compile(r"rtsps?://", re.IGNORECASE)
 
 
 @contextmanager
-def measuring(camera: str | None, config: Path | None, data_dir: Path) -> Iterator[tuple[Sample, Seers, Path]]:
+def measuring(camera: str | None, config: Path | None, data_dir: Path) -> Iterator[tuple[Sample, ModelProvider, Path]]:
     """A sample of ``camera`` (a clip, rtsp://..., or the made scene), models, and a folder below ``data_dir`` to write to."""
-    from streamproc.config.box import BoxConfig
-    from streamproc.config.folder import box_of
-    from streamproc.live.assembly import Seers
+    from streamproc.config.folder import node_of
+    from streamproc.config.node import NodeConfig
+    from streamproc.live.assembly import ModelProvider
 
-    box = box_of(config) if config is not None else BoxConfig()
+    node = node_of(config) if config is not None else NodeConfig()
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         place = tempfile.TemporaryDirectory(prefix="measure-", dir=data_dir)
     except OSError as error:
         raise InputError(f"--data-dir: {data_dir} cannot be used: {error.strerror or error}") from None
     with place as folder:
-        yield sample_of(camera, Path(folder)), Seers(box, data_dir, workers=1), Path(folder)
+        yield sample_of(camera, Path(folder)), ModelProvider(node, data_dir, workers=1), Path(folder)
 
 
 def sample_of(camera: str | None, folder: Path) -> Sample:
     """Raises InputError where there is no video."""
-    from streamproc.live.sample import of_camera, of_clip
+    from streamproc.measure.sample import of_camera, of_clip
 
     if camera is None:
         from streamproc.cli.demo import made_scene

@@ -14,8 +14,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.table import Table
 
 from streamproc.cli.output import errors_said, set_up_logs
-from streamproc.config.load import load_box
-from streamproc.config.models import ModelSettings
+from streamproc.config.load import load_node
+from streamproc.config.model_settings import ModelSettings
 from streamproc.core.errors import InputError, ModelUnavailable, NotFound
 from streamproc.vision.catalogue import Model
 from streamproc.vision.fetch import describe
@@ -128,7 +128,7 @@ class _Bars:
 
 def _settings(config_dir: Path | None, mirror: Path | None) -> ModelSettings:
     file = config_dir / "streamproc.yaml" if config_dir else None
-    settings = load_box(file).models if file is not None and file.is_file() else ModelSettings()
+    settings = load_node(file).models if file is not None and file.is_file() else ModelSettings()
     if mirror is None:
         return settings
     if not mirror.is_dir():

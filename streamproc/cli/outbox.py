@@ -14,7 +14,7 @@ from streamproc.cli.places import default_data_dir
 from streamproc.core.errors import InputError, NotFound
 
 if TYPE_CHECKING:
-    from streamproc.store.deliveries import DeliveryStore, Owed, State
+    from streamproc.store.deliveries import DeliveryStore, PendingDelivery, State
 
 app = typer.Typer(help="See, retry and drop what outputs have not taken.", no_args_is_help=True)
 
@@ -118,7 +118,7 @@ def _stores(data_dir: Path | None) -> list[DeliveryStore]:
     return [DeliveryStore(Journal(Database(place))) for place in places]
 
 
-def _row(item: Owed) -> dict[str, Any]:
+def _row(item: PendingDelivery) -> dict[str, Any]:
     return {
         "event": item.event.id,
         "type": item.event.type.value,

@@ -11,9 +11,9 @@ import typer
 
 from streamproc.cli.output import errors_said, event_line, put, set_up_logs
 from streamproc.cli.places import default_data_dir
-from streamproc.config.box import BoxConfig
-from streamproc.config.folder import box_of
+from streamproc.config.folder import node_of
 from streamproc.config.load import load_processor
+from streamproc.config.node import NodeConfig
 from streamproc.config.processor import LABEL_CLASSES, ConnectorRef, ProcessorConfig
 from streamproc.core.errors import InputError
 
@@ -41,15 +41,15 @@ def replay(
     set_up_logs(as_json, "warning")
     with errors_said():
         document, name = _document(config, classes, collection)
-        from streamproc.live.assembly import Seers
+        from streamproc.live.assembly import ModelProvider
         from streamproc.live.replay import replay as events_of
         from streamproc.live.replay import whole_clip
 
         document = document if config is not None else whole_clip(document)
-        box = box_of(config) if config is not None else BoxConfig()
-        seers = Seers(box, data_dir or box.stores.data_dir or default_data_dir())
+        node = node_of(config) if config is not None else NodeConfig()
+        provider = ModelProvider(node, data_dir or node.stores.data_dir or default_data_dir())
         write = _writer(document, name, form, as_json)
-        for event, pictures in events_of(clip, document, seers, name):
+        for event, pictures in events_of(clip, document, provider, name):
             write(event, _save(out, event, pictures))
 
 

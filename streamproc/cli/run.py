@@ -13,7 +13,7 @@ import typer
 
 from streamproc.cli.output import errors_said, event_line, put, set_up_logs
 from streamproc.cli.places import default_data_dir
-from streamproc.config.folder import base_dir_of, box_of
+from streamproc.config.folder import base_dir_of, node_of
 from streamproc.config.load import load_processor
 from streamproc.config.processor import ProcessorConfig
 from streamproc.core.errors import ConfigError, Fault, InputError, SourceRefused
@@ -113,15 +113,15 @@ async def _first(*waits: Coroutine[Any, Any, Any]) -> None:
 
 
 def _supervisor(file: Path, data_dir: Path, place: Path) -> Supervisor:
-    from streamproc.live.assembly import Seers
+    from streamproc.live.assembly import ModelProvider
     from streamproc.live.supervisor import Supervisor
     from streamproc.server.renderers import RENDERERS
     from streamproc.store.database import Database
 
-    box = box_of(file)
+    box = node_of(file)
     database = Database(place)
     supervisor = Supervisor(box, base_dir_of(file), database, renderers=RENDERERS, ephemeral=True)
-    supervisor.seers = Seers(box, data_dir, workers=supervisor.scheduler.workers)
+    supervisor.provider = ModelProvider(box, data_dir, workers=supervisor.scheduler.workers)
     return supervisor
 
 

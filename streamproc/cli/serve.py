@@ -12,9 +12,9 @@ import typer
 
 from streamproc.cli.output import errors_said, set_up_logs
 from streamproc.cli.places import default_data_dir
-from streamproc.config.box import BoxConfig
-from streamproc.config.folder import BOX_FILE
-from streamproc.config.load import load_box
+from streamproc.config.folder import NODE_FILE
+from streamproc.config.load import load_node
+from streamproc.config.node import NodeConfig
 from streamproc.core.errors import InputError
 
 
@@ -41,32 +41,32 @@ def serve(
             raise InputError(f"--config-dir: {config_dir} is no folder; create it")
         from connectors.catalog import check
 
-        box = _overridden(load_box(config_dir / BOX_FILE, check), listen)
-        place = data_dir or box.stores.data_dir or default_data_dir()
+        node = _overridden(load_node(config_dir / NODE_FILE, check), listen)
+        place = data_dir or node.stores.data_dir or default_data_dir()
         run_loop(
             _serve(
-                config_dir.absolute(), box, (config_dir / place).absolute() if data_dir is None else place.absolute()
+                config_dir.absolute(), node, (config_dir / place).absolute() if data_dir is None else place.absolute()
             )
         )
 
 
-async def _serve(folder: Path, box: BoxConfig, data_dir: Path) -> None:
+async def _serve(folder: Path, node: NodeConfig, data_dir: Path) -> None:
     from streamproc.cli.loop import on_signals
     from streamproc.server.daemon import Daemon
 
-    daemon = Daemon(folder, box, data_dir, asyncio.Event(), asyncio.Event())
+    daemon = Daemon(folder, node, data_dir, asyncio.Event(), asyncio.Event())
     on_signals(daemon.stop.set, signal.SIGINT, signal.SIGTERM)
     on_signals(daemon.rescan.set, signal.SIGHUP)
     await daemon.serve()
 
 
-def _overridden(box: BoxConfig, listen: str | None) -> BoxConfig:
+def _overridden(node: NodeConfig, listen: str | None) -> NodeConfig:
     if listen is None:
-        return box
+        return node
     from pydantic import ValidationError
 
     try:
-        server = type(box.server).model_validate({**box.server.model_dump(exclude_unset=True), "listen": listen})
+        server = type(node.server).model_validate({**node.server.model_dump(exclude_unset=True), "listen": listen})
     except ValidationError:
         raise InputError(f"--listen: {listen!r} is no HOST:PORT, such as 127.0.0.1:4566") from None
-    return box.model_copy(update={"server": server})
+    return node.model_copy(update={"server": server})

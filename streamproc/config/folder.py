@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streamproc.config.box import BoxConfig
-from streamproc.config.load import load_box
+from streamproc.config.load import load_node
+from streamproc.config.node import NodeConfig
 
-BOX_FILE = "streamproc.yaml"
+NODE_FILE = "streamproc.yaml"
 PROCESSORS = "processors"
 SUFFIXES = (".yaml", ".yml")
 
@@ -18,9 +18,9 @@ def base_dir_of(file: Path) -> Path:
     return folder.parent if folder.name == PROCESSORS else folder
 
 
-def box_of(file: Path) -> BoxConfig:
+def node_of(file: Path) -> NodeConfig:
     """The box's document beside a processor's file, or the defaults. Raises ConfigError."""
-    return load_box(base_dir_of(file) / BOX_FILE)
+    return load_node(base_dir_of(file) / NODE_FILE)
 
 
 def processor_files(folder: Path) -> dict[Path, str]:
@@ -30,7 +30,7 @@ def processor_files(folder: Path) -> dict[Path, str]:
         if not place.is_dir():
             continue
         for path in sorted(place.iterdir()):
-            hidden = path.name.startswith((".", "#", "~")) or path.name == BOX_FILE
+            hidden = path.name.startswith((".", "#", "~")) or path.name == NODE_FILE
             if path.suffix in SUFFIXES and not hidden and path.is_file():
                 found[path] = path.stem
     return found

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from streamproc.config.base import WRONG_FIELD
-from streamproc.config.box import BoxConfig
+from streamproc.config.node import NodeConfig
 from streamproc.config.processor import ConnectorRef, ProcessorConfig
 from streamproc.core.errors import ConfigError, Fault
 
@@ -123,7 +123,7 @@ def _scalar(loader: _Loader, node: yaml.Node, where: Path_, faults: list[Fault])
 
 def validate(document: Document, model: type[ModelT]) -> ModelT:
     """The document as ``model``. Raises ConfigError with every fault, in file order."""
-    if document.data is None and model is not BoxConfig:
+    if document.data is None and model is not NodeConfig:
         raise ConfigError(document.file, [Fault("", "the file is empty; write at least source: and labels:", 1)])
     if document.data is not None and not isinstance(document.data, dict):
         raise ConfigError(document.file, [Fault("", "write key: value lines at the top level", 1)])
@@ -243,12 +243,12 @@ def check_name(name: str, file: str) -> None:
         raise ConfigError(file, [Fault("", said, None)])
 
 
-def load_box(path: Path, check: CheckConnector | None = None) -> BoxConfig:
+def load_node(path: Path, check: CheckConnector | None = None) -> NodeConfig:
     """``streamproc.yaml``; defaults where the file is absent."""
     if not path.exists():
-        return BoxConfig()
+        return NodeConfig()
     document = parse(read_text(path), str(path))
-    config = validate(document, BoxConfig)
+    config = validate(document, NodeConfig)
     if check is not None:
         bindings = config.bindings
         refs: list[tuple[Path_, ConnectorRef, Role]] = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from streamproc.config.box import FaceBoxSettings
+from streamproc.config.node import NodeFaceSettings
 
 DETECTORS = ("yunet", "centerface")
 EMBEDDERS = ("face_reidentification_retail_0095", "faceapi_recognition")
@@ -12,8 +12,8 @@ EMBEDDERS = ("face_reidentification_retail_0095", "faceapi_recognition")
 
 
 def with_models(
-    settings: FaceBoxSettings, collections: Iterable[str], first_had: Callable[[Sequence[str]], str]
-) -> FaceBoxSettings:
+    settings: NodeFaceSettings, collections: Iterable[str], first_had: Callable[[Sequence[str]], str]
+) -> NodeFaceSettings:
     """The settings with a detector and an embedder: those that the config names, else what can be had.
 
     ``collections``: the models (``name/version``) that the box's collections were made with. They belong to their embedder: where there

@@ -47,7 +47,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class CollectionIndex:
     """One collection as it stands now: what a search works on."""
 
     _held: _Held
@@ -132,7 +132,7 @@ class Library:
         self._lock = threading.Lock()
         self._held: dict[str, _Held] = {}
 
-    def open(self, name: str) -> Shelf:
+    def open(self, name: str) -> CollectionIndex:
         """The collection, brought up to date (some 20 microseconds when nothing changed).
 
         Raises NotFound, and ModelMismatch for a collection of another embedder.
@@ -150,7 +150,7 @@ class Library:
         held = self._held.get(name)
         if held is None or (held.row.id, held.row.edits, held.row.last) != (row.id, row.edits, row.last):
             held = self._update(name, row)
-        return Shelf(held, self._store, self._curve)
+        return CollectionIndex(held, self._store, self._curve)
 
     def forget(self, name: str) -> None:
         """Drop a deleted collection from memory."""

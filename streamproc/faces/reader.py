@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import structlog
 
-from streamproc.config.box import FaceBoxSettings
+from streamproc.config.node import NodeFaceSettings
 from streamproc.core.errors import ModelUnavailable
 from streamproc.core.faces import DetectedFace, FaceAttributes, QualityFilter
 from streamproc.core.media import Image
@@ -45,8 +45,8 @@ MAX_FACES: Final = 100
 class FaceReader:
     """One detector and one embedder. Any thread."""
 
-    def __init__(self, zoo: ModelZoo, settings: FaceBoxSettings | None = None) -> None:
-        settings = settings or FaceBoxSettings()
+    def __init__(self, zoo: ModelZoo, settings: NodeFaceSettings | None = None) -> None:
+        settings = settings or NodeFaceSettings()
         self._zoo = zoo
         self.detector = settings.detector
         self._embedder = zoo.embedder(settings.embedder)

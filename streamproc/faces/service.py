@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from streamproc.config.box import BoxConfig
+from streamproc.config.node import NodeConfig
 from streamproc.core.errors import InputError
 from streamproc.core.face_answers import (
     Comparison,
@@ -35,7 +35,7 @@ from streamproc.faces.audit import Audit, audit
 from streamproc.faces.audit_picture import draw
 from streamproc.faces.choice import with_models
 from streamproc.faces.images import decode
-from streamproc.faces.library import Library, Shelf
+from streamproc.faces.library import CollectionIndex, Library
 from streamproc.faces.sealing import Seal
 from streamproc.faces.users import Users
 from streamproc.faces.versions import model_version
@@ -287,7 +287,7 @@ class FaceService:
                 return face
         raise NoFace()
 
-    def stored_vector(self, name: str, shelf: Shelf, face_id: str) -> FloatArray:
+    def stored_vector(self, name: str, shelf: CollectionIndex, face_id: str) -> FloatArray:
         """Raises UnknownFace."""
         rows = self.store.faces(name, face_ids=[face_id])
         if not rows:
@@ -320,10 +320,10 @@ class FaceService:
         return CollectionInfo(row.name, row.model, model_version(row.model), faces, users, created, row.tags)
 
 
-def open_service(data_dir: Path, box: BoxConfig | None = None, zoo: ModelZoo | None = None) -> FaceService:
+def open_service(data_dir: Path, node: NodeConfig | None = None, zoo: ModelZoo | None = None) -> FaceService:
     """The collections of a data directory, by the box's settings. Raises InputError for a wrong key file."""
-    box = box or BoxConfig()
-    seal = Seal.from_file(box.faces.key_file) if box.faces.key_file else None
+    node = node or NodeConfig()
+    seal = Seal.from_file(node.faces.key_file) if node.faces.key_file else None
     store = CollectionStore(data_dir, seal)
 
     def make_reader() -> FaceReader:
@@ -331,9 +331,9 @@ def open_service(data_dir: Path, box: BoxConfig | None = None, zoo: ModelZoo | N
         from streamproc.faces.reader import FaceReader
         from streamproc.vision.zoo import open_zoo
 
-        models = zoo or open_zoo(box.models)
+        models = zoo or open_zoo(node.models)
         made_with = [row.model for row in store.all()]
-        return FaceReader(models, with_models(box.faces, made_with, models.first_name))
+        return FaceReader(models, with_models(node.faces, made_with, models.first_name))
 
     return FaceService(store, make_reader, seal=seal)
 

@@ -11,7 +11,7 @@ from streamproc.core.errors import LimitExceeded, NotFound
 from streamproc.core.face_answers import FaceChanges, FaceFailure, RefusedFace, UserPage, UserSearch
 from streamproc.core.faces import QualityFilter, StoredFace, UserMatch, UserStatus
 from streamproc.core.vision import FloatArray
-from streamproc.faces.library import Shelf
+from streamproc.faces.library import CollectionIndex
 
 if TYPE_CHECKING:
     from streamproc.faces.service import FaceService
@@ -125,7 +125,7 @@ class Users:
         return UserSearch(matches[: limit or DEFAULT_MATCHES], service.reader.model_version, searched, refused)
 
     def _matches(
-        self, name: str, shelf: Shelf, queries: FloatArray, threshold: float, without: str | None
+        self, name: str, shelf: CollectionIndex, queries: FloatArray, threshold: float, without: str | None
     ) -> tuple[UserMatch, ...]:
         """A user's likeness is that of its mean vector or of its best face, whichever is more."""
         grouped: dict[str, list[int]] = {}
@@ -146,7 +146,12 @@ class Users:
 
     @staticmethod
     def _refusal(
-        shelf: Shelf, face: StoredFace | None, vector: FloatArray, own: FloatArray, user_id: str, threshold: float
+        shelf: CollectionIndex,
+        face: StoredFace | None,
+        vector: FloatArray,
+        own: FloatArray,
+        user_id: str,
+        threshold: float,
     ) -> str | None:
         if face is None:
             return "FACE_NOT_FOUND"
@@ -156,7 +161,7 @@ class Users:
             return "LOW_MATCH_CONFIDENCE"
         return None
 
-    def _vectors(self, shelf: Shelf, numbers: Sequence[int]) -> FloatArray:
+    def _vectors(self, shelf: CollectionIndex, numbers: Sequence[int]) -> FloatArray:
         return shelf.vectors(np.array(numbers, np.int64))
 
     def _status(self, name: str, user_id: str) -> UserStatus:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from streamproc.jobs.model import JobKind
-from streamproc.jobs.taxonomy import taxonomy
+from streamproc.perception.taxonomy import taxonomy
 
 
 class Sort(StrEnum):

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from streamproc.config.box import BoxConfig
+from streamproc.config.node import NodeConfig
 from streamproc.core.errors import InputError, ModelUnavailable
 from streamproc.jobs.analysis import Analysis
 from streamproc.jobs.model import JobKind
-from streamproc.jobs.service import JobLimits, JobService, Told
+from streamproc.jobs.service import JobLimits, JobService, OnCompleted
 from streamproc.jobs.sources import StoreSettings, Videos
 from streamproc.jobs.video import VideoFacts, VideoFrame
 from streamproc.store.database import Database
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from streamproc.contracts import Detector
     from streamproc.core.faces import DetectedFace
     from streamproc.faces.service import FaceService
-    from streamproc.jobs.persons import Appearance, FindFaces
+    from streamproc.jobs.person_analysis import Appearance, FindFaces
     from streamproc.vision.zoo import ModelZoo
 
 Options = TypeVar("Options")
@@ -37,10 +37,10 @@ class Analyses:
     """Makes analyses for the jobs of one data directory."""
 
     def __init__(
-        self, box: BoxConfig, data_dir: Path, zoo: ModelZoo | None = None, faces: FaceService | None = None
+        self, node: NodeConfig, data_dir: Path, zoo: ModelZoo | None = None, faces: FaceService | None = None
     ) -> None:
         """``zoo``, ``faces``: those of the process, where it has them already."""
-        self._box = box
+        self._box = node
         self._data_dir = data_dir
         self._zoo = zoo
         self._faces = faces
@@ -49,32 +49,33 @@ class Analyses:
         """Raises InputError for options that the kind does not have, ModelUnavailable, NotFound for a collection."""
         match kind:
             case JobKind.SEGMENTS:
-                from streamproc.jobs.segments import SegmentAnalysis, SegmentOptions
+                from streamproc.jobs.segment_analysis import SegmentAnalysis, SegmentOptions
 
                 return SegmentAnalysis(parse(SegmentOptions, options), video)
             case JobKind.LABELS:
-                from streamproc.jobs.labels import LabelAnalysis, LabelOptions
+                from streamproc.jobs.label_analysis import LabelAnalysis
+                from streamproc.perception.still_labels import LabelOptions
 
                 chosen = parse(LabelOptions, options)
                 return LabelAnalysis(chosen, video, self._objects(video), self._traits())
             case JobKind.PERSONS:
-                from streamproc.jobs.persons import PersonAnalysis, PersonOptions
+                from streamproc.jobs.person_analysis import PersonAnalysis, PersonOptions
 
                 wanted = parse(PersonOptions, options)
                 faces = self._find_faces() if wanted.faces else None
                 return PersonAnalysis(video, self._objects(video), faces, self._appearance())
             case JobKind.FACES:
-                from streamproc.jobs.faces import FaceAnalysis, FaceOptions
+                from streamproc.jobs.face_analysis import FaceAnalysis, FaceOptions
 
                 return FaceAnalysis(video, self._find_faces(attributes=parse(FaceOptions, options).attributes))
             case JobKind.FACE_SEARCH:
-                from streamproc.jobs.faces import FaceSearchAnalysis, FaceSearchOptions
+                from streamproc.jobs.face_analysis import FaceSearchAnalysis, FaceSearchOptions
 
                 return FaceSearchAnalysis(parse(FaceSearchOptions, options), video, self.faces)
 
     def _objects(self, video: VideoFacts) -> list[Detector]:
         """The detectors for labels, as far as they can be had."""
-        from streamproc.perception.models import SQUARE, TALL, WIDE
+        from streamproc.perception.label_models import SQUARE, TALL, WIDE
 
         shape = video.width / max(1, video.height)
         size = WIDE if shape > 1.25 else TALL if shape < 0.8 else SQUARE
@@ -131,10 +132,10 @@ _ALSO = ("deimv2_femto", "ssd_oidv4")
 
 def open_jobs(
     database: Database,
-    box: BoxConfig,
+    node: NodeConfig,
     data_dir: Path,
     *,
-    told: Told = lambda job: None,
+    told: OnCompleted = lambda job: None,
     zoo: ModelZoo | None = None,
     faces: FaceService | None = None,
     analyses: Analyses | None = None,
@@ -144,13 +145,13 @@ def open_jobs(
     ``told`` hands completions on, see ``JobService``. ``zoo``, ``faces`` or all ``analyses``: those of the process, where there are.
     """
     limits = JobLimits(
-        max_open=box.limits.max_jobs,
-        queue=box.limits.queue_jobs,
-        max_bytes=box.limits.max_video_bytes,
-        max_seconds=box.limits.max_video_seconds,
+        max_open=node.limits.max_jobs,
+        queue=node.limits.queue_jobs,
+        max_bytes=node.limits.max_video_bytes,
+        max_seconds=node.limits.max_video_seconds,
     )
-    videos = Videos(StoreSettings(box.aws.endpoint_url, box.aws.region))
-    analyses = analyses or Analyses(box, data_dir, zoo, faces)
+    videos = Videos(StoreSettings(node.aws.endpoint_url, node.aws.region))
+    analyses = analyses or Analyses(node, data_dir, zoo, faces)
     return JobService(database, videos, analyses.make, limits=limits, told=told)
 
 

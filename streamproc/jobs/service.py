@@ -16,9 +16,9 @@ import structlog
 
 from streamproc.core.errors import InputError, InUse, LimitExceeded, NotFound, StreamprocError, TokenMismatch
 from streamproc.jobs.answers import SORTS, Aggregate, Item, Sort, items_of
+from streamproc.jobs.job_run import Advance, Interrupted, MakeAnalysis, Run, RunPolicy
 from streamproc.jobs.model import Job, JobKind, JobRequest, JobState, VideoRef, facts_from, request_from
 from streamproc.jobs.pages import PageTokens
-from streamproc.jobs.run import Advance, Interrupted, MakeAnalysis, Run, RunPolicy
 from streamproc.jobs.sources import Videos
 from streamproc.jobs.video import StoredVideo
 from streamproc.store.database import Database
@@ -70,7 +70,7 @@ class JobPage:
     page: PageRequest
 
 
-Told = Callable[[Job], None]
+OnCompleted = Callable[[Job], None]
 """Hands a completion on; durable when it returns. May be called again with the same job after a crash."""
 
 
@@ -84,7 +84,7 @@ class JobService:
         make: MakeAnalysis,
         *,
         limits: JobLimits | None = None,
-        told: Told = lambda job: None,
+        told: OnCompleted = lambda job: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.store = JobStore(database)

@@ -11,26 +11,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from connectors.context import ConnectorContext
-from streamproc.config.box import BoxConfig
+from streamproc.config.node import NodeConfig
 from streamproc.config.processor import ConnectorRef, FaceSettings, LabelSettings, ProcessorConfig
 from streamproc.config.regions import to_regions
 from streamproc.core.start import StartRequest
-from streamproc.live.analysis import Analysis, FaceAnalysis, FaceEyes, LabelAnalysis, LabelEyes
 from streamproc.logic.regions import RegionMap
 from streamproc.logic.sampling import Sampler, staggered_phase
 from streamproc.logic.session import SessionRules
+from streamproc.pipeline.analysis import Analysis, FaceAnalysis, FacePerceiver, LabelAnalysis, LabelPerceiver
 
 if TYPE_CHECKING:
     from streamproc.faces.service import FaceService
-    from streamproc.perception.models import LabelModels
+    from streamproc.perception.label_models import LabelModels
     from streamproc.vision.zoo import ModelZoo
 
 
 @dataclass
-class Seers:
+class ModelProvider:
     """What looks at frames, made on first use and shared by every processor: models, face collections."""
 
-    box: BoxConfig
+    node: NodeConfig
     data_dir: Path
     workers: int = 1
     """How many threads will infer at the same time."""
@@ -44,7 +44,7 @@ class Seers:
             if self._zoo is None:
                 from streamproc.vision.zoo import open_zoo  # OpenVINO takes a second to import
 
-                self._zoo = open_zoo(self.box.models, workers=self.workers)
+                self._zoo = open_zoo(self.node.models, workers=self.workers)
             return self._zoo
 
     @property
@@ -54,29 +54,29 @@ class Seers:
             if self._faces is None:
                 from streamproc.faces.service import open_service
 
-                self._faces = open_service(self.data_dir, self.box, zoo)
+                self._faces = open_service(self.data_dir, self.node, zoo)
             return self._faces
 
-    def label_eyes(self, settings: LabelSettings) -> LabelEyes:
+    def label_perceiver(self, settings: LabelSettings) -> LabelPerceiver:
         """Raises ModelUnavailable where no model for an asked class can be had."""
-        from streamproc.perception.labels import LabelPerception
-        from streamproc.perception.models import load_models
+        from streamproc.perception.label_models import load_models
+        from streamproc.perception.label_perception import LabelPerception
 
         return LabelPerception(settings, load_models(self.zoo, settings.classes, settings.profile))
 
     def small_models(self, settings: LabelSettings) -> LabelModels | None:
         """Cheaper models for the same classes, loaded; None where there are none or they are not on this disk yet.
 
-        A profile of the user's own is what they chose for this box, so it has a smaller one only if they named one ``small``.
+        A profile of the user's own is what they chose for this node, so it has a smaller one only if they named one ``small``.
         """
-        from streamproc.perception.models import load_small_models
+        from streamproc.perception.label_models import load_small_models
 
-        mine = settings.profile in self.box.models.profiles and "small" not in self.box.models.profiles
+        mine = settings.profile in self.node.models.profiles and "small" not in self.node.models.profiles
         return None if mine else load_small_models(self.zoo, settings.classes)
 
-    def face_eyes(self, settings: FaceSettings) -> FaceEyes:
+    def face_perceiver(self, settings: FaceSettings) -> FacePerceiver:
         """Raises NotFound where there is no such collection."""
-        from streamproc.faces.live import FacePerception
+        from streamproc.faces.perception import FacePerception
 
         return FacePerception(settings, self.faces)
 
@@ -97,18 +97,18 @@ def exact(seconds: float) -> Fraction:
     return Fraction(seconds).limit_denominator(1_000_000)
 
 
-def make_analyses(config: ProcessorConfig, seers: Seers, stagger: int | None = None) -> list[Analysis]:
+def make_analyses(config: ProcessorConfig, provider: ModelProvider, stagger: int | None = None) -> list[Analysis]:
     """What the document looks for. ``stagger``: the feed's number among the live ones; None for durable feeds, whose frames
     are chosen the same on every run."""
     regions = RegionMap(to_regions(config.regions))
     analyses: list[Analysis] = []
     if config.labels is not None:
         sampler = make_sampler(config.labels.fps, stagger)
-        small = partial(seers.small_models, config.labels)
-        analyses.append(LabelAnalysis(seers.label_eyes(config.labels), config.labels, sampler, regions, small))
+        small = partial(provider.small_models, config.labels)
+        analyses.append(LabelAnalysis(provider.label_perceiver(config.labels), config.labels, sampler, regions, small))
     if config.faces is not None:
         sampler = make_sampler(config.faces.fps, stagger)
-        analyses.append(FaceAnalysis(seers.face_eyes(config.faces), config.faces, sampler, regions))
+        analyses.append(FaceAnalysis(provider.face_perceiver(config.faces), config.faces, sampler, regions))
     return analyses
 
 
@@ -133,12 +133,12 @@ def retune(analyses: Sequence[Analysis], config: ProcessorConfig) -> None:
             analysis.min_confidence = config.labels.min_confidence
 
 
-def same_eyes(before: ProcessorConfig, after: ProcessorConfig) -> bool:
+def same_perception(before: ProcessorConfig, after: ProcessorConfig) -> bool:
     """Do both look for the same with the same models, so that what is followed now can go on being followed?"""
-    return _eyes(before) == _eyes(after)
+    return _perceiver(before) == _perceiver(after)
 
 
-def _eyes(config: ProcessorConfig) -> tuple[object, object]:
+def _perceiver(config: ProcessorConfig) -> tuple[object, object]:
     labels, faces = config.labels, config.faces
     return (
         labels.model_copy(update={"min_confidence": 0.0, "fps": 1.0}) if labels is not None else None,
@@ -146,15 +146,15 @@ def _eyes(config: ProcessorConfig) -> tuple[object, object]:
     )
 
 
-def connector_context(box: BoxConfig, name: str, base_dir: Path, data_dir: Path, box_id: str) -> ConnectorContext:
+def connector_context(node: NodeConfig, name: str, base_dir: Path, data_dir: Path, node_id: str) -> ConnectorContext:
     return ConnectorContext(
         processor=name,
         base_dir=base_dir,
         data_dir=data_dir,
-        box_id=box_id,
-        region=box.aws.region,
-        endpoint_url=box.aws.endpoint_url,
-        account=box.aws.account,
+        node_id=node_id,
+        region=node.aws.region,
+        endpoint_url=node.aws.endpoint_url,
+        account=node.aws.account,
     )
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from streamproc.core.event import Event, EventType
 from streamproc.core.route import Route
-from streamproc.live.parts import LaneState, Told
 from streamproc.logic.session import Sessions
+from streamproc.pipeline.setup import Decision, LaneState
 from streamproc.store.journal import Checkpoint, Commit, Journal, SessionRow
 
 OnEvents = Callable[[Sequence[Event]], None]
@@ -27,9 +27,9 @@ class JournalCommitter:
         self._processor = processor
         self._on_events = on_events
 
-    def commit(self, told: Sequence[Told], sessions: Sessions, state: LaneState | None) -> None:
+    def commit(self, told: Sequence[Decision], sessions: Sessions, state: LaneState | None) -> None:
         """One transaction for each session that is touched; the checkpoint goes with the last."""
-        groups: dict[str, list[Told]] = {}
+        groups: dict[str, list[Decision]] = {}
         for event, pictures in told:
             groups.setdefault(event.session, []).append((event, pictures))
         groups.setdefault(sessions.session, [])

@@ -10,7 +10,7 @@ import structlog
 from streamproc.contracts import Position, Source
 from streamproc.core.errors import StreamprocError
 from streamproc.core.media import EndOfStream, StreamItem
-from streamproc.live.lane import Lane
+from streamproc.pipeline.lane import Lane
 
 log = structlog.get_logger(__name__)
 

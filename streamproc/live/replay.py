@@ -16,10 +16,10 @@ from connectors.context import ConnectorContext
 from streamproc.config.processor import ConnectorRef, ProcessorConfig, SessionSettings
 from streamproc.core.errors import InputError, SourceRefused
 from streamproc.core.media import EPOCH
-from streamproc.live.assembly import Seers, make_analyses, session_rules
-from streamproc.live.lane import Lane
-from streamproc.live.parts import LaneParts, LaneState, Told
+from streamproc.live.assembly import ModelProvider, make_analyses, session_rules
 from streamproc.logic.session import Sessions
+from streamproc.pipeline.lane import Lane
+from streamproc.pipeline.setup import Decision, LaneSetup, LaneState
 
 _NOT_SEEN = {"state", "outputs", "source", "aws", "tags"}
 """Parts of the document that cannot change what is decided."""
@@ -29,9 +29,9 @@ class Collector:
     """Keeps what is told, in order; nothing is durable."""
 
     def __init__(self) -> None:
-        self.told: list[Told] = []
+        self.told: list[Decision] = []
 
-    def commit(self, told: Sequence[Told], sessions: Sessions, state: LaneState | None) -> None:
+    def commit(self, told: Sequence[Decision], sessions: Sessions, state: LaneState | None) -> None:
         self.told += told
 
 
@@ -64,7 +64,7 @@ def recorded_at(clip: Path) -> datetime:
         return EPOCH
 
 
-def replay(clip: Path, config: ProcessorConfig, seers: Seers, name: str = "replay") -> Iterator[Told]:
+def replay(clip: Path, config: ProcessorConfig, provider: ModelProvider, name: str = "replay") -> Iterator[Decision]:
     """Events in order, with their pictures, as they are decided. Raises InputError where the clip cannot be read."""
     run = run_id(clip, config)
     source = make_source(
@@ -73,7 +73,7 @@ def replay(clip: Path, config: ProcessorConfig, seers: Seers, name: str = "repla
     )
     told = Collector()
     sessions = Sessions(name, session_rules(config), run)
-    lane = Lane(LaneParts(name, False, sessions, make_analyses(config, seers), told, checkpoints=False))
+    lane = Lane(LaneSetup(name, False, sessions, make_analyses(config, provider), told, checkpoints=False))
     stop = threading.Event()
     try:
         for item in source.items(stop):

@@ -18,13 +18,13 @@ from streamproc.config.processor import ConnectorRef, ProcessorConfig
 from streamproc.contracts import Source
 from streamproc.core.media import Gap, GapReason
 from streamproc.core.start import StartRequest
-from streamproc.live.assembly import Seers, make_analyses, retune, session_rules, with_start
+from streamproc.live.assembly import ModelProvider, make_analyses, retune, session_rules, with_start
 from streamproc.live.commit import JournalCommitter
 from streamproc.live.feeder import Feeder
-from streamproc.live.lane import Lane
-from streamproc.live.parts import LaneParts
-from streamproc.live.scheduler import Scheduler
 from streamproc.logic.session import Sessions, session_id
+from streamproc.pipeline.lane import Lane
+from streamproc.pipeline.scheduler import Scheduler
+from streamproc.pipeline.setup import LaneSetup
 from streamproc.store.journal import Checkpoint, Journal
 
 log = structlog.get_logger(__name__)
@@ -33,16 +33,16 @@ LOGS = frozenset({"kafka", "kinesis"})
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class SharedServices:
     """What every run of this box shares."""
 
     journal: Journal
     scheduler: Scheduler
-    seers: Seers
+    provider: ModelProvider
 
 
 @dataclass(frozen=True)
-class Order:
+class RunSpec:
     """What is to be run."""
 
     name: str
@@ -131,40 +131,40 @@ class Run:
 
     def __init__(
         self,
-        order: Order,
-        shared: Surroundings,
+        spec: RunSpec,
+        shared: SharedServices,
         committer: JournalCommitter,
         on_over: Callable[[str | None], None],
         resumed: Resumed | None = None,
     ) -> None:
-        self.order = order
+        self.spec = spec
         self.committer = committer
         self._shared = shared
         self._stopped = False
-        source = self._make_source(order.config)
+        source = self._make_source(spec.config)
         live = source.live
         analyses = make_analyses(
-            order.config, shared.seers, order.stagger if live and source_kind(source) != "file" else None
+            spec.config, shared.provider, spec.stagger if live and source_kind(source) != "file" else None
         )
         self.lane = Lane(
-            LaneParts(
-                order.name,
+            LaneSetup(
+                spec.name,
                 live,
                 self._sessions(resumed, live),
                 analyses,
                 committer,
                 waits=bool(getattr(source, "waits", False)),
-                request=self._kept(order.config),
+                request=self._kept(spec.config),
                 latency=live,
-                replayable=replayable(live, order.config),
+                replayable=replayable(live, spec.config),
                 on_over=on_over,
                 on_durable=source.durable,
             ),
             wake=shared.scheduler.wake,
         )
-        self.lane.idle.settings = order.config.idle
+        self.lane.idle.settings = spec.config.idle
         position = self._go_on(resumed, live)
-        self.feeder = Feeder(order.name, source, self.lane, position)
+        self.feeder = Feeder(spec.name, source, self.lane, position)
 
     def start(self) -> None:
         """Write down that the session began, then read."""
@@ -186,7 +186,7 @@ class Run:
 
     def left_at(self) -> Checkpoint | None:
         """Where the next session of a log goes on."""
-        if self.order.config.source.type not in LOGS:
+        if self.spec.config.source.type not in LOGS:
             return None
         state = self.lane.state()
         if state.position is None:
@@ -202,15 +202,15 @@ class Run:
         def change() -> None:
             retune(self.lane.parts.analyses, config)
             self.lane.idle.adopt(config.idle)
-            self.lane.sessions.rules = session_rules(config, self.order.request)
+            self.lane.sessions.rules = session_rules(config, self.spec.request)
             self._adopt(config)
 
         self.lane.edit(change)
 
-    def replace_eyes(self, config: ProcessorConfig) -> None:
+    def replace_perceivers(self, config: ProcessorConfig) -> None:
         """Other classes or models: the source and the session go on; what is followed is looked at anew."""
         live = self.lane.parts.live
-        analyses = make_analyses(config, self._shared.seers, self.order.stagger if live else None)
+        analyses = make_analyses(config, self._shared.provider, self.spec.stagger if live else None)
 
         def change() -> None:
             self.lane.parts.analyses = analyses
@@ -232,21 +232,21 @@ class Run:
             self.lane.edit(lambda: self.lane.interrupt(Gap(GapReason.LOST, last, "the source was changed")))
         self._adopt(config)
         taps = self.feeder.taps
-        self.feeder = Feeder(self.order.name, source, self.lane)
+        self.feeder = Feeder(self.spec.name, source, self.lane)
         self.feeder.taps = taps
         self.feeder.start()
 
     # -- inside
 
     def _adopt(self, config: ProcessorConfig) -> None:
-        self.order = Order(**{**self.order.__dict__, "config": config})
+        self.spec = RunSpec(**{**self.spec.__dict__, "config": config})
         self.lane.parts.request = self._kept(config)
 
     def _make_source(self, config: ProcessorConfig) -> Source:
-        return make_source(with_start(config, self.order.request).source, self.order.context)
+        return make_source(with_start(config, self.spec.request).source, self.spec.context)
 
     def _kept(self, config: ProcessorConfig) -> dict[str, Any]:
-        request = self.order.request
+        request = self.spec.request
         start = {
             "at": dict(request.at) if request.at else None,
             "duration_s": request.duration_s,
@@ -255,14 +255,14 @@ class Run:
         return {"start": start, "source": source_key(config.source), "mode": config.session.mode}
 
     def _sessions(self, resumed: Resumed | None, live: bool) -> Sessions:
-        rules = session_rules(self.order.config, self.order.request)
+        rules = session_rules(self.spec.config, self.spec.request)
         if resumed is not None and resumed.run_id and self._usable(resumed, live):
-            return Sessions.restore(self.order.name, rules, resumed.snapshot["sessions"])
-        return Sessions(self.order.name, rules, self.order.run_id)
+            return Sessions.restore(self.spec.name, rules, resumed.snapshot["sessions"])
+        return Sessions(self.spec.name, rules, self.spec.run_id)
 
     def _usable(self, resumed: Resumed, live: bool) -> bool:
         """A feed that can be read again but has no position yet begins anew: the same frames decide the same events."""
-        return resumed.checkpoint.position is not None or not replayable(live, self.order.config)
+        return resumed.checkpoint.position is not None or not replayable(live, self.spec.config)
 
     def _go_on(self, resumed: Resumed | None, live: bool) -> Any:
         if resumed is None or not self._usable(resumed, live):

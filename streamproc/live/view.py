@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from streamproc.config.processor import ProcessorConfig
-from streamproc.logic.account import stamp
 from streamproc.logic.redact import redact
+from streamproc.logic.session_record import stamp
 
 _SECRET = re.compile(r"(password|secret|token|credential|sasl|api_?key|access_?key|private_?key)", re.IGNORECASE)
 _NO_SECRET = re.compile(r"(_env|_file|key_id)$", re.IGNORECASE)

@@ -43,7 +43,7 @@ def covered(a: Boxes, b: Boxes) -> Floats:
     return np.asarray(intersections(a, b) / np.maximum(areas(a)[:, None], 1e-12), np.float32)
 
 
-def suppress(boxes: Boxes, scores: Floats, threshold: float) -> npt.NDArray[np.intp]:
+def nms(boxes: Boxes, scores: Floats, threshold: float) -> npt.NDArray[np.intp]:
     """Non-maximum suppression: rows that stay, best score first; of two with an IoU above ``threshold`` the better one."""
     order = np.argsort(-scores, kind="stable")
     overlaps = iou(boxes, boxes)
@@ -56,7 +56,7 @@ def suppress(boxes: Boxes, scores: Floats, threshold: float) -> npt.NDArray[np.i
     return np.array(keep, np.intp)
 
 
-def grown(box: Box, factor: float, least: float = 0.0) -> Box:
+def expand(box: Box, factor: float, least: float = 0.0) -> Box:
     """The box about the same middle with sides ``factor`` times as long and at least ``least``."""
     half_width, half_height = max(box.width * factor, least) / 2, max(box.height * factor, least) / 2
     x, y = (box.left + box.right) / 2, (box.top + box.bottom) / 2

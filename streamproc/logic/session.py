@@ -16,7 +16,7 @@ from typing import Any, Literal
 from streamproc.core.event import Event, EventType, RegionHit
 from streamproc.core.media import FragmentMark, Gap, Moment
 from streamproc.core.vision import Box
-from streamproc.logic.account import Account, OpenGap, moment_from_json, moment_to_json, stamp
+from streamproc.logic.session_record import OpenGap, SessionRecord, moment_from_json, moment_to_json, stamp
 
 STILL_CLASSES = frozenset({"PACKAGE"})
 """Classes that stay where they were put: they do not keep a visit open."""
@@ -85,8 +85,8 @@ class Sessions:
         self.run = run
         self.over = False
         self.last: Moment | None = None
-        self._account: Account | None = None
-        self._between: Account | None = None
+        self._account: SessionRecord | None = None
+        self._between: SessionRecord | None = None
         self._visits = 0
         self._seen: dict[str, Fraction] = {}
         """continuous: when each announced thing was in view last, by a clock that stands still in gaps."""
@@ -222,8 +222,8 @@ class Sessions:
         self = cls(processor, rules, state["run"])
         self.over = state["over"]
         self.last = moment_from_json(state["last"]) if state["last"] else None
-        self._account = Account.from_json(state["account"]) if state["account"] else None
-        self._between = Account.from_json(state["between"]) if state["between"] else None
+        self._account = SessionRecord.from_json(state["account"]) if state["account"] else None
+        self._between = SessionRecord.from_json(state["between"]) if state["between"] else None
         self._visits = state["visits"]
         self._seen = {key: Fraction(value) for key, value in state["seen"].items()}
         self._absent = Fraction(state["absent"])
@@ -234,21 +234,21 @@ class Sessions:
 
     # -- inside
 
-    def _limit(self, account: Account) -> Moment | None:
+    def _limit(self, account: SessionRecord) -> Moment | None:
         if self.rules.duration is None:
             return None
         return account.opened.after(self.rules.duration)
 
-    def _new_account(self, session: str, at: Moment) -> Account:
-        return Account(session, at, counts=dict.fromkeys(self.rules.classes, 0))
+    def _new_account(self, session: str, at: Moment) -> SessionRecord:
+        return SessionRecord(session, at, counts=dict.fromkeys(self.rules.classes, 0))
 
-    def _open_session(self, at: Moment) -> Account:
+    def _open_session(self, at: Moment) -> SessionRecord:
         """session mode: the one session there is."""
         if self._account is None:
             self._account = self._new_account(session_id(self.run, 0), at)
         return self._account
 
-    def _current(self, at: Moment) -> Account:
+    def _current(self, at: Moment) -> SessionRecord:
         """Whom an event belongs to that opens no visit."""
         if self._account is not None:
             return self._account
@@ -294,7 +294,7 @@ class Sessions:
         ]
 
     @staticmethod
-    def _count(account: Account, sighting: Sighting) -> None:
+    def _count(account: SessionRecord, sighting: Sighting) -> None:
         if sighting.kind is EventType.LABEL_DETECTED:
             account.counts[sighting.name] = account.counts.get(sighting.name, 0) + 1
         elif sighting.kind is EventType.FACE_MATCHED:
@@ -342,5 +342,5 @@ class Sessions:
         account, self._account = self._account, None
         return [] if account is None else [self._summary(account, at, reason)]
 
-    def _summary(self, account: Account, at: Moment, reason: str) -> Event:
+    def _summary(self, account: SessionRecord, at: Moment, reason: str) -> Event:
         return account.event(self.processor, EventType.SESSION_COMPLETE, at, account.summary(at, reason))

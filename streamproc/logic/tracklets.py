@@ -14,18 +14,18 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from streamproc.logic.boxes import Boxes, Floats, iou
-from streamproc.logic.steady import (
+from streamproc.logic.kalman import (
     Array,
     MotionPolicy,
     State,
-    ahead,
+    backward_pass,
     begin,
-    corrected,
     passed,
-    passed_back,
-    smoothed,
+    predict,
+    rts_smooth,
     stacked,
     unlikeness,
+    update,
 )
 
 Rows = npt.NDArray[np.intp]
@@ -157,12 +157,12 @@ def gathered(looks: Sequence[Look], policy: OfflinePolicy) -> list[Piece]:
         taken: set[int] = set()
         if states is not None and len(boxes):
             gone = np.array([[look.at_s - seen] for _, seen, _ in live])
-            come = ahead(states, gone, policy.gather)
+            come = predict(states, gone, policy.gather)
             overlap = iou(corners(come.place), look.boxes[open_rows]).astype(np.float64)
             for a, b in zip(*linear_sum_assignment(-overlap), strict=True):
                 if overlap[a, b] < policy.match:
                     continue
-                state = corrected(come.take(a), boxes[b], policy.gather)
+                state = update(come.take(a), boxes[b], policy.gather)
                 live[a] = (state, look.at_s, [*live[a][2], (number, int(open_rows[b]))])
                 taken.add(int(b))
         for b in range(len(boxes)):
@@ -244,7 +244,7 @@ def _end(piece: Piece, policy: OfflinePolicy) -> State:
 
 
 def _start(piece: Piece, policy: OfflinePolicy) -> State:
-    return passed_back(piece.times[:_MEMORY], piece.boxes[:_MEMORY], policy.motion).take(0)
+    return backward_pass(piece.times[:_MEMORY], piece.boxes[:_MEMORY], policy.motion).take(0)
 
 
 def strangeness(pieces: Sequence[Piece], a: Rows, b: Rows, policy: OfflinePolicy) -> Array:
@@ -310,7 +310,7 @@ def _worth(piece: Piece, policy: OfflinePolicy) -> bool:
 def finished(piece: Piece, times: Array, policy: OfflinePolicy) -> Track:
     """The smooth path of a piece, with the looks between where the person must have been."""
     inside = np.arange(piece.looks[0], piece.looks[-1] + 1)
-    boxes, unsure = smoothed(piece.times, piece.boxes, times[inside], policy.smooth)
+    boxes, unsure = rts_smooth(piece.times, piece.boxes, times[inside], policy.smooth)
     place = np.searchsorted(piece.looks, inside)
     hit = piece.looks[place] == inside
     before = np.where(hit, place, place - 1)

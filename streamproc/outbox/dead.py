@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from streamproc.plain import plain_document, rfc3339, to_line
-from streamproc.store.deliveries import Owed
+from streamproc.store.deliveries import PendingDelivery
 
 
 class DeadLetters:
@@ -18,7 +18,7 @@ class DeadLetters:
         self.path = path
         self._lock = threading.Lock()
 
-    def add(self, item: Owed, reason: str) -> None:
+    def add(self, item: PendingDelivery, reason: str) -> None:
         """The journal stays the authority (``streamproc outbox list``); this is a log of refusals."""
         line = to_line(
             {

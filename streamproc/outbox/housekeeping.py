@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import structlog
 
-from streamproc.config.box import OutboxSettings
+from streamproc.config.node import OutboxSettings
 from streamproc.metrics import OUTBOX_BYTES, OUTBOX_DEAD, OUTBOX_SHED, OUTBOX_WAITING
 from streamproc.store.deliveries import DeliveryStore
 from streamproc.store.journal import Journal

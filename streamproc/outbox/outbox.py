@@ -12,7 +12,7 @@ from random import Random
 
 import structlog
 
-from streamproc.config.box import OutboxSettings
+from streamproc.config.node import OutboxSettings
 from streamproc.contracts import NOWHERE, Delivery, ImageKeeper, Images, Renderer, Sink
 from streamproc.core.errors import SinkBusy, SinkDenied, SinkRejected
 from streamproc.core.event import Event, Pictures
@@ -20,7 +20,7 @@ from streamproc.logic.backoff import BackoffRule
 from streamproc.metrics import DELIVERIES, DELIVERY_DELAY
 from streamproc.outbox.dead import DeadLetters
 from streamproc.outbox.housekeeping import Housekeeper
-from streamproc.store.deliveries import DeliveryStore, Owed
+from streamproc.store.deliveries import DeliveryStore, PendingDelivery
 from streamproc.store.journal import Journal
 
 log = structlog.get_logger()
@@ -171,7 +171,7 @@ class Outbox:
             if output.tasks.get(session) is asyncio.current_task():
                 del output.tasks[session]
 
-    async def _deliver_batch(self, output: _Output, owed: list[Owed]) -> SinkBusy | None:
+    async def _deliver_batch(self, output: _Output, owed: list[PendingDelivery]) -> SinkBusy | None:
         """Deliver until one fails for now; that failure. What was confirmed is marked in one transaction."""
         confirmed: list[int] = []
         try:
@@ -193,7 +193,7 @@ class Outbox:
                 await asyncio.shield(asyncio.to_thread(self._store.delivered, output.key, confirmed))
         return None
 
-    async def _attempt(self, output: _Output, item: Owed) -> None:
+    async def _attempt(self, output: _Output, item: PendingDelivery) -> None:
         """Raises SinkBusy or SinkRejected, nothing else."""
         delivery = await self._delivery(output, item)
         try:
@@ -210,7 +210,7 @@ class Outbox:
                 raise SinkRejected(f"unexpected {type(error).__name__}: {error}") from error
             raise SinkBusy(f"unexpected {type(error).__name__}: {error}") from error
 
-    async def _delivery(self, output: _Output, item: Owed) -> Delivery:
+    async def _delivery(self, output: _Output, item: PendingDelivery) -> Delivery:
         event, pictures, images = item.event, None, NOWHERE
         if event.has_pictures:
             wanted = isinstance(output.sink, ImageKeeper)
@@ -235,7 +235,7 @@ class Outbox:
         ]
         return next((place for place in places if "://" in (place.frame or "")), places[0] if places else NOWHERE)
 
-    def _note_success(self, output: _Output, item: Owed) -> None:
+    def _note_success(self, output: _Output, item: PendingDelivery) -> None:
         DELIVERIES.labels(output.key, "delivered").inc()
         DELIVERY_DELAY.labels(output.key).observe(max(0.0, time.time() - item.stored))
         output.faults.pop(item.seq, None)
@@ -243,7 +243,7 @@ class Outbox:
         for listener in self.delivered_listeners:
             listener(item.event)
 
-    async def _note_failure(self, output: _Output, item: Owed, failure: SinkBusy) -> None:
+    async def _note_failure(self, output: _Output, item: PendingDelivery, failure: SinkBusy) -> None:
         DELIVERIES.labels(output.key, "busy").inc()
         if str(failure) != item.reason:
             log.warning("output_busy", output=output.key, event_id=item.event.id, reason=str(failure))
@@ -252,7 +252,7 @@ class Outbox:
             for listener in self.denied_listeners:
                 listener(output.processor, failure)
 
-    async def _put_aside(self, output: _Output, item: Owed, reason: str) -> None:
+    async def _put_aside(self, output: _Output, item: PendingDelivery, reason: str) -> None:
         DELIVERIES.labels(output.key, "dead").inc()
         log.error("output_refused", output=output.key, event_id=item.event.id, reason=reason)
         output.faults.pop(item.seq, None)

@@ -10,7 +10,7 @@ import numpy as np
 from streamproc.contracts import Classifier, Detector
 from streamproc.core.media import Picture
 from streamproc.core.vision import Box, Detections
-from streamproc.logic.boxes import as_boxes, covered, grown, iou, mapped
+from streamproc.logic.boxes import as_boxes, covered, expand, iou, mapped
 from streamproc.logic.evidence import (
     CROP_VOTES,
     FRAME_VOTES,
@@ -21,7 +21,7 @@ from streamproc.logic.evidence import (
     sigmoid,
 )
 from streamproc.perception.detect import by_group, detect_all
-from streamproc.perception.models import known_groups
+from streamproc.perception.label_models import known_groups
 
 LEAST_SCORE = 0.1
 """Detections under this are not even evidence."""
@@ -104,7 +104,7 @@ def up_close(
 ) -> Candidate:
     """Look again at what moves at ``spot``, tightly and at native resolution. ``animals``: the classifier's cats and dogs."""
     least = max(_LEAST_PX / picture.width, _LEAST_PX / picture.height)
-    window = grown(spot, _MARGIN, least).clipped()
+    window = expand(spot, _MARGIN, least).clipped()
     image = picture.crop(window)
     scores: dict[Group, dict[str, float]] = {}
     best: tuple[float, Box] = (0.0, spot)

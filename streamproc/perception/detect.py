@@ -9,7 +9,7 @@ import numpy as np
 from streamproc.contracts import Detector
 from streamproc.core.media import Image
 from streamproc.core.vision import Detections
-from streamproc.logic.boxes import iou, suppress
+from streamproc.logic.boxes import iou, nms
 from streamproc.logic.evidence import Group
 
 _OTHER_WORDS = {
@@ -48,7 +48,7 @@ def by_group(found: Detections) -> dict[Group, Detections]:
     for group in dict.fromkeys(group for group in groups if group is not None):
         rows = np.array([index for index, each in enumerate(groups) if each is group], np.intp)
         some = found.take(rows)
-        answer[group] = some.take(suppress(some.boxes, some.scores, 0.6))
+        answer[group] = some.take(nms(some.boxes, some.scores, 0.6))
     return answer
 
 

@@ -20,7 +20,7 @@ from streamproc.contracts import Classifier, Detector
 from streamproc.core.media import Moment, Picture
 from streamproc.core.observation import TrackView
 from streamproc.core.vision import Box, Detections
-from streamproc.logic.boxes import as_boxes, covered, grown, iou, suppress
+from streamproc.logic.boxes import as_boxes, covered, expand, iou, nms
 from streamproc.logic.evidence import Belief, BeliefPolicy, Group, logit
 from streamproc.logic.motion import MotionPolicy, blobs_of, changed, soften
 from streamproc.perception.detect import common_name
@@ -239,7 +239,7 @@ class ParcelSearch:
         if not len(every):
             return every, worth, hint
         support = np.where(iou(every, every) > 0.5, hint[None, :], 0.0).max(1).astype(np.float32)
-        keep = suppress(every, worth, 0.6)
+        keep = nms(every, worth, 0.6)
         return every[keep], worth[keep], support[keep]
 
     def _verify(self, spot: _Spot, picture: Picture, at_s: float, people: Sequence[Box], runs: Counter[str]) -> int:
@@ -262,7 +262,7 @@ class ParcelSearch:
         aspect = picture.width / picture.height
         said: list[float] = []
         for factor, square in ((1.15, True), (1.0, True), (1.3, True), (1.1, False)):
-            window = grown(box, factor) if not square else _square(box, factor, aspect)
+            window = expand(box, factor) if not square else _square(box, factor, aspect)
             share = float(self.classifier.classify(picture.crop(window))[self._family].sum())
             said.append(logit(share))
             if len(said) == 1 and share < self.policy.first:

@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from streamproc.live.supervisor import Supervisor
 from streamproc.metrics import REGISTRY
 from streamproc.server.control import Control
-from streamproc.server.guard import Guard
+from streamproc.web.guard import Guard
 
 MAX_BODY = 11 * 1024 * 1024
 

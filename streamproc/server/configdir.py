@@ -16,7 +16,7 @@ from streamproc.config.load import load_processor
 from streamproc.config.processor import ProcessorConfig
 from streamproc.core.errors import ConfigError, Fault, StreamprocError
 from streamproc.live.supervisor import Supervisor
-from streamproc.server.boxfile import BoxFile
+from streamproc.server.nodefile import NodeFile
 
 log = structlog.get_logger(__name__)
 
@@ -32,13 +32,13 @@ class ConfigDir:
 
     folder: Path
     supervisor: Supervisor
-    box_file: BoxFile = field(init=False)
+    node_file: NodeFile = field(init=False)
     _seen: dict[Path, str] = field(default_factory=dict)
     """Content hash of what was last acted on, by file."""
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
-        self.box_file = BoxFile(self.folder, self.supervisor)
+        self.node_file = NodeFile(self.folder, self.supervisor)
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Until ``stop``: scan on every change, and now and then."""
@@ -70,7 +70,7 @@ class ConfigDir:
                 # An unmounted share is no order to delete every processor.
                 log.warning("config_folder_is_away", folder=str(self.folder))
                 return
-            await self.box_file.scan()
+            await self.node_file.scan()
             files = await asyncio.to_thread(processor_files, self.folder)
             gone = [path for path in self._seen if path not in files]
             if gone:

@@ -25,7 +25,7 @@ from streamproc.core.errors import (
 from streamproc.core.start import StartRequest
 from streamproc.live.supervisor import Supervisor
 from streamproc.plain import plain_document
-from streamproc.server.guard import Guard, Refused
+from streamproc.web.guard import Guard, Refused
 
 log = structlog.get_logger(__name__)
 Handler = Callable[[web.Request], Awaitable[Any]]

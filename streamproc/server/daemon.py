@@ -1,4 +1,4 @@
-"""``serve``: everything of one box, from the lock on its data directory to the last delivered event."""
+"""``serve``: everything of one node, from the lock on its data directory to the last delivered event."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from streamproc.config.box import BoxConfig, ServerSettings
+from streamproc.config.node import NodeConfig, ServerSettings
 from streamproc.core.errors import InputError
 from streamproc.live.supervisor import Supervisor
 from streamproc.server.app import make_app
 from streamproc.server.configdir import ConfigDir
-from streamproc.server.guard import Guard, KnownToken, load_tokens, safe_listen
 from streamproc.server.lock import DirectoryLock
 from streamproc.server.renderers import RENDERERS
 from streamproc.server.systemd import keep_watchdog, notify
 from streamproc.store.database import Database
+from streamproc.web.guard import Guard, KnownToken, load_tokens, safe_listen
 
 log = structlog.get_logger(__name__)
 
 MOUNTS = ("streamproc.server.mounts:aws", "streamproc.server.mounts:webrtc")
-"""Rooms that add routes to the same port: async functions that take the House, in this order."""
+"""Rooms that add routes to the same port: async functions that take the DaemonContext, in this order."""
 
 
 @dataclass(frozen=True)
-class House:
+class DaemonContext:
     """What a mounted room stands on."""
 
     app: web.Application
-    box: BoxConfig
+    node: NodeConfig
     folder: Path
     """The config folder."""
     database: Database
@@ -52,7 +52,7 @@ class Daemon:
     """Call ``serve`` once."""
 
     folder: Path
-    box: BoxConfig
+    node: NodeConfig
     data_dir: Path
     stop: asyncio.Event
     rescan: asyncio.Event
@@ -62,32 +62,34 @@ class Daemon:
         """Until ``stop`` is set; returns when sessions have ended with their summaries and the outbox is drained."""
         with ExitStack() as stack:
             stack.enter_context(DirectoryLock(self.data_dir))
-            tokens = load_tokens(self.box.server)
+            tokens = load_tokens(self.node.server)
             database = await asyncio.to_thread(Database, self.data_dir)
-            supervisor = Supervisor(self.box, self.folder, database, renderers=RENDERERS)
+            supervisor = Supervisor(self.node, self.folder, database, renderers=RENDERERS)
             app = make_app(supervisor, Guard(tokens), lambda: self.ready)
-            house = House(app, self.box, self.folder, database, supervisor, tokens, self._listen_address(), [])
-            runner = await self._listen(house)
+            context = DaemonContext(
+                app, self.node, self.folder, database, supervisor, tokens, self._listen_address(), []
+            )
+            runner = await self._listen(context)
             try:
-                await self._work(house)
+                await self._work(context)
             finally:
                 self.ready = False
                 notify("STOPPING=1")
                 log.info("stopping")
-                for close in reversed(house.on_close):
+                for close in reversed(context.on_close):
                     await close()
                 await supervisor.close()
                 await runner.cleanup()
                 log.info("stopped")
 
-    async def _work(self, house: House) -> None:
-        await house.supervisor.open()
-        config_dir = ConfigDir(self.folder, house.supervisor)
+    async def _work(self, context: DaemonContext) -> None:
+        await context.supervisor.open()
+        config_dir = ConfigDir(self.folder, context.supervisor)
         await config_dir.scan()
-        await house.supervisor.forget_files()
+        await context.supervisor.forget_files()
         self.ready = True
         notify("READY=1")
-        log.info("ready", listen=house.listen, processors=len(house.supervisor.names()))
+        log.info("ready", listen=context.listen, processors=len(context.supervisor.names()))
         tasks = [
             asyncio.create_task(config_dir.watch(self.stop), name="config folder"),
             asyncio.create_task(self._rescans(config_dir), name="reload"),
@@ -99,7 +101,7 @@ class Daemon:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _listen_address(self) -> str:
-        server = self.box.server
+        server = self.node.server
         guarded = bool(server.credentials or server.credentials_file or server.tokens)
         listen = safe_listen(server.listen, guarded)
         if listen != server.listen:
@@ -115,20 +117,22 @@ class Daemon:
             log.info("reload")
             await config_dir.scan()
 
-    async def _listen(self, house: House) -> web.AppRunner:
+    async def _listen(self, context: DaemonContext) -> web.AppRunner:
         for mount in MOUNTS:
             module, _, name = mount.partition(":")
-            await getattr(importlib.import_module(module), name)(house)
-        runner = web.AppRunner(house.app, access_log=None, shutdown_timeout=3.0)
+            await getattr(importlib.import_module(module), name)(context)
+        runner = web.AppRunner(context.app, access_log=None, shutdown_timeout=3.0)
         await runner.setup()
-        host, port = split_listen(house.listen)
-        site = web.TCPSite(runner, host, port, ssl_context=_tls(self.box.server, self.folder))
+        host, port = split_listen(context.listen)
+        site = web.TCPSite(runner, host, port, ssl_context=_tls(self.node.server, self.folder))
         try:
             await site.start()
         except OSError as error:
             await runner.cleanup()
             said = error.strerror or error
-            raise InputError(f"server.listen: {house.listen} cannot be used: {said}; choose another --listen") from None
+            raise InputError(
+                f"server.listen: {context.listen} cannot be used: {said}; choose another --listen"
+            ) from None
         return runner
 
 

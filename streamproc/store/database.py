@@ -42,7 +42,7 @@ class Database:
                 "CREATE TABLE IF NOT EXISTS components (name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID"
             )
             self.migrate("base", _BASE)
-            self.box_id = self._own_id()
+            self.node_id = self._own_id()
         except OSError as error:
             raise InputError(f"--data-dir: {data_dir} cannot be used: {error.strerror or error}") from error
         except sqlite3.DatabaseError as error:

@@ -18,7 +18,7 @@ _BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
+class PendingDelivery:
     """One event that one output has not confirmed."""
 
     seq: int
@@ -62,7 +62,7 @@ class DeliveryStore:
         rows = self._database.read().execute("SELECT DISTINCT output, session FROM deliveries WHERE state = 'waiting'")
         return [(row["output"], row["session"]) for row in rows]
 
-    def next(self, output: str, session: str, limit: int) -> list[Owed]:
+    def next(self, output: str, session: str, limit: int) -> list[PendingDelivery]:
         """The oldest undelivered events of a session to an output, in order."""
         query = _SELECT + " WHERE d.state = 'waiting' AND d.output = ? AND d.session = ? ORDER BY d.event LIMIT ?"
         return [_owed(row) for row in self._database.read().execute(query, (output, session, limit))]
@@ -79,7 +79,7 @@ class DeliveryStore:
         """An attempt failed; it goes on waiting."""
         self._mark(output, [seq], "waiting", reason)
 
-    def select(self, selection: Selection, limit: int = 1000) -> list[Owed]:
+    def select(self, selection: Selection, limit: int = 1000) -> list[PendingDelivery]:
         """Deliveries as a person asks for them, oldest first."""
         condition, values = selection.where()
         query = f"{_SELECT} WHERE {condition} ORDER BY d.event, d.output LIMIT ?"
@@ -200,8 +200,8 @@ _SELECT = (
 )
 
 
-def _owed(row: sqlite3.Row) -> Owed:
-    return Owed(
+def _owed(row: sqlite3.Row) -> PendingDelivery:
+    return PendingDelivery(
         seq=row["seq"],
         output=row["output"],
         event=event_from_json(row["document"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from streamproc.config.models import Profile
+from streamproc.config.model_settings import Profile
 from streamproc.core.errors import InputError
 
 BUILT_IN: dict[str, Profile] = {

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import structlog
 
-from streamproc.config.models import OwnModel
+from streamproc.config.model_settings import OwnModel
 from streamproc.contracts import ModelFiles
 from streamproc.core.errors import ModelUnavailable, NotFound
 from streamproc.vision.catalogue import Model, ModelFile
+from streamproc.vision.catalogue_file import catalogue, own_model
 from streamproc.vision.fetch import Fetcher, FetchFailed, Progress, describe, matches
-from streamproc.vision.models import catalogue, own_model
 
 log = structlog.get_logger(__name__)
 

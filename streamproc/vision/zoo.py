@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 
 import structlog
 
-from streamproc.config.models import ModelSettings, Profile
+from streamproc.config.model_settings import ModelSettings, Profile
 from streamproc.contracts import Classifier, Detector, Embedder, FaceDetector
 from streamproc.core.errors import ModelUnavailable
 from streamproc.vision.adapters.attributes import AgeGenderNet, ExpressionNet, Landmarks68

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from streamproc.server.guard import Guard, KnownToken, Refused, check_site, is_local
+from streamproc.web.guard import Guard, KnownToken, Refused, check_site, is_local
 
 
 class Access:

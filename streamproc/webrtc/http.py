@@ -17,11 +17,11 @@ from aiohttp import web
 from streamproc.config.regions import to_regions
 from streamproc.core.errors import InUse, LimitExceeded, NotFound, StreamprocError
 from streamproc.live.supervisor import Supervisor
-from streamproc.server.guard import Refused
+from streamproc.web.guard import Refused
 from streamproc.webrtc.access import Access
+from streamproc.webrtc.hub import WebRtcHub
 from streamproc.webrtc.offer import MAX_BYTES, OfferRefused, read_fragment, read_offer
 from streamproc.webrtc.peer import Peer
-from streamproc.webrtc.room import Room
 from streamproc.webrtc.scene import Listener, event_document, message
 
 log = structlog.get_logger(__name__)
@@ -38,7 +38,7 @@ LAST_EVENTS = 20
 class Pages:
     """Handlers over one room."""
 
-    def __init__(self, room: Room, access: Access) -> None:
+    def __init__(self, room: WebRtcHub, access: Access) -> None:
         self._room = room
         self._access = access
 

@@ -13,9 +13,9 @@ import structlog
 
 from connectors.webrtc.source import WebrtcSource
 from streamproc.core.media import Frame, Gap, Packet, StreamItem
-from streamproc.live.analysis import Look
 from streamproc.live.run import Run
 from streamproc.media.demux import Coded, VideoTrack
+from streamproc.pipeline.analysis import Look
 from streamproc.webrtc.h264 import (
     SPS,
     ParameterSets,
@@ -49,7 +49,7 @@ class Relay:
         """Of the source, once a picture came."""
         self.unplayable: str | None = None
         """Why browsers cannot play it as it comes."""
-        self.lookers: list[Callable[[Frame, list[Look]], None]] = []
+        self.observers: list[Callable[[Frame, list[Look]], None]] = []
         """Called in the event loop after each look of the analysis."""
         self._run_of = run_of
         self._run: Run | None = None
@@ -69,7 +69,7 @@ class Relay:
 
     @property
     def watched(self) -> bool:
-        return bool(self.viewers or self.lookers or self._peeking)
+        return bool(self.viewers or self.observers or self._peeking)
 
     async def source_codec(self, patience_s: float = 1.5) -> str | None:
         """What the source sends; waits a little for its first picture."""
@@ -141,7 +141,7 @@ class Relay:
     def close(self) -> None:
         for viewer in list(self.viewers.values()):
             self.remove(viewer)
-        self.lookers.clear()
+        self.observers.clear()
         self.tidy()
         self._let_go()
 
@@ -158,13 +158,13 @@ class Relay:
                 self._loop.call_soon_threadsafe(self._item, item)
 
     def _watch(self, frame: Frame, looks: list[Look]) -> None:
-        if self.lookers:
+        if self.observers:
             self._loop.call_soon_threadsafe(self._looked, frame, looks)
 
     # -- inside
 
     def _looked(self, frame: Frame, looks: list[Look]) -> None:
-        for looker in tuple(self.lookers):
+        for looker in tuple(self.observers):
             looker(frame, looks)
 
     def _item(self, item: StreamItem) -> None:

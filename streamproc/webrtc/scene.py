@@ -10,7 +10,7 @@ from typing import Any
 
 from streamproc.core.event import Event
 from streamproc.core.media import Frame
-from streamproc.live.analysis import Look
+from streamproc.pipeline.analysis import Look
 from streamproc.plain import plain_document, rfc3339
 
 MAX_WAITING = 200
@@ -27,7 +27,7 @@ class Listener:
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING)
 
     def looked(self, frame: Frame, looks: list[Look]) -> None:
-        """For ``Relay.lookers``."""
+        """For ``Relay.observers``."""
         self.put("look", look_document(frame, looks, self.rtp_of))
 
     def told(self, event: Event) -> None:

@@ -19,8 +19,8 @@ from streamproc.aws.service import operation_models
 from streamproc.aws.stream_builder import Builder
 from streamproc.aws.wire import Endpoint
 from streamproc.aws.work import Workers
-from streamproc.config.box import AwsSettings, Bindings, Limits
-from streamproc.jobs.stills import Stills
+from streamproc.config.node import AwsSettings, Bindings, Limits
+from streamproc.perception.stills import Stills
 from streamproc.store.database import Database
 from streamproc.store.tokens import TokenStore
 from tests.aws.memory import MemoryProcessors

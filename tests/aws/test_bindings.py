@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from streamproc.aws.bindings import Resolver, Unbound
-from streamproc.config.box import AwsSettings, Bindings
+from streamproc.config.node import AwsSettings, Bindings
 
 VIDEO = "arn:aws:kinesisvideo:us-east-1:123456789012:stream/{}/1510552593"
 DATA = "arn:aws:kinesis:us-east-1:123456789012:stream/{}"

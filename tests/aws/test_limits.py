@@ -13,7 +13,7 @@ from streamproc.aws.operations.all import handlers
 from streamproc.aws.service import operation_models
 from streamproc.aws.setup import maxima
 from streamproc.aws.wire import Endpoint
-from streamproc.config.box import Limits
+from streamproc.config.node import Limits
 from tests.aws.memory import MemoryProcessors
 from tests.aws.test_contract import unsigned
 from tests.aws.test_processors import BOX, HOME

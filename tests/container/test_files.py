@@ -15,7 +15,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
-from streamproc.config.load import load_box, load_processor
+from streamproc.config.load import load_node, load_processor
 from tests.conftest import skip
 from tests.servers.common import Unavailable, cache_dir, run_checked
 
@@ -115,7 +115,7 @@ def test_unit_is_hardened_and_starts_what_is_installed() -> None:
 
 @pytest.mark.parametrize("path", [DOCKER / "streamproc.yaml", DOCKER / "config" / "streamproc.yaml"], ids=str)
 def test_box_configs_are_valid(path: Path) -> None:
-    load_box(path)
+    load_node(path)
 
 
 def test_demo_processor_is_valid() -> None:

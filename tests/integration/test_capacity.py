@@ -12,7 +12,7 @@ import pytest
 
 from streamproc.config.processor import ConnectorRef
 from streamproc.core.errors import InputError
-from streamproc.live import sample
+from streamproc.measure import sample
 from tests.daemon import run_cli
 
 

@@ -13,7 +13,7 @@ import pytest
 from connectors.context import ConnectorContext
 from streamproc.aws.bindings import Resolver
 from streamproc.aws.completions import Completions, Mailroom
-from streamproc.config.box import AwsSettings, Bindings
+from streamproc.config.node import AwsSettings, Bindings
 from streamproc.jobs.model import Channel, Job, JobKind, JobRequest, JobState, VideoRef
 from streamproc.outbox.outbox import Outbox
 from streamproc.server.renderers import RENDERERS

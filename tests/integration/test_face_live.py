@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 from skimage import data
 
-from streamproc.config.box import BoxConfig, FaceBoxSettings
+from streamproc.config.node import NodeConfig, NodeFaceSettings
 from streamproc.config.processor import FaceSettings
 from streamproc.core.errors import NotFound
 from streamproc.core.faces import FaceObservation, FaceVerdict
 from streamproc.core.media import EPOCH, Frame, Moment
-from streamproc.faces.live import FacePerception
+from streamproc.faces.perception import FacePerception
 from streamproc.faces.service import FaceService, open_service
-from streamproc.live.analysis import FaceAnalysis
 from streamproc.logic.regions import RegionMap
 from streamproc.logic.sampling import Sampler
 from streamproc.media.picture import ArrayPicture
 from streamproc.media.reader import read_frames
+from streamproc.pipeline.analysis import FaceAnalysis
 from streamproc.vision.zoo import ModelZoo, open_zoo
 
 pytestmark = pytest.mark.models
@@ -79,10 +79,10 @@ def enrol(service: FaceService, collection: str, photos: list[Path]) -> None:
 def test_who_is_there_is_named_and_nobody_else(service: FaceService, corpus: Path, clip: str, there: set[str]) -> None:
     enrol(service, "gallery", sorted((corpus / "faces" / "video_gallery").iterdir()))
     enrol(service, "others", sorted((corpus / "faces" / "johns").rglob("*.jpg"))[::4])
-    seers = {name: FacePerception(FaceSettings(collection=name), service) for name in ("gallery", "others")}
+    provider = {name: FacePerception(FaceSettings(collection=name), service) for name in ("gallery", "others")}
     seen: dict[str, list[FaceObservation]] = {"gallery": [], "others": []}
     for frame in sampled(corpus / "video" / clip):
-        for name, seer in seers.items():
+        for name, seer in provider.items():
             seen[name].append(seer.look(frame))
     assert set(told(seen["gallery"])["matched"]) == there
     assert told(seen["others"])["matched"] == []
@@ -139,8 +139,8 @@ def still(place: int, *, person: bool) -> Frame:
 
 def test_nothing_is_looked_for_while_nothing_moves_and_each_frame_has_its_record(service: FaceService) -> None:
     settings = FaceSettings(collection="family")
-    eyes = FacePerception(settings, service)
-    analysis = FaceAnalysis(eyes, settings, Sampler(settings.fps), RegionMap([]))
+    perceiver = FacePerception(settings, service)
+    analysis = FaceAnalysis(perceiver, settings, Sampler(settings.fps), RegionMap([]))
     empty = [analysis.look(still(place, person=False)) for place in range(40)]
     ran = [place / 5 for place, look in enumerate(empty) if look.runs]
     assert [at for at in ran if at > 1.2] == [pytest.approx(6.2, abs=0.21)], (
@@ -228,7 +228,7 @@ def test_a_snapshot_is_sealed_where_vectors_are(tmp_path: Path, zoo: ModelZoo) -
     key = tmp_path / "key"
     key.write_text("5a" * 32)
     key.chmod(0o600)
-    box = BoxConfig(faces=FaceBoxSettings(key_file=key))
+    box = NodeConfig(faces=NodeFaceSettings(key_file=key))
     service = open_service(tmp_path / "data", box, zoo)
     service.create_collection("family")
     seer = FacePerception(FaceSettings(collection="family"), service)

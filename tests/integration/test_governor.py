@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from streamproc.config.box import BoxConfig
+from streamproc.config.node import NodeConfig
 from streamproc.config.processor import ProcessorConfig
 from streamproc.live import supervisor as supervisor_module
-from streamproc.live.analysis import LabelAnalysis
-from streamproc.live.governor import Governor
-from streamproc.live.lane import Lane
 from streamproc.live.supervisor import Supervisor
-from streamproc.logic.easing import EasingPolicy, Step
+from streamproc.logic.load_shedding import LoadSheddingPolicy, Step
 from streamproc.metrics import REGISTRY
+from streamproc.pipeline.analysis import LabelAnalysis
+from streamproc.pipeline.governor import Governor
+from streamproc.pipeline.lane import Lane
 from streamproc.store.database import Database
 
 pytestmark = pytest.mark.models
-QUICK = EasingPolicy(dropped=1.1, window_s=0.3, calm_s=0.3)
+QUICK = LoadSheddingPolicy(dropped=1.1, window_s=0.3, calm_s=0.3)
 
 
 def camera(clip: Path, realtime: bool = True) -> ProcessorConfig:
@@ -52,7 +52,7 @@ def counted(step: Step, direction: str) -> float:
 async def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Supervisor]:
     """A box whose target of 1 % cannot be met, in a hurry."""
     monkeypatch.setattr(supervisor_module, "EVERY_S", 0.05)
-    supervisor = Supervisor(BoxConfig(workers=2), tmp_path, Database(tmp_path / "data"), renderers={}, ephemeral=True)
+    supervisor = Supervisor(NodeConfig(workers=2), tmp_path, Database(tmp_path / "data"), renderers={}, ephemeral=True)
     supervisor.governor = Governor(1, QUICK)
     await supervisor.open()
     yield supervisor
@@ -77,9 +77,9 @@ async def test_a_camera_is_eased_step_by_step_and_gets_everything_back(scene: Pa
         (analysis,) = lane.parts.analyses
         assert isinstance(analysis, LabelAnalysis)
         await until(lambda: "small_model" in [item["step"] for item in lane.stats.eased], "the last step")
-        assert float(analysis.sampler.fps) == 1.25 and analysis.eyes.second_look is False
+        assert float(analysis.sampler.fps) == 1.25 and analysis.perceiver.second_look is False
         eased_away = lane.stats.drops["eased"]
-        small, runs = analysis.eyes.models, lane.stats.runs.copy()
+        small, runs = analysis.perceiver.models, lane.stats.runs.copy()
         await until(lambda: sum((lane.stats.runs - runs).values()) > 2, "looks with the small model")
         assert set(lane.stats.runs - runs) == {"ssd_oidv4"}
         assert lane.stats.drops["eased"] >= eased_away + 3 * 3, "three of four frames a look"
@@ -91,7 +91,9 @@ async def test_a_camera_is_eased_step_by_step_and_gets_everything_back(scene: Pa
 
         governor.retarget(100)
         await until(lambda: not governor.steps and not lane.stats.eased, "the return of everything")
-    assert float(analysis.sampler.fps) == 5 and analysis.eyes.second_look and analysis.eyes.models is not small
+    assert (
+        float(analysis.sampler.fps) == 5 and analysis.perceiver.second_look and analysis.perceiver.models is not small
+    )
     assert (await box.view("cam")).metrics["eased"] == []
     said = [(line["event"], line["step"]) for line in logs if line["event"] in ("eased", "eased_no_more")]
     assert said == [("eased", step) for step in taken] + [("eased_no_more", step) for step in reversed(taken)]
@@ -113,7 +115,7 @@ async def test_a_durable_feed_is_not_eased_nor_a_reason_to_ease_cameras(scene: P
 
 
 async def test_without_a_target_nothing_is_given_up() -> None:
-    governor = Governor(0, EasingPolicy(window_s=0, calm_s=0))
+    governor = Governor(0, LoadSheddingPolicy(window_s=0, calm_s=0))
     for _ in range(5):
         governor.tick([])
     assert governor.steps == ()

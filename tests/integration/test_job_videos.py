@@ -21,12 +21,12 @@ import pytest
 from connectors.chain import chain_endpoint
 from streamproc.aws.buckets import Buckets
 from streamproc.aws.faults import AwsFault
-from streamproc.config.box import AwsSettings
+from streamproc.config.node import AwsSettings
 from streamproc.config.processor import ConnectorRef
 from streamproc.core.errors import LimitExceeded, NotFound, TokenMismatch
+from streamproc.jobs.job_run import Advance, RunPolicy
 from streamproc.jobs.model import Job, JobKind, JobRequest, JobState, VideoRef
-from streamproc.jobs.run import Advance, RunPolicy
-from streamproc.jobs.segments import SegmentAnalysis, SegmentOptions
+from streamproc.jobs.segment_analysis import SegmentAnalysis, SegmentOptions
 from streamproc.jobs.service import JobLimits, JobService, VideoTooLarge
 from streamproc.jobs.sources import GONE, InvalidObject, StoreSettings, Videos
 from streamproc.jobs.video import UNSUPPORTED, Sound, StoredVideo, VideoFrame, _rate

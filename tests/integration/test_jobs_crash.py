@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from streamproc.config.box import BoxConfig
+from streamproc.config.node import NodeConfig
 from streamproc.core.errors import ModelUnavailable
 from streamproc.core.faces import QualityFilter
 from streamproc.faces.service import open_service
-from streamproc.jobs import run
+from streamproc.jobs import job_run as run
 from streamproc.jobs.build import Analyses, open_jobs
 from streamproc.jobs.model import JobKind, JobRequest, VideoRef
 from streamproc.jobs.video import Place, StoredVideo, VideoFrame
@@ -35,9 +35,9 @@ from tests.videos import edit
 WORKER = """
 import sys
 from pathlib import Path
-from streamproc.jobs import run
+from streamproc.jobs import job_run as run
 from streamproc.jobs.model import JobKind, JobRequest, VideoRef
-from streamproc.jobs.segments import SegmentAnalysis, SegmentOptions
+from streamproc.jobs.segment_analysis import SegmentAnalysis, SegmentOptions
 from streamproc.jobs.service import JobService
 from streamproc.jobs.sources import Videos
 from streamproc.jobs.video import Place, StoredVideo, VideoFrame
@@ -137,8 +137,8 @@ def test_every_analysis_goes_on_as_if_nothing_had_been(
 
 def with_somebody_known(folder: Path, clip: Path) -> Analyses:
     """The box's own models, and a collection with the faces of the clip's first frame."""
-    zoo = open_zoo(BoxConfig().models, workers=2)
-    faces = open_service(folder / "faces", BoxConfig(), zoo)
+    zoo = open_zoo(NodeConfig().models, workers=2)
+    faces = open_service(folder / "faces", NodeConfig(), zoo)
     faces.create_collection("seen")
     video = StoredVideo(str(clip), clip.name)
     first = next(item for item in video.items() if isinstance(item, VideoFrame))
@@ -146,12 +146,12 @@ def with_somebody_known(folder: Path, clip: Path) -> Analyses:
     answer = faces.index_faces("seen", photo, external_image_id="somebody", quality_filter=QualityFilter.NONE)
     assert answer.records
     video.close()
-    return Analyses(BoxConfig(), folder, zoo, faces)
+    return Analyses(NodeConfig(), folder, zoo, faces)
 
 
 def all_kinds(folder: Path, clip: Path, analyses: Analyses) -> dict[str, Any]:
     """One run of every analysis, or the rest of one that was cut off."""
-    service = open_jobs(Database(folder), BoxConfig(), folder, analyses=analyses)
+    service = open_jobs(Database(folder), NodeConfig(), folder, analyses=analyses)
     jobs = service.jobs()
     if not jobs:
         options: dict[JobKind, dict[str, Any]] = {JobKind.FACE_SEARCH: {"collection": "seen"}}

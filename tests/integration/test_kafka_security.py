@@ -26,8 +26,8 @@ from streamproc.plain import render_plain
 from tests.conftest import skip
 from tests.servers.certificates import Authority
 from tests.servers.common import Unavailable
-from tests.unit.test_fragments import make_clip
-from tests.unit.test_journal import label_event
+from tests.unit.logic.test_fragments import make_clip
+from tests.unit.store.test_journal import label_event
 
 pytestmark = pytest.mark.kafka
 USER, PASSWORD = "edge", "Tr0ub4dor&3"
@@ -77,7 +77,7 @@ def settings(broker: Any, protocol: str, topic: str, **more: Any) -> dict[str, A
 
 def context(broker: Any) -> ConnectorContext:
     """Relative paths of the settings start at the config's folder."""
-    return ConnectorContext("door", base_dir=broker.folder, box_id="box-1")
+    return ConnectorContext("door", base_dir=broker.folder, node_id="box-1")
 
 
 WAYS = [

@@ -28,12 +28,12 @@ from streamproc.core.media import Frame, Gap, GapReason, Packet, StreamItem
 from streamproc.media.decode import Decoder
 from streamproc.media.fragmenter import Fragmenter, Outgoing
 from streamproc.media.reader import read_frames, read_packets
-from tests.unit.test_fragments import make_clip
+from tests.unit.logic.test_fragments import make_clip
 
 pytestmark = pytest.mark.kafka
 
 BASE = datetime(2026, 11, 21, tzinfo=UTC)
-CONTEXT = ConnectorContext(processor="door", box_id="box-1")
+CONTEXT = ConnectorContext(processor="door", node_id="box-1")
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from benchmarks.live_accuracy import clips, judge, run_session
 from streamproc.config.processor import LABEL_CLASSES, LabelSettings
 from streamproc.core.media import EPOCH, Frame, Moment
 from streamproc.media.picture import ArrayPicture
-from streamproc.perception.labels import LabelPerception
-from streamproc.perception.models import LabelModels, load_models
+from streamproc.perception.label_models import LabelModels, load_models
+from streamproc.perception.label_perception import LabelPerception
 from streamproc.vision.zoo import open_zoo
 
 pytestmark = pytest.mark.models

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from skimage import data
 
-from streamproc.config.models import ModelSettings, OwnModel
+from streamproc.config.model_settings import ModelSettings, OwnModel
 from streamproc.core.errors import ModelUnavailable
 from streamproc.core.media import Image
 from streamproc.core.vision import Box, Detections
 from streamproc.vision.catalogue import Npm, Wheel
+from streamproc.vision.catalogue_file import catalogue
 from streamproc.vision.measure import measure
-from streamproc.vision.models import catalogue
 from streamproc.vision.store import ModelStore
 from streamproc.vision.zoo import ModelZoo, open_zoo
 

@@ -30,7 +30,7 @@ from streamproc.plain import render_plain
 from streamproc.store.database import Database
 from streamproc.store.deliveries import DeliveryStore, Selection
 from streamproc.store.journal import Commit, Journal, SessionRow
-from tests.unit.test_journal import START, label_event
+from tests.unit.store.test_journal import START, label_event
 
 PICTURES = Pictures(b"\xff\xd8 frame", b"\xff\xd8 crop")
 

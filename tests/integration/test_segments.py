@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamproc.jobs.segments import SegmentAnalysis, SegmentOptions
+from streamproc.jobs.segment_analysis import SegmentAnalysis, SegmentOptions
 from streamproc.jobs.video import Sound, StoredVideo
 from streamproc.logic.smpte import timecode
 from tests import videos

@@ -14,9 +14,9 @@ from streamproc.aws.video_documents import LABEL_MODEL_VERSION, bounding_box, la
 from streamproc.aws.wire import Call
 from streamproc.core.faces import QualityFilter
 from streamproc.core.media import Image
-from streamproc.jobs.labels import LabelOptions
-from streamproc.jobs.stills import Part, colours_in, properties
 from streamproc.logic.colours import Colour
+from streamproc.perception.still_labels import LabelOptions
+from streamproc.perception.stills import Part, colours_in, properties
 
 _MIN_CONFIDENCE = 55.0
 _MOST_LABELS = 1000

@@ -1,0 +1,374 @@
+"""Faces of one feed: sampled frames in, the faces of each frame and decided tracks out. Synchronous and deterministic."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from streamproc.config.processor import FaceSettings
+from streamproc.core.faces import (
+    DetectedFace,
+    FaceMatch,
+    FaceObservation,
+    FaceSighting,
+    FaceTrackView,
+    FaceVerdict,
+    face_confidence,
+)
+from streamproc.core.media import Frame, Image, Moment
+from streamproc.core.vision import Box, FaceBox, FloatArray
+from streamproc.faces import quality
+from streamproc.faces.decision import Decision, DecisionPolicy, Rival, TrackEvidence, decide, logit
+from streamproc.faces.library import Candidate, CollectionIndex
+from streamproc.faces.reader import live_size
+from streamproc.faces.service import FaceService
+from streamproc.logic.motion import MotionWatch, heartbeat_s, thumbnail_size
+from streamproc.logic.tracker import Tracker, TrackerPolicy
+
+GATE: Final = quality.Gate(eye_distance_px=14, yaw=80, pitch=55, sharpness=12, brightness=5, confidence=50)
+"""Looser than enrolment's: a poor look counts little, and a track is not decided on one."""
+DECIDING: Final = {
+    name: quality.Gate(
+        eye_distance_px=16, yaw=55, pitch=40, sharpness=22, brightness=8, confidence=face_confidence(score)
+    )
+    for name, score in (("yunet", 0.82), ("centerface", 0.75))
+}
+"""By detector. A track is only decided when at least some looks were this good: profiles and blurs of strangers are alike."""
+_POOR_LOOK: Final = 0.81
+"""How much more than the threshold (in logits: 90 instead of 80) a look that is not that good must reach to name somebody."""
+_HINT: Final = 40.0
+"""From this similarity on somebody counts as a possible person at all."""
+_OTHER_FACE: Final = 2.0
+"""A look this unlike its track (similarity) is somebody else's: a cut, or one person passing before another."""
+_ALIAS: Final = 97.0
+"""Two names whose stored faces are this similar are one human, announced once under the first."""
+_REMEMBERED: Final = 64
+"""So many unknown people of a feed are told apart."""
+_SETTLED_LOOKS: Final = 10
+_WAKE_S: Final = 1.0
+"""Go on looking at every sampled frame for so long after the last motion."""
+
+
+@dataclass
+class _Track:
+    """One face that is followed. Picklable."""
+
+    id: int
+    since: Moment
+    seen: TrackEvidence
+    decision: Decision = field(default_factory=lambda: Decision(FaceVerdict.PENDING))
+    person: str | None = None
+    unknown: int | None = None
+    match: FaceMatch | None = None
+    confidence: float = 0.0
+    embedded_s: float = float("-inf")
+
+
+@dataclass
+class _State:
+    """Everything that changes; picklable. Vectors of unknown people live here only, never in a collection."""
+
+    tracker: Tracker
+    tracks: dict[int, _Track] = field(default_factory=dict)
+    """By the box tracker's id."""
+    unknowns: list[tuple[int, FloatArray]] = field(default_factory=list)
+    people: dict[str, FloatArray] = field(default_factory=dict)
+    """A stored face's vector of everyone who was named."""
+    collection: tuple[int, int, int] | None = None
+    """The version of the collection that the tracks' votes are about."""
+    next_track: int = 1
+    next_unknown: int = 1
+    motion: MotionWatch = field(default_factory=MotionWatch)
+    moved_s: float = float("-inf")
+    looked_s: float = float("-inf")
+    in_view: bool = False
+    """Whether any face was followed after the last look, seen in it or not."""
+
+
+class FacePerception:
+    """What one feed's faces are seen with. Not thread-safe; one call at a time, frames in order.
+
+    Raises NotFound from ``look`` when the collection is gone, ModelMismatch when it is another embedder's.
+    """
+
+    def __init__(self, settings: FaceSettings, service: FaceService, policy: DecisionPolicy | None = None) -> None:
+        self.settings = settings
+        self.service = service
+        self.reader = service.reader
+        self.policy = policy or DecisionPolicy(threshold=settings.effective_threshold)
+        self._detector = self.reader.detector if settings.detector == "default" else settings.detector
+        self._deciding = DECIDING[self._detector]
+        self._state = self._fresh()
+
+    def _fresh(self) -> _State:
+        return _State(Tracker(_paced(self.settings.fps)))
+
+    def pace(self, fps: float) -> None:
+        """Frames come at another rate from now on."""
+        self._state.tracker.policy = _paced(fps)
+
+    def snapshot(self) -> Any:
+        """The state as a picklable value of its own; sealed where the box keeps its vectors sealed."""
+        if self.service.seal is not None:
+            return self.service.seal.seal(pickle.dumps(self._state, protocol=5), "feed")
+        return copy.deepcopy(self._state)
+
+    def restore(self, state: Any) -> None:
+        """Go on from a ``snapshot``. One that was sealed with another key, or not at all, or has other parts is not taken up."""
+        if isinstance(state, bytes) and self.service.seal is not None:
+            state = pickle.loads(self.service.seal.open(state, "feed"))
+        fresh = self._fresh()
+        ours = isinstance(state, _State) and vars(state).keys() == vars(fresh).keys()
+        self._state = copy.deepcopy(state) if ours else fresh
+
+    def reset(self) -> None:
+        """After a gap: nobody that was in view is taken to be there still. Ids and acquaintances go on."""
+        self._state.tracker.reset()
+        self._state.tracks = {}
+        self._state.in_view = False
+        self._state.motion.reset()
+        self._state.moved_s = self._state.looked_s = float("-inf")
+
+    def look(self, frame: Frame) -> FaceObservation:
+        """Take in the next sampled frame. One in which nothing moved, while no face is in view, shows no face either: no model runs."""
+        shelf = self.service.library.open(self.settings.collection)
+        self._follow_changes(shelf)
+        picture = frame.picture
+        calm, at_s = self._calm(frame), frame.at.seconds
+        heartbeat = heartbeat_s(at_s - self._state.moved_s)
+        if calm and self.settings.motion_gate and at_s - self._state.looked_s < heartbeat:
+            return FaceObservation(frame.at, analysed=False, moving=False)
+        self._state.looked_s = at_s
+        self._state.motion.looked()
+        size = live_size(picture.width, picture.height)
+        found = self.reader.find_live(picture.bgr(*size), size, self._detector)
+        judged = [self._judge(frame, face) for face in found]
+        scores = np.array([face.score for face in found], np.float32)
+        tracked = self._state.tracker.update(
+            np.array([face.box for face in found], np.float32).reshape(-1, 4), scores, frame.at.seconds
+        )
+        owner = {each.row: each.id for each in tracked if each.row is not None}
+        self._forget({each.id for each in tracked})
+        self._state.in_view = bool(tracked)
+        embedded = self._embed(frame, judged, owner)
+        sightings = self._sightings(shelf, frame.at, judged, owner, embedded)
+        self._decide(shelf, frame.at, {owner[row] for row in embedded if row in owner})
+        views = [
+            self._view(self._state.tracks[each.id], each.box, each.row is not None)
+            for each in tracked
+            if each.id in self._state.tracks
+        ]
+        runs = {"face_detector": 1, "face_embedder": len(embedded)}
+        return FaceObservation(frame.at, tuple(sightings), tuple(views), runs=runs, moving=bool(tracked) or not calm)
+
+    # one look
+
+    def _calm(self, frame: Frame) -> bool:
+        """Take in the frame's thumbnail; whether a detector would only see what it saw before, and that was nobody."""
+        state, at_s = self._state, frame.at.seconds
+        motion = state.motion.update(frame.picture.luma(*thumbnail_size(frame.picture.width, frame.picture.height)))
+        if motion.worth:
+            state.moved_s = at_s
+        return not state.in_view and at_s - state.moved_s > _WAKE_S
+
+    def _follow_changes(self, shelf: CollectionIndex) -> None:
+        """Somebody was enrolled: old votes say nothing about them. Something was deleted or denied: decide anew, keep no vector of it."""
+        state, before = self._state, self._state.collection
+        if before == shelf.version:
+            return
+        state.collection = shelf.version
+        for track in state.tracks.values():
+            track.seen.forget_votes()
+        if before is not None and before[:2] != shelf.version[:2]:
+            state.people = {}
+            for track in state.tracks.values():
+                track.decision, track.person, track.match = Decision(FaceVerdict.PENDING), None, None
+
+    def _judge(self, frame: Frame, face: FaceBox) -> tuple[DetectedFace, Image, FaceBox]:
+        """The face with its quality, and the native pixels around it with the face's place in them."""
+        picture = frame.picture
+        around = _around(face.box, picture.width, picture.height)
+        crop = picture.crop(around)
+        inner = _within(face, around)
+        seen = quality.assess(crop, inner)
+        return DetectedFace(face, seen), crop, inner
+
+    def _embed(
+        self, frame: Frame, judged: Sequence[tuple[DetectedFace, Image, FaceBox]], owner: dict[int, int]
+    ) -> dict[int, FloatArray]:
+        """Vectors of the faces that are worth one, by row."""
+        vectors = {}
+        for row, (detected, crop, inner) in enumerate(judged):
+            if quality.reasons(detected.quality, detected.face, GATE):
+                continue
+            track = self._state.tracks.get(owner.get(row, -1))
+            if track is not None and self._settled(track, frame.at.seconds):
+                continue
+            height, width = crop.shape[:2]
+            vectors[row] = self.reader.embed_at(crop, quality.landmarks_px(inner, width, height))
+        return vectors
+
+    def _settled(self, track: _Track, at_s: float) -> bool:
+        """Without records to fill, a face that is long decided is only checked once a second."""
+        decided = track.decision.verdict is not FaceVerdict.PENDING and track.seen.looks >= _SETTLED_LOOKS
+        return decided and not self.settings.records and at_s - track.embedded_s < 1.0
+
+    def _sightings(
+        self,
+        shelf: CollectionIndex,
+        at: Moment,
+        judged: Sequence[tuple[DetectedFace, Image, FaceBox]],
+        owner: dict[int, int],
+        vectors: dict[int, FloatArray],
+    ) -> list[FaceSighting]:
+        """Compare this frame's faces and let every track learn from its own."""
+        rows = list(vectors)
+        queries = (
+            np.stack([vectors[row] for row in rows]) if rows else np.zeros((0, self.reader.dimensions), np.float32)
+        )
+        matches = dict(zip(rows, shelf.search(queries, self.policy.threshold, 10), strict=True))
+        first = dict(zip(rows, shelf.people(queries, _HINT, 1), strict=True))
+        sightings = []
+        for row, (detected, _, _) in enumerate(judged):
+            track = self._track(owner.get(row), at, vectors.get(row))
+            good = not quality.reasons(detected.quality, detected.face, self._deciding)
+            if track is not None and row in vectors:
+                person = first[row][0].person if first[row] else None
+                weight = quality.weight(detected.quality, detected.face.score)
+                eyes = detected.quality.eye_distance_px
+                track.seen.add(vectors[row], weight, person, good=good, eye_distance_px=eyes)
+                track.embedded_s = at.seconds
+            if track is not None:
+                track.confidence = face_confidence(detected.face.score)
+            poor = logit(self.policy.threshold) + _POOR_LOOK
+            found = tuple(match for match in matches.get(row, ()) if good or logit(match.similarity) >= poor)
+            sightings.append(FaceSighting(detected, found, track.id if track is not None else 0))
+        return sightings
+
+    def _track(self, key: int | None, at: Moment, vector: FloatArray | None) -> _Track | None:
+        """The track of a box; a new one where the box is new or the face in it is plainly another."""
+        if key is None:
+            return None
+        state = self._state
+        track = state.tracks.get(key)
+        if track is not None and vector is not None and track.seen.looks:
+            alike = self.reader.curve.similarity(float(track.seen.mean @ vector))
+            if alike < self._other_face(track):
+                track = None
+        if track is None:
+            evidence = TrackEvidence.start(at.seconds, self.reader.dimensions)
+            track = state.tracks[key] = _Track(state.next_track, at, evidence)
+            state.next_track += 1
+        return track
+
+    def _other_face(self, track: _Track) -> float:
+        """A track that is known well tells a stranger sooner."""
+        return 30.0 if track.seen.weight >= 0.5 else _OTHER_FACE
+
+    # decisions
+
+    def _decide(self, shelf: CollectionIndex, at: Moment, keys: set[int]) -> None:
+        """Look again at the tracks that learned something."""
+        tracks = [self._state.tracks[key] for key in sorted(keys) if self._state.tracks[key].seen.looks]
+        if not tracks:
+            return
+        means = np.stack([track.seen.mean for track in tracks])
+        for track, candidates in zip(tracks, shelf.people(means, _HINT), strict=True):
+            rivals = self._rivals(candidates)
+            decision = decide(track.seen, rivals, shelf.size, at.seconds, self.policy)
+            if decision.verdict is FaceVerdict.MATCHED:
+                self._name(track, candidates[0])
+            elif decision.verdict is FaceVerdict.UNKNOWN:
+                if not self._call_unknown(track):
+                    decision = Decision(FaceVerdict.PENDING, None, decision.evidence)
+            elif track.decision.verdict is not FaceVerdict.PENDING:
+                continue  # what was decided stands until something better is known
+            track.decision = decision
+
+    def _rivals(self, candidates: Sequence[Candidate]) -> list[Rival]:
+        if not candidates:
+            return []
+        best = candidates[0].vector
+        alike = [self.reader.curve.similarity(float(best @ other.vector)) for other in candidates]
+        return [
+            Rival(other.person, other.match.similarity, place > 0 and alike[place] >= self.policy.threshold)
+            for place, other in enumerate(candidates)
+        ]
+
+    def _name(self, track: _Track, candidate: Candidate) -> None:
+        people = self._state.people
+        name = candidate.person
+        if name not in people:
+            for known, vector in people.items():
+                if self.reader.curve.similarity(float(vector @ candidate.vector)) >= _ALIAS:
+                    name = known
+                    break
+            else:
+                people[name] = candidate.vector
+        track.person, track.match = name, candidate.match
+
+    def _call_unknown(self, track: _Track) -> bool:
+        """Give the unknown person a number: the one they had, as far as can be told. False: it may be somebody who was named."""
+        if track.decision.verdict is FaceVerdict.MATCHED:
+            return False
+        state, mean = self._state, track.seen.mean
+        if track.unknown is None:
+            known = [(self.reader.curve.similarity(float(vector @ mean)), number) for number, vector in state.unknowns]
+            likeness, number = max(known, default=(0.0, 0))
+            if likeness < self.policy.threshold:
+                number, state.next_unknown = state.next_unknown, state.next_unknown + 1
+            track.unknown = number
+        state.unknowns = [pair for pair in state.unknowns if pair[0] != track.unknown][-_REMEMBERED + 1 :]
+        state.unknowns.append((track.unknown, mean))
+        return True
+
+    def _view(self, track: _Track, box: Box, supported: bool) -> FaceTrackView:
+        decision = track.decision
+        matched = decision.verdict is FaceVerdict.MATCHED
+        identity = f"person:{track.person}" if matched else f"unknown:{track.unknown or 0}"
+        return FaceTrackView(
+            id=track.id,
+            verdict=decision.verdict,
+            identity=identity,
+            person=track.person if matched else None,
+            confidence=float(decision.evidence["similarity"]) if matched else track.confidence,
+            box=box,
+            supported=supported,
+            since=track.since,
+            match=track.match if matched else None,
+            evidence=decision.evidence,
+        )
+
+    def _forget(self, alive: set[int]) -> None:
+        self._state.tracks = {key: track for key, track in self._state.tracks.items() if key in alive}
+
+
+def _paced(fps: float) -> TrackerPolicy:
+    """A slow feed must not lose everybody between two looks."""
+    return TrackerPolicy(high=0.3, low=0.1, forget_s=max(1.5, 3.5 / fps), forget_new_s=max(1.0, 2.5 / fps))
+
+
+def _around(box: Box, width: int, height: int, margin: float = 0.6) -> Box:
+    """The box with ground around it, on whole pixels, so that a crop of it is exactly this."""
+    extra_x, extra_y = margin * box.width, margin * box.height
+    return Box(
+        max(0, math.floor((box.left - extra_x) * width)) / width,
+        max(0, math.floor((box.top - extra_y) * height)) / height,
+        min(width, math.ceil((box.right + extra_x) * width)) / width,
+        min(height, math.ceil((box.bottom + extra_y) * height)) / height,
+    )
+
+
+def _within(face: FaceBox, part: Box) -> FaceBox:
+    """The same face in the measure of a part of the frame."""
+    origin = np.array([part.left, part.top], np.float32)
+    size = np.array([max(part.width, 1e-6), max(part.height, 1e-6)], np.float32)
+    corners = (np.array(face.box, np.float32).reshape(2, 2) - origin) / size
+    box = Box(*(float(value) for value in corners.reshape(-1)))
+    return FaceBox(box, face.score, ((face.landmarks - origin) / size).astype(np.float32))

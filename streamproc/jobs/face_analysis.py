@@ -1,0 +1,132 @@
+"""Face detection and face search over stored video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from streamproc.config.processor import FaceSettings
+from streamproc.core.faces import face_confidence
+from streamproc.core.media import EPOCH, Frame, Moment
+from streamproc.faces.decision import DecisionPolicy
+from streamproc.faces.perception import FacePerception
+from streamproc.faces.service import FaceService
+from streamproc.jobs.facefacts import LEAST_CONFIDENCE, face_to, match_to
+from streamproc.jobs.person_analysis import FindFaces
+from streamproc.jobs.steps import coarse_step
+from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
+
+
+@dataclass(frozen=True, slots=True)
+class FaceOptions:
+    """What StartFaceDetection may say."""
+
+    attributes: bool = False
+    """FaceAttributes ALL."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceSearchOptions:
+    """What StartFaceSearch may say."""
+
+    collection: str
+    threshold: float = 80.0
+    """Least similarity of a match, 0..100."""
+
+
+class FaceAnalysis:
+    """Every face of every look."""
+
+    name = "faces"
+    hears = False
+
+    def __init__(self, video: VideoFacts, find_faces: FindFaces) -> None:
+        self._step = coarse_step(video.rate)
+        self._find_faces = find_faces
+        self._rows: list[dict[str, Any]] = []
+
+    def wants(self, index: int, at: Fraction) -> bool:
+        return index % self._step == 0
+
+    def add(self, frame: VideoFrame) -> None:
+        found = self._find_faces(frame)
+        self._rows += [{"ms": frame.milliseconds, "face": face_to(face)} for face in found]
+
+    def hear(self, sound: Sound) -> None:
+        """Not asked for."""
+
+    def take(self) -> Any:
+        rows, self._rows = self._rows, []
+        return rows or None
+
+    def finish(self) -> None:
+        """Nothing is open."""
+
+    def snapshot(self) -> Any:
+        return None
+
+    def restore(self, state: Any) -> None:
+        """Nothing is carried from look to look."""
+
+    def conclude(self, rows: Sequence[Any], video: VideoFacts, frames: int) -> dict[str, Any]:
+        return {"faces": [row for part in rows for row in part]}
+
+
+class FaceSearchAnalysis:
+    """Every face of every look, compared with a collection."""
+
+    name = "face-search"
+    hears = False
+
+    def __init__(self, options: FaceSearchOptions, video: VideoFacts, service: FaceService) -> None:
+        service.describe_collection(options.collection)
+        self._step = coarse_step(video.rate)
+        settings = FaceSettings(collection=options.collection, threshold=options.threshold)
+        self._perception = FacePerception(settings, service, DecisionPolicy(threshold=options.threshold))
+        self._rows: list[dict[str, Any]] = []
+
+    def wants(self, index: int, at: Fraction) -> bool:
+        return index % self._step == 0
+
+    def add(self, frame: VideoFrame) -> None:
+        look = self._perception.look(Frame(Moment(frame.at, EPOCH), frame.picture))
+        for sighting in look.faces:
+            confidence = face_confidence(sighting.detected.face.score)
+            if confidence >= LEAST_CONFIDENCE:
+                self._rows.append(
+                    {
+                        "ms": frame.milliseconds,
+                        "track": sighting.track,
+                        "confidence": round(confidence, 4),
+                        "face": face_to(sighting.detected),
+                        "matches": [match_to(match) for match in sighting.matches],
+                    }
+                )
+
+    def hear(self, sound: Sound) -> None:
+        """Not asked for."""
+
+    def take(self) -> Any:
+        rows, self._rows = self._rows, []
+        return rows or None
+
+    def finish(self) -> None:
+        """Nothing is open."""
+
+    def snapshot(self) -> Any:
+        return self._perception.snapshot()
+
+    def restore(self, state: Any) -> None:
+        self._perception.restore(state)
+
+    def conclude(self, rows: Sequence[Any], video: VideoFacts, frames: int) -> dict[str, Any]:
+        numbers: dict[Any, int] = {}
+        persons: list[dict[str, Any]] = []
+        for each in (row for part in rows for row in part):
+            # A face that belongs to no track yet is a person of its own.
+            key = each["track"] or ("alone", len(persons))
+            index = numbers.setdefault(key, len(numbers))
+            persons.append({"index": index} | {name: value for name, value in each.items() if name != "track"})
+        return {"persons": persons}

@@ -1,0 +1,204 @@
+"""Person tracking: who is where, each person with one number over the video, with the face where one is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import groupby
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from streamproc.contracts import Detector
+from streamproc.core.faces import DetectedFace
+from streamproc.core.media import Image
+from streamproc.jobs.facefacts import face_to, owner_of
+from streamproc.jobs.steps import coarse_step, fine_step
+from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
+from streamproc.logic.boxes import Boxes, Floats, as_boxes, iou
+from streamproc.logic.tracklets import Look, OfflinePolicy, Track, follow
+from streamproc.perception.objects import LOOK, find_objects
+
+_LEAST = 20.0
+"""Confidence of a detection that is kept."""
+_POLICY = OfflinePolicy(low=0.5, mean=0.5, match=0.35, link=-3.0)
+_GLANCES_A_SECOND = 3
+"""How often it is looked at what people look like; clothes do not change, and each glance costs a model run a person."""
+_GLANCES_AT = 8
+"""People of one picture that are looked at, the surest."""
+_ALONE = 0.2
+"""Whose box overlaps another more than this (IoU) shows two people."""
+Entry = dict[str, Any]
+
+FindFaces = Callable[[VideoFrame], list[DetectedFace]]
+
+
+@dataclass(frozen=True, slots=True)
+class PersonOptions:
+    """StartPersonTracking has none."""
+
+    faces: bool = True
+    """Also find the persons' faces."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonLook:
+    """What one picture showed."""
+
+    ms: int
+    at_s: float
+    scene: int
+    """Counts up at every cut."""
+    boxes: Boxes
+    """(N, 4) corners in 0..1 of the picture."""
+    scores: Floats
+    """(N,) probabilities."""
+    faces: dict[int, Any]
+    """By row of ``boxes``, JSON-ready."""
+    vectors: dict[int, npt.NDArray[np.float16]] = field(default_factory=dict)
+    """What people look like, by row of ``boxes``: unit vectors."""
+
+
+class Appearance(Protocol):
+    """FairShare a crop with one person into a unit vector; alike for the same person."""
+
+    def embed(self, crop: Image) -> Floats: ...
+
+
+class PersonAnalysis:
+    """Follows people from look to look."""
+
+    name = "persons"
+    hears = False
+
+    def __init__(
+        self,
+        video: VideoFacts,
+        detectors: Sequence[Detector],
+        find_faces: FindFaces | None,
+        appearance: Appearance | None = None,
+    ) -> None:
+        """``find_faces``, ``appearance``: None where it is not wanted or the model cannot be had."""
+        self._step = fine_step(video.rate)
+        self._glance_step = self._step * max(1, round(video.rate / self._step / _GLANCES_A_SECOND))
+        self._appearance = appearance
+        self._face_step = coarse_step(video.rate)
+        self._detectors = detectors
+        self._find_faces = find_faces
+        self._thumb: npt.NDArray[np.uint8] | None = None
+        self._scene = 0
+        self._rows: list[PersonLook] = []
+
+    def wants(self, index: int, at: Fraction) -> bool:
+        return index % self._step == 0
+
+    def add(self, frame: VideoFrame) -> None:
+        if self._is_cut(frame):
+            self._scene += 1
+        image = frame.picture.bgr(LOOK, LOOK)
+        people = find_objects(self._detectors, image, _LEAST, frame.memo, only="person")
+        faces: dict[int, Any] = {}
+        if people and self._find_faces is not None and frame.index % self._face_step == 0:
+            for face in reversed(self._find_faces(frame)):
+                owner = owner_of(face.face.box, [person.box for person in people])
+                if owner is not None:
+                    faces[owner] = face_to(face)
+        boxes = as_boxes([person.box for person in people])
+        scores = np.array([person.confidence / 100 for person in people], np.float32)
+        vectors = self._vectors(image, boxes, scores) if frame.index % self._glance_step == 0 else {}
+        self._rows.append(PersonLook(frame.milliseconds, float(frame.at), self._scene, boxes, scores, faces, vectors))
+
+    def _vectors(self, image: Image, boxes: Boxes, scores: Floats) -> dict[int, npt.NDArray[np.float16]]:
+        if self._appearance is None:
+            return {}
+        overlap = iou(boxes, boxes)
+        np.fill_diagonal(overlap, 0.0)
+        alone = [row for row in range(len(boxes)) if scores[row] > _POLICY.low and overlap[row].max() < _ALONE]
+        size = np.array([image.shape[1], image.shape[0]] * 2)
+        found: dict[int, npt.NDArray[np.float16]] = {}
+        for row in sorted(alone, key=lambda row: -scores[row])[:_GLANCES_AT]:
+            left, top, right, bottom = np.clip((boxes[row] * size).round(), 0, size).astype(int).tolist()
+            if right - left > 1 and bottom - top > 1:
+                vector = self._appearance.embed(image[top:bottom, left:right])
+                # Half the precision loses nothing here, and hours of looks are held at the end.
+                found[row] = vector.astype(np.float16)
+        return found
+
+    def _is_cut(self, frame: VideoFrame) -> bool:
+        """Another scene: nobody who was there is taken to be at the same place."""
+        thumb = np.asarray(cv2.cvtColor(frame.thumb(64, 36), cv2.COLOR_BGR2GRAY))
+        before, self._thumb = self._thumb, thumb
+        if before is None:
+            return False
+        change = float(cv2.absdiff(before, thumb).mean())
+        a, b = before.astype(np.float32) - before.mean(), thumb.astype(np.float32) - thumb.mean()
+        alike = float((a * b).mean()) / (float(a.std() * b.std()) + 1e-3)
+        return change > 18 and alike < 0.4
+
+    def hear(self, sound: Sound) -> None:
+        """Not asked for."""
+
+    def take(self) -> Any:
+        rows, self._rows = self._rows, []
+        return rows or None
+
+    def finish(self) -> None:
+        """Nothing is open."""
+
+    def snapshot(self) -> Any:
+        return self._scene, self._thumb
+
+    def restore(self, state: Any) -> None:
+        self._scene, self._thumb = state
+
+    def conclude(self, rows: Sequence[Any], video: VideoFacts, frames: int) -> dict[str, Any]:
+        return {"persons": persons_of([look for part in rows for look in part], video.width / max(1, video.height))}
+
+
+def persons_of(looks: Sequence[PersonLook], aspect: float) -> list[Entry]:
+    """Who is where, in order of the looks; persons are numbered 0, 1, 2... by first appearance.
+
+    ``aspect``: of the picture, width by height. Nobody is followed from one scene into the next.
+    """
+    told: list[Entry] = []
+    index = 0
+    for _, group in groupby(looks, key=lambda look: look.scene):
+        scene = list(group)
+        for track in follow([_square(look, aspect) for look in scene], _policy(scene)):
+            told += _entries(index, track, scene, aspect)
+            index += 1
+    return sorted(told, key=lambda entry: (entry["ms"], entry["index"]))
+
+
+def _policy(scene: Sequence[PersonLook]) -> OfflinePolicy:
+    """Of videos of few pictures a second, and of scenes that are over at once, fewer looks must do."""
+    if len(scene) < 2:
+        return replace(_POLICY, hits=1, least_s=0.0)
+    step = float(np.median(np.diff([look.at_s for look in scene])))
+    hits = min(_POLICY.hits, len(scene), int(_POLICY.least_s / step + 1e-6) + 1)
+    if hits == _POLICY.hits:
+        return replace(_POLICY, least_s=min(_POLICY.least_s, scene[-1].at_s - scene[0].at_s))
+    return replace(_POLICY, hits=hits, least_s=(hits - 1) * step, pause_s=max(_POLICY.pause_s, 2 * step))
+
+
+def _square(look: PersonLook, aspect: float) -> Look:
+    return Look(look.at_s, look.boxes * np.array([aspect, 1, aspect, 1], np.float32), look.scores, look.vectors)
+
+
+def _entries(index: int, track: Track, scene: Sequence[PersonLook], aspect: float) -> Iterator[Entry]:
+    for number, row, box, score in zip(track.looks, track.rows, track.boxes, track.scores, strict=True):
+        look = scene[number]
+        corners = np.clip(box / np.array([aspect, 1, aspect, 1]), 0.0, 1.0)
+        if corners[2] - corners[0] <= 0 or corners[3] - corners[1] <= 0:
+            continue
+        entry: Entry = {
+            "index": index,
+            "ms": look.ms,
+            "box": [round(float(value), 6) for value in corners],
+            "confidence": round(100 * float(score), 4),
+        }
+        face = look.faces.get(int(row))
+        yield entry | ({"face": face} if face else {})

@@ -1,0 +1,165 @@
+"""What a box that has too much to do gives up, in which order, and when it takes it back. A pure state machine over figures."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Step(StrEnum):
+    """What is given up, first to last: what costs least accuracy a CPU second comes first."""
+
+    SECOND_LOOK = "second_look"
+    """No second look at crops of what moves."""
+    HALF_RATE = "half_rate"
+    """Half as many frames are looked at..."""
+    QUARTER_RATE = "quarter_rate"
+    """...then a quarter."""
+    EAGER_IDLE = "eager_idle"
+    """Cameras fall asleep sooner."""
+    SMALL_MODEL = "small_model"
+    """One cheap detector instead of the processor's set."""
+
+
+LEAST_FPS = 1.0
+"""The rate is never brought under this, unless the processor asks for less."""
+
+
+@dataclass(frozen=True, slots=True)
+class QualityLevel:
+    """What the steps that are taken mean for one feed."""
+
+    second_look: bool = True
+    rate: float = 1.0
+    """Of the processor's own sampling rate."""
+    eager_idle: bool = False
+    small_model: bool = False
+
+    @classmethod
+    def by(cls, steps: Collection[Step]) -> QualityLevel:
+        rate = 0.25 if Step.QUARTER_RATE in steps else 0.5 if Step.HALF_RATE in steps else 1.0
+        return cls(Step.SECOND_LOOK not in steps, rate, Step.EAGER_IDLE in steps, Step.SMALL_MODEL in steps)
+
+    def fps(self, asked: float) -> float:
+        """The sampling rate instead of the one that was asked for."""
+        return max(min(asked, LEAST_FPS), asked * self.rate)
+
+
+FULL = QualityLevel()
+"""Nothing is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSheddingPolicy:
+    """When steps are taken and undone. Shares are 0..1."""
+
+    dropped: float = 0.1
+    """More than this share of the due frames dropped is pressure, whatever the CPU says: something else may use the cores."""
+    room: float = 0.75
+    """Below this share of the target there is room again."""
+    window_s: float = 10.0
+    """Figures are means over so long; each step is judged by a window of its own."""
+    calm_s: float = 30.0
+    """There must have been room for so long before a step is undone."""
+    relapse_s: float = 120.0
+    """A step that must be taken again so soon after it was undone was undone too soon: the next time waits twice as long..."""
+    most_calm_s: float = 960.0
+    """...up to this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step, taken or undone."""
+
+    step: Step
+    taken: bool
+    why: str
+
+
+@dataclass
+class LoadShedding:
+    """Fed with figures about once a second; says what to give up or take back, one step at a time.
+
+    Steps are undone in reverse order. ``target`` is the CPU share (0..1) to stay under; None takes everything back.
+    """
+
+    target: float | None
+    policy: LoadSheddingPolicy = field(default_factory=LoadSheddingPolicy)
+    taken: list[Step] = field(default_factory=list)
+    """In the order in which they were taken."""
+    _figures: deque[tuple[float, float | None, float]] = field(default_factory=deque)
+    _began: float | None = None
+    _room_since: float | None = None
+    _undone: dict[Step, float] = field(default_factory=dict)
+    _patience: float = 1.0
+
+    def observe(
+        self, now: float, cpu: float | None, dropped: float, steps: Sequence[Step] = tuple(Step)
+    ) -> Change | None:
+        """``cpu``: the share of the cores used (None: it says nothing, since somebody takes whatever is left), ``dropped``: of
+        the due frames, both since the last call; ``steps``: those that would change anything. ``now`` in seconds."""
+        if self.target is None:
+            return self._undo(now, "the governor was switched off") if self.taken else None
+        mean_cpu, mean_dropped, whole = self._means(now, cpu, dropped)
+        self._mind_room(now, mean_cpu, mean_dropped)
+        if not whole:
+            return None
+        pressed = self._pressure(mean_cpu, mean_dropped)
+        if pressed is not None:
+            left = [step for step in Step if step in steps and step not in self.taken]
+            return self._take(now, left[0], pressed) if left else None
+        calm = self.policy.calm_s * self._patience
+        if self.taken and self._room_since is not None and now - self._room_since >= calm:
+            said = "no frames dropped" if mean_cpu is None else f"CPU at {mean_cpu:.1%} of the cores"
+            return self._undo(now, f"{said}, room for {now - self._room_since:.0f} s")
+        if self._undone and now - max(self._undone.values()) > self.policy.relapse_s * self._patience:
+            self._patience, self._undone = 1.0, {}
+        return None
+
+    def _means(self, now: float, cpu: float | None, dropped: float) -> tuple[float | None, float, bool]:
+        """The means of the window, and whether it is whole."""
+        figures = self._figures
+        figures.append((now, cpu, dropped))
+        while now - figures[0][0] > self.policy.window_s:
+            figures.popleft()
+        if self._began is None:
+            self._began = now
+        known = [figure[1] for figure in figures if figure[1] is not None]
+        whole = now - self._began >= self.policy.window_s
+        mean_cpu = sum(known) / len(known) if len(known) * 2 > len(figures) else None
+        return mean_cpu, sum(figure[2] for figure in figures) / len(figures), whole
+
+    def _pressure(self, cpu: float | None, dropped: float) -> str | None:
+        """Why it is too much; None: it is not."""
+        if self.target is not None and cpu is not None and cpu > self.target:
+            return f"CPU at {cpu:.1%} of the cores, target {self.target:.0%}"
+        if dropped > self.policy.dropped:
+            return f"{dropped:.0%} of the due frames were dropped"
+        return None
+
+    def _mind_room(self, now: float, cpu: float | None, dropped: float) -> None:
+        assert self.target is not None
+        if (cpu or 0.0) > self.policy.room * self.target or dropped > self.policy.dropped / 2:
+            self._room_since = None
+        elif self._room_since is None:
+            self._room_since = now
+
+    def _take(self, now: float, step: Step, why: str) -> Change:
+        if now - self._undone.pop(step, float("-inf")) <= self.policy.relapse_s * self._patience:
+            self._patience = min(self._patience * 2, self.policy.most_calm_s / self.policy.calm_s)
+        self.taken.append(step)
+        self._forget()
+        return Change(step, True, why)
+
+    def _undo(self, now: float, why: str) -> Change:
+        step = self.taken.pop()
+        self._undone[step] = now
+        self._forget()
+        return Change(step, False, why)
+
+    def _forget(self) -> None:
+        """Figures from before a change say nothing about after it."""
+        self._figures.clear()
+        self._began = self._room_since = None

@@ -1,0 +1,115 @@
+"""The account of one session: what was told, the gaps, and the summary. Pure and JSON-ready."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any
+
+from streamproc.core.event import Event, EventType
+from streamproc.core.media import Moment
+
+
+def moment_to_json(at: Moment) -> list[str]:
+    """Exact: the rational media time and the wall time to the microsecond."""
+    return [str(at.media), at.wall.isoformat()]
+
+
+def moment_from_json(value: list[str]) -> Moment:
+    return Moment(Fraction(value[0]), datetime.fromisoformat(value[1]))
+
+
+def stamp(instant: datetime) -> str:
+    """RFC 3339, UTC, microseconds."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def seconds(value: Fraction) -> float:
+    """A duration for people and JSON: milliseconds are exact enough, and stable from run to run."""
+    return round(float(value), 3)
+
+
+@dataclass(slots=True)
+class OpenGap:
+    """An interruption that has not ended yet."""
+
+    reason: str
+    at: Moment
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class SessionRecord:
+    """One session: its id, its sequence of events, what was announced, its gaps."""
+
+    session: str
+    opened: Moment
+    sequence: int = 0
+    announced: dict[str, str] = field(default_factory=dict)
+    """What was announced (``PERSON``, ``face:alice``) and when, RFC 3339."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Announcements by class."""
+    persons: list[str] = field(default_factory=list)
+    """Known people that were announced."""
+    unknown_faces: int = 0
+    regions: dict[str, int] = field(default_factory=dict)
+    """Announcements by region."""
+    gaps: list[dict[str, Any]] = field(default_factory=list)
+    lost: Fraction = Fraction(0)
+    """Media time that fell into gaps."""
+
+    def event(self, processor: str, kind: EventType, at: Moment, data: Mapping[str, Any] | None = None) -> Event:
+        """The next event of the session."""
+        number = self.sequence
+        self.sequence += 1
+        return Event(kind, processor, self.session, number, at, data=data or {})
+
+    def close_gap(self, processor: str, gap: OpenGap, at: Moment) -> Event:
+        """The feed is back (or the session ends): the gap's length is known."""
+        length = max(Fraction(0), at.media - max(gap.at, self.opened, key=lambda moment: moment.media).media)
+        self.lost += length
+        entry = {"reason": gap.reason, "seconds": seconds(length), "media_time_s": seconds(gap.at.media)}
+        self.gaps.append(entry)
+        data = {"reason": gap.reason, "seconds": seconds(length), "detail": gap.detail}
+        return self.event(processor, EventType.SOURCE_GAP, at, data)
+
+    def summary(self, at: Moment, reason: str) -> dict[str, Any]:
+        """What the session's last event says."""
+        whole = max(Fraction(0), at.media - self.opened.media)
+        told = sum(self.counts.values()) + len(self.persons) + self.unknown_faces
+        return {
+            "reason": reason,
+            "counts": dict(self.counts),
+            "persons": list(self.persons),
+            "unknown_faces": self.unknown_faces,
+            "regions": dict(self.regions),
+            "started": stamp(self.opened.wall),
+            "duration_s": seconds(whole),
+            "processed_s": seconds(max(Fraction(0), whole - self.lost)),
+            "gaps": list(self.gaps),
+            "gap_s": seconds(self.lost),
+            "message": f"{told} notification{'' if told == 1 else 's'} in {seconds(whole):g} s; ended: {reason}",
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "session": self.session,
+            "opened": moment_to_json(self.opened),
+            "sequence": self.sequence,
+            "announced": dict(self.announced),
+            "counts": dict(self.counts),
+            "persons": list(self.persons),
+            "unknown_faces": self.unknown_faces,
+            "regions": dict(self.regions),
+            "gaps": list(self.gaps),
+            "lost": str(self.lost),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> SessionRecord:
+        fields = dict(value)
+        fields["opened"] = moment_from_json(fields["opened"])
+        fields["lost"] = Fraction(fields["lost"])
+        return cls(**fields)

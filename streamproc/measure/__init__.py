@@ -1,0 +1,1 @@
+"""What this machine can carry: costs of each stage, and how many cameras that makes."""

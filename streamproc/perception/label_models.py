@@ -1,0 +1,116 @@
+"""Which models look for which classes. Only those of the asked classes are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from streamproc.config.model_settings import Profile
+from streamproc.contracts import Classifier, Detector
+from streamproc.core.errors import ModelUnavailable
+from streamproc.logic.evidence import OBJECT_GROUPS, Group, family
+from streamproc.perception.detect import group_of
+
+log = structlog.get_logger(__name__)
+WIDE, SQUARE, TALL = (640, 384), (512, 512), (384, 640)
+"""Sizes (width, height) of the any-size detector for whole frames, by their shape: never stretch, waste little."""
+CROP = (416, 416)
+
+
+class Zoo(Protocol):
+    """What is needed of ``vision.zoo.ModelZoo``."""
+
+    def profile(self, name: str = "default") -> Profile: ...
+
+    def first(self, names: Iterable[str], size: tuple[int, int] | None = None) -> Detector: ...
+
+    def those_had(self, names: Iterable[str], size: tuple[int, int] | None = None) -> list[Detector]: ...
+
+    def classifier(self, name: str = "mobilenet_v2") -> Classifier: ...
+
+    def present(self, name: str) -> bool: ...
+
+
+@dataclass(frozen=True)
+class LabelModels:
+    """The models of one set of classes. Holds no state of a feed; shared by all."""
+
+    zoo: Zoo
+    classes: frozenset[str]
+    people: tuple[str, ...]
+    """People detectors by name; the first that can be had is used."""
+    extra: tuple[Detector, ...]
+    """Detectors beside the people detector that run on whole frames and crops."""
+    proposals: tuple[Detector, ...]
+    """Class-free proposals for packages."""
+    classifier: Classifier | None
+
+    def whole(self, width: int, height: int) -> tuple[Detector, ...]:
+        """The detectors for a whole frame of that many pixels."""
+        if not self.objects:
+            return ()
+        shape = width / height
+        size = WIDE if shape > 1.25 else TALL if shape < 0.8 else SQUARE
+        return _once(self.zoo.first(self.people, size), *self.extra)
+
+    def close(self) -> tuple[Detector, ...]:
+        """The detectors for a crop. DEIMv2 costs a third of it and adds little there (see the votes in ``logic.evidence``)."""
+        return _once(self.zoo.first(self.people, CROP), *(each for each in self.extra if family(each.name) != "deimv2"))
+
+    @property
+    def objects(self) -> bool:
+        """Whether people or pets are looked for at all."""
+        return bool(self.classes & {"PERSON", "PET"})
+
+
+def load_models(zoo: Zoo, classes: Iterable[str], profile: str = "default") -> LabelModels:
+    """Load what ``classes`` need. What can do without a model does, and the log says which is missing.
+
+    Raises ModelUnavailable where nothing could look for people or pets, and InputError for an unknown profile.
+    """
+    asked = frozenset(classes)
+    parts = zoo.profile(profile)
+    people = zoo.first(parts.person, WIDE).name if asked & {"PERSON", "PET"} else ""
+    pets = zoo.those_had(name for name in parts.pet if name != people) if "PET" in asked else []
+    proposals = zoo.those_had(parts.proposals) if "PACKAGE" in asked else []
+    classifier = _verifier(zoo, parts.verifier) if asked & {"PET", "PACKAGE"} else None
+    return LabelModels(zoo, asked, parts.person, tuple(pets), tuple(proposals), classifier)
+
+
+def load_small_models(zoo: Zoo, classes: Iterable[str]) -> LabelModels | None:
+    """The models of profile ``small``, for a box that has too much to do; None where one of them would have to be fetched."""
+    asked = frozenset(classes)
+    parts = zoo.profile("small")
+    needed = [name for name, part in (("PERSON", parts.person), ("PET", parts.pet)) if name in asked for name in part]
+    needed += [*parts.proposals, parts.verifier] if "PACKAGE" in asked else []
+    if not (asked & {"PERSON", "PET"}) or not all(zoo.present(name) for name in needed):
+        return None
+    models = load_models(zoo, asked, "small")
+    for width, height in (WIDE, SQUARE, TALL):
+        models.whole(width, height)  # compiled here, not by the first lane that looks
+    models.close()
+    return models
+
+
+def _verifier(zoo: Zoo, name: str) -> Classifier | None:
+    try:
+        return zoo.classifier(name)
+    except ModelUnavailable as error:
+        log.warning("model_missing", used=None, effect="packages are not looked for", reason=str(error))
+        return None
+
+
+def known_groups(detectors: Iterable[Detector]) -> Mapping[str, frozenset[Group]]:
+    """The groups that each detector has classes of, by its name."""
+    return {
+        each.name: frozenset(group for group in map(group_of, each.names) if group in OBJECT_GROUPS)
+        for each in detectors
+    }
+
+
+def _once(*detectors: Detector) -> tuple[Detector, ...]:
+    """Without repetition by name (the SSD may stand in for the people detector)."""
+    return tuple({each.name: each for each in detectors}.values())

@@ -1,0 +1,349 @@
+"""Live labels of one feed: sampled frames in, tracks with evidence out. Synchronous and deterministic.
+
+A look goes: motion gate on a thumbnail; detectors on the whole frame; a second look at tight native crops of what moves and is not explained yet;
+tracks; belief per track. Packages are looked for on their own (see ``parcels``): they do not move.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from streamproc.config.processor import LabelSettings
+from streamproc.contracts import Detector
+from streamproc.core.media import Frame, Moment, Picture
+from streamproc.core.observation import Observation, TrackView
+from streamproc.core.vision import Box, Detections
+from streamproc.logic.boxes import as_boxes, covered, expand, iou
+from streamproc.logic.evidence import OBJECT_GROUPS, Belief, BeliefPolicy, Group, differ
+from streamproc.logic.motion import Blob, Motion, MotionWatch, heartbeat_s, thumbnail_size
+from streamproc.logic.tracker import ANY_CLASS, Tracked, Tracker, TrackerPolicy
+from streamproc.perception.candidates import LEAST_SCORE, Candidate, in_frame, nothing_there, up_close
+from streamproc.perception.detect import detect_all
+from streamproc.perception.label_models import LabelModels
+from streamproc.perception.parcels import ParcelSearch, ParcelState
+
+_HINT = 0.3
+"""A candidate of less strength is noise of the detectors."""
+_AGAINST = -1.0
+"""Evidence below this says that the object is not there; a little above, that it is badly seen."""
+_TRAVEL_S = 0.6
+"""Whether a track goes on is seen over so long."""
+_DOGS, _CATS = range(152, 270), range(282, 287)
+"""ImageNet's domestic dogs and cats in the classifier's 1001 outputs (one later than usual, the first is background)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookPolicy:
+    """How much is spent on a look."""
+
+    crops: int = 2
+    """Most second looks a frame."""
+    wake_s: float = 1.0
+    """Go on looking at every sampled frame for so long after the last motion."""
+    heartbeat_s: float = 5.0
+    """Look at least so often at a picture in which nothing moves..."""
+    heartbeat_most_s: float = 60.0
+    """...and less and less often while it goes on being still: after half the time that it has been, up to this."""
+    big_blob: float = 0.4
+    """A blob that covers more of the frame than this gains nothing from a second look."""
+    no_gain: float = 1.3
+    """A second look at fewer times the whole frame's resolution shows nothing that was not there."""
+    large_px: float = 48.0
+    """What is this large (smaller side, on the detector's canvas) the whole frame should have shown."""
+    out_of_view: int = 3
+    """After so many looks in a row that did not speak for it..."""
+    out_of_view_s: float = 0.5
+    """...and so many seconds a track is no longer in view (but followed a while yet)."""
+    explained: float = 70.0
+    """A track of this confidence explains the motion inside its box."""
+
+
+@dataclass
+class _Known:
+    """What is remembered of one track beside its boxes."""
+
+    belief: Belief
+    since: Moment
+    best: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Best score by group and model, for the record."""
+    close_looks: int = 0
+    misses: int = 0
+    """Looks in a row that did not speak for its class..."""
+    spoke_s: float = 0.0
+    """...and when the last one did."""
+    anchor: Box | None = None
+    anchor_s: float = 0.0
+    travels: bool = False
+    """Went on lately (a parked car does not explain what walks past it)."""
+
+
+@dataclass
+class _State:
+    """Everything that changes; picklable."""
+
+    motion: MotionWatch
+    tracker: Tracker
+    known: dict[int, _Known] = field(default_factory=dict)
+    boxes: dict[int, Box] = field(default_factory=dict)
+    moved_s: float = float("-inf")
+    looked_s: float = float("-inf")
+    last: tuple[TrackView, ...] = ()
+
+
+class LabelPerception:
+    """What one feed's labels are seen with. Not thread-safe; one call at a time, frames in order."""
+
+    def __init__(self, settings: LabelSettings, models: LabelModels, policy: LookPolicy | None = None) -> None:
+        self.settings = settings
+        self.models = models
+        self.second_look = settings.second_look
+        """May be switched between looks."""
+        self.policy = policy or LookPolicy()
+        self._belief, self._tracking = _paced(settings, settings.fps)
+        self._animals = [*_DOGS, *_CATS]
+        self._parcels: ParcelSearch | None = None
+        if models.proposals and models.classifier is not None:
+            self._parcels = ParcelSearch(models.proposals, models.classifier, self._belief)
+        self._state = _State(MotionWatch(), Tracker(self._tracking))
+
+    def pace(self, fps: float) -> None:
+        """Frames come at another rate from now on."""
+        self._belief, self._tracking = _paced(self.settings, fps)
+        self._state.tracker.policy = self._tracking
+        for known in self._state.known.values():
+            known.belief.policy = self._belief
+        if self._parcels is not None:
+            self._parcels.pace(self._belief)
+
+    def use(self, models: LabelModels) -> None:
+        """Other models for the same classes from now on; what is followed goes on being followed."""
+        self.models = models
+        if self._parcels is not None and models.proposals:
+            self._parcels.proposers = models.proposals
+
+    def snapshot(self) -> Any:
+        """The state as a picklable value of its own."""
+        return copy.deepcopy((self._state, self._parcels.state if self._parcels else None))
+
+    def restore(self, state: Any) -> None:
+        """Go on from a ``snapshot``. What was followed of a class that is no longer asked for is forgotten."""
+        self._state, parcels = copy.deepcopy(state)
+        if self._parcels is not None:
+            self._parcels.state = parcels or ParcelState()
+
+    def reset(self) -> None:
+        """After a gap: nothing that was in view is taken to be there still. Track ids go on."""
+        state = self._state
+        state.motion.reset()
+        state.tracker.reset()
+        state.known, state.boxes, state.last = {}, {}, ()
+        state.moved_s = state.looked_s = float("-inf")
+        if self._parcels is not None:
+            self._parcels.reset()
+
+    def look(self, frame: Frame) -> Observation:
+        """Take in the next sampled frame."""
+        at_s = frame.at.seconds
+        state, picture = self._state, frame.picture
+        grey = picture.luma(*thumbnail_size(picture.width, picture.height))
+        motion = state.motion.update(grey)
+        if motion.worth:
+            state.moved_s = at_s
+        calm = self._calm(motion, at_s)
+        heartbeat = heartbeat_s(at_s - state.moved_s, self.policy.heartbeat_s, self.policy.heartbeat_most_s)
+        if calm and self.settings.motion_gate and at_s - state.looked_s < heartbeat:
+            return Observation(frame.at, state.last, analysed=False, moving=False)
+        state.looked_s = at_s
+        state.motion.looked()
+        runs: Counter[str] = Counter()
+        found = self._detect(frame, runs)
+        candidates = self._candidates(frame, motion, found, runs)
+        tracks = self._follow(candidates, motion, frame.at)
+        if self._parcels is not None:
+            people = [view.box for view in tracks if view.label == Group.PERSON and view.confidence >= 50]
+            tracks += self._parcels.look(picture, frame.at, grey, found, people, runs)
+        state.last = tuple(view for view in tracks if view.label in self.settings.classes)
+        return Observation(frame.at, state.last, analysed=True, runs=dict(runs), moving=not calm)
+
+    def _calm(self, motion: Motion, at_s: float) -> bool:
+        if motion.worth or (self._parcels is not None and self._parcels.busy):
+            return False
+        if any(
+            known.belief.label and 0 < known.misses < self.policy.out_of_view for known in self._state.known.values()
+        ):
+            return False
+        return at_s - self._state.moved_s > self.policy.wake_s
+
+    def _undecided(self, known: _Known, at_s: float) -> bool:
+        """Whether one more look may settle what a track is, or whether it is still there."""
+        belief = known.belief
+        if belief.label is not None:
+            return 0 < known.misses < self.policy.out_of_view
+        fresh = at_s - known.since.seconds <= self._belief.window_s + self.policy.wake_s
+        return fresh and belief.best in self.settings.classes and belief.confidence(belief.best) >= 50
+
+    def _detect(self, frame: Frame, runs: Counter[str]) -> dict[str, Detections]:
+        """Every detector of the whole frame, by name."""
+        whole = self.models.whole(frame.picture.width, frame.picture.height)
+        if not whole:
+            return {}
+        runs.update(each.name for each in whole)
+        small = frame.picture.bgr(max(each.input_size[0] for each in whole), max(each.input_size[1] for each in whole))
+        return dict(zip((each.name for each in whole), detect_all(whole, small, LEAST_SCORE), strict=True))
+
+    def _candidates(
+        self, frame: Frame, motion: Motion, found: dict[str, Detections], runs: Counter[str]
+    ) -> list[Candidate]:
+        picture = frame.picture
+        whole = self.models.whole(picture.width, picture.height)
+        candidates = in_frame(whole, [found[each.name] for each in whole])
+        if not self.second_look or not whole:
+            return candidates
+        close = self.models.close()
+        classifier = self.models.classifier if "PET" in self.models.classes else None
+        for blob in self._unexplained(motion.blobs, candidates)[: self.policy.crops]:
+            runs.update(each.name for each in close)
+            if classifier is not None:
+                runs[classifier.name] += 1
+            again = up_close(close, classifier, picture, blob.box, self._animals)
+            if self._seen_before(again.box, picture, whole):
+                missed = nothing_there(whole)
+                again = replace(again, odds={group: (value + missed[group]) / 2 for group, value in again.odds.items()})
+            candidates = _joined(candidates, again)
+        return candidates
+
+    def _seen_before(self, box: Box, picture: Picture, whole: Sequence[Detector]) -> bool:
+        """Whether the whole frame showed this large, and with all the pixels there are: then a second look has little to add."""
+        scale = min(whole[0].input_size[0] / picture.width, whole[0].input_size[1] / picture.height)
+        side = min(box.width * picture.width, box.height * picture.height) * min(scale, 1.0)
+        return 1 / scale < self.policy.no_gain and side > self.policy.large_px
+
+    def _unexplained(self, blobs: Sequence[Blob], candidates: Sequence[Candidate]) -> list[Blob]:
+        """What moves where no sure track is, largest first."""
+        sure = [
+            expand(box, 1.2)
+            for box in self._sure_boxes()
+            if any(iou(as_boxes([box]), as_boxes([each.box]))[0, 0] > 0.3 for each in candidates)
+        ]
+        blobs = [blob for blob in blobs if blob.box.area < self.policy.big_blob]
+        if not sure or not blobs:
+            return list(blobs)
+        inside = covered(as_boxes([blob.box for blob in blobs]), as_boxes(sure)).max(1)
+        return [blob for blob, share in zip(blobs, inside, strict=True) if share < 0.6]
+
+    def _sure_boxes(self) -> list[Box]:
+        """Boxes of all tracks, also of groups that are not announced, whose group is as good as certain."""
+        boxes = []
+        for id_, box in self._state.boxes.items():
+            known = self._state.known[id_]
+            best = known.belief.best
+            if best is None or known.belief.confidence(best) < self.policy.explained:
+                continue
+            if known.travels or best is Group.PERSON:
+                boxes.append(box)
+        return boxes
+
+    def _follow(self, candidates: Sequence[Candidate], motion: Motion, at: Moment) -> list[TrackView]:
+        state = self._state
+        boxes = as_boxes([each.box for each in candidates])
+        scores = np.array([max(each.strength, _HINT if each.second_look else 0.0) for each in candidates], np.float32)
+        classes = np.array([_likely(each) for each in candidates], np.int32)
+        tracked = state.tracker.update(boxes, scores, at.seconds, classes)
+        alive = {each.id for each in tracked}
+        state.boxes = {each.id: each.box for each in tracked}
+        state.known = {id_: known for id_, known in state.known.items() if id_ in alive}
+        views = []
+        for each in tracked:
+            known = state.known.get(each.id)
+            if known is None:
+                known = state.known[each.id] = _Known(Belief(self._belief), at)
+            known.misses += 1
+            if each.row is not None:
+                self._learn(known, candidates[each.row], motion, at.seconds)
+            view = self._view(each, known, at.seconds)
+            if view is not None:
+                views.append(view)
+        return views
+
+    @staticmethod
+    def _learn(known: _Known, candidate: Candidate, motion: Motion, at_s: float) -> None:
+        moves = motion.camera or any(
+            covered(as_boxes([blob.box]), as_boxes([candidate.box]))[0, 0] > 0.5 for blob in motion.blobs
+        )
+        evidence = candidate.evidence()
+        known.belief.add(evidence, at_s, candidate.box, moves=moves, camera=motion.camera)
+        group = known.belief.label or known.belief.best
+        if group is not None and evidence[group] > _AGAINST:
+            known.misses, known.spoke_s = 0, at_s
+        known.close_looks += candidate.second_look
+        if known.anchor is None or at_s - known.anchor_s >= _TRAVEL_S:
+            known.travels = known.anchor is not None and differ(known.anchor, candidate.box)
+            known.anchor, known.anchor_s = candidate.box, at_s
+        for group, models in candidate.scores.items():
+            mine = known.best.setdefault(group.value, {})
+            for model, score in models.items():
+                mine[model] = max(mine.get(model, 0.0), round(score, 3))
+
+    def _view(self, tracked: Tracked, known: _Known, at_s: float) -> TrackView | None:
+        belief = known.belief
+        group = belief.label or belief.best
+        if group is None:
+            return None
+        if known.misses >= self.policy.out_of_view and at_s - known.spoke_s >= self.policy.out_of_view_s:
+            return None
+        return TrackView(
+            id=tracked.id * 2 + 1,
+            label=group.value,
+            confidence=belief.confidence(group),
+            box=tracked.box,
+            confirmed=belief.label is group,
+            supported=known.misses == 0,
+            since=known.since,
+            evidence={
+                "looks": belief.looks,
+                "samples": belief.samples(group, at_s),
+                "second_looks": known.close_looks,
+                "scores": copy.deepcopy(known.best),
+            },
+        )
+
+
+def _paced(settings: LabelSettings, fps: float) -> tuple[BeliefPolicy, TrackerPolicy]:
+    """A feed that is looked at rarely still gets its samples, and its tracks live from look to look."""
+    step_s, asked = 1 / fps, settings.evidence
+    window_s = max(asked.window, (asked.samples + 1) * step_s)
+    tracking = TrackerPolicy(
+        high=0.5, opens=_HINT, low=0.1, forget_s=max(1.5, 3.5 * step_s), forget_new_s=max(0.7, 2.5 * step_s)
+    )
+    return BeliefPolicy(samples=asked.samples, window_s=window_s), tracking
+
+
+def _likely(candidate: Candidate) -> int:
+    """The tracker's class of a candidate: its group where that is clear."""
+    group = max(candidate.odds, key=lambda each: candidate.odds[each])
+    return OBJECT_GROUPS.index(group) if candidate.odds[group] > 0.5 else ANY_CLASS
+
+
+def _joined(candidates: list[Candidate], close: Candidate) -> list[Candidate]:
+    """A second look takes the place of what the whole frame showed of the same thing, and counts as half of the verdict."""
+    if not candidates:
+        return [close]
+    overlaps = iou(as_boxes([close.box]), as_boxes([each.box for each in candidates]))[0]
+    index = int(overlaps.argmax())
+    if overlaps[index] < 0.4:
+        return [*candidates, close]
+    old = candidates[index]
+    if old.strength < _HINT:
+        return [*candidates[:index], close, *candidates[index + 1 :]]
+    odds = {group: (value + old.odds[group]) / 2 for group, value in close.odds.items()}
+    scores: dict[Group, dict[str, float]] = {group: dict(models) for group, models in old.scores.items()}
+    for group, models in close.scores.items():
+        for model, score in models.items():
+            scores.setdefault(group, {})[model] = max(scores.get(group, {}).get(model, 0.0), score)
+    return [*candidates[:index], Candidate(old.box, odds, scores, second_look=True), *candidates[index + 1 :]]

@@ -1,0 +1,265 @@
+"""What a lane looks for: an analysis samples frames, looks, and says what may be announced."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from streamproc.config.processor import FaceSettings, LabelSettings
+from streamproc.core.event import EventType
+from streamproc.core.faces import FaceObservation, FaceTrackView, FaceVerdict
+from streamproc.core.media import Frame
+from streamproc.core.observation import Observation, TrackView
+from streamproc.core.records import face_record_data
+from streamproc.logic.load_shedding import FULL, QualityLevel, Step
+from streamproc.logic.regions import RegionMap
+from streamproc.logic.sampling import Sampler
+from streamproc.logic.session import Sighting
+
+
+class LabelPerceiver(Protocol):
+    """``perception``'s side of the bargain. Deterministic; its state is picklable."""
+
+    second_look: bool
+    models: Any
+
+    def look(self, frame: Frame) -> Observation: ...
+
+    def pace(self, fps: float) -> None:
+        """Frames come at another rate from now on."""
+        ...
+
+    def use(self, models: Any) -> None:
+        """Other models for the same classes from now on; what is followed goes on being followed."""
+        ...
+
+    def reset(self) -> None: ...
+
+    def snapshot(self) -> Any: ...
+
+    def restore(self, state: Any) -> None: ...
+
+
+class FacePerceiver(Protocol):
+    """``faces``' side."""
+
+    def look(self, frame: Frame) -> FaceObservation: ...
+
+    def pace(self, fps: float) -> None: ...
+
+    def reset(self) -> None: ...
+
+    def snapshot(self) -> Any: ...
+
+    def restore(self, state: Any) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one analysis made of one frame."""
+
+    sightings: list[Sighting] = field(default_factory=list)
+    record: Mapping[str, Any] | None = None
+    """A face search record of the frame."""
+    runs: Mapping[str, int] = field(default_factory=dict)
+    active: bool = True
+    """Something moves, or is being decided: more frames are wanted."""
+    in_view: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    """What is in view, for overlays: label, confidence, box, track."""
+
+
+class Analysis(Protocol):
+    """One kind of look of a lane."""
+
+    sampler: Sampler
+    eased: QualityLevel
+    """What is given up of it at present."""
+
+    @property
+    def left_out(self) -> float:
+        """How many frames that the document asks for are passed over, easing, for each one that is looked at."""
+        ...
+
+    def look(self, frame: Frame) -> Look: ...
+
+    def reset(self) -> None: ...
+
+    def snapshot(self) -> bytes: ...
+
+    def restore(self, state: bytes) -> None: ...
+
+    def can(self, step: Step) -> bool:
+        """Whether taking this step now would change anything here."""
+        ...
+
+    def prepare(self, eased: QualityLevel) -> None:
+        """Load what ``ease`` will need. May take seconds; not called by a worker."""
+        ...
+
+    def ease(self, eased: QualityLevel) -> None:
+        """Give up so much from the next frame on, or take it back. Within the lane's ``edit``."""
+        ...
+
+
+class _Looking:
+    """What both kinds share."""
+
+    def __init__(self, perceiver: LabelPerceiver | FacePerceiver, sampler: Sampler, regions: RegionMap) -> None:
+        self.sampler = sampler
+        self.regions = regions
+        self.eased = FULL
+        self._fps = float(sampler.fps)
+        self._perceiver = perceiver
+
+    def set_rate(self, fps: float) -> None:
+        """The document asks for another rate."""
+        self._fps = fps
+        self._pace()
+
+    @property
+    def left_out(self) -> float:
+        return self._fps / self.eased.fps(self._fps) - 1
+
+    def can(self, step: Step) -> bool:
+        now = self.eased.fps(self._fps)
+        return step in (Step.HALF_RATE, Step.QUARTER_RATE) and QualityLevel.by([step]).fps(self._fps) < now
+
+    def prepare(self, eased: QualityLevel) -> None:
+        """Nothing to load."""
+
+    def ease(self, eased: QualityLevel) -> None:
+        self.eased = eased
+        self._pace()
+
+    def _pace(self) -> None:
+        fps = self.eased.fps(self._fps)
+        if self.sampler.fps != Sampler(fps).fps:
+            self.sampler.retune(fps)
+            self._perceiver.pace(fps)
+
+    def reset(self) -> None:
+        """After a gap: nothing is followed across it, and the next frame is looked at."""
+        self._perceiver.reset()
+        self.sampler.reset()
+
+    def snapshot(self) -> bytes:
+        return pickle.dumps((self.sampler, self._perceiver.snapshot()), protocol=5)
+
+    def restore(self, state: bytes) -> None:
+        self.sampler, perceiver = pickle.loads(state)
+        self._perceiver.restore(perceiver)
+        self._pace()  # it may have been left while its rate was eased
+
+
+class LabelAnalysis(_Looking):
+    """People, pets and packages inside the regions."""
+
+    def __init__(
+        self,
+        perceiver: LabelPerceiver,
+        settings: LabelSettings,
+        sampler: Sampler,
+        regions: RegionMap,
+        small_models: Callable[[], Any] = lambda: None,
+    ) -> None:
+        """``small_models`` loads cheaper models for the same classes; None where there are none."""
+        super().__init__(perceiver, sampler, regions)
+        self.perceiver = perceiver
+        self.min_confidence = settings.min_confidence
+        self._second_look = settings.second_look and bool({"PERSON", "PET"} & set(settings.classes))
+        self._own_models = perceiver.models
+        self._load_small = small_models
+        self._small: Any = None
+        self._small_known = False
+
+    def can(self, step: Step) -> bool:
+        if step is Step.SECOND_LOOK:
+            return self._second_look and self.eased.second_look
+        if step is Step.SMALL_MODEL:
+            return not self.eased.small_model and (self._small is not None or not self._small_known)
+        return super().can(step)
+
+    def prepare(self, eased: QualityLevel) -> None:
+        if eased.small_model and not self._small_known:
+            self._small, self._small_known = self._load_small(), True
+
+    def ease(self, eased: QualityLevel) -> None:
+        super().ease(eased)
+        self.perceiver.second_look = self._second_look and eased.second_look
+        models = self._small if eased.small_model and self._small is not None else self._own_models
+        if models is not self.perceiver.models:
+            self.perceiver.use(models)
+
+    def look(self, frame: Frame) -> Look:
+        seen = self.perceiver.look(frame)
+        sightings = [sighting for track in seen.tracks if (sighting := self._sighting(track)) is not None]
+        in_view = [
+            {"label": t.label, "confidence": t.confidence, "box": t.box, "track": t.id}
+            for t in seen.tracks
+            if t.confirmed
+        ]
+        return Look(sightings, None, seen.runs, seen.moving, in_view)
+
+    def _sighting(self, track: TrackView) -> Sighting | None:
+        hit = self.regions.best(track.box) if track.confirmed else None
+        if hit is None:
+            return None
+        ready = track.confidence >= self.min_confidence and track.supported
+        return Sighting(
+            EventType.LABEL_DETECTED,
+            track.label,
+            track.confidence,
+            track.box,
+            hit,
+            ready,
+            {"evidence": {"track": track.id, "since_s": round(track.since.seconds, 3), **track.evidence}},
+        )
+
+
+class FaceAnalysis(_Looking):
+    """Known and unknown faces inside the regions."""
+
+    def __init__(self, perceiver: FacePerceiver, settings: FaceSettings, sampler: Sampler, regions: RegionMap) -> None:
+        super().__init__(perceiver, sampler, regions)
+        self.perceiver = perceiver
+        self.records = settings.records
+        self.keep_unknown_crops = settings.keep_unknown_crops
+
+    def look(self, frame: Frame) -> Look:
+        seen = self.perceiver.look(frame)
+        sightings = [sighting for track in seen.tracks if (sighting := self._sighting(track)) is not None]
+        in_view = [
+            {"label": t.person or "face", "confidence": t.confidence, "box": t.box, "track": t.id} for t in seen.tracks
+        ]
+        return Look(
+            sightings,
+            face_record_data(seen.faces) if self.records else None,
+            seen.runs,
+            seen.moving,
+            in_view,
+        )
+
+    def _sighting(self, track: FaceTrackView) -> Sighting | None:
+        hit = self.regions.best(track.box) if track.verdict is not FaceVerdict.PENDING else None
+        if hit is None:
+            return None
+        matched = track.verdict is FaceVerdict.MATCHED
+        kind = EventType.FACE_MATCHED if matched else EventType.FACE_UNKNOWN
+        name = (track.person or track.identity) if matched else track.identity
+        data: dict[str, Any] = {
+            "evidence": {"track": track.id, "since_s": round(track.since.seconds, 3), **track.evidence}
+        }
+        if matched and track.match is not None:
+            data["face_id"] = track.match.face.face_id
+        return Sighting(
+            kind,
+            name,
+            track.confidence,
+            track.box,
+            hit,
+            track.supported,
+            data,
+            pictures=matched or self.keep_unknown_crops,
+        )

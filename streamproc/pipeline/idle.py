@@ -1,0 +1,283 @@
+"""Idle mode: while a camera shows nothing, its packets are only weighed and its keyframes alone are decoded.
+
+Most cameras show nothing most of the day, and decoding is what a quiet camera costs. Asleep, a lane's inbox holds the packets since the last
+keyframe. When their sizes rise, or the next keyframe shows another picture, the lane wakes and decodes what is held from that keyframe
+on, so that no frame of what happened is lost. Cameras whose streams do not tell by their sizes, or whose keyframes are too far apart, are
+recognised and decoded as ever.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any
+
+import structlog
+
+from streamproc import metrics
+from streamproc.config.processor import IdleSettings
+from streamproc.core.media import Frame, Moment, Packet
+from streamproc.logic.motion import MotionWatch, thumbnail_size
+from streamproc.logic.wakeup import SizeWatch
+from streamproc.media.decode import Decoder
+from streamproc.pipeline.inbox import Inbox, Queued
+
+log = structlog.get_logger(__name__)
+
+CALM_S = Fraction(1)
+"""So much media time without anything moving and a camera may sleep, beyond the second that the motion gate itself stays open."""
+CALM_EAGER_S = Fraction(0)
+TOLERANCE = 1.1
+"""Keyframes never come exactly on time."""
+LATE_S = 2.0
+"""What was held is looked at only while it is no older than the longest wake delay and this; an overloaded box goes on with the present."""
+MISSES = 2
+"""So often the picture showed what the sizes had not, in the last wakes, and sizes are not trusted..."""
+MISTRUST_S = Fraction(600)
+"""...for so much media time; then the camera has another try."""
+SLACK_STILL_S = 0.1
+"""A keyframe that is only to be compared waits this long for frames that have to be looked at."""
+
+
+class IdleMode:
+    """Of one lane. ``arrived`` is called by the source's thread, everything else by the lane's worker."""
+
+    def __init__(self, processor: str, inbox: Inbox) -> None:
+        self.settings = IdleSettings()
+        self.eager = False
+        """Fall asleep sooner and compare no more keyframes than ``max_wake_delay`` asks for: the box is short of power."""
+        self.asleep = False
+        self.served = 0.0
+        """When something that was held back was last looked at; monotonic seconds."""
+        self.wakes: Counter[str] = Counter()
+        self.undecoded = 0
+        """Packets that never had to be decoded."""
+        self._processor = processor
+        self._inbox = inbox
+        self._sizes = SizeWatch()
+        self._stills = MotionWatch()
+        self._wake_reason: str | None = None
+        self._hold_until: Fraction | None = None
+        self._active_at: Fraction | None = None
+        self._last_at: Fraction | None = None
+        self._backlog_until: Fraction | None = None
+        self._woke: tuple[str, datetime] | None = None
+        """Why and when it woke; until it is known what for."""
+        self._misses: deque[Fraction | None] = deque(maxlen=4)
+        """Of the last wakes: when the picture showed what the sizes had not; None: the sizes did."""
+        self._delays: deque[float] = deque(maxlen=200)
+        self._packets = False
+        metrics.ASLEEP.labels(processor).set(0)
+
+    # -- called by the source's thread
+
+    def arrived(self, packet: Packet) -> None:
+        """Weigh a packet before it is queued."""
+        self._packets = True
+        stirred = self._sizes.update(packet.size, packet.keyframe, packet.at.media)
+        if not self.asleep or self._wake_reason is not None:
+            return
+        if stirred:
+            self._sizes.frozen = True
+            self._wake_reason = "sizes"
+        elif self._sizes.blind is not None:
+            self._wake_reason = "blind"
+        elif self._hold_until is not None and packet.at.media >= self._hold_until:
+            self._wake_reason = "session"
+        elif self._overdue(packet.at.media):
+            self._wake_reason = "keyframe_late"
+
+    def _overdue(self, media: Fraction) -> bool:
+        if self._inbox.nearly_full:
+            return True
+        since = media - self._sizes.key_at if self._sizes.key_at is not None else Fraction(0)
+        return float(since) > self.settings.max_wake_delay * TOLERANCE + 0.1
+
+    # -- called by control, between steps
+
+    def adopt(self, settings: IdleSettings) -> None:
+        """Other settings; a camera that is asleep is looked at before it sleeps under them."""
+        if settings != self.settings:
+            self.settings = settings
+            self.wake("settings")
+
+    def wake(self, reason: str) -> None:
+        """Wake as soon as a worker comes."""
+        if self.asleep:
+            self._wake_reason = self._wake_reason or reason
+
+    # -- called by the lane's worker
+
+    def reset(self) -> None:
+        """After a gap the camera is learnt anew."""
+        self._set_asleep(False)
+        self._sizes = SizeWatch()
+        self._stills.reset()
+        self._wake_reason = self._backlog_until = self._woke = self._active_at = self._last_at = None
+        self._misses.clear()
+
+    def deadline(self) -> float | None:
+        """While asleep: when a worker is wanted; None: not now."""
+        if self._wake_reason is not None:
+            head = self._inbox.head()
+            return head.arrived if head is not None else 0.0
+        border = self._border()
+        return border.arrived + SLACK_STILL_S if border is not None else None
+
+    def next_still(self, decoder: Decoder) -> Frame | None:
+        """Asleep: the next keyframe's picture where it shows nothing new; what lies before it is given up undecoded.
+
+        None: nothing has come yet, or the camera is awake now and what is queued has to be decoded.
+        """
+        border = self._border()
+        if self._wake_reason is not None:
+            self._wake(self._wake_reason)
+        elif border is not None and not isinstance(border.item, Packet):
+            self._wake("gap")
+        elif border is not None:
+            assert isinstance(border.item, Packet)
+            frame = decoder.still(border.item)
+            if frame is None:
+                self._wake("damage")
+            elif self._shows_another(frame):
+                self._wake("picture")
+            else:
+                self.undecoded += self._inbox.drop_before(border)
+                decoder.pass_over(frame.at.media)
+                self._backlog_until = frame.at.media
+                return frame
+        return None
+
+    def looked(self, active: bool, at: Moment) -> None:
+        """A frame was looked at; ``active``: something moves, or is being decided."""
+        self.served = time.monotonic()
+        self._last_at = at.media
+        if active:
+            self._active_at = at.media
+            self._sizes.frozen = True
+            if self.asleep:
+                self._wake("look")
+            self._note_delay(at)
+        elif self._sizes.frozen and self._calm(at.media):
+            self._sizes.frozen = False
+            self._sizes.relax()
+
+    def may_sleep(self, packet: Packet) -> bool:
+        """Whether the camera may fall asleep on this keyframe."""
+        return packet.keyframe and not self.asleep and self.hindrance() is None and not self._sizes.risen
+
+    def sleep(self, frames: Sequence[Frame], hold_until: Fraction | None) -> None:
+        """From a keyframe on packets are held. ``frames``: what was decoded up to it; the last is what the next keyframe is compared with.
+
+        ``hold_until``: media time at which the session wants a frame in any case.
+        """
+        if self._woke is not None and self._woke[0] in ("sizes", "picture"):
+            metrics.FALSE_WAKES.labels(self._processor).inc()
+        self._woke = None
+        self._wake_reason = self._backlog_until = None
+        self._hold_until = hold_until
+        self._sizes.frozen = False
+        self._stills.reset()
+        for frame in frames[-1:]:
+            self._shows_another(frame)
+        self._set_asleep(True)
+
+    def hold_until(self, media: Fraction | None) -> None:
+        """The session moved on; see ``sleep``."""
+        self._hold_until = media
+
+    def has_backlog(self, at: Moment) -> bool:
+        """Was this frame held back while the camera slept, so that it is looked at although newer ones are there?"""
+        if self._backlog_until is None or at.media > self._backlog_until:
+            return False
+        age = (datetime.now(UTC) - at.wall).total_seconds()
+        return age < self.settings.max_wake_delay * TOLERANCE + LATE_S
+
+    def hindrance(self) -> str | None:
+        """Why the camera is decoded and not asleep; None: nothing keeps it awake."""
+        longest = self._sizes.interval
+        if not self.settings.enabled:
+            return "idle.enabled is false"
+        if not self._inbox.live:
+            return "a durable feed is read whole"
+        if not self._packets:
+            return "the feed comes decoded"
+        if longest is not None and float(longest) > self.settings.max_wake_delay * TOLERANCE:
+            return f"keyframes come every {float(longest):.1f} s, max_wake_delay is {self.settings.max_wake_delay:g} s"
+        if not self._sizes.learned:
+            return "learning"
+        if self._sizes.blind is not None:
+            return self._sizes.blind
+        if self._mistrusted():
+            return "packet sizes did not show what the picture showed"
+        if self._last_at is None or not self._calm(self._last_at):
+            return "something moves or is being decided"
+        return None
+
+    def view(self) -> dict[str, Any]:
+        """JSON-ready: the mode and why, for Describe."""
+        delays = sorted(self._delays)
+        why = "nothing moves" if self.asleep else self.hindrance() or "waiting for a keyframe"
+        return {
+            "mode": "asleep" if self.asleep else "decoding",
+            "why": why,
+            "wakes": dict(self.wakes),
+            "wake_delay_p95_s": round(delays[min(len(delays) - 1, int(0.95 * len(delays)))], 3) if delays else None,
+            "packets_undecoded": self.undecoded,
+        }
+
+    # -- inside
+
+    def _border(self) -> Queued | None:
+        """What to see to next while asleep; a box that is late compares with the newest keyframe only."""
+        found = self._inbox.newest_keyframe() or self._inbox.border()
+        head = self._inbox.head()
+        if not self.eager or found is None or head is None:
+            return found
+        if not isinstance(found.item, Packet) or not isinstance(head.item, Packet) or self._sizes.interval is None:
+            return found
+        # The next keyframe would still be in time.
+        ahead = found.item.at.media - head.item.at.media + self._sizes.interval
+        return found if float(ahead) > self.settings.max_wake_delay * TOLERANCE else None
+
+    def _mistrusted(self) -> bool:
+        now = self._last_at or Fraction(0)
+        return sum(missed is not None and now - missed < MISTRUST_S for missed in self._misses) >= MISSES
+
+    def _calm(self, media: Fraction) -> bool:
+        return self._active_at is None or media - self._active_at >= (CALM_EAGER_S if self.eager else CALM_S)
+
+    def _shows_another(self, frame: Frame) -> bool:
+        motion = self._stills.update(frame.picture.luma(*thumbnail_size(frame.picture.width, frame.picture.height)))
+        self._stills.looked()
+        return motion.worth and not motion.first
+
+    def _wake(self, reason: str) -> None:
+        self._backlog_until = self._inbox.newest_media()
+        self._woke = (reason, datetime.now(UTC))
+        self._wake_reason = None
+        self.wakes[reason] += 1
+        metrics.WAKES.labels(self._processor, reason).inc()
+        self._set_asleep(False)
+        # A calm second is asked for from here on.
+        self._active_at = self._last_at
+
+    def _note_delay(self, at: Moment) -> None:
+        """The first frame on which something moves after waking: how late was it noticed?"""
+        if self._woke is None:
+            return
+        reason, when = self._woke
+        self._woke = None
+        delay = max(0.0, (when - at.wall).total_seconds())
+        if reason in ("sizes", "picture", "look"):
+            self._delays.append(delay)
+            metrics.WAKE_DELAY.labels(self._processor).observe(delay)
+        if reason in ("sizes", "picture"):  # a look may wake for what stands still, and that no size can tell
+            self._misses.append(at.media if reason == "picture" else None)
+
+    def _set_asleep(self, asleep: bool) -> None:
+        self.asleep = asleep
+        metrics.ASLEEP.labels(self._processor).set(int(asleep))

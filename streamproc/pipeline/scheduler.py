@@ -1,0 +1,131 @@
+"""How frames meet models: a fixed set of workers that always serve the most urgent lane, one step at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Protocol
+
+import structlog
+
+from streamproc.logic.fair_share import FairShare
+from streamproc.pipeline.cores import usable_cores
+
+log = structlog.get_logger(__name__)
+
+
+class Task(Protocol):
+    """What a worker can run: a lane."""
+
+    def urgency(self) -> float | None:
+        """The deadline (monotonic seconds) of the most urgent thing that is waiting; None: nothing is. Cheap."""
+        ...
+
+    def step(self) -> None:
+        """Do a bounded piece of work. Never called by two workers at a time."""
+        ...
+
+    def fail(self, error: BaseException) -> None:
+        """``step`` raised: the task is over."""
+        ...
+
+
+class Scheduler:
+    """``workers`` threads, earliest deadline first, run to completion.
+
+    Tasks cut their own work into slices (a look, or a few packets), so nothing urgent waits longer than one slice. A task that has
+    just had a worker claims the next turn only after the others could have had as much (``logic.turns``), by at most half a second: when
+    there is too much to do nobody goes unserved for longer than one round of all and that.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers or max(1, round(usable_cores()))
+        self._ready = threading.Condition()
+        self._tasks: list[Task] = []
+        self._busy: set[int] = set()
+        self._turns = FairShare(self.workers)
+        self._waiting = 0
+        self._stopped = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"look-{index}", daemon=True) for index in range(self.workers)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def add(self, task: Task) -> None:
+        with self._ready:
+            self._tasks.append(task)
+            self._ready.notify()
+
+    def remove(self, task: Task) -> None:
+        """Not served any more; a step that is running goes to its end."""
+        with self._ready:
+            if task in self._tasks:
+                self._tasks.remove(task)
+                self._turns.forget(id(task))
+
+    def wake(self) -> None:
+        """A task may have become urgent. Called by source threads for every item, so it costs next to nothing when all are busy."""
+        if self._waiting:
+            with self._ready:
+                self._ready.notify()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Let running steps end; nothing new begins."""
+        with self._ready:
+            self._stopped = True
+            self._ready.notify_all()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(timeout)
+
+    def _work(self) -> None:
+        while True:
+            task = self._next()
+            if task is None:
+                return
+            began = time.monotonic()
+            try:
+                task.step()
+            except Exception as error:  # a broken lane ends alone; the workers serve the others
+                log.error("lane_failed", error=str(error) or type(error).__name__, exc_info=True)
+                self.remove(task)
+                task.fail(error)
+            finally:
+                ended = time.monotonic()
+                with self._ready:
+                    self._busy.discard(id(task))
+                    if task in self._tasks:
+                        self._turns.charge(id(task), ended, ended - began)
+
+    def _next(self) -> Task | None:
+        """The idle task with the earliest deadline; waits for one."""
+        with self._ready:
+            while not self._stopped:
+                self._waiting += 1  # before looking, so that an item put meanwhile finds somebody to wake
+                task = self._most_urgent()
+                if task is None:
+                    self._ready.wait(0.5)
+                self._waiting -= 1
+                if task is not None:
+                    self._busy.add(id(task))
+                    if self._waiting and len(self._tasks) > 1:
+                        self._ready.notify()
+                    return task
+            return None
+
+    def _most_urgent(self) -> Task | None:
+        best: Task | None = None
+        earliest = float("inf")
+        for task in self._tasks:
+            if id(task) in self._busy:
+                continue
+            urgency = task.urgency()
+            if urgency is None:
+                continue
+            deadline = self._turns.place(id(task), urgency)
+            if deadline < earliest:
+                best, earliest = task, deadline
+        return best

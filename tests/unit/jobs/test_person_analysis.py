@@ -1,0 +1,38 @@
+"""Persons told from looks: numbers over scenes, corners of the picture, faces."""
+
+import numpy as np
+import pytest
+
+from streamproc.jobs.person_analysis import PersonLook, persons_of
+
+
+def standing(ms: int, scene: int, left: float = 0.4, face: str | None = None) -> PersonLook:
+    box = np.array([[left, 0.2, left + 0.1, 0.8]], np.float32)
+    faces = {0: face} if face else {}
+    return PersonLook(ms, ms / 1000, scene, box, np.array([0.9], np.float32), faces)
+
+
+def test_nobody_is_followed_across_a_cut() -> None:
+    told = persons_of([standing(100 * n, scene=n // 20) for n in range(40)], 16 / 9)
+    assert {entry["index"] for entry in told if entry["ms"] < 2000} == {0}
+    assert {entry["index"] for entry in told if entry["ms"] >= 2000} == {1}
+
+
+def test_boxes_stay_in_the_picture_and_faces_stay_with_their_look() -> None:
+    told = persons_of([standing(100 * n, 0, left=-0.03, face="f" if n == 7 else None) for n in range(20)], 16 / 9)
+    assert len(told) == 20
+    assert all(0 <= value <= 1 for entry in told for value in entry["box"])
+    assert [entry["ms"] for entry in told if "face" in entry] == [700]
+    assert abs(told[0]["box"][3] - 0.8) < 1e-3
+    assert told[0]["confidence"] == 90.0
+
+
+def test_no_looks_no_persons() -> None:
+    assert persons_of([], 1.0) == []
+
+
+@pytest.mark.parametrize(
+    ("step_ms", "looks", "told"), [(40, 1, 1), (40, 2, 2), (1000, 2, 2), (1000, 6, 6), (500, 6, 6), (40, 6, 6)]
+)
+def test_few_pictures_do_where_there_are_no_more(step_ms: int, looks: int, told: int) -> None:
+    assert len(persons_of([standing(step_ms * n, 0) for n in range(looks)], 16 / 9)) == told

@@ -1,0 +1,265 @@
+"""Live labels with stand-in models that see coloured patches: the gate, the second look, packages, snapshots."""
+
+import pickle
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from streamproc.config.processor import LabelSettings
+from streamproc.core.media import EPOCH, Frame, Moment
+from streamproc.core.observation import Observation
+from streamproc.core.vision import Detections
+from streamproc.media.picture import ArrayPicture
+from streamproc.perception.label_models import LabelModels
+from streamproc.perception.label_perception import LabelPerception
+
+WIDTH, HEIGHT = 640, 360
+RED, GREEN, BROWN = (0, 0, 250), (0, 250, 0), (30, 80, 130)
+"""Person, cat, parcel (BGR)."""
+
+
+class Patches:
+    """Finds patches of its colours that are at least ``least_px`` high in the picture it is given."""
+
+    input_size = (640, 384)
+
+    def __init__(self, name, names, colours, score=0.9, least_px=60):
+        self.name, self.names, self.colours, self.score, self.least_px = name, names, colours, score, least_px
+        self.runs = 0
+
+    def detect(self, image, min_score):
+        self.runs += 1
+        # Like a real model it looks at an enlarged crop, so that what is small in the frame is large up close.
+        enlarged = max(1.0, 384 / image.shape[0])
+        boxes, classes = [], []
+        for index, colour in enumerate(self.colours):
+            near = (np.abs(image.astype(np.int16) - colour) < 60).all(2)
+            rows, columns = np.flatnonzero(near.any(1)), np.flatnonzero(near.any(0))
+            if len(rows) and len(rows) * enlarged >= self.least_px:
+                height, width = near.shape
+                boxes.append([columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height])
+                classes.append(index)
+        found = np.array(boxes, np.float32).reshape(-1, 4)
+        return Detections(found, np.full(len(found), self.score, np.float32), np.array(classes, np.int32), self.names)
+
+
+class Brown:
+    """Takes what is mostly brown for a carton."""
+
+    name, input_size = "mobilenet_v2", (224, 224)
+    names = tuple(["background"] + ["thing"] * 999 + ["carton"])
+
+    def __init__(self):
+        self.runs = 0
+
+    def classify(self, image):
+        self.runs += 1
+        share = float((np.abs(image.astype(np.int16) - BROWN) < 60).all(2).mean())
+        answer = np.zeros(1001, np.float32)
+        answer[1000] = 0.9 if share > 0.4 else 0.01
+        answer[1] = 1 - answer[1000]
+        return answer
+
+
+class Zoo:
+    def __init__(self):
+        self.people = Patches("yolox_nano", ("person", "cat"), (RED, GREEN))
+
+    def first(self, names, size=None):
+        return self.people
+
+
+def perceiver(classes=("PERSON", "PET", "PACKAGE"), **settings) -> tuple[LabelPerception, Zoo, Patches, Brown]:
+    zoo, boxes, brown = (
+        Zoo(),
+        Patches("ssd_oidv4", ("background", "Box"), ((-200, -200, -200), BROWN), 0.3, 10),
+        Brown(),
+    )
+    packages = "PACKAGE" in classes
+    models = LabelModels(
+        zoo, frozenset(classes), ("yolox_nano",), (), (boxes,) if packages else (), brown if packages else None
+    )
+    return LabelPerception(LabelSettings(classes=classes, **settings), models), zoo, boxes, brown
+
+
+def scene(*patches: tuple[tuple[int, int, int], int, int, int, int]) -> np.ndarray:
+    image = np.full((HEIGHT, WIDTH, 3), 160, np.uint8)
+    for colour, x, y, width, height in patches:
+        image[max(0, y) : y + height, max(0, x) : x + width] = colour
+    return image
+
+
+def look(perception: LabelPerception, number: int, image: np.ndarray) -> Observation:
+    return perception.look(Frame(Moment(Fraction(number, 5), EPOCH), ArrayPicture(image)))
+
+
+def labels(seen: Observation) -> set[str]:
+    return {track.label for track in seen.tracks if track.confirmed and track.confidence >= 50}
+
+
+def walk(step: int) -> tuple[tuple[int, int, int], int, int, int, int]:
+    return (RED, 40 + 20 * step, 100, 60, 160)
+
+
+def test_a_walker_is_confirmed_at_the_second_look_and_keeps_its_track():
+    perception, *_ = perceiver()
+    first, second = look(perception, 0, scene(walk(0))), look(perception, 1, scene(walk(1)))
+    assert labels(first) == set() and labels(second) == {"PERSON"}
+    (track,) = look(perception, 2, scene(walk(2))).tracks
+    assert track.id == second.tracks[0].id and track.supported and track.since.media == 0
+    assert track.evidence["samples"] == 3 and track.evidence["scores"]["PERSON"]["yolox_nano"] == 0.9
+
+
+def test_more_samples_can_be_asked_for():
+    perception, *_ = perceiver(evidence={"samples": 4})
+    seen = [labels(look(perception, number, scene(walk(number)))) for number in range(5)]
+    assert seen == [set(), set(), set(), {"PERSON"}, {"PERSON"}]
+
+
+def test_at_another_pace_tracks_live_from_look_to_look():
+    perception, *_ = perceiver(("PERSON",))
+    look(perception, 0, scene(walk(0)))
+    perception.pace(1)
+    seen = [look(perception, number, scene(walk(number // 2))) for number in (5, 10)]
+    assert labels(seen[0]) == {"PERSON"} and {track.id for track in seen[0].tracks} == {
+        track.id for track in seen[1].tracks
+    }
+
+
+def test_other_models_go_on_with_what_is_followed():
+    perception, *_ = perceiver(("PERSON",))
+    seen = [look(perception, number, scene(walk(number))) for number in range(3)]
+    small = Zoo()
+    small.people = Patches("ssd_oidv4", ("person", "cat"), (RED, GREEN))
+    perception.use(LabelModels(small, frozenset({"PERSON"}), ("ssd_oidv4",), (), (), None))
+    perception.second_look = False
+    later = look(perception, 3, scene(walk(3)))
+    assert later.runs == {"ssd_oidv4": 1} and [t.id for t in later.tracks] == [t.id for t in seen[-1].tracks]
+    assert labels(later) == {"PERSON"}
+
+
+def test_somebody_who_stands_still_from_the_start_is_found():
+    perception, *_ = perceiver()
+    seen = [labels(look(perception, number, scene(walk(0)))) for number in range(4)]
+    assert {"PERSON"} in seen
+
+
+def test_nothing_runs_while_nothing_moves_but_now_and_then():
+    perception, zoo, _, _ = perceiver(("PERSON",))
+    seen = [look(perception, number, scene()) for number in range(60)]
+    assert seen[0].analysed and not seen[20].analysed and zoo.people.runs <= 8
+    assert any(each.analysed for each in seen[30:])
+    assert look(perception, 60, scene(walk(3))).analysed
+
+
+def test_a_still_person_stays_in_view_while_nothing_moves():
+    perception, *_ = perceiver(("PERSON",))
+    seen = [look(perception, number, scene(walk(0))) for number in range(40)]
+    assert all(labels(each) == {"PERSON"} for each in seen[2:])
+    assert not seen[20].analysed
+
+
+def test_without_the_gate_every_frame_is_looked_at():
+    perception, zoo, _, _ = perceiver(("PERSON",), motion_gate=False)
+    assert all(look(perception, number, scene()).analysed for number in range(20)) and zoo.people.runs == 20
+
+
+@pytest.mark.parametrize("samples", [1, 2, 8])
+@pytest.mark.parametrize("fps", [0.2, 1, 30])
+def test_any_rate_and_any_number_of_samples_settles(fps, samples):
+    perception, *_ = perceiver(fps=fps, evidence={"samples": samples})
+    told: dict[str, int] = {}
+    for number in range(8 * max(8, int(fps))):
+        moment = Moment(Fraction(number) / Fraction(str(fps)), EPOCH)
+        picture = ArrayPicture(scene(walk(0), (BROWN, 400, 250, 80, 60)))
+        for track in perception.look(Frame(moment, picture)).tracks:
+            if track.confirmed and track.confidence >= 50:
+                told.setdefault(track.label, number + 1)
+        if len(told) == 2:
+            break
+    assert told.keys() == {"PERSON", "PACKAGE"} and min(told.values()) >= samples
+
+
+def small_cat(step: int) -> np.ndarray:
+    return scene((GREEN, 100 + 18 * step, 200, 26, 26))
+
+
+@pytest.mark.parametrize(("second_look", "found"), [(True, {"PET"}), (False, set())])
+def test_a_small_cat_is_found_by_the_second_look_alone(second_look, found):
+    perception, *_ = perceiver(("PERSON", "PET"), second_look=second_look)
+    seen = set().union(*(labels(look(perception, number, small_cat(number))) for number in range(12)))
+    assert seen == found
+
+
+def test_a_parcel_that_was_put_down_is_found_once_and_stays():
+    perception, _, _, brown = perceiver()
+    parcel = (BROWN, 400, 250, 80, 60)
+    for number in range(5):
+        assert labels(look(perception, number, scene())) == set()
+    seen = [look(perception, number, scene(parcel)) for number in range(5, 40)]
+    assert labels(seen[5]) == {"PACKAGE"}
+    assert all(labels(each) == {"PACKAGE"} for each in seen[5:])
+    (track,) = seen[-1].tracks
+    assert track.id % 2 == 0 and track.box.left == pytest.approx(400 / WIDTH, abs=0.01)
+    assert brown.runs < 60
+
+
+def test_a_parcel_that_lies_there_from_the_start_is_found():
+    perception, *_ = perceiver(("PACKAGE",))
+    seen = [labels(look(perception, number, scene((BROWN, 400, 250, 80, 60)))) for number in range(5)]
+    assert seen[-1] == {"PACKAGE"}
+
+
+def test_a_parcel_that_was_taken_away_leaves_the_view():
+    perception, *_ = perceiver(("PACKAGE",))
+    for number in range(6):
+        look(perception, number, scene((BROWN, 400, 250, 80, 60)))
+    seen = [labels(look(perception, number, scene())) for number in range(6, 60)]
+    assert seen[-1] == set()
+
+
+def test_after_a_gap_nothing_is_taken_to_be_there_still():
+    perception, *_ = perceiver()
+    for number in range(3):
+        before = look(perception, number, scene(walk(number)))
+    perception.reset()
+    assert look(perception, 100, scene()).tracks == ()
+    for number in range(101, 104):
+        after = look(perception, number, scene(walk(number - 100)))
+    assert labels(after) == {"PERSON"} and after.tracks[0].id > before.tracks[0].id
+
+
+def test_it_goes_on_the_same_from_a_snapshot():
+    def film(number: int) -> np.ndarray:
+        return scene(walk(number), (BROWN, 400, 250, 80, 60))
+
+    perception, *_ = perceiver()
+    for number in range(4):
+        look(perception, number, film(number))
+    state = pickle.loads(pickle.dumps(perception.snapshot()))
+    twin, *_ = perceiver()
+    twin.restore(state)
+    for number in range(4, 12):
+        assert look(perception, number, film(number)) == look(twin, number, film(number))
+
+
+def test_models_of_classes_that_are_not_asked_for_do_not_run():
+    perception, zoo, _, _ = perceiver(("PACKAGE",))
+    look(perception, 0, scene(walk(0)))
+    assert zoo.people.runs == 0
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (40, 2000), (2000, 40), (361, 643)])
+def test_odd_pictures_are_looked_at_without_a_fuss(shape):
+    perception, *_ = perceiver()
+    for number in range(3):
+        image = np.full((*shape, 3), 90, np.uint8)
+        image[: shape[0] // 2, number * 4 : number * 4 + shape[1] // 3] = RED
+        assert look(perception, number, image).analysed
+
+
+def test_a_feed_that_changes_its_size_goes_on():
+    perception, *_ = perceiver()
+    look(perception, 0, scene(walk(0)))
+    assert look(perception, 1, scene(walk(1))[::2, ::2]).analysed

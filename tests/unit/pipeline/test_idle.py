@@ -1,0 +1,184 @@
+"""A lane that sleeps, on a real little stream: a still, noisy picture into which a bright square walks for two seconds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from streamproc.config.processor import IdleSettings
+from streamproc.core.event import EventType
+from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet
+from streamproc.core.vision import Box
+from streamproc.logic.regions import EVERYWHERE
+from streamproc.logic.sampling import Sampler
+from streamproc.logic.session import SessionRules, Sessions, Sighting
+from streamproc.logic.wakeup import SizeWatch, WakePolicy
+from streamproc.media.reader import read_packets
+from streamproc.pipeline.analysis import Look
+from streamproc.pipeline.idle import IdleMode
+from streamproc.pipeline.inbox import Inbox
+from streamproc.pipeline.lane import Lane
+from streamproc.pipeline.setup import LaneSetup
+from tests.unit.pipeline.test_lane import Book, drain
+
+FPS, GOP = 10, 10
+ENTERS, LEAVES, SECONDS = 15.4, 17.4, 24
+NEVER = threading.Event()
+
+
+@pytest.fixture(scope="module", params=["0", "2"], ids=["no B-frames", "B-frames"])
+def packets(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Packet]:
+    path = tmp_path_factory.mktemp("idle") / "door.mkv"
+    chance = np.random.default_rng(5)
+    still = chance.integers(60, 120, (96, 160), np.uint8).repeat(2, 0).repeat(2, 1)[:192, :320].astype(np.int16)
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(
+            "libx264", rate=FPS, options={"preset": "ultrafast", "crf": "24", "g": str(GOP), "bf": request.param}
+        )
+        stream.width, stream.height, stream.pix_fmt = 320, 192, "yuv420p"
+        for number in range(SECONDS * FPS):
+            picture = still + chance.normal(0, 1, still.shape)
+            if ENTERS <= number / FPS < LEAVES:
+                left = round((number / FPS - ENTERS) * 100)
+                picture[60:140, left : left + 50] = 240
+            grey = np.clip(picture, 0, 255).astype(np.uint8)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="gray").reformat(format="yuv420p")))
+        out.mux(stream.encode())
+    return list(read_packets(path))
+
+
+class SquareEyes:
+    """Sees the square."""
+
+    def __init__(self) -> None:
+        self.sampler = Sampler(5)
+        self.looked: list[float] = []
+        self.seen: list[float] = []
+
+    def look(self, frame: Frame) -> Look:
+        self.looked.append(round(frame.at.seconds, 2))
+        there = bool((frame.picture.luma(32, 20) > 200).sum() >= 4)
+        if not there:
+            return Look(active=False)
+        self.seen.append(round(frame.at.seconds, 2))
+        return Look([Sighting(EventType.LABEL_DETECTED, "PERSON", 90.0, Box(0.1, 0.1, 0.5, 0.9), EVERYWHERE, True)])
+
+    def reset(self) -> None:
+        self.sampler.reset()
+
+    def snapshot(self) -> bytes:
+        return b""
+
+    def restore(self, state: bytes) -> None: ...
+
+
+def run(
+    packets: list[Packet], perceiver: SquareEyes, change: Callable[[Lane, int], None] = lambda lane, number: None, *,
+    rules: SessionRules | None = None,
+) -> tuple[Lane, Book]:  # fmt: skip
+    book = Book()
+    rules = rules or SessionRules("continuous", None, Fraction(2), classes=("PERSON",))
+    lane = Lane(LaneSetup("door", True, Sessions("door", rules, "run"), [perceiver], book, checkpoints=False))  # type: ignore[list-item]
+    for number, packet in enumerate(packets):
+        lane.offer(replace(packet, at=Moment(packet.at.media, datetime.now(UTC))), None, NEVER)
+        change(lane, number)
+        drain(lane)
+        if lane.over:
+            break
+    return lane, book
+
+
+def test_a_sleeping_camera_loses_no_frame_of_what_happens(packets: list[Packet]) -> None:
+    perceiver, awake = SquareEyes(), SquareEyes()
+    lane, book = run(packets, perceiver)
+    run(packets, awake, lambda lane, number: lane.idle.adopt(IdleSettings(enabled=False)))
+    assert set(lane.idle.wakes) == {"sizes"} and lane.idle.undecoded > 80
+    assert perceiver.seen == awake.seen and len(perceiver.seen) == 10
+    assert len(perceiver.looked) < 0.7 * len(awake.looked)
+    assert not lane.stats.drops
+    view = lane.idle.view()
+    assert view["mode"] == "asleep" and view["wake_delay_p95_s"] is not None
+    assert [event.type for event in book.events] == [EventType.LABEL_DETECTED, EventType.SESSION_COMPLETE]
+
+
+def test_where_sizes_say_nothing_the_next_keyframe_does_and_all_is_still_seen(packets: list[Packet]) -> None:
+    def deaf(lane: Lane, number: int) -> None:
+        lane.idle._sizes.policy = WakePolicy(threshold=1e9)
+
+    perceiver, awake = SquareEyes(), SquareEyes()
+    lane, _ = run(packets, perceiver, deaf)
+    run(packets, awake, lambda lane, number: lane.idle.adopt(IdleSettings(enabled=False)))
+    assert lane.idle.wakes == {"picture": 1} and perceiver.seen == awake.seen
+
+
+def test_sizes_that_missed_twice_are_not_trusted_for_ten_minutes() -> None:
+    idle = IdleMode("door", Inbox(True))
+    idle._packets = True
+    idle._sizes = SizeWatch(WakePolicy(learning_gops=0, swing=9.0))
+
+    def miss(media: int) -> None:
+        idle._wake("picture")
+        idle.looked(True, Moment(Fraction(media), datetime.now(UTC)))
+
+    def rest(media: int) -> str | None:
+        idle.looked(False, Moment(Fraction(media), datetime.now(UTC)))
+        return idle.hindrance()
+
+    miss(10)
+    assert rest(20) is None
+    miss(30)
+    assert rest(40) == "packet sizes did not show what the picture showed"
+    assert rest(609) is not None and rest(611) is None
+
+
+def test_cameras_with_keyframes_too_far_apart_are_decoded_and_say_so(packets: list[Packet]) -> None:
+    perceiver = SquareEyes()
+    lane, _ = run(packets, perceiver, lambda lane, number: lane.idle.adopt(IdleSettings(max_wake_delay=0.5)))
+    assert not lane.idle.undecoded and not lane.idle.asleep
+    assert lane.idle.view()["why"] == "keyframes come every 1.0 s, max_wake_delay is 0.5 s"
+
+
+def test_a_session_ends_on_time_though_its_camera_sleeps(packets: list[Packet]) -> None:
+    lane, book = run(packets, SquareEyes(), rules=SessionRules("session", Fraction(14), classes=("PERSON",)))
+    assert lane.over and [event.type for event in book.events] == [EventType.SESSION_COMPLETE]
+    assert book.events[0].at.seconds == pytest.approx(14) and lane.idle.undecoded
+
+
+def test_a_gap_wakes_and_the_camera_is_learnt_anew(packets: list[Packet]) -> None:
+    def lost(lane: Lane, number: int) -> None:
+        if number == 133:
+            assert lane.idle.asleep
+            at = packets[number].at
+            lane.offer(Gap(GapReason.LOST, at), None, NEVER)
+
+    perceiver = SquareEyes()
+    lane, _ = run(packets[:150], perceiver, lost)
+    assert lane.idle.wakes == {"gap": 1} and lane.stats.source == "running"
+    assert not lane.idle.asleep and lane.idle.view()["why"] == "learning"
+    assert any(13.0 <= looked < 13.4 for looked in perceiver.looked), "what was held back before the gap was looked at"
+
+
+def test_the_end_of_the_feed_is_reached_from_sleep(packets: list[Packet]) -> None:
+    def end(lane: Lane, number: int) -> None:
+        if number == 140:
+            lane.offer(EndOfStream(), None, NEVER)
+
+    lane, book = run(packets[:141], SquareEyes(), end, rules=SessionRules("session", None, classes=("PERSON",)))
+    assert lane.over and book.events[-1].data["reason"] == "end_of_stream"
+    assert book.events[-1].at.media == packets[140].at.media
+
+
+def test_switching_it_off_wakes_the_camera(packets: list[Packet]) -> None:
+    def off(lane: Lane, number: int) -> None:
+        if number == 134:
+            lane.edit(lambda: lane.idle.adopt(IdleSettings(enabled=False)))
+
+    lane, _ = run(packets[:140], SquareEyes(), off)
+    assert lane.idle.wakes == {"settings": 1} and lane.idle.view()["why"] == "idle.enabled is false"

@@ -1,0 +1,253 @@
+"""The lane and its scheduler with fake frames and perceiver: what is looked at, what is dropped, and in which order."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from streamproc.core.event import Event, EventType
+from streamproc.core.media import EPOCH, EndOfStream, Frame, Gap, GapReason, Moment
+from streamproc.core.vision import Box
+from streamproc.logic.regions import EVERYWHERE
+from streamproc.logic.sampling import Sampler
+from streamproc.logic.session import SessionRules, Sessions, Sighting
+from streamproc.media.picture import ArrayPicture
+from streamproc.pipeline.analysis import Look
+from streamproc.pipeline.lane import Lane
+from streamproc.pipeline.scheduler import Scheduler
+from streamproc.pipeline.setup import Decision, LaneSetup, LaneState
+from streamproc.pipeline.stats import LaneStats
+
+PICTURE = ArrayPicture(np.zeros((36, 64, 3), np.uint8))
+NEVER = threading.Event()
+
+
+def at(seconds: float) -> Moment:
+    media = Fraction(seconds).limit_denominator(1000)
+    return Moment(media, EPOCH + timedelta(seconds=float(media)))
+
+
+def frame(seconds: float) -> Frame:
+    return Frame(at(seconds), PICTURE)
+
+
+class Eyes:
+    """Sees a person from ``person_from`` on."""
+
+    def __init__(self, fps: float = 5, person_from: float = 1e9) -> None:
+        self.sampler = Sampler(fps)
+        self.person_from = person_from
+        self.looked: list[float] = []
+        self.resets = 0
+
+    def look(self, frame: Frame) -> Look:
+        self.looked.append(frame.at.seconds)
+        if frame.at.seconds < self.person_from:
+            return Look()
+        box = Box(0.1, 0.1, 0.5, 0.9)
+        return Look([Sighting(EventType.LABEL_DETECTED, "PERSON", 90.0, box, EVERYWHERE, True)])
+
+    def reset(self) -> None:
+        self.resets += 1
+        self.sampler.reset()
+
+    def snapshot(self) -> bytes:
+        return b""
+
+    def restore(self, state: bytes) -> None: ...
+
+
+class Book:
+    """A committer that keeps everything."""
+
+    def __init__(self) -> None:
+        self.told: list[Decision] = []
+        self.states: list[LaneState | None] = []
+
+    def commit(self, told: Sequence[Decision], sessions: Sessions, state: LaneState | None) -> None:
+        self.told += told
+        self.states.append(state)
+
+    @property
+    def events(self) -> list[Event]:
+        return [event for event, _ in self.told]
+
+
+def make(perceiver: Eyes, book: Book, live: bool = False, duration: float | None = None, wake: object = None) -> Lane:
+    rules = SessionRules("session", None if duration is None else Fraction(duration), classes=("PERSON",))
+    parts = LaneSetup("door", live, Sessions("door", rules, "run"), [perceiver], book)  # type: ignore[list-item]
+    return Lane(parts, wake or (lambda: None))  # type: ignore[arg-type]
+
+
+def drain(lane: Lane) -> None:
+    while lane.urgency() is not None:
+        lane.step()
+
+
+def kinds(book: Book) -> list[str]:
+    return [event.type.value for event in book.events]
+
+
+def test_a_durable_feed_is_looked_at_on_the_grid_and_nothing_is_dropped() -> None:
+    perceiver, book = Eyes(person_from=1.0), Book()
+    lane = make(perceiver, book)
+    for number in range(60):
+        lane.offer(frame(number / 30), None, NEVER)
+    lane.offer(EndOfStream(), None, NEVER)
+    drain(lane)
+    assert perceiver.looked == pytest.approx([n / 5 for n in range(10)])
+    assert kinds(book) == ["label_detected", "session_complete"]
+    assert book.told[0][1] is not None and book.told[0][1].frame[:2] == b"\xff\xd8"
+    assert not lane.stats.drops and lane.over
+
+
+def test_a_live_feed_that_is_behind_looks_at_the_newest_and_counts_the_rest() -> None:
+    perceiver, book = Eyes(), Book()
+    lane = make(perceiver, book, live=True)
+    for number in range(61):
+        lane.offer(frame(number / 30), None, NEVER)
+    drain(lane)
+    assert perceiver.looked == [2.0]
+    assert lane.stats.drops == {"behind": 10}
+
+
+def test_an_overflowing_live_inbox_gives_up_the_oldest_and_counts_what_was_due() -> None:
+    perceiver, book = Eyes(), Book()
+    lane = make(perceiver, book, live=True)
+    for number in range(300):
+        lane.offer(frame(number / 30), None, NEVER)
+    drain(lane)
+    assert len(perceiver.looked) + sum(lane.stats.drops.values()) == 50
+    assert lane.stats.drops["overflow"] > 30 and perceiver.looked[-1] == pytest.approx(9.8, abs=0.2)
+
+
+def test_a_durable_inbox_waits_and_lets_go_when_stopped() -> None:
+    lane = make(Eyes(), Book())
+    stop = threading.Event()
+    for number in range(256):
+        assert lane.offer(frame(number), None, stop)
+    threading.Timer(0.1, stop.set).start()
+    assert not lane.offer(frame(256), None, stop)
+
+
+def test_a_gap_resets_the_eyes_and_is_told_when_the_feed_is_back() -> None:
+    perceiver, book = Eyes(), Book()
+    lane = make(perceiver, book, live=True)
+    for item in (frame(0), Gap(GapReason.LOST, at(0), "reset by peer"), frame(4)):
+        lane.offer(item, None, NEVER)
+        drain(lane)
+    assert perceiver.resets == 1 and perceiver.looked == [0.0, 4.0]
+    (gap,) = book.events
+    assert gap.type is EventType.SOURCE_GAP and gap.data["seconds"] == 4.0
+
+
+def test_control_ends_a_session_before_what_is_queued() -> None:
+    perceiver, book = Eyes(person_from=0), Book()
+    lane = make(perceiver, book)
+    lane.offer(frame(0), None, NEVER)
+    drain(lane)
+    lane.offer(frame(1), None, NEVER)
+    lane.end("stopped")
+    drain(lane)
+    assert perceiver.looked == [0.0] and kinds(book) == ["label_detected", "session_complete"]
+    assert book.states[-1] is None, "a session that is over leaves nothing to resume"
+
+
+def test_an_edit_takes_effect_at_the_next_frame() -> None:
+    perceiver, book = Eyes(), Book()
+    lane = make(perceiver, book)
+    lane.offer(frame(0), None, NEVER)
+    drain(lane)
+    lane.edit(lambda: perceiver.sampler.retune(1))
+    for number in range(1, 31):
+        lane.offer(frame(number / 10), None, NEVER)
+    drain(lane)
+    assert perceiver.looked == pytest.approx([0.0, 0.1, 1.0, 2.0, 3.0])
+
+
+def test_a_broken_look_fails_its_lane_alone_and_still_sums_up() -> None:
+    class Broken(Eyes):
+        def look(self, frame: Frame) -> Look:
+            raise RuntimeError("the model burst")
+
+    scheduler = Scheduler(2)
+    scheduler.start()
+    books, lanes, ends = [Book(), Book()], [], [threading.Event(), threading.Event()]
+    errors: list[str | None] = [None, None]
+    for index, perceiver in enumerate((Broken(), Eyes(person_from=0))):
+        lane = make(perceiver, books[index], wake=scheduler.wake)
+
+        def over(error: str | None, index: int = index) -> None:
+            errors[index] = error
+            ends[index].set()
+
+        lane.parts.on_over = over
+        lanes.append(lane)
+        scheduler.add(lane)
+    for lane in lanes:
+        lane.offer(frame(0), None, NEVER)
+        lane.offer(EndOfStream(), None, NEVER)
+    assert all(end.wait(5) for end in ends)
+    scheduler.stop()
+    assert errors == ["the model burst", None]
+    assert kinds(books[0])[-1] == "session_complete"
+    assert kinds(books[1]) == ["label_detected", "session_complete"]
+
+
+def test_the_most_urgent_is_served_first_and_none_by_two_workers() -> None:
+    class Task:
+        def __init__(self, deadline: float) -> None:
+            self.deadline: float | None = deadline
+            self.running = 0
+
+        def urgency(self) -> float | None:
+            return self.deadline
+
+        def step(self) -> None:
+            self.running += 1
+            assert self.running == 1
+            order.append(self.deadline)
+            self.deadline = None
+            time.sleep(0.01)
+            self.running -= 1
+
+        def fail(self, error: BaseException) -> None:
+            order.append(str(error))
+
+    order: list[object] = []
+    scheduler = Scheduler(1)
+    for deadline in (5.0, 1.0, 3.0, 2.0):
+        scheduler.add(Task(deadline))
+    scheduler.start()
+    deadline = time.monotonic() + 5
+    while len(order) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    scheduler.stop()
+    assert order == [1.0, 2.0, 3.0, 5.0]
+
+
+def test_a_durable_backlog_is_no_reason_to_let_cameras_wait() -> None:
+    tape, camera = make(Eyes(), Book()), make(Eyes(), Book(), live=True)
+    for number in range(100):
+        tape.offer(frame(number / 10), None, NEVER)
+    tape.step()
+    camera.offer(frame(0), None, NEVER)
+    behind, due = tape.urgency(), camera.urgency()
+    assert behind is not None and due is not None and due < behind
+
+
+@pytest.mark.parametrize(("left_out", "eased"), [(0.0, 0), (1.0, 8), (3.0, 24), (1.5, 12), (0.3, 2)])
+def test_what_a_lowered_rate_passes_over_is_counted(left_out: float, eased: int) -> None:
+    stats = LaneStats("door")
+    stats.left_out = left_out
+    for _ in range(6):
+        stats.looked([])
+    for _ in range(2):
+        stats.dropped("behind")
+    assert stats.drops == {"behind": 2} | ({"eased": eased} if eased else {})

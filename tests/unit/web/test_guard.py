@@ -1,0 +1,50 @@
+"""Who may use the control API: a table of requests."""
+
+from __future__ import annotations
+
+from unittest.mock import Mock
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from streamproc.web.guard import Guard, KnownToken, Refused
+
+TOKENS = (KnownToken("admin", "s3cret", frozenset({"control"})), KnownToken("wall", "view", frozenset({"watch"})))
+JSON = {"Content-Type": "application/json"}
+
+
+def ask(method: str, remote: str, headers: dict[str, str], host: str = "127.0.0.1:4566") -> int:
+    transport = Mock()
+    transport.get_extra_info = lambda key, default=None: (remote, 1) if key == "peername" else default
+    request = make_mocked_request(method, "/api/processors", headers={"Host": host, **headers}, transport=transport)
+    try:
+        Guard(TOKENS).check(request)
+    except Refused as error:
+        return error.status
+    return 200
+
+
+@pytest.mark.parametrize(
+    ("method", "remote", "headers", "status"),
+    [
+        ("GET", "127.0.0.1", {}, 200),
+        ("GET", "::1", {}, 200),
+        ("POST", "127.0.0.1", JSON, 200),
+        ("POST", "127.0.0.1", {"Content-Type": "text/plain"}, 415),
+        ("GET", "127.0.0.1", {"Origin": "http://evil.example"}, 403),
+        ("POST", "127.0.0.1", {**JSON, "Origin": "http://127.0.0.1:4566"}, 200),
+        ("GET", "127.0.0.1", {"Sec-Fetch-Site": "cross-site"}, 403),
+        ("GET", "127.0.0.1", {"X-Forwarded-For": "192.0.2.9"}, 401),
+        ("GET", "192.0.2.9", {}, 401),
+        ("GET", "192.0.2.9", {"Authorization": "Bearer s3cret"}, 200),
+        ("GET", "192.0.2.9", {"Authorization": "Bearer view"}, 403),
+        ("GET", "192.0.2.9", {"Authorization": "Bearer wrong"}, 401),
+        ("GET", "127.0.0.1", {"Authorization": "Bearer wrong"}, 401),
+    ],
+)
+def test_table(method: str, remote: str, headers: dict[str, str], status: int) -> None:
+    assert ask(method, remote, headers) == status
+
+
+def test_a_name_that_was_bent_to_loopback_is_not_served() -> None:
+    assert ask("GET", "127.0.0.1", {}, host="rebound.example:4566") == 403
