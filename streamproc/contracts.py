@@ -21,6 +21,21 @@ class Position:
     """The source's own words: a media position, a Kafka partition and offset; of a live feed its clock."""
 
 
+@dataclass(frozen=True, slots=True)
+class SourceTraits:
+    """What one source, with its settings, can do. Nobody tells it from the source's type or class."""
+
+    live: bool
+    """True: the world sets the pace, and frames that nobody has time for are dropped. False: durable, the reader sets the pace and
+    nothing is dropped."""
+    replayable: bool = False
+    """The same frames can be read again from a Position, and are then decided the same."""
+    keeps_backlog: bool = False
+    """It keeps what came while nobody read, so the next session begins where the last one stopped reading."""
+    waits_for_publisher: bool = False
+    """Others connect to it: no frames before the first publisher is no failure, however long that takes."""
+
+
 @runtime_checkable
 class Source(Protocol):
     """A feed. ``items`` is called in a thread of its own, once; it may block, and must look at ``stop`` at least twice a second.
@@ -29,8 +44,7 @@ class Source(Protocol):
     when trying again is useless, and any other SourceError only where it cannot go on. A finite source ends with EndOfStream.
     """
 
-    live: bool
-    """True: the world sets the pace, nobody can ask for a frame again. False: durable, may be read again from a Position."""
+    traits: SourceTraits
 
     def items(self, stop: threading.Event, resume: Position | None = None) -> Iterator[StreamItem]: ...
 

@@ -17,7 +17,7 @@ import structlog
 
 from connectors.context import ConnectorContext
 from connectors.file.settings import FileSourceSettings
-from streamproc.contracts import Position
+from streamproc.contracts import Position, SourceTraits
 from streamproc.core.errors import MediaError, SourceRefused
 from streamproc.core.media import EndOfStream, Packet, StreamItem
 from streamproc.logic.timeline import JUMP, Timeline
@@ -56,7 +56,7 @@ class FileSource:
     """See ``contracts.Source``. Its Position names the last keyframe but one, so that reordered frames are not lost."""
 
     def __init__(self, settings: FileSourceSettings, context: ConnectorContext) -> None:
-        self.live = settings.realtime
+        self.traits = SourceTraits(live=settings.realtime, replayable=True)
         self._settings = settings
         self._context = context
         self._path = context.path(settings.path)

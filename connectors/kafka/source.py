@@ -25,7 +25,7 @@ from connectors.kafka.connection import UNKNOWN_US, words
 from connectors.kafka.log import OffsetNotes, Record, Skipped, TopicLog
 from connectors.kafka.settings import KafkaSourceSettings
 from connectors.kafka.start import StartPlace, resolve
-from streamproc.contracts import Position
+from streamproc.contracts import Position, SourceTraits
 from streamproc.core.errors import MediaError, SourceRefused
 from streamproc.core.media import EPOCH, FragmentMark, Gap, GapReason, Moment, Packet, StreamItem
 from streamproc.logic.backoff import Backoff, BackoffRule
@@ -54,7 +54,7 @@ class _Stopped(Exception):
 class KafkaSource:
     """See ``contracts.Source``. Runs a private event loop in the thread of ``items``; the broker's absence is waited out."""
 
-    live = False
+    traits = SourceTraits(live=False, replayable=True, keeps_backlog=True)
 
     def __init__(self, settings: KafkaSourceSettings, context: ConnectorContext) -> None:
         self._settings = settings

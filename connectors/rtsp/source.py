@@ -15,7 +15,7 @@ from connectors.context import ConnectorContext
 from connectors.rtsp.connection import Arrived, Connection
 from connectors.rtsp.credentials import url_with_credentials
 from connectors.rtsp.settings import RtspSourceSettings
-from streamproc.contracts import Position
+from streamproc.contracts import Position, SourceTraits
 from streamproc.core.errors import SourceError, SourceRefused, SourceStalled
 from streamproc.core.media import Gap, GapReason, Moment, Packet, StreamItem
 from streamproc.logic.backoff import Backoff, BackoffRule
@@ -37,7 +37,7 @@ REFUSALS_AFTER_HEALTH = 3
 class RtspSource:
     """See ``contracts.Source``. Wall time is when a frame's last packet came; media time goes on by the clock while it is away."""
 
-    live = True
+    traits = SourceTraits(live=True)
 
     def __init__(self, settings: RtspSourceSettings, context: ConnectorContext) -> None:
         self._settings = settings

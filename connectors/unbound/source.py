@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from connectors.context import ConnectorContext
 from connectors.unbound.settings import UnboundSourceSettings
-from streamproc.contracts import Position
+from streamproc.contracts import Position, SourceTraits
 from streamproc.core.errors import SourceRefused
 from streamproc.core.media import StreamItem
 
@@ -15,7 +15,7 @@ from streamproc.core.media import StreamItem
 class UnboundSource:
     """Never yields anything."""
 
-    live = True
+    traits = SourceTraits(live=True)
 
     def __init__(self, settings: UnboundSourceSettings, context: ConnectorContext) -> None:
         self._reason = settings.reason

@@ -16,7 +16,7 @@ import structlog
 
 from connectors.context import ConnectorContext
 from connectors.webrtc.settings import WebrtcSourceSettings
-from streamproc.contracts import Position
+from streamproc.contracts import Position, SourceTraits
 from streamproc.core.errors import InUse
 from streamproc.core.media import Gap, GapReason, Moment, Packet, StreamItem
 from streamproc.logic.timeline import LiveTimeline, ticks
@@ -65,8 +65,7 @@ class WebrtcSource:
     ``join``, ``push`` and ``leave`` are called in the event loop.
     """
 
-    live = True
-    waits = True
+    traits = SourceTraits(live=True, waits_for_publisher=True)
 
     def __init__(self, settings: WebrtcSourceSettings, context: ConnectorContext) -> None:
         self._settings = settings

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from connectors.catalog import settings_class
 from streamproc.aws.arns import account_of, resource_name
 from streamproc.config.node import AwsSettings, Bindings
 from streamproc.config.processor import ConnectorRef
@@ -52,7 +53,7 @@ class Resolver:
         bound = match(self.bindings.streams, arn)
         if bound is None:
             raise Unbound(f"Stream {name} doesn't exist")
-        if bound.type == "kafka" and "stream" not in bound.options:
+        if "stream" in settings_class(bound.type, "source").model_fields and "stream" not in bound.options:
             return _with_defaults(bound, {"stream": name})
         return bound
 

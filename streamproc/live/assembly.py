@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from connectors.catalog import settings_class
 from connectors.context import ConnectorContext
 from streamproc.config.node import NodeConfig
 from streamproc.config.processor import ConnectorRef, FaceSettings, LabelSettings, ProcessorConfig
@@ -159,8 +160,8 @@ def connector_context(node: NodeConfig, name: str, base_dir: Path, data_dir: Pat
 
 
 def with_start(config: ProcessorConfig, request: StartRequest) -> ProcessorConfig:
-    """The document as this one Start wants it: where a durable source begins."""
-    if request.at is None or config.source.type not in ("kafka", "kinesis"):
+    """The document as this one Start wants it: where a source begins whose settings have a ``start``."""
+    if request.at is None or "start" not in settings_class(config.source.type, "source").model_fields:
         return config
     options = {**config.source.options, "start": dict(request.at)}
     source = ConnectorRef.model_validate({"type": config.source.type, **options})

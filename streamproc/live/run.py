@@ -28,8 +28,6 @@ from streamproc.pipeline.setup import LaneSetup
 from streamproc.store.journal import Checkpoint, Journal
 
 log = structlog.get_logger(__name__)
-LOGS = frozenset({"kafka", "kinesis"})
-"""Sources that keep what came while nobody read: a new session goes on where the last one stopped."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +75,8 @@ class Resumed:
             return None
         return session_id(self.run_id, 0)
 
-    def without_session(self, config: ProcessorConfig) -> Resumed | None:
-        """What a new session goes on from: of a log the place in it."""
-        if config.source.type not in LOGS:
-            return None
+    def without_session(self) -> Resumed:
+        """What a new session goes on from, where the source keeps a backlog: the place in it."""
         return Resumed({**self.snapshot, "sessions": None, "analyses": []}, self.checkpoint)
 
     @property
@@ -142,28 +138,28 @@ class Run:
         self._shared = shared
         self._stopped = False
         source = self._make_source(spec.config)
-        live = source.live
-        analyses = make_analyses(
-            spec.config, shared.provider, spec.stagger if live and source_kind(source) != "file" else None
-        )
+        self.traits = source.traits
+        resumed = self._usable(resumed)
+        live = source.traits.live
+        analyses = make_analyses(spec.config, shared.provider, self._phase())
         self.lane = Lane(
             LaneSetup(
                 spec.name,
                 live,
-                self._sessions(resumed, live),
+                self._sessions(resumed),
                 analyses,
                 committer,
-                waits=bool(getattr(source, "waits", False)),
+                waits=source.traits.waits_for_publisher,
                 request=self._kept(spec.config),
                 latency=live,
-                replayable=replayable(live, spec.config),
+                replayable=source.traits.replayable,
                 on_over=on_over,
                 on_durable=source.durable,
             ),
             wake=shared.scheduler.wake,
         )
         self.lane.idle.settings = spec.config.idle
-        position = self._go_on(resumed, live)
+        position = self._go_on(resumed)
         self.feeder = Feeder(spec.name, source, self.lane, position)
 
     def start(self) -> None:
@@ -185,8 +181,8 @@ class Run:
             self.feeder.stop()
 
     def left_at(self) -> Checkpoint | None:
-        """Where the next session of a log goes on."""
-        if self.spec.config.source.type not in LOGS:
+        """Where the next session goes on, of a source that keeps a backlog."""
+        if not self.traits.keeps_backlog:
             return None
         state = self.lane.state()
         if state.position is None:
@@ -209,8 +205,7 @@ class Run:
 
     def replace_perceivers(self, config: ProcessorConfig) -> None:
         """Other classes or models: the source and the session go on; what is followed is looked at anew."""
-        live = self.lane.parts.live
-        analyses = make_analyses(config, self._shared.provider, self.spec.stagger if live else None)
+        analyses = make_analyses(config, self._shared.provider, self._phase())
 
         def change() -> None:
             self.lane.parts.analyses = analyses
@@ -224,8 +219,10 @@ class Run:
         source = self._make_source(config)  # before the old one is given up: a wrong setting must not stop it
         self.feeder.stop()
         last = self.lane.sessions.last
-        self.lane.parts.live = source.live
-        self.lane.parts.replayable = replayable(source.live, config)
+        self.traits = source.traits
+        self.lane.parts.live = source.traits.live
+        self.lane.parts.replayable = source.traits.replayable
+        self.lane.parts.waits = source.traits.waits_for_publisher
         self.lane.parts.on_durable = source.durable
         self.lane.attach_anew()
         if last is not None:
@@ -242,6 +239,10 @@ class Run:
         self.spec = RunSpec(**{**self.spec.__dict__, "config": config})
         self.lane.parts.request = self._kept(config)
 
+    def _phase(self) -> int | None:
+        """The feed's number among the staggered ones; None where the same frames must be chosen on every run."""
+        return self.spec.stagger if self.traits.live and not self.traits.replayable else None
+
     def _make_source(self, config: ProcessorConfig) -> Source:
         return make_source(with_start(config, self.spec.request).source, self.spec.context)
 
@@ -254,18 +255,24 @@ class Run:
         }
         return {"start": start, "source": source_key(config.source), "mode": config.session.mode}
 
-    def _sessions(self, resumed: Resumed | None, live: bool) -> Sessions:
+    def _sessions(self, resumed: Resumed | None) -> Sessions:
         rules = session_rules(self.spec.config, self.spec.request)
-        if resumed is not None and resumed.run_id and self._usable(resumed, live):
+        if resumed is not None and resumed.run_id:
             return Sessions.restore(self.spec.name, rules, resumed.snapshot["sessions"])
         return Sessions(self.spec.name, rules, self.spec.run_id)
 
-    def _usable(self, resumed: Resumed, live: bool) -> bool:
-        """A feed that can be read again but has no position yet begins anew: the same frames decide the same events."""
-        return resumed.checkpoint.position is not None or not replayable(live, self.spec.config)
+    def _usable(self, resumed: Resumed | None) -> Resumed | None:
+        """What this source can go on from.
 
-    def _go_on(self, resumed: Resumed | None, live: bool) -> Any:
-        if resumed is None or not self._usable(resumed, live):
+        A new session goes on only from a backlog. A replayable feed without a position begins anew: the same frames decide the
+        same events.
+        """
+        if resumed is None or (resumed.run_id is None and not self.traits.keeps_backlog):
+            return None
+        return None if resumed.checkpoint.position is None and self.traits.replayable else resumed
+
+    def _go_on(self, resumed: Resumed | None) -> Any:
+        if resumed is None:
             return None
         position = resumed.checkpoint.position
         if resumed.run_id is None:
@@ -273,12 +280,3 @@ class Run:
         else:
             self.lane.resume(resumed.snapshot, position is not None)
         return position
-
-
-def replayable(live: bool, config: ProcessorConfig) -> bool:
-    """A file that is played at its own pace is live, and can be read again all the same."""
-    return not live or config.source.type == "file"
-
-
-def source_kind(source: Source) -> str:
-    return type(source).__module__.split(".")[1]

@@ -288,7 +288,7 @@ class Supervisor:
             if by_itself and processor.row.finished is None:
                 processor.note_finished()
                 return
-            resumed = resumed.without_session(processor.config)
+            resumed = resumed.without_session()
         if resumed is None and not self._ephemeral:
             await asyncio.to_thread(processor.close_left_over, "changed while streamproc was not running")
         processor.start(resumed.request if resumed is not None else StartRequest(), resumed)

@@ -84,7 +84,7 @@ def test_stopped_anywhere_a_file_goes_on_where_it_was(
 
 def test_a_clip_ends_once_and_its_last_packet_says_so(tmp_path: Path) -> None:
     items = list(source(encode(tmp_path / "clip.mp4")).items(threading.Event()))
-    assert items[-1] == EndOfStream() and not source(tmp_path).live
+    assert items[-1] == EndOfStream() and not source(tmp_path).traits.live
     assert [item.ends for item in items[:-1]] == [False] * 59 + [True]
 
 
@@ -103,7 +103,7 @@ def test_real_time_is_kept_and_stop_is_heard(tmp_path: Path) -> None:
     path = encode(tmp_path / "clip.mp4")
     stop = threading.Event()
     feed = source(path, realtime=True)
-    assert feed.live
+    assert feed.traits.live and feed.traits.replayable
     begun = time.monotonic()
     for item in feed.items(stop):
         assert isinstance(item, Packet)
