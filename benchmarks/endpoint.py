@@ -33,12 +33,12 @@ from botocore.credentials import Credentials
 
 from benchmarks.common import parser, percentile, prepared, progress, report
 from streamproc.aws.http import mount
-from streamproc.aws.keys import Key
 from streamproc.aws.operations.all import handlers
 from streamproc.aws.ports import ProcessorView
 from streamproc.aws.service import operation_models
 from streamproc.aws.setup import EndpointServices, make_core
 from streamproc.aws.wire import Endpoint
+from streamproc.aws_protocol.keys import Key
 from streamproc.config.node import NodeConfig
 from streamproc.config.processor import ProcessorConfig
 from streamproc.faces.service import open_service

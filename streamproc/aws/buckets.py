@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from connectors.chain import named_credentials
 from streamproc.aws.bindings import match
-from streamproc.aws.faults import AwsFault
+from streamproc.aws_protocol.faults import AwsFault
 from streamproc.config.node import AwsSettings
 from streamproc.config.processor import ConnectorRef
 from streamproc.core.errors import InputError

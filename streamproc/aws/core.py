@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from streamproc.aws.arns import Arns
 from streamproc.aws.bindings import Resolver
 from streamproc.aws.buckets import Buckets
-from streamproc.aws.pages import PageTokens
 from streamproc.aws.ports import ProcessorApi
 from streamproc.aws.stream_builder import Builder
 from streamproc.aws.work import Workers
+from streamproc.aws_protocol.pages import PageTokens
 from streamproc.config.node import Limits
 from streamproc.faces.service import FaceService
 from streamproc.jobs.service import JobService

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from streamproc.aws_protocol.faults import AwsFault
 from streamproc.core.errors import (
     AlreadyExists,
     BadPageToken,
@@ -22,16 +23,6 @@ from streamproc.core.errors import (
 from streamproc.faces.images import ImageTooLarge, InvalidImageFormat
 from streamproc.jobs.service import VideoTooLarge
 from streamproc.jobs.sources import NO_OBJECT, InvalidObject
-
-
-class AwsFault(Exception):
-    """An answer other than success. ``code`` goes on the wire as ``__type``; ``status`` is the HTTP status."""
-
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
-        self.status = status
 
 
 def invalid_parameter(message: str = "Request has invalid parameters.") -> AwsFault:

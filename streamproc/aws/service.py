@@ -9,8 +9,8 @@ from functools import lru_cache
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
-from streamproc.aws.parse import Reader, ReaderCompiler
-from streamproc.aws.serialize import Writer, WriterCompiler
+from streamproc.aws_protocol.parse import Reader, ReaderCompiler
+from streamproc.aws_protocol.serialize import Writer, WriterCompiler
 
 CONTENT_TYPE = "application/x-amz-json-1.1"
 SERVICE_NAME = "rekognition"

@@ -20,14 +20,14 @@ from streamproc.aws.bindings import Resolver
 from streamproc.aws.buckets import Buckets
 from streamproc.aws.core import Core
 from streamproc.aws.http import mount
-from streamproc.aws.keys import load_keys
 from streamproc.aws.operations.all import handlers
-from streamproc.aws.pages import PageTokens
 from streamproc.aws.ports import ProcessorApi
 from streamproc.aws.service import operation_models
 from streamproc.aws.stream_builder import Builder
 from streamproc.aws.wire import Endpoint
 from streamproc.aws.work import Workers
+from streamproc.aws_protocol.keys import load_keys
+from streamproc.aws_protocol.pages import PageTokens
 from streamproc.config.node import Limits, NodeConfig
 from streamproc.core.errors import NotFound
 from streamproc.faces.service import FaceService

@@ -10,7 +10,8 @@ from typing import Any
 
 from streamproc.aws import stream_regions
 from streamproc.aws.arns import Arns
-from streamproc.aws.faults import AwsFault, invalid_parameter
+from streamproc.aws.faults import invalid_parameter
+from streamproc.aws_protocol.faults import AwsFault
 from streamproc.config.processor import (
     LABEL_CLASSES,
     ProcessorConfig,

@@ -14,11 +14,12 @@ from typing import Any, NoReturn
 
 import structlog
 
-from streamproc.aws.faults import AwsFault, access_denied, from_core, internal, invalid_parameter
-from streamproc.aws.keys import Key
-from streamproc.aws.parse import Faults
+from streamproc.aws.faults import access_denied, from_core, internal, invalid_parameter
 from streamproc.aws.service import CONTENT_TYPE, OperationModel, target_prefix
-from streamproc.aws.sigv4 import Signed, verify
+from streamproc.aws_protocol.faults import AwsFault
+from streamproc.aws_protocol.keys import Key
+from streamproc.aws_protocol.parse import Faults
+from streamproc.aws_protocol.sigv4 import Signed, verify
 from streamproc.core.errors import StreamprocError
 
 log = structlog.get_logger(__name__)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from streamproc.aws.faults import AwsFault
+from streamproc.aws_protocol.faults import AwsFault
 
 P = ParamSpec("P")
 R = TypeVar("R")

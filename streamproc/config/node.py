@@ -27,6 +27,8 @@ class AccessKey(Settings):
     """Allowed operations, * allowed; all where left out."""
     processors: tuple[str, ...] | None = None
     """Allowed processors, * allowed; all where left out."""
+    streams: tuple[str, ...] | None = None
+    """Allowed video streams of this node, * allowed; all where left out."""
 
     @model_validator(mode="after")
     def _one_secret(self) -> AccessKey:

@@ -12,13 +12,13 @@ from streamproc.aws.arns import Arns
 from streamproc.aws.bindings import Resolver
 from streamproc.aws.buckets import Buckets
 from streamproc.aws.core import Core
-from streamproc.aws.keys import Key
 from streamproc.aws.operations.all import handlers
-from streamproc.aws.pages import PageTokens
 from streamproc.aws.service import operation_models
 from streamproc.aws.stream_builder import Builder
 from streamproc.aws.wire import Endpoint
 from streamproc.aws.work import Workers
+from streamproc.aws_protocol.keys import Key
+from streamproc.aws_protocol.pages import PageTokens
 from streamproc.config.node import AwsSettings, Bindings, Limits
 from streamproc.perception.stills import Stills
 from streamproc.store.database import Database

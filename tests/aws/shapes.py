@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
-from streamproc.aws.patterns import compile_pattern
+from streamproc.aws_protocol.patterns import compile_pattern
 
 _STEMS = (
     "a",

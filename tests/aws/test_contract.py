@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from streamproc.aws.operations.all import OPERATIONS
-from streamproc.aws.parse import Faults
 from streamproc.aws.service import operation_models, service_model
-from streamproc.aws.sigv4 import Signed
 from streamproc.aws.wire import Endpoint
+from streamproc.aws_protocol.parse import Faults
+from streamproc.aws_protocol.sigv4 import Signed
 from tests.aws.shapes import cases
 
 MODELS = operation_models()

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from streamproc.aws.operations.all import OPERATIONS, handlers
 from streamproc.aws.service import operation_models, service_model
-from streamproc.aws.sigv4 import Signed
 from streamproc.aws.wire import Endpoint
+from streamproc.aws_protocol.sigv4 import Signed
 from tests.aws.conftest import make_core
 from tests.aws.memory import MemoryProcessors
 from tests.aws.plain_faces import picture
@@ -125,7 +125,7 @@ def test_raw_bytes(shared: Endpoint, name: str, body: bytes) -> None:
     )
 )
 def test_any_headers(headers: dict[str, str]) -> None:
-    from streamproc.aws.keys import Key
+    from streamproc.aws_protocol.keys import Key
 
     endpoint = Endpoint(MODELS, {}, {"A": Key("A", "s")})
     response = asyncio.run(endpoint.handle(Signed("POST", "/", "", headers, b"{}")))

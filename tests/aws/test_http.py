@@ -14,11 +14,11 @@ from botocore.exceptions import ClientError
 
 from streamproc.aws.core import Core
 from streamproc.aws.http import mount
-from streamproc.aws.keys import Key
 from streamproc.aws.operations.all import handlers
 from streamproc.aws.service import operation_models
-from streamproc.aws.sigv4 import Signed
 from streamproc.aws.wire import Endpoint
+from streamproc.aws_protocol.keys import Key
+from streamproc.aws_protocol.sigv4 import Signed
 from tests.aws.serving import client, serving
 from tests.aws.signing import ACCESS_KEY, SECRET, request
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streamproc.aws.keys import Key, load_keys
+from streamproc.aws_protocol.keys import Key, load_keys
 from streamproc.config.node import AccessKey, ServerSettings
 from streamproc.core.errors import ConfigError
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamproc.aws.pages import LIFE_S, PageTokens
+from streamproc.aws_protocol.pages import LIFE_S, PageTokens
 from streamproc.core.errors import BadPageToken
 
 PAGES = PageTokens(b"secret")

@@ -7,8 +7,8 @@ import unicodedata
 
 import pytest
 
-from streamproc.aws.patterns import compile_pattern
 from streamproc.aws.service import operation_models, service_model
+from streamproc.aws_protocol.patterns import compile_pattern
 
 TAG = r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$"
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamproc.aws.faults import AwsFault
-from streamproc.aws.keys import Key
-from streamproc.aws.sigv4 import Signed, verify
+from streamproc.aws_protocol.faults import AwsFault
+from streamproc.aws_protocol.keys import Key
+from streamproc.aws_protocol.sigv4 import Signed, verify
 from tests.aws.signing import ACCESS_KEY, SECRET, now, request
 
 KEYS = {ACCESS_KEY: Key(ACCESS_KEY, SECRET)}

@@ -20,7 +20,7 @@ import pytest
 
 from connectors.chain import chain_endpoint
 from streamproc.aws.buckets import Buckets
-from streamproc.aws.faults import AwsFault
+from streamproc.aws_protocol.faults import AwsFault
 from streamproc.config.node import AwsSettings
 from streamproc.config.processor import ConnectorRef
 from streamproc.core.errors import LimitExceeded, NotFound, TokenMismatch

@@ -7,11 +7,12 @@ from typing import Any
 
 from streamproc.aws import stream_builder, stream_settings
 from streamproc.aws.core import Core
-from streamproc.aws.faults import AwsFault, in_use, invalid_parameter, not_found
+from streamproc.aws.faults import in_use, invalid_parameter, not_found
 from streamproc.aws.operations.table import Served
 from streamproc.aws.ports import ProcessorView
 from streamproc.aws.stream_builder import DEFAULT_DURATION_S
 from streamproc.aws.wire import Call
+from streamproc.aws_protocol.faults import AwsFault
 from streamproc.config.processor import ProcessorConfig
 from streamproc.core.errors import AlreadyExists, InUse, NotFound
 from streamproc.core.start import StartRequest

@@ -8,10 +8,11 @@ from typing import Any
 
 from streamproc.aws.arns import rekognition_resource
 from streamproc.aws.core import Core
-from streamproc.aws.faults import AwsFault, not_found
+from streamproc.aws.faults import not_found
 from streamproc.aws.operations.processors import MAX_TAGS, view_of
 from streamproc.aws.operations.table import Served
 from streamproc.aws.wire import Call
+from streamproc.aws_protocol.faults import AwsFault
 
 
 async def _read(core: Core, arn: str) -> dict[str, str]:

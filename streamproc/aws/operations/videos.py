@@ -8,10 +8,11 @@ from typing import Any
 
 from streamproc.aws.bindings import Unbound
 from streamproc.aws.core import Core
-from streamproc.aws.faults import AwsFault, invalid_parameter
+from streamproc.aws.faults import invalid_parameter
 from streamproc.aws.operations.table import Operation, Served
 from streamproc.aws.video_documents import get_document
 from streamproc.aws.wire import Call
+from streamproc.aws_protocol.faults import AwsFault
 from streamproc.core.errors import LimitExceeded
 from streamproc.jobs.answers import Aggregate, Sort
 from streamproc.jobs.model import Channel, JobKind, JobRequest, VideoRef

@@ -17,7 +17,7 @@ from typing import Any
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
-from streamproc.aws.patterns import compile_pattern
+from streamproc.aws_protocol.patterns import compile_pattern
 
 MAX_REPORTED = 10
 _SHOWN_CHARACTERS = 64

@@ -17,17 +17,16 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from urllib.parse import parse_qsl, quote
 
-from streamproc.aws.faults import AwsFault
-from streamproc.aws.keys import Key
+from streamproc.aws_protocol.faults import AwsFault
+from streamproc.aws_protocol.keys import Key
 
-SERVICE = "rekognition"
 ALLOWED_SKEW_S = 15 * 60
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256\s+Credential=([^,\s]+)\s*,\s*SignedHeaders=([^,\s]+)\s*,\s*Signature=([^,\s]+)\s*"
 )
-_MUST_BE_SIGNED = ("host", "x-amz-date", "x-amz-target", "x-amz-security-token")
 _DATE = re.compile(r"\d{8}T\d{6}Z")
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,23 @@ class Signed:
 
 
 @dataclass(frozen=True, slots=True)
+class SigningRules:
+    """What one service asks of a signature."""
+
+    service: str
+    """The service's name in the credential scope."""
+    must_be_signed: tuple[str, ...]
+    """Headers that have to be signed where the request has them."""
+    payload_header: bool = False
+    """Whether ``x-amz-content-sha256``, signed or not, is the payload's hash where the request has it; else the body's hash always is."""
+    status: int = 400
+    """HTTP status of a refusal."""
+
+
+REKOGNITION = SigningRules("rekognition", ("host", "x-amz-date", "x-amz-target", "x-amz-security-token"))
+
+
+@dataclass(frozen=True, slots=True)
 class _Claim:
     access_key_id: str
     scope: str
@@ -51,15 +67,22 @@ class _Claim:
     signature: str
 
 
-def verify(request: Signed, keys: Mapping[str, Key], now: datetime) -> Key:
+def verify(request: Signed, keys: Mapping[str, Key], now: datetime, rules: SigningRules = REKOGNITION) -> Key:
     """The key that signed ``request``. Raises AwsFault with the service's code; ``now`` is an aware datetime."""
-    claim = _read_claim(request.headers)
-    _check_signed_headers(claim, request.headers)
+    try:
+        return _verify(request, keys, now, rules)
+    except AwsFault as fault:
+        raise AwsFault(fault.code, fault.message, rules.status) from None
+
+
+def _verify(request: Signed, keys: Mapping[str, Key], now: datetime, rules: SigningRules) -> Key:
+    claim = _read_claim(request.headers, rules.service)
+    _check_signed_headers(claim, request.headers, rules.must_be_signed)
     stamp = _check_clock(request.headers.get("x-amz-date", ""), claim.date, now)
     key = keys.get(claim.access_key_id)
     if key is None:
         raise AwsFault("UnrecognizedClientException", "The security token included in the request is invalid.")
-    if not hmac.compare_digest(_bytes(_signature(request, claim, stamp, key)), _bytes(claim.signature)):
+    if not hmac.compare_digest(_bytes(_signature(request, claim, stamp, key, rules)), _bytes(claim.signature)):
         raise AwsFault(
             "InvalidSignatureException",
             "The request signature we calculated does not match the signature you provided. "
@@ -69,7 +92,7 @@ def verify(request: Signed, keys: Mapping[str, Key], now: datetime) -> Key:
     return key
 
 
-def _read_claim(headers: Mapping[str, str]) -> _Claim:
+def _read_claim(headers: Mapping[str, str], wanted: str) -> _Claim:
     authorization = headers.get("authorization")
     if authorization is None:
         raise AwsFault("MissingAuthenticationTokenException", "Missing Authentication Token")
@@ -78,19 +101,19 @@ def _read_claim(headers: Mapping[str, str]) -> _Claim:
     if match is None or len(scope) != 5:
         raise AwsFault(
             "IncompleteSignatureException",
-            f"Authorization header requires '{_ALGORITHM} Credential=KEY/DATE/REGION/{SERVICE}/aws4_request, "
+            f"Authorization header requires '{_ALGORITHM} Credential=KEY/DATE/REGION/{wanted}/aws4_request, "
             "SignedHeaders=..., Signature=...'.",
         )
     access_key_id, date, region, service, terminator = scope
-    if service != SERVICE or terminator != "aws4_request":
+    if service != wanted or terminator != "aws4_request":
         raise AwsFault(
             "InvalidSignatureException",
-            f"Credential should be scoped to correct service: '{SERVICE}' and end in 'aws4_request'.",
+            f"Credential should be scoped to correct service: '{wanted}' and end in 'aws4_request'.",
         )
     return _Claim(access_key_id, "/".join(scope[1:]), date, region, match.group(2), match.group(3))
 
 
-def _check_signed_headers(claim: _Claim, headers: Mapping[str, str]) -> None:
+def _check_signed_headers(claim: _Claim, headers: Mapping[str, str], must_be_signed: tuple[str, ...]) -> None:
     signed = claim.signed_headers.split(";")
     for name in signed:
         if name not in headers:
@@ -99,7 +122,7 @@ def _check_signed_headers(claim: _Claim, headers: Mapping[str, str]) -> None:
         raise AwsFault(
             "IncompleteSignatureException", "Authorization header requires existence of 'X-Amz-Date' header."
         )
-    for name in _MUST_BE_SIGNED:
+    for name in must_be_signed:
         if name in headers and name not in signed:
             raise AwsFault("InvalidSignatureException", f"'{name}' must be a 'SignedHeader' in the AWS Authorization.")
 
@@ -139,13 +162,24 @@ def _check_session_token(token: str | None, key: Key) -> None:
         raise AwsFault("UnrecognizedClientException", "The security token included in the request is invalid.")
 
 
-def _signature(request: Signed, claim: _Claim, stamp: str, key: Key) -> str:
-    canonical = hashlib.sha256(_bytes(canonical_request(request, claim.signed_headers))).hexdigest()
+def _signature(request: Signed, claim: _Claim, stamp: str, key: Key, rules: SigningRules) -> str:
+    text = canonical_request(request, claim.signed_headers, _payload_hash(request, rules))
+    canonical = hashlib.sha256(_bytes(text)).hexdigest()
     to_sign = f"{_ALGORITHM}\n{stamp}\n{claim.scope}\n{canonical}"
-    return hmac.new(_signing_key(key.secret, claim.date, claim.region), _bytes(to_sign), hashlib.sha256).hexdigest()
+    signing_key = _signing_key(key.secret, claim.date, claim.region, rules.service)
+    return hmac.new(signing_key, _bytes(to_sign), hashlib.sha256).hexdigest()
 
 
-def canonical_request(request: Signed, signed_headers: str) -> str:
+def _payload_hash(request: Signed, rules: SigningRules) -> str:
+    """The hash that the canonical request ends with. A header that is a hash must be that of the body, where a body was read."""
+    own = hashlib.sha256(request.body).hexdigest()
+    said = request.headers.get("x-amz-content-sha256") if rules.payload_header else None
+    if said is None or (request.body and _HASH.fullmatch(said) and said != own):
+        return own
+    return said
+
+
+def canonical_request(request: Signed, signed_headers: str, payload_hash: str) -> str:
     """The text whose hash is signed."""
     headers = "".join(f"{name}:{' '.join(request.headers[name].split())}\n" for name in signed_headers.split(";"))
     path = quote(request.path or "/", safe="/~%")
@@ -155,13 +189,13 @@ def canonical_request(request: Signed, signed_headers: str) -> str:
             for name, value in parse_qsl(request.query, keep_blank_values=True)
         )
     )
-    return "\n".join((request.method, path, query, headers, signed_headers, hashlib.sha256(request.body).hexdigest()))
+    return "\n".join((request.method, path, query, headers, signed_headers, payload_hash))
 
 
 @lru_cache(maxsize=512)
-def _signing_key(secret: str, date: str, region: str) -> bytes:
+def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
     key = f"AWS4{secret}".encode()
-    for part in (date, region, SERVICE, "aws4_request"):
+    for part in (date, region, service, "aws4_request"):
         key = hmac.new(key, _bytes(part), hashlib.sha256).digest()
     return key
 

@@ -28,12 +28,17 @@ class Key:
     session_token: str | None = field(default=None, repr=False)
     operations: tuple[str, ...] | None = None
     processors: tuple[str, ...] | None = None
+    streams: tuple[str, ...] | None = None
 
     def may_call(self, operation: str) -> bool:
         return self.operations is None or any(fnmatchcase(operation, allowed) for allowed in self.operations)
 
     def may_touch(self, processor: str) -> bool:
         return self.processors is None or any(fnmatchcase(processor, allowed) for allowed in self.processors)
+
+    def may_use_stream(self, stream: str) -> bool:
+        """Whether it may write to or read from a video stream of this node."""
+        return self.streams is None or any(fnmatchcase(stream, allowed) for allowed in self.streams)
 
 
 def load_keys(settings: ServerSettings, folder: Path, environ: Mapping[str, str] = os.environ) -> dict[str, Key]:
@@ -66,7 +71,7 @@ def _to_key(place: str, entry: AccessKey, environ: Mapping[str, str]) -> Key:
         assert entry.secret_access_key is not None  # AccessKey holds that one of the two is given
         secret = entry.secret_access_key.get_secret_value()
     token = entry.session_token.get_secret_value() if entry.session_token else None
-    return Key(entry.access_key_id, secret, token, entry.operations, entry.processors)
+    return Key(entry.access_key_id, secret, token, entry.operations, entry.processors, entry.streams)
 
 
 def _read_file(file: Path) -> tuple[AccessKey, ...]:
