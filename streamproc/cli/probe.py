@@ -94,6 +94,8 @@ def _tell(found: Probe) -> None:
     put(f"video     {found.codec}{profile} {found.width}x{found.height}, {rate}{bits}")
     if found.rotation:
         put(f"rotation  {found.rotation} degrees")
+    if found.mirrored:
+        put("mirrored  left and right are exchanged")
     if found.gop_seconds is not None:
         put(
             f"keyframe  every {found.gop_seconds:g} s ({found.gop_frames:g} frames), at most {found.longest_gop_seconds:g} s"

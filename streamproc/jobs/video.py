@@ -17,6 +17,7 @@ import numpy.typing as npt
 from streamproc.core.errors import MediaError
 from streamproc.logic.smpte import STANDARD_RATES, floor_ms, snap_rate
 from streamproc.media.demux import open_container
+from streamproc.media.orientation import Orientation
 from streamproc.media.picture import AvPicture
 
 UNSUPPORTED = "Unsupported codec/format."
@@ -145,6 +146,7 @@ class StoredVideo:
             raise MediaError(UNSUPPORTED)
         self._stream.codec_context.thread_count = threads
         self._stream.thread_type = "AUTO"
+        self._aspect = self._stream.sample_aspect_ratio or None
         self._audio = [s for s in self._container.streams.audio if s.codec_context is not None]
         self.origin = origin
         self.regular = True
@@ -220,7 +222,7 @@ class StoredVideo:
                 self.regular = False
                 at = last + 1 / self.facts.rate
             index, last = index + 1, at
-            yield VideoFrame(index, at, AvPicture(frame), frame)
+            yield VideoFrame(index, at, AvPicture(frame, self._aspect), frame)
 
     def _seek(self, place: Place) -> None:
         # Back behind what is done by a margin: sound lags behind pictures in the file, and decoders need a run-up.
@@ -295,7 +297,7 @@ def _peek(file: Any) -> tuple[bool, Fraction | None]:
         for packet in itertools.islice(container.demux(film), _PEEKED) if film is not None else ():
             frames = packet.decode()
             if frames:
-                turned = round(frames[0].rotation / 90) % 2 == 1
+                turned = Orientation.of_frame(frames[0]).transposed
                 if frames[0].pts is not None and frames[0].time_base is not None:
                     origin = Fraction(frames[0].pts * frames[0].time_base)
                 break

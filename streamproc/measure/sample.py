@@ -174,7 +174,7 @@ def later(sample: Sample, first: int, turns: int) -> Iterator[Packet]:
 def fresh(frame: Frame) -> Frame:
     """The frame with nothing of it converted yet."""
     assert isinstance(frame.picture, AvPicture)
-    return Frame(frame.at, AvPicture(frame.picture.frame), frame.fragment, frame.offset)
+    return Frame(frame.at, AvPicture(frame.picture.frame, frame.picture.aspect), frame.fragment, frame.offset)
 
 
 def _track(packet: Packet) -> Any:

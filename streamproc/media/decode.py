@@ -94,7 +94,7 @@ class Decoder:
         if not decoded or decoded[0].is_corrupt:
             return None
         self.counts.frames += 1
-        return Frame(packet.at, AvPicture(decoded[0]), packet.fragment, packet.offset)
+        return Frame(packet.at, AvPicture(decoded[0], coded.track.aspect), packet.fragment, packet.offset)
 
     def pass_over(self, media: Fraction) -> None:
         """Frames up to this media time were seen."""
@@ -159,7 +159,8 @@ class Decoder:
             self.counts.hidden += 1
             return None
         self._last = packet.at.media
-        return Frame(packet.at, AvPicture(decoded), packet.fragment, packet.offset)
+        assert self._track is not None
+        return Frame(packet.at, AvPicture(decoded, self._track.aspect), packet.fragment, packet.offset)
 
     def _hidden(self, packet: Packet) -> bool:
         """Whether nobody is to see this frame: before the first, seen already, or smeared by damage."""

@@ -36,7 +36,9 @@ class VideoTrack:
     """Average frames a second, where known."""
     context: Any
     """The stream's own ``av.VideoCodecContext``; used by one decoder."""
-    template: Any
+    aspect: Fraction | None = None
+    """Width over height of one stored pixel; None: not said, so square."""
+    template: Any = None
     """A stream to write its packets like; None where nobody asked for it."""
 
 
@@ -94,6 +96,7 @@ def video_track(container: Any, name: str, writable: bool = False) -> tuple[Any,
         time_base=stream.time_base or Fraction(1, 90_000),
         rate=stream.average_rate or stream.guessed_rate or None,
         context=stream.codec_context,
+        aspect=stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or None,
         template=_template(stream) if writable else None,
     )
 

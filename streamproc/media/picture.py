@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import functools
 import math
+from fractions import Fraction
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from streamproc.core.media import Image
+from streamproc.media.orientation import Orientation
 
 Plane = npt.NDArray[np.uint8]
 
 PLANAR = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray", "nv12"}
 """Pixel formats whose planes are shrunk before they are converted; others go through swscale."""
-_ROTATE = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 _FULL_RANGE = 2
 """FFmpeg's AVCOL_RANGE_JPEG."""
+MAX_SIDE = 4096
+"""A picture is not stretched to square pixels beyond this, whatever aspect its pixels claim."""
 _KR_KB = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
 """Luma weights by FFmpeg's AVCOL_SPC number (ITU-T H.273 table 4)."""
 
@@ -31,6 +35,14 @@ def fit(width: int, height: int, max_width: int | None, max_height: int | None) 
     """The largest size of the same aspect within the limits; never larger than the picture itself, at least 1 x 1."""
     scale = min(1.0, (max_width or width) / width, (max_height or height) / height)
     return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def square_size(width: int, height: int, aspect: Fraction | None) -> tuple[int, int]:
+    """The size in square pixels of a stored picture: the side along which pixels are long grows, so that nothing is lost."""
+    if not aspect or aspect <= 0 or aspect == 1:
+        return width, height
+    square = (max(1, round(width * aspect)), height) if aspect > 1 else (width, max(1, round(height / aspect)))
+    return fit(*square, max(MAX_SIDE, width), max(MAX_SIDE, height))
 
 
 def pixel_rectangle(box: tuple[float, float, float, float], width: int, height: int) -> tuple[int, int, int, int]:
@@ -74,11 +86,14 @@ def _yuv_to_bgr(space: int, full_range: bool) -> npt.NDArray[np.float32]:
 
 
 class AvPicture:
-    """The picture of one ``av.VideoFrame``, upright by its display matrix."""
+    """The picture of one ``av.VideoFrame``: upright by its display matrix, in square pixels by its sample aspect ratio."""
 
-    def __init__(self, frame: Any) -> None:
+    def __init__(self, frame: Any, aspect: Fraction | None = None) -> None:
+        """``aspect``: width over height of one stored pixel; None or zero where the stream does not say (square)."""
         self._frame = frame
-        self._turn = round(frame.rotation / 90) * 90 % 360
+        self.aspect = aspect
+        self.orientation = Orientation.of_frame(frame)
+        self._square = square_size(int(frame.width), int(frame.height), aspect)
         self._planar = frame.format.name in PLANAR
         self._cache: dict[tuple[int, int], Image] = {}
         self._thumbnail: Plane | None = None
@@ -89,20 +104,29 @@ class AvPicture:
         return self._frame
 
     @property
+    def as_stored(self) -> bool:
+        """Whether it is seen just as it was decoded: not turned, mirrored or stretched."""
+        return (self.width, self.height) == (self._frame.width, self._frame.height) and not self.orientation.altered
+
+    @property
     def width(self) -> int:
-        return int(self._frame.height if self._turn in (90, 270) else self._frame.width)
+        return self._square[1] if self.orientation.transposed else self._square[0]
 
     @property
     def height(self) -> int:
-        return int(self._frame.width if self._turn in (90, 270) else self._frame.height)
+        return self._square[0] if self.orientation.transposed else self._square[1]
+
+    def upright_frame(self) -> Any:
+        """An ``av.VideoFrame`` as it is seen; the decoded one itself where that is the same."""
+        return self._frame if self.as_stored else av.VideoFrame.from_ndarray(self.bgr(), format="bgr24")
 
     def bgr(self, max_width: int | None = None, max_height: int | None = None) -> Image:
         """See ``core.media.Picture``. The array is shared with other callers: do not write into it."""
         size = fit(self.width, self.height, max_width, max_height)
         image = self._cache.get(size)
         if image is None:
-            raw = size[::-1] if self._turn in (90, 270) else size
-            image = self._upright(self._convert(raw) if self._planar else self._scale(raw, "bgr24"))
+            raw = size[::-1] if self.orientation.transposed else size
+            image = self.orientation.apply(self._convert(raw) if self._planar else self._scale(raw, "bgr24"))
             image.setflags(write=False)
             self._cache[size] = image
         return image
@@ -110,9 +134,9 @@ class AvPicture:
     def luma(self, width: int, height: int) -> Plane:
         """See ``core.media.Picture``. The array is shared with others who ask for that size: do not write into it."""
         if self._thumbnail is None or self._thumbnail.shape != (height, width):
-            raw = (height, width) if self._turn in (90, 270) else (width, height)
+            raw = (height, width) if self.orientation.transposed else (width, height)
             plane = _thumbnail(self._plane(0), *raw) if self._planar else self._scale(raw, "gray")
-            self._thumbnail = self._upright(plane)
+            self._thumbnail = self.orientation.apply(plane)
             self._thumbnail.setflags(write=False)
         return self._thumbnail
 
@@ -121,14 +145,17 @@ class AvPicture:
         x0, y0, x1, y1 = pixel_rectangle(box, self.width, self.height)
         if not self._planar or (self.width, self.height) in self._cache:
             return self.bgr()[y0:y1, x0:x1].copy()
-        width, height = int(self._frame.width), int(self._frame.height)
-        if self._turn == 90:
-            x0, y0, x1, y1 = width - y1, x0, width - y0, x1
-        elif self._turn == 180:
-            x0, y0, x1, y1 = width - x1, height - y1, width - x0, height - y0
-        elif self._turn == 270:
-            x0, y0, x1, y1 = y0, height - x1, y1, height - x0
-        return self._upright(self._native(x0, y0, x1, y1))
+        across, down = self._square
+        left, top, right, bottom = self.orientation.stored((x0, y0, x1, y1), self.width, self.height)
+        if self._square == (self._frame.width, self._frame.height):
+            return self.orientation.apply(self._native(left, top, right, bottom))
+        part = self._native(
+            left * self._frame.width // across,
+            top * self._frame.height // down,
+            -(-right * self._frame.width // across),
+            -(-bottom * self._frame.height // down),
+        )
+        return self.orientation.apply(np.asarray(cv2.resize(part, (right - left, bottom - top)), np.uint8))
 
     def _plane(self, index: int) -> Plane:
         plane = self._frame.planes[index]
@@ -186,10 +213,6 @@ class AvPicture:
         """Any pixel format, by swscale."""
         frame = self._frame.reformat(size[0], size[1], pixel_format, interpolation="AREA")
         return np.asarray(frame.to_ndarray(), np.uint8)
-
-    def _upright(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        turn = _ROTATE.get(self._turn)
-        return image if turn is None else np.asarray(cv2.rotate(image, turn))
 
 
 class ArrayPicture:

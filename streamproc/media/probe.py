@@ -13,7 +13,7 @@ from typing import Any
 import av
 
 from streamproc.core.errors import MediaError
-from streamproc.media.demux import media_errors, open_container, seconds, video_track
+from streamproc.media.demux import VideoTrack, media_errors, open_container, seconds, video_track
 from streamproc.media.picture import PLANAR, AvPicture
 
 MAX_PACKETS = 30_000
@@ -32,6 +32,8 @@ class Probe:
     height: int
     rotation: int
     """Degrees counter-clockwise that the stored picture is turned to stand upright."""
+    mirrored: bool
+    """Whether left and right of the stored picture are exchanged before it is turned."""
     fps: float | None
     """Measured."""
     variable_fps: bool
@@ -86,7 +88,7 @@ def probe_container(container: Any, name: str, patience_s: float | None = None) 
     try:
         for packet in container.demux(stream):
             if packet.size:
-                picture = picture or _first_picture(track.context, packet)
+                picture = picture or _first_picture(track, packet)
                 _count(tally, packet)
             enough = patience_s is not None and (time.monotonic() - begun > patience_s or len(tally.keyframes) > 3)
             if enough or len(tally.times) >= MAX_PACKETS:
@@ -98,7 +100,7 @@ def probe_container(container: Any, name: str, patience_s: float | None = None) 
         raise MediaError(f"{name}: there is no picture in it")
     if picture is None:
         for frame in track.context.decode(None):
-            picture = AvPicture(frame)
+            picture = AvPicture(frame, track.aspect)
             break
     return _summary(container, stream, tally, picture)
 
@@ -114,9 +116,9 @@ def creation_time(path: Path) -> datetime | None:
     return when.replace(tzinfo=UTC) if when is not None and when.tzinfo is None else when
 
 
-def _first_picture(context: Any, packet: Any) -> AvPicture | None:
+def _first_picture(track: VideoTrack, packet: Any) -> AvPicture | None:
     try:
-        return next((AvPicture(frame) for frame in context.decode(packet)), None)
+        return next((AvPicture(frame, track.aspect) for frame in track.context.decode(packet)), None)
     except av.FFmpegError:
         return None
 
@@ -149,7 +151,8 @@ def _summary(container: Any, stream: Any, tally: _Tally, picture: AvPicture | No
         pixel_format=None if picture is None else picture.frame.format.name,
         width=picture.width if picture else stream.width or 0,
         height=picture.height if picture else stream.height or 0,
-        rotation=0 if picture is None else round(picture.frame.rotation) % 360,
+        rotation=0 if picture is None else picture.orientation.degrees,
+        mirrored=picture is not None and picture.orientation.mirrored,
         fps=None if fps is None else round(fps, 3),
         variable_fps=bool(steps) and max(steps) > 1.5 * sorted(steps)[len(steps) // 2],
         duration_s=round(container.duration / av.time_base, 3) if container.duration else round(length, 3) or None,

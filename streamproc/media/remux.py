@@ -83,7 +83,7 @@ class Encoder:
     def encode(self, frame: Frame, keyframe: bool) -> list[Shot]:
         """Pictures that are ready; there is no reordering, so the last comes at once."""
         assert isinstance(frame.picture, AvPicture)
-        picture = frame.picture.frame.reformat(format="yuv420p")
+        picture = frame.picture.upright_frame().reformat(format="yuv420p")
         if self._stream is None:
             self._open(picture)
         picture.pts, picture.time_base = round(frame.at.media / _BASE), _BASE
@@ -100,7 +100,6 @@ class Encoder:
         stream.codec_context.max_b_frames = 0
         stream.codec_context.thread_count = 1
         stream.options = {"preset": "veryfast", "tune": "zerolatency", "crf": "20"}
-        stream.set_display_rotation(picture.rotation)
         self._stream = stream
         self._hold.start_encoding()
 

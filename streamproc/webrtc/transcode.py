@@ -149,11 +149,8 @@ class Transcoder:
         """Upright 4:2:0 of even size, no larger than what every browser decodes."""
         scale = min(1.0, MAX_SIZE[0] / picture.width, MAX_SIZE[1] / picture.height)
         width, height = (max(2, int(side * scale) // 2 * 2) for side in (picture.width, picture.height))
-        frame = picture.frame
-        if frame.rotation:
-            frame = av.VideoFrame.from_ndarray(picture.bgr(), format="bgr24")
         # A copy in any case: the frame's own timestamps stay as they are.
-        return frame.reformat(width=width, height=height, format="yuv420p")
+        return picture.upright_frame().reformat(width=width, height=height, format="yuv420p")
 
     def _open(self, width: int, height: int) -> None:
         encoder = av.CodecContext.create(_ENCODERS[self.codec], "w")
