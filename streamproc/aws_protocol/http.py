@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from aiohttp import web
+
+from streamproc.web.guard import foreign
 
 
 def lower_headers(request: web.Request) -> dict[str, str]:
@@ -30,13 +30,10 @@ async def read_body(request: web.Request, limit: int) -> bytes | None:
 
 
 def why_not_local(request: web.Request) -> str | None:
-    """Why a request is not let in where no access keys are set; None where it is.
-
-    The connection must have come over loopback, and not from a page in a browser (which would send Origin).
-    """
-    address = request.transport.get_extra_info("sockname") if request.transport else None
-    if "Origin" in request.headers:
+    """Why a request is not let in where no access keys are set; None where it is: from this host itself, and from no page in a browser."""
+    if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
         return "A browser may not call this endpoint while it has no access keys."
-    if not address or not isinstance(address, tuple) or not ipaddress.ip_address(address[0].split("%")[0]).is_loopback:
-        return "No access keys are set, so only this host is served; add server.credentials to streamproc.yaml."
+    reason = foreign(request)
+    if reason is not None:
+        return f"No access keys are set, so only this host is served, and {reason}; add server.credentials to streamproc.yaml."
     return None

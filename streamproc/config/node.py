@@ -43,7 +43,7 @@ class Token(Settings):
     name: str
     token_env: str | None = None
     token: SecretStr | None = None
-    may: tuple[Literal["publish", "watch", "control"], ...] = ("watch",)
+    may: tuple[Literal["publish", "watch", "control", "metrics"], ...] = ("watch",)
 
     @model_validator(mode="after")
     def _one_token(self) -> Token:
@@ -61,6 +61,9 @@ class ServerSettings(Settings):
     credentials_file: Path | None = None
     """YAML list of access keys; must have mode 0600."""
     tokens: tuple[Token, ...] = ()
+    local: Literal["open", "token"] = "open"
+    """``open``: requests from this host itself need no token. ``token``: they do too; for a node behind a reverse proxy on the same host
+    that adds no header by which forwarded requests could be told."""
     tls_cert: Path | None = None
     """Certificate (PEM, with its chain): everything is then served by HTTPS."""
     tls_key: Path | None = None

@@ -10,14 +10,17 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from streamproc.live.supervisor import Supervisor
 from streamproc.metrics import REGISTRY
 from streamproc.server.control import Control
-from streamproc.web.guard import Guard
+from streamproc.web.guard import TRUST_LOCAL, Guard, Refused
 
 MAX_BODY = 11 * 1024 * 1024
 
 
-def make_app(supervisor: Supervisor, guard: Guard, is_ready: Callable[[], bool]) -> web.Application:
-    """An app without a listener. ``is_ready``: whether everything that is mounted is served."""
+def make_app(
+    supervisor: Supervisor, guard: Guard, is_ready: Callable[[], bool], *, trust_local: bool = True
+) -> web.Application:
+    """An app without a listener. ``is_ready``: whether everything that is mounted is served. ``trust_local``: see ``TRUST_LOCAL``."""
     app = web.Application(client_max_size=MAX_BODY)
+    app[TRUST_LOCAL] = trust_local
 
     async def healthz(request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
@@ -27,6 +30,10 @@ def make_app(supervisor: Supervisor, guard: Guard, is_ready: Callable[[], bool])
         return web.json_response({"status": "ready" if ready else "starting"}, status=200 if ready else 503)
 
     async def metrics(request: web.Request) -> web.Response:
+        try:
+            guard.check(request, "metrics")
+        except Refused as refused:
+            return web.json_response({"error": str(refused)}, status=refused.status)
         return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app.router.add_get("/healthz", healthz)

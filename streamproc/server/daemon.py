@@ -65,7 +65,7 @@ class Daemon:
             tokens = load_tokens(self.node.server)
             database = await asyncio.to_thread(Database, self.data_dir)
             supervisor = Supervisor(self.node, self.folder, database, renderers=RENDERERS)
-            app = make_app(supervisor, Guard(tokens), lambda: self.ready)
+            app = make_app(supervisor, Guard(tokens), lambda: self.ready, trust_local=self.node.server.local == "open")
             context = DaemonContext(
                 app, self.node, self.folder, database, supervisor, tokens, self._listen_address(), []
             )

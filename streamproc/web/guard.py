@@ -15,6 +15,32 @@ from streamproc.config.node import ServerSettings
 from streamproc.core.errors import ConfigError, Fault
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+FORWARDING_HEADERS = frozenset(
+    {
+        "forwarded",
+        "via",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-envoy-external-address",
+        "x-original-forwarded-for",
+        "x-original-host",
+        "x-proxyuser-ip",
+        "true-client-ip",
+        "client-ip",
+        "cf-connecting-ip",
+        "cf-ray",
+        "fastly-client-ip",
+        "fly-client-ip",
+        "do-connecting-ip",
+        "x-azure-clientip",
+        "x-arr-log-id",
+        "proxy-connection",
+    }
+)
+"""Headers that reverse proxies and content networks add; any ``x-forwarded-...`` counts too. RFC 7239 (Forwarded), RFC 9110 7.6.3 (Via)."""
+TRUST_LOCAL: web.AppKey[bool] = web.AppKey("trust_local", bool)
+"""Of an app: False where ``server.local`` is ``token``, for nodes behind a proxy that adds no header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +82,10 @@ class Guard:
         if given.startswith("Bearer "):
             self.check_token(given.removeprefix("Bearer ").strip(), need)
             return
-        if not is_local(request):
-            raise Refused(401, "beyond this host the control API needs a bearer token whose may lists control")
+        check_site(request)
+        reason = foreign(request)
+        if reason is not None:
+            raise Refused(401, f"a bearer token whose may lists {need} is needed: {reason}")
         check_browser(request)
 
     def check_token(self, value: str, need: str) -> None:
@@ -86,12 +114,30 @@ def safe_listen(listen: str, guarded: bool) -> str:
 
 
 def is_local(request: web.Request) -> bool:
-    """Came from this host itself, not through a proxy on it."""
-    forwarded = any(name in request.headers for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP"))
+    """Came from this host itself, not through a proxy on it; the one rule of every surface that trusts this host."""
+    return foreign(request) is None
+
+
+def foreign(request: web.Request) -> str | None:
+    """Why a request does not surely come from this host itself, for people; None where it does."""
+    if not request.app.get(TRUST_LOCAL, True):
+        return "server.local is token, so this host's own requests need a token or an access key too"
     try:
-        return not forwarded and ipaddress.ip_address(request.remote or "").is_loopback
+        if not ipaddress.ip_address((request.remote or "").split("%")[0]).is_loopback:
+            return "it comes from another host"
     except ValueError:
-        return False
+        return "it comes from no address"
+    for name in request.headers:
+        if name.lower() in FORWARDING_HEADERS or name.lower().startswith("x-forwarded"):
+            return f"its header {name} says that a proxy passed it on"
+    return None if names_this_host(request) else "its Host header does not name this host; use 127.0.0.1 or localhost"
+
+
+def names_this_host(request: web.Request) -> bool:
+    """Whether the Host header names loopback: another name may be one that was bent to it (DNS rebinding), or a proxy's."""
+    host = request.headers.get("Host", "")
+    name = host if host.endswith("]") else host.rsplit(":", 1)[0]
+    return name.lower() in LOOPBACK_NAMES
 
 
 def check_browser(request: web.Request) -> None:
@@ -103,11 +149,9 @@ def check_browser(request: web.Request) -> None:
 
 def check_site(request: web.Request) -> None:
     """A page of another site can make a browser on this host send requests: not to us. Raises Refused."""
-    host = request.headers.get("Host", "")
-    name = host if host.endswith("]") else host.rsplit(":", 1)[0]
-    if name.lower() not in LOOPBACK_NAMES:
+    if not names_this_host(request):
         raise Refused(403, "use localhost or 127.0.0.1 as the host, or a token")
-    origin = request.headers.get("Origin")
+    host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != host:
         raise Refused(403, "requests of other sites' pages are not served without a token")
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):

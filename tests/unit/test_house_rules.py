@@ -43,7 +43,7 @@ ROOMS: dict[str, set[str]] = {
         "!webrtc",
     },
     "web": {"core", "config", "logic", "contracts"},
-    "aws_protocol": {"core", "config"},
+    "aws_protocol": {"core", "config", "web"},
     "aws": {"*", "!server", "!cli"},
     "server": {"*", "!cli"},
     "webrtc": {"*", "!cli", "!aws", "!aws_protocol", "!kinesis", "!jobs"},

@@ -5,18 +5,25 @@ from __future__ import annotations
 from unittest.mock import Mock
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from streamproc.web.guard import Guard, KnownToken, Refused
+from streamproc.web.guard import TRUST_LOCAL, Guard, KnownToken, Refused
 
 TOKENS = (KnownToken("admin", "s3cret", frozenset({"control"})), KnownToken("wall", "view", frozenset({"watch"})))
 JSON = {"Content-Type": "application/json"}
 
 
-def ask(method: str, remote: str, headers: dict[str, str], host: str = "127.0.0.1:4566") -> int:
+def ask(
+    method: str, remote: str, headers: dict[str, str], host: str = "127.0.0.1:4566", trust_local: bool = True
+) -> int:
     transport = Mock()
     transport.get_extra_info = lambda key, default=None: (remote, 1) if key == "peername" else default
-    request = make_mocked_request(method, "/api/processors", headers={"Host": host, **headers}, transport=transport)
+    app = web.Application()
+    app[TRUST_LOCAL] = trust_local
+    request = make_mocked_request(
+        method, "/api/processors", headers={"Host": host, **headers}, transport=transport, app=app
+    )
     try:
         Guard(TOKENS).check(request)
     except Refused as error:
@@ -35,6 +42,10 @@ def ask(method: str, remote: str, headers: dict[str, str], host: str = "127.0.0.
         ("POST", "127.0.0.1", {**JSON, "Origin": "http://127.0.0.1:4566"}, 200),
         ("GET", "127.0.0.1", {"Sec-Fetch-Site": "cross-site"}, 403),
         ("GET", "127.0.0.1", {"X-Forwarded-For": "192.0.2.9"}, 401),
+        ("POST", "127.0.0.1", {**JSON, "Via": "1.1 proxy"}, 401),
+        ("POST", "127.0.0.1", {**JSON, "CF-Connecting-IP": "192.0.2.9"}, 401),
+        ("POST", "127.0.0.1", {**JSON, "X-Forwarded-Host": "cameras.example"}, 401),
+        ("POST", "127.0.0.1", {**JSON, "Forwarded": "for=192.0.2.9"}, 401),
         ("GET", "192.0.2.9", {}, 401),
         ("GET", "192.0.2.9", {"Authorization": "Bearer s3cret"}, 200),
         ("GET", "192.0.2.9", {"Authorization": "Bearer view"}, 403),
@@ -48,3 +59,8 @@ def test_table(method: str, remote: str, headers: dict[str, str], status: int) -
 
 def test_a_name_that_was_bent_to_loopback_is_not_served() -> None:
     assert ask("GET", "127.0.0.1", {}, host="rebound.example:4566") == 403
+
+
+def test_a_node_behind_a_proxy_that_adds_nothing_asks_everybody_for_a_token() -> None:
+    assert ask("GET", "127.0.0.1", {}, trust_local=False) == 401
+    assert ask("GET", "127.0.0.1", {"Authorization": "Bearer s3cret"}, trust_local=False) == 200
