@@ -45,6 +45,7 @@ ROOMS: dict[str, set[str]] = {
     "web": {"core", "config", "logic", "contracts"},
     "aws_protocol": {"core", "config", "web"},
     "aws": {"*", "!server", "!cli"},
+    "kinesis": {"core", "logic", "contracts", "config", "media", "metrics", "store", "connectors", "aws_protocol"},
     "server": {"*", "!cli"},
     "webrtc": {"*", "!cli", "!aws", "!aws_protocol", "!kinesis", "!jobs"},
     "demo": {"*"},
