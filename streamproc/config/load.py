@@ -16,6 +16,7 @@ from streamproc.config.base import WRONG_FIELD
 from streamproc.config.node import NodeConfig
 from streamproc.config.processor import ConnectorRef, ProcessorConfig
 from streamproc.core.errors import ConfigError, Fault
+from streamproc.logic.redact import may_be_echoed
 
 Path_ = tuple[str | int, ...]
 Role = Literal["source", "sink"]
@@ -23,6 +24,9 @@ CheckConnector = Callable[[ConnectorRef, Role], Any]
 """Validates a reference's own settings; raises ValidationError, or ValueError for an unknown type."""
 NAME_PATTERN = re.compile(r"[a-zA-Z0-9_.\-]{1,128}")
 MAX_BYTES = 1_000_000
+MAX_NODES = 50_000
+"""Values in one file after its aliases are followed: 300 bytes of nested aliases can stand for billions."""
+MAX_DEPTH = 40
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
@@ -67,10 +71,15 @@ def field_name(where: Path_) -> str:
 
 
 def parse(text: str, file: str) -> Document:
-    """Read YAML. Raises ConfigError for what is no YAML, for a key given twice and for an alias loop."""
+    """Read YAML. Raises ConfigError for what is no YAML, for a key given twice, and for aliases or nesting without measure."""
+    faults: list[Fault] = []
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
+        walk = _Walk(loader, faults)
+        data = None if node is None else walk.value(node, ())
+    except RecursionError:
+        raise ConfigError(file, [Fault("", f"nested too deeply; {MAX_DEPTH} levels are allowed", None)]) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = error.problem or error.context or "cannot be read"
@@ -78,47 +87,63 @@ def parse(text: str, file: str) -> Document:
         raise ConfigError(file, [Fault("", f"no valid YAML: {said}{hint}", mark.line + 1 if mark else None)]) from None
     except yaml.YAMLError as error:
         raise ConfigError(file, [Fault("", f"no valid YAML: {error}; save it as UTF-8 text", None)]) from None
-    lines: dict[Path_, int] = {(): 1}
-    faults: list[Fault] = []
-    data = None if node is None else _walk(loader, node, (), lines, faults)
     if faults:
         raise ConfigError(file, faults)
-    return Document(file, data, lines)
+    return Document(file, data, walk.lines)
 
 
-def _walk(loader: _Loader, node: yaml.Node, where: Path_, lines: dict[Path_, int], faults: list[Fault]) -> Any:
-    if len(where) > 40:
-        faults.append(Fault("", "nested too deeply; remove the alias that contains itself", node.start_mark.line + 1))
-        return None
-    lines.setdefault(where, node.start_mark.line + 1)
-    if isinstance(node, yaml.SequenceNode):
-        return [_walk(loader, item, (*where, index), lines, faults) for index, item in enumerate(node.value)]
-    if not isinstance(node, yaml.MappingNode):
-        return _scalar(loader, node, where, faults)
-    loader.flatten_mapping(node)
-    result: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        line = key_node.start_mark.line + 1
-        if not isinstance(key_node, yaml.ScalarNode):
-            faults.append(Fault(field_name(where), "a key must be a plain word", line))
-            continue
-        key = str(key_node.value)
-        inner = (*where, key)
-        if key in result:
-            faults.append(Fault(field_name(inner), f"given twice, first on line {lines[inner]}; keep one", line))
-            continue
-        lines[inner] = line
-        result[key] = _walk(loader, value_node, inner, lines, faults)
-    return result
+class _Walk:
+    """Turns the nodes of one file into values and notes their lines; what cannot be is added to ``faults``."""
 
+    def __init__(self, loader: _Loader, faults: list[Fault]) -> None:
+        self.lines: dict[Path_, int] = {(): 1}
+        self._loader = loader
+        self._faults = faults
+        self._count = 0
 
-def _scalar(loader: _Loader, node: yaml.Node, where: Path_, faults: list[Fault]) -> Any:
-    try:
-        return loader.construct_object(node, deep=True)
-    except (yaml.YAMLError, ValueError):
-        mend = "put it in quotes if it is text"
-        faults.append(Fault(field_name(where), f"{node.value!r} cannot be read; {mend}", node.start_mark.line + 1))
-        return None
+    def value(self, node: yaml.Node, where: Path_) -> Any:
+        """The value of ``node``, which stands at ``where``."""
+        line = node.start_mark.line + 1
+        self._count += 1
+        if self._count > MAX_NODES:
+            if self._count == MAX_NODES + 1:
+                self._faults.append(
+                    Fault("", f"more than {MAX_NODES:,} values; remove the aliases that repeat others", line)
+                )
+            return None
+        if len(where) > MAX_DEPTH:
+            self._faults.append(Fault("", "nested too deeply; remove the alias that contains itself", line))
+            return None
+        self.lines.setdefault(where, line)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*where, index)) for index, item in enumerate(node.value)]
+        return self._mapping(node, where) if isinstance(node, yaml.MappingNode) else self._scalar(node, where)
+
+    def _mapping(self, node: yaml.MappingNode, where: Path_) -> dict[str, Any]:
+        self._loader.flatten_mapping(node)
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._faults.append(Fault(field_name(where), "a key must be a plain word", line))
+                continue
+            key = str(key_node.value)
+            inner = (*where, key)
+            if key in result:
+                said = f"given twice, first on line {self.lines[inner]}; keep one"
+                self._faults.append(Fault(field_name(inner), said, line))
+                continue
+            self.lines[inner] = line
+            result[key] = self.value(value_node, inner)
+        return result
+
+    def _scalar(self, node: yaml.Node, where: Path_) -> Any:
+        try:
+            return self._loader.construct_object(node, deep=True)
+        except (yaml.YAMLError, ValueError):
+            said = "the value cannot be read; put it in quotes if it is text"
+            self._faults.append(Fault(field_name(where), said, node.start_mark.line + 1))
+            return None
 
 
 def validate(document: Document, model: type[ModelT]) -> ModelT:
@@ -173,13 +198,14 @@ def _words(item: Any, model: type[BaseModel] | None) -> str:
         return f"unknown key; remove it{' or use one of ' + ', '.join(known) if known else ''}"
     if kind == WRONG_FIELD:
         return str(said)
+    echoed = may_be_echoed(item["loc"]) and not isinstance(item["input"], dict | list | tuple)
+    shown = f", not {item['input']!r}" if echoed else ""
     if kind in ("tuple_type", "list_type"):
-        return f"write a list, such as [first, second], not {item['input']!r}"
+        return f"write a list, such as [first, second]{shown}"
     if kind == "too_short" and item["ctx"]["actual_length"] == 0:
         return "the list is empty; write something into it or leave the key out"
     if kind == "value_error":
         return str(said).removeprefix("Value error, ")
-    shown = "" if isinstance(item["input"], dict | list | tuple) else f", not {item['input']!r}"
     return f"{said[:1].lower()}{said[1:]}{shown}"
 
 
@@ -206,7 +232,10 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 def read_text(path: Path) -> str:
     """The file's text. Raises ConfigError where it cannot be read."""
     try:
-        raw = path.read_bytes()
+        if path.exists() and not path.is_file():  # reading a pipe or a device might never end
+            raise ConfigError(str(path), [Fault("", "no plain file; put the text itself there", None)])
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(str(path), [Fault("", f"cannot be read: {error.strerror or error}", None)]) from None
     if len(raw) > MAX_BYTES:

@@ -56,7 +56,10 @@ def decode(data: bytes, *, max_bytes: int | None = None) -> Photo:
         raise ImageTooLarge(f"{width}x{height} pixels, at most {MAX_PIXELS // 1_000_000} megapixels are taken")
     if min(width, height) < _MIN_SIDE:
         raise ImageTooSmall(f"{width}x{height} pixels is too small to hold a face; the shorter side needs {_MIN_SIDE}")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), _mode(width * height))
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), _mode(width * height))
+    except cv2.error:  # the decoder has limits of its own
+        image = None
     if image is None:
         raise InvalidImageFormat("the picture is damaged and cannot be decoded")
     return Photo(np.ascontiguousarray(image))
@@ -102,6 +105,8 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
             raise InvalidImageFormat("the JPEG is cut off: its end is missing")
         length = struct.unpack_from(">H", data, at + 2)[0]
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and at + 9 <= end:
+            if found is not None:  # a decoder may believe the other one, and ask for the memory of it
+                raise InvalidImageFormat("the JPEG has two frame headers; save the picture anew")
             height, width = struct.unpack_from(">HH", data, at + 5)
             found = (int(width), int(height))
         at += 2 + length
@@ -112,12 +117,15 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
 
 def _png_size(data: bytes) -> tuple[int, int]:
     """Walk the chunks of a PNG (ISO/IEC 15948) to IEND."""
-    at, found = 8, None
+    at = 8
+    found: tuple[int, int] | None = None
     while at + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         if at + 12 + length > len(data):
             break
         if kind == b"IHDR" and length >= 8:
+            if found is not None:  # a decoder may believe the other one, and ask for the memory of it
+                raise InvalidImageFormat("the PNG has two headers; save the picture anew")
             width, height = struct.unpack_from(">II", data, at + 8)
             found = (int(width), int(height))
         if kind == b"IEND" and found is not None and 0 not in found:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from streamproc.config.processor import ProcessorConfig
-from streamproc.logic.redact import redact
+from streamproc.logic.redact import without_secrets
 from streamproc.logic.session_record import stamp
-
-_SECRET = re.compile(r"(password|secret|token|credential|sasl|api_?key|access_?key|private_?key)", re.IGNORECASE)
-_NO_SECRET = re.compile(r"(_env|_file|key_id)$", re.IGNORECASE)
-HIDDEN = "***"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +49,3 @@ class ProcessorView:
             document["config"] = without_secrets(self.config.model_dump(mode="json", exclude_none=True))
             document["metrics"] = dict(self.metrics)
         return document
-
-
-def without_secrets(value: Any, key: str = "") -> Any:
-    """A JSON-ready document with the values of secret-looking keys hidden, and passwords out of URLs."""
-    if isinstance(value, Mapping):
-        return {name: without_secrets(item, str(name)) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_secrets(item, key) for item in value]
-    if isinstance(value, str):
-        if _SECRET.search(key) and not _NO_SECRET.search(key):
-            return HIDDEN
-        return redact(value)
-    return value

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from connectors import catalog
-from streamproc.config.load import load_node, load_processor, processor_from_text
+from streamproc.config.load import load_node, load_processor, parse, processor_from_text
 from streamproc.core.errors import ConfigError
 
 GOOD = """\
@@ -163,3 +165,34 @@ def test_no_number_of_a_document_takes_a_boolean() -> None:
     with pytest.raises(ConfigError, match=r"door.yaml:11: outputs\[0\].max_bytes: true and false are no numbers"):
         processor_from_text(text, "door.yaml", catalog.check)
     assert processor_from_text(GOOD.replace("min_confidence: 60", "second_look: false"), "door.yaml").labels is not None
+
+
+def test_aliases_without_measure_are_refused() -> None:
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    names = "abcdefghi"
+    lines += [f"{name}: &{name} [{', '.join(['*' + before] * 10)}]" for before, name in pairwise(names)]
+    with pytest.raises(ConfigError, match="more than 50,000 values"):
+        parse("\n".join(lines), "bomb.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: " + "[" * 3000 + "]" * 3000,
+        "<<: 5\na: 1\n",
+        "a: &a {b: *a}\n",
+        "<<: [1, 2]\n",
+        "? [a]\n: b\n",
+        "a: !!python/object:os.system x\n",
+    ],
+)
+def test_no_document_does_more_than_be_refused(text: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse(text, "odd.yaml")
+    assert str(error.value).startswith("odd.yaml")
+
+
+def test_a_pipe_is_no_config_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "streamproc.yaml")
+    with pytest.raises(ConfigError, match="no plain file"):
+        load_node(tmp_path / "streamproc.yaml")

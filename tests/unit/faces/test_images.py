@@ -106,3 +106,20 @@ def test_every_refusal_is_an_input_error() -> None:
     for data in (b"", b"GIF89a", encoded(".jpg")[:-9]):
         with pytest.raises(InputError):
             decode(data)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+def test_a_second_header_is_refused(kind: str) -> None:
+    """The first may be small and the second ask for gigabytes; which one a decoder believes is its own affair."""
+    if kind == "jpeg":
+        data = encoded(".jpg")
+        frame = data.index(b"\xff\xc0")
+        length = int.from_bytes(data[frame + 2 : frame + 4], "big")
+        header = bytearray(data[frame : frame + 2 + length])
+        header[5:9] = (30_000).to_bytes(2, "big") * 2
+        data = data[: frame + 2 + length] + bytes(header) + data[frame + 2 + length :]
+    else:
+        data = encoded(".png")
+        data = data[:33] + png_of_size(30_000, 30_000)[8:33] + data[33:]
+    with pytest.raises(InvalidImageFormat, match="two"):
+        decode(data)
