@@ -22,7 +22,6 @@ from streamproc.core.faces import (
     DetectedFace,
     FaceAttributes,
     FaceMatch,
-    FaceSighting,
     StoredFace,
     UserMatch,
     face_confidence,
@@ -122,17 +121,6 @@ def stored_face(face: StoredFace) -> Document:
 def face_matches(matches: Iterable[FaceMatch]) -> list[Document]:
     """FaceMatches, most similar first."""
     return [{"Similarity": percent(match.similarity), "Face": stored_face(match.face)} for match in matches]
-
-
-def record_faces(sightings: Iterable[FaceSighting]) -> list[Document]:
-    """FaceSearchResponse of a face search record: every face of the frame, matched or not."""
-    return [
-        {
-            "DetectedFace": default_face(sighting.detected.face, sighting.detected.quality),
-            "MatchedFaces": [_record_match(match) for match in sighting.matches],
-        }
-        for sighting in sightings
-    ]
 
 
 def index_answer(answer: IndexAnswer) -> Document:
@@ -268,14 +256,6 @@ def listed_collections(infos: Iterable[CollectionInfo], token: str | None = None
         "FaceModelVersions": [info.model_version for info in known],
     }
     return document | ({"NextToken": token} if token else {})
-
-
-def _record_match(match: FaceMatch) -> Document:
-    face = stored_face(match.face)
-    # A record's Face has fewer fields than ListFaces's.
-    for absent in ("IndexFacesModelVersion", "UserId"):
-        face.pop(absent, None)
-    return {"Similarity": percent(match.similarity), "Face": face}
 
 
 def _user_match(match: UserMatch) -> Document:

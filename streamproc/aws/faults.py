@@ -41,10 +41,6 @@ def access_denied(message: str) -> AwsFault:
     return AwsFault("AccessDeniedException", message)
 
 
-def invalid_page_token() -> AwsFault:
-    return AwsFault("InvalidPaginationTokenException", "Invalid Pagination Token")
-
-
 def internal() -> AwsFault:
     """Says nothing about the cause on purpose: that is in the log, under the request id."""
     return AwsFault("InternalServerError", "Internal server error", 500)

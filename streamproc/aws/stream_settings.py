@@ -30,8 +30,6 @@ _KEPT = (
     "RegionsOfInterest",
     "DataSharingPreference",
 )
-_BOX_SIDES = ("Left", "Top", "Width", "Height")
-_POLYGON_POINTS = range(3, 11)
 
 
 def check_create(request: Mapping[str, Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -103,17 +102,6 @@ def probe_container(container: Any, name: str, patience_s: float | None = None) 
             picture = AvPicture(frame, track.aspect)
             break
     return _summary(container, stream, tally, picture)
-
-
-def creation_time(path: Path) -> datetime | None:
-    """When the container says it was made, UTC; None where it says nothing."""
-    with media_errors(str(path)), open_container(str(path)) as container:
-        text = container.metadata.get("creation_time")
-    try:
-        when = datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
-    return when.replace(tzinfo=UTC) if when is not None and when.tzinfo is None else when
 
 
 def _first_picture(track: VideoTrack, packet: Any) -> AvPicture | None:

@@ -94,10 +94,6 @@ class Database:
             self._local.connection = connection
         return connection
 
-    def data_version(self) -> int:
-        """A number that changes when another connection (also of another process) than this thread's reader committed."""
-        return int(self.read().execute("PRAGMA data_version").fetchone()[0])
-
     def get(self, key: str) -> str | None:
         """A fact that was kept with ``put``."""
         row = self.read().execute("SELECT value FROM facts WHERE key = ?", (key,)).fetchone()

@@ -109,5 +109,3 @@ OPEN_IMAGES_24: tuple[str, ...] = (
     "Camera",
     "Car",
 )
-
-VEHICLE_PERSON_BIKE: tuple[str, ...] = ("vehicle", "person", "bike")
