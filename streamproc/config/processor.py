@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from streamproc.config.base import Settings, wrong
 from streamproc.config.duration import Duration
 from streamproc.config.regions import RegionSettings, check_regions
+from streamproc.core.classes import ANNOUNCED
 
-LabelClass = Literal["PERSON", "PET", "PACKAGE"]
-LABEL_CLASSES: tuple[LabelClass, ...] = ("PERSON", "PET", "PACKAGE")
-ProcessorName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_.\-]{1,128}$")]
+LABEL_CLASSES: tuple[str, ...] = tuple(each.value for each in ANNOUNCED)
+if TYPE_CHECKING:
+    LabelClass = str
+else:
+    LabelClass = Literal[LABEL_CLASSES]  # pydantic then lists them in its errors and in the JSON schema
 CollectionName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_.\-]{1,255}$")]
 
 SERVICE_MAX_DURATION_S = 120.0
@@ -65,10 +68,10 @@ class EvidenceSettings(Settings):
 
 
 class LabelSettings(Settings):
-    """Look for people, pets and packages."""
+    """Look for label classes: people, pets, packages..."""
 
     classes: tuple[LabelClass, ...] = Field(default=LABEL_CLASSES, min_length=1)
-    """Which classes; models of classes that are not asked for are neither loaded nor run. ALL means all three."""
+    """Which classes; models of classes that are not asked for are neither loaded nor run. ALL means all of them."""
     min_confidence: float = Field(default=50.0, ge=0, le=100)
     """Announce at this confidence (0-100) or above."""
     fps: float = Field(default=5.0, gt=0, le=60)

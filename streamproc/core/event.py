@@ -56,7 +56,7 @@ class Event:
     at: Moment
     """The frame that decided it."""
     label: str | None = None
-    """PERSON, PET or PACKAGE, of a label detection."""
+    """The class (``core.classes``), of a label detection."""
     person: str | None = None
     """ExternalImageId (or user id) of a matched face."""
     confidence: float | None = None

@@ -21,7 +21,7 @@ class TrackView:
     id: int
     """Unique within the feed (goes on counting across gaps). Packages have even ids, what moves odd ones."""
     label: str
-    """PERSON, PET or PACKAGE: the class that its evidence speaks for. A track may change its mind before it is confirmed."""
+    """The class (``core.classes``) that its evidence speaks for. A track may change its mind before it is confirmed."""
     confidence: float
     """0..100: how probable it is that the class is right, from all evidence of the window."""
     box: Box

@@ -4,8 +4,7 @@ One look: every model's score is a vote in log-odds, zero at the score at which 
 evidence for one class is its log-odds against "nothing" and all the others (a multinomial model). Many looks: a CUSUM per class (Page 1954),
 which forgets bad looks from before the object was near enough and needs as many good ones as they are weak.
 
-The numbers were fitted by logistic regression on photographs with known boxes (COCO val2017, VOC2012), whole frames and tight crops that were made
-dark, grey, small and noisy; scores that no model reaches there were set by their neighbours.
+What a model's score means for a class stands in the table of classes (``core.classes``).
 """
 
 from __future__ import annotations
@@ -14,22 +13,10 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from streamproc.core.classes import OBJECT_GROUPS, Group, Vote
 from streamproc.core.vision import Box
 
-
-class Group(StrEnum):
-    """What an object may be. Only the first three are ever announced; the others explain them away."""
-
-    PERSON = "PERSON"
-    PET = "PET"
-    PACKAGE = "PACKAGE"
-    VEHICLE = "VEHICLE"
-    ANIMAL = "ANIMAL"
-
-
-OBJECT_GROUPS = (Group.PERSON, Group.PET, Group.VEHICLE, Group.ANIMAL)
 Scores = Mapping[Group, Mapping[str, float]]
 """Best score in 0..1 by group and model."""
 
@@ -47,40 +34,12 @@ def sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-max(-60.0, min(60.0, value))))
 
 
-@dataclass(frozen=True, slots=True)
-class Vote:
-    """What a model's score means for a group: ``slope * (logit(score) - logit(neutral))`` in log-odds."""
-
-    slope: float
-    neutral: float
-    """The score at which the model is right half of the time, at a camera (where there is mostly nothing)."""
-    weight: float = 0.3
-    """Its part in the mean of all models; the weights of the models that looked are scaled to 1."""
-
-
 _ANY = Vote(1.0, 0.35)
 Votes = Mapping[Group, Mapping[str, Vote]]
-
-FRAME_VOTES: Votes = {
-    Group.PERSON: {"yolox": Vote(0.9, 0.17, 0.35), "deimv2": Vote(1.0, 0.30, 0.5), "ssd": Vote(1.9, 0.33, 0.15)},
-    Group.PET: {"yolox": Vote(0.75, 0.30, 0.25), "deimv2": Vote(1.15, 0.42, 0.4), "ssd": Vote(1.2, 0.40, 0.35)},
-    Group.VEHICLE: {"yolox": Vote(1.0, 0.30), "deimv2": Vote(1.0, 0.35), "ssd": Vote(1.5, 0.35)},
-    Group.ANIMAL: {"yolox": Vote(0.8, 0.35), "deimv2": Vote(1.0, 0.42), "ssd": Vote(1.2, 0.40)},
-}
+FRAME_VOTES: Votes = {group: group.traits.frame_votes for group in OBJECT_GROUPS}
 """Whole frames."""
-
-CROP_VOTES: Votes = {
-    Group.PERSON: {"yolox": Vote(0.7, 0.16, 0.2), "deimv2": Vote(0.8, 0.32, 0.2), "ssd": Vote(1.9, 0.35, 0.6)},
-    Group.PET: {
-        "yolox": Vote(1.0, 0.12, 0.12),
-        "deimv2": Vote(1.0, 0.30, 0.1),
-        "ssd": Vote(1.75, 0.32, 0.5),
-        "classifier": Vote(0.7, 0.50, 0.3),
-    },
-    Group.VEHICLE: {"yolox": Vote(0.7, 0.15), "deimv2": Vote(0.8, 0.30), "ssd": Vote(1.5, 0.33)},
-    Group.ANIMAL: {"yolox": Vote(0.8, 0.15), "deimv2": Vote(0.8, 0.35), "ssd": Vote(1.2, 0.33)},
-}
-"""Tight crops of what moves, often dark and small: there the SSD sees most, and a classifier knows fur."""
+CROP_VOTES: Votes = {group: group.traits.crop_votes for group in OBJECT_GROUPS}
+"""Tight crops of what moves."""
 
 _SUREST = 0.5
 """Part of the surest model; the rest is the weighted mean. Models miss far more often than they invent."""

@@ -13,13 +13,11 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Literal
 
+from streamproc.core.classes import STILL_CLASSES
 from streamproc.core.event import Event, EventType, RegionHit
 from streamproc.core.media import FragmentMark, Gap, Moment
 from streamproc.core.vision import Box
 from streamproc.logic.session_record import OpenGap, SessionRecord, moment_from_json, moment_to_json, stamp
-
-STILL_CLASSES = frozenset({"PACKAGE"})
-"""Classes that stay where they were put: they do not keep a visit open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,11 +192,6 @@ class Sessions:
                 events.append(self._summary(account, at, reason))
         self._account = self._between = None
         return events
-
-    def start_empty(self, at: Moment) -> None:
-        """A session begins with Start: where no frame ever came, it ends with a summary all the same."""
-        if self.rules.mode == "session":
-            self._open_session(at)
 
     # -- state
 

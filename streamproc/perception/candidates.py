@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streamproc.contracts import Classifier, Detector
+from streamproc.core.classes import OBJECT_GROUPS, Group
 from streamproc.core.media import Picture
 from streamproc.core.vision import Box, Detections
 from streamproc.logic.boxes import as_boxes, covered, expand, iou, mapped
 from streamproc.logic.evidence import (
     CROP_VOTES,
     FRAME_VOTES,
-    OBJECT_GROUPS,
-    Group,
     against_the_rest,
     log_odds,
     sigmoid,
@@ -100,9 +99,16 @@ def nothing_there(detectors: Sequence[Detector]) -> dict[Group, float]:
 
 
 def up_close(
-    detectors: Sequence[Detector], classifier: Classifier | None, picture: Picture, spot: Box, animals: Sequence[int]
+    detectors: Sequence[Detector],
+    classifier: Classifier | None,
+    picture: Picture,
+    spot: Box,
+    classified: Mapping[Group, Sequence[int]],
 ) -> Candidate:
-    """Look again at what moves at ``spot``, tightly and at native resolution. ``animals``: the classifier's cats and dogs."""
+    """A second look at what moves at ``spot``, tightly and at native resolution.
+
+    ``classified``: which of the classifier's classes speak for which group (indexes).
+    """
     least = max(_LEAST_PX / picture.width, _LEAST_PX / picture.height)
     window = expand(spot, _MARGIN, least).clipped()
     image = picture.crop(window)
@@ -122,8 +128,9 @@ def up_close(
             if float(some.scores[top]) > best[0]:
                 best = (float(some.scores[top]), Box(*mapped(some.boxes[top : top + 1], window)[0].tolist()))
     models = dict(known_groups(detectors))
-    if classifier is not None and len(animals):
-        share = float(classifier.classify(image)[list(animals)].sum())
-        scores.setdefault(Group.PET, {})["classifier"] = share
-        models["classifier"] = frozenset({Group.PET})
+    if classifier is not None and classified:
+        shares = classifier.classify(image)
+        for group, indexes in classified.items():
+            scores.setdefault(group, {})["classifier"] = float(shares[list(indexes)].sum())
+        models["classifier"] = frozenset(classified)
     return Candidate(best[1] if best[0] > 0.3 else spot, log_odds(scores, models, CROP_VOTES), scores, second_look=True)

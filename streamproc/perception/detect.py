@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from streamproc.contracts import Detector
+from streamproc.core.classes import Group
 from streamproc.core.media import Image
 from streamproc.core.vision import Detections
 from streamproc.logic.boxes import iou, nms
-from streamproc.logic.evidence import Group
 
 _OTHER_WORDS = {
     "computer monitor": "tv",
@@ -20,14 +20,7 @@ _OTHER_WORDS = {
     "cattle": "cow",
 }
 """Names of other vocabularies (OpenImages) as COCO has them."""
-_MEMBERS: Mapping[Group, tuple[str, ...]] = {
-    Group.PERSON: ("person",),
-    Group.PET: ("cat", "dog"),
-    Group.VEHICLE: ("car", "truck", "bus", "motorcycle", "bicycle", "train", "boat", "airplane", "vehicle", "bike"),
-    Group.ANIMAL: ("horse", "cow", "sheep", "bear", "bird", "elephant", "zebra", "giraffe"),
-    Group.PACKAGE: ("box", "suitcase"),
-}
-_GROUP_OF = {name: group for group, names in _MEMBERS.items() for name in names}
+_GROUP_OF = {name: group for group in Group for name in group.traits.members}
 
 
 def common_name(name: str) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import structlog
 
 from streamproc.config.model_settings import Profile
 from streamproc.contracts import Classifier, Detector
+from streamproc.core.classes import OBJECT_GROUPS, Group, ModelPart, any_moving, asked_groups, imagenet_indexes
 from streamproc.core.errors import ModelUnavailable
-from streamproc.logic.evidence import OBJECT_GROUPS, Group, family
+from streamproc.logic.evidence import family
 from streamproc.perception.detect import group_of
 
 log = structlog.get_logger(__name__)
@@ -57,36 +59,56 @@ class LabelModels:
         return _once(self.zoo.first(self.people, size), *self.extra)
 
     def close(self) -> tuple[Detector, ...]:
-        """The detectors for a crop. DEIMv2 costs a third of it and adds little there (see the votes in ``logic.evidence``)."""
+        """The detectors for a crop. DEIMv2 costs a third of it and adds little there (see the crop votes in ``core.classes``)."""
         return _once(self.zoo.first(self.people, CROP), *(each for each in self.extra if family(each.name) != "deimv2"))
 
     @property
     def objects(self) -> bool:
-        """Whether people or pets are looked for at all."""
-        return bool(self.classes & {"PERSON", "PET"})
+        """Whether anything that moves is looked for at all, not only packages."""
+        return any_moving(self.classes)
+
+    @cached_property
+    def classified(self) -> Mapping[Group, Sequence[int]]:
+        """Which of the classifier's classes speak for which asked group in a second look (indexes)."""
+        if self.classifier is None:
+            return {}
+        asked = [group for group in asked_groups(self.classes) if not group.traits.still]
+        found = {group: imagenet_indexes(self.classifier.names, group.traits.imagenet) for group in asked}
+        return {group: indexes for group, indexes in found.items() if indexes}
 
 
 def load_models(zoo: Zoo, classes: Iterable[str], profile: str = "default") -> LabelModels:
     """Load what ``classes`` need. What can do without a model does, and the log says which is missing.
 
-    Raises ModelUnavailable where nothing could look for people or pets, and InputError for an unknown profile.
+    Raises ModelUnavailable where nothing could look for what moves, and InputError for an unknown profile.
     """
     asked = frozenset(classes)
-    parts = zoo.profile(profile)
-    people = zoo.first(parts.person, WIDE).name if asked & {"PERSON", "PET"} else ""
-    pets = zoo.those_had(name for name in parts.pet if name != people) if "PET" in asked else []
-    proposals = zoo.those_had(parts.proposals) if "PACKAGE" in asked else []
-    classifier = _verifier(zoo, parts.verifier) if asked & {"PET", "PACKAGE"} else None
-    return LabelModels(zoo, asked, parts.person, tuple(pets), tuple(proposals), classifier)
+    needed = _parts(asked)
+    chosen = zoo.profile(profile)
+    people = zoo.first(chosen.person, WIDE).name if ModelPart.PERSON in needed else ""
+    extra = zoo.those_had(name for name in chosen.pet if name != people) if ModelPart.PET in needed else []
+    proposals = zoo.those_had(chosen.proposals) if ModelPart.PROPOSALS in needed else []
+    classifier = _verifier(zoo, chosen.verifier) if ModelPart.VERIFIER in needed else None
+    return LabelModels(zoo, asked, chosen.person, tuple(extra), tuple(proposals), classifier)
+
+
+def _parts(classes: frozenset[str]) -> frozenset[ModelPart]:
+    """The parts that models play for any of the classes."""
+    return frozenset(part for group in asked_groups(classes) for part in group.traits.parts)
 
 
 def load_small_models(zoo: Zoo, classes: Iterable[str]) -> LabelModels | None:
-    """The models of profile ``small``, for a box that has too much to do; None where one of them would have to be fetched."""
+    """The models of profile ``small``, for a node that has too much to do; None where one of them would have to be fetched."""
     asked = frozenset(classes)
-    parts = zoo.profile("small")
-    needed = [name for name, part in (("PERSON", parts.person), ("PET", parts.pet)) if name in asked for name in part]
-    needed += [*parts.proposals, parts.verifier] if "PACKAGE" in asked else []
-    if not (asked & {"PERSON", "PET"}) or not all(zoo.present(name) for name in needed):
+    small = zoo.profile("small")
+    names = {
+        ModelPart.PERSON: small.person,
+        ModelPart.PET: small.pet,
+        ModelPart.PROPOSALS: small.proposals,
+        ModelPart.VERIFIER: (small.verifier,),
+    }
+    needed = [name for part in _parts(asked) for name in names[part]]
+    if not any_moving(asked) or not all(zoo.present(name) for name in needed):
         return None
     models = load_models(zoo, asked, "small")
     for width, height in (WIDE, SQUARE, TALL):
@@ -99,7 +121,12 @@ def _verifier(zoo: Zoo, name: str) -> Classifier | None:
     try:
         return zoo.classifier(name)
     except ModelUnavailable as error:
-        log.warning("model_missing", used=None, effect="packages are not looked for", reason=str(error))
+        log.warning(
+            "model_missing",
+            used=None,
+            effect="packages are not looked for, pets are seen without it",
+            reason=str(error),
+        )
         return None
 
 

@@ -16,11 +16,12 @@ import numpy as np
 
 from streamproc.config.processor import LabelSettings
 from streamproc.contracts import Detector
+from streamproc.core.classes import OBJECT_GROUPS, Group
 from streamproc.core.media import Frame, Moment, Picture
 from streamproc.core.observation import Observation, TrackView
 from streamproc.core.vision import Box, Detections
 from streamproc.logic.boxes import as_boxes, covered, expand, iou
-from streamproc.logic.evidence import OBJECT_GROUPS, Belief, BeliefPolicy, Group, differ
+from streamproc.logic.evidence import Belief, BeliefPolicy, differ
 from streamproc.logic.motion import Blob, Motion, MotionWatch, heartbeat_s, thumbnail_size
 from streamproc.logic.tracker import ANY_CLASS, Tracked, Tracker, TrackerPolicy
 from streamproc.perception.candidates import LEAST_SCORE, Candidate, in_frame, nothing_there, up_close
@@ -34,8 +35,6 @@ _AGAINST = -1.0
 """Evidence below this says that the object is not there; a little above, that it is badly seen."""
 _TRAVEL_S = 0.6
 """Whether a track goes on is seen over so long."""
-_DOGS, _CATS = range(152, 270), range(282, 287)
-"""ImageNet's domestic dogs and cats in the classifier's 1001 outputs (one later than usual, the first is background)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,6 @@ class LabelPerception:
         """May be switched between looks."""
         self.policy = policy or LookPolicy()
         self._belief, self._tracking = _paced(settings, settings.fps)
-        self._animals = [*_DOGS, *_CATS]
         self._parcels: ParcelSearch | None = None
         if models.proposals and models.classifier is not None:
             self._parcels = ParcelSearch(models.proposals, models.classifier, self._belief)
@@ -180,14 +178,6 @@ class LabelPerception:
             return False
         return at_s - self._state.moved_s > self.policy.wake_s
 
-    def _undecided(self, known: _Known, at_s: float) -> bool:
-        """Whether one more look may settle what a track is, or whether it is still there."""
-        belief = known.belief
-        if belief.label is not None:
-            return 0 < known.misses < self.policy.out_of_view
-        fresh = at_s - known.since.seconds <= self._belief.window_s + self.policy.wake_s
-        return fresh and belief.best in self.settings.classes and belief.confidence(belief.best) >= 50
-
     def _detect(self, frame: Frame, runs: Counter[str]) -> dict[str, Detections]:
         """Every detector of the whole frame, by name."""
         whole = self.models.whole(frame.picture.width, frame.picture.height)
@@ -206,12 +196,13 @@ class LabelPerception:
         if not self.second_look or not whole:
             return candidates
         close = self.models.close()
-        classifier = self.models.classifier if "PET" in self.models.classes else None
+        classified = self.models.classified
+        classifier = self.models.classifier if classified else None
         for blob in self._unexplained(motion.blobs, candidates)[: self.policy.crops]:
             runs.update(each.name for each in close)
             if classifier is not None:
                 runs[classifier.name] += 1
-            again = up_close(close, classifier, picture, blob.box, self._animals)
+            again = up_close(close, classifier, picture, blob.box, classified)
             if self._seen_before(again.box, picture, whole):
                 missed = nothing_there(whole)
                 again = replace(again, odds={group: (value + missed[group]) / 2 for group, value in again.odds.items()})
@@ -245,7 +236,7 @@ class LabelPerception:
             best = known.belief.best
             if best is None or known.belief.confidence(best) < self.policy.explained:
                 continue
-            if known.travels or best is Group.PERSON:
+            if known.travels or best.traits.moves_in_place:
                 boxes.append(box)
         return boxes
 

@@ -17,16 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from streamproc.contracts import Classifier, Detector
+from streamproc.core.classes import Group, imagenet_indexes
 from streamproc.core.media import Moment, Picture
 from streamproc.core.observation import TrackView
 from streamproc.core.vision import Box, Detections
 from streamproc.logic.boxes import as_boxes, covered, expand, iou, nms
-from streamproc.logic.evidence import Belief, BeliefPolicy, Group, logit
+from streamproc.logic.evidence import Belief, BeliefPolicy, logit
 from streamproc.logic.motion import MotionPolicy, blobs_of, changed, soften
 from streamproc.perception.detect import common_name
 
-_FAMILY = ("carton", "crate", "envelope", "packet", "chest", "safe", "shopping basket")
-"""ImageNet classes that parcels are taken for. Not its bags: they find no parcel that these miss, but what people wear."""
 _LIKELY = {
     "box": 3.0,
     "suitcase": 3.0,
@@ -120,7 +119,7 @@ class ParcelSearch:
         self.classifier = classifier
         self.policy = policy or ParcelPolicy()
         self._belief = belief
-        self._family = [index for index, name in enumerate(classifier.names) if name.split(",")[0] in _FAMILY]
+        self._family = imagenet_indexes(classifier.names, Group.PACKAGE.traits.imagenet)
         self.state = ParcelState()
 
     def pace(self, belief: BeliefPolicy) -> None:
@@ -293,7 +292,9 @@ class ParcelSearch:
             evidence={
                 "looks": spot.belief.looks,
                 "samples": spot.belief.samples(Group.PACKAGE, at_s),
-                "scores": {"PACKAGE": {self.classifier.name: round(spot.share, 3), "detector": round(spot.hint, 3)}},
+                "scores": {
+                    Group.PACKAGE.value: {self.classifier.name: round(spot.share, 3), "detector": round(spot.hint, 3)}
+                },
             },
         )
 

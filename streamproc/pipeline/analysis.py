@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from streamproc.config.processor import FaceSettings, LabelSettings
+from streamproc.core.classes import any_moving
 from streamproc.core.event import EventType
 from streamproc.core.faces import FaceObservation, FaceTrackView, FaceVerdict
 from streamproc.core.media import Frame
@@ -168,7 +169,7 @@ class LabelAnalysis(_Looking):
         super().__init__(perceiver, sampler, regions)
         self.perceiver = perceiver
         self.min_confidence = settings.min_confidence
-        self._second_look = settings.second_look and bool({"PERSON", "PET"} & set(settings.classes))
+        self._second_look = settings.second_look and any_moving(settings.classes)
         self._own_models = perceiver.models
         self._load_small = small_models
         self._small: Any = None

@@ -10,6 +10,7 @@ from skimage import data
 
 from benchmarks.live_accuracy import clips, judge, run_session
 from streamproc.config.processor import LABEL_CLASSES, LabelSettings
+from streamproc.core.classes import Group, imagenet_indexes
 from streamproc.core.media import EPOCH, Frame, Moment
 from streamproc.media.picture import ArrayPicture
 from streamproc.perception.label_models import LabelModels, load_models
@@ -75,3 +76,9 @@ def test_a_clip_of_the_corpus_announces_what_its_truth_says(corpus: Path, models
     (frames, truth) = next((frames, truth) for clip, frames, truth in clips(corpus) if clip == name)
     score = judge(run_session(frames, models, truth.visits()).told, truth)
     assert all(all(hits) for hits in score.found.values()) and not score.false
+
+
+def test_the_classifier_knows_cats_dogs_and_cartons_by_their_names(models):
+    """ImageNet's 118 domestic dogs and 5 domestic cats; its first class is the background, so each is one later than in ILSVRC2012."""
+    assert models.classified == {Group.PET: [*range(152, 270), *range(282, 287)]}
+    assert len(imagenet_indexes(models.classifier.names, Group.PACKAGE.traits.imagenet)) == 7

@@ -4,14 +4,13 @@ import pickle
 
 import pytest
 
+from streamproc.core.classes import OBJECT_GROUPS, Group
 from streamproc.core.vision import Box
 from streamproc.logic.evidence import (
     CROP_VOTES,
     FRAME_VOTES,
-    OBJECT_GROUPS,
     Belief,
     BeliefPolicy,
-    Group,
     against_the_rest,
     log_odds,
 )
