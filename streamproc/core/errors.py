@@ -14,6 +14,9 @@ StreamprocError
   SourceError             a feed cannot be read (retriable)
     SourceRefused           ... and trying again will not help: wrong password, no such stream
     SourceStalled           ... connected, but no frames arrive
+  StateError              saved state cannot be gone on from: begin anew
+    StateDamaged            ... its bytes are none that were written
+    StateVersionUnknown     ... another version of streamproc wrote it
   SinkError               an output did not take an event
     SinkBusy                ... for now (retriable)
     SinkRejected            ... and never will: goes to the dead letters
@@ -107,6 +110,18 @@ class SourceRefused(SourceError):
 
 class SourceStalled(SourceError):
     """Connected, but no frames arrive."""
+
+
+class StateError(StreamprocError):
+    """Saved state cannot be gone on from."""
+
+
+class StateDamaged(StateError):
+    """These bytes are no state document, or not that of the object that reads it."""
+
+
+class StateVersionUnknown(StateError):
+    """Another version of streamproc wrote the state."""
 
 
 class SinkError(StreamprocError):

@@ -62,7 +62,7 @@ class Decision:
 
 @dataclass
 class TrackEvidence:
-    """What the looks at one track add up to. Picklable."""
+    """What the looks at one track add up to. All its fields are its state (``structure.to_document``)."""
 
     first_s: float
     total: FloatArray

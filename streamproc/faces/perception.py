@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import math
-import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -29,6 +27,8 @@ from streamproc.faces.library import Candidate, CollectionIndex
 from streamproc.faces.reader import live_size
 from streamproc.faces.service import FaceService
 from streamproc.logic.motion import MotionWatch, heartbeat_s, thumbnail_size
+from streamproc.logic.state_codec import pack, unpack
+from streamproc.logic.structure import from_document, to_document
 from streamproc.logic.tracker import Tracker, TrackerPolicy
 
 GATE: Final = quality.Gate(eye_distance_px=14, yaw=80, pitch=55, sharpness=12, brightness=5, confidence=50)
@@ -50,6 +50,8 @@ _ALIAS: Final = 97.0
 """Two names whose stored faces are this similar are one human, announced once under the first."""
 _REMEMBERED: Final = 64
 """So many unknown people of a feed are told apart."""
+_KIND, _VERSION = "faces of a feed", 1
+"""Of the sealed state document."""
 _SETTLED_LOOKS: Final = 10
 _WAKE_S: Final = 1.0
 """Go on looking at every sampled frame for so long after the last motion."""
@@ -57,7 +59,7 @@ _WAKE_S: Final = 1.0
 
 @dataclass
 class _Track:
-    """One face that is followed. Picklable."""
+    """One face that is followed."""
 
     id: int
     since: Moment
@@ -72,7 +74,7 @@ class _Track:
 
 @dataclass
 class _State:
-    """Everything that changes; picklable. Vectors of unknown people live here only, never in a collection."""
+    """Everything that changes; a state document can hold it (``structure.to_document``). Vectors of unknown people live here only, never in a collection."""
 
     tracker: Tracker
     tracks: dict[int, _Track] = field(default_factory=dict)
@@ -114,18 +116,20 @@ class FacePerception:
         self._state.tracker.policy = _paced(fps)
 
     def snapshot(self) -> Any:
-        """The state as a picklable value of its own; sealed where the box keeps its vectors sealed."""
+        """The state as a plain document (``state_codec``); sealed bytes of one where the node keeps its vectors sealed."""
+        document = to_document(self._state)
         if self.service.seal is not None:
-            return self.service.seal.seal(pickle.dumps(self._state, protocol=5), "feed")
-        return copy.deepcopy(self._state)
+            return self.service.seal.seal(pack(_KIND, _VERSION, document), "feed")
+        return document
 
     def restore(self, state: Any) -> None:
-        """Go on from a ``snapshot``. One that was sealed with another key, or not at all, or has other parts is not taken up."""
+        """Go on from a ``snapshot``. One that was sealed with another key, or not at all, raises; nothing has changed then.
+
+        Raises StateError where ``state`` is no snapshot of this version.
+        """
         if isinstance(state, bytes) and self.service.seal is not None:
-            state = pickle.loads(self.service.seal.open(state, "feed"))
-        fresh = self._fresh()
-        ours = isinstance(state, _State) and vars(state).keys() == vars(fresh).keys()
-        self._state = copy.deepcopy(state) if ours else fresh
+            state = unpack(self.service.seal.open(state, "feed"), _KIND, _VERSION)
+        self._state = from_document(_State, state)
 
     def reset(self) -> None:
         """After a gap: nobody that was in view is taken to be there still. Ids and acquaintances go on."""

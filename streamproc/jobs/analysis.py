@@ -12,7 +12,7 @@ class Analysis(Protocol):
     """One thing asked of a video. Fed by one thread, in order.
 
     What it finds leaves it in rows (``take``), so that memory stays flat and a checkpoint writes each row once. ``snapshot`` is
-    what it needs beside the rows to go on. Both are pickled. ``conclude`` is pure: all rows in, the result out.
+    what it needs beside the rows to go on. Both are plain documents (``logic.state_codec``). ``conclude`` is pure: all rows in, the result out.
     """
 
     name: str

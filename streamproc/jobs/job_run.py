@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -13,10 +12,12 @@ from typing import Any
 
 import structlog
 
-from streamproc.core.errors import MediaError, StreamprocError
+from streamproc.core.errors import MediaError, StateError, StreamprocError
 from streamproc.jobs.analysis import Analysis
 from streamproc.jobs.model import Job, JobKind, JobState, VideoRef, facts_to
 from streamproc.jobs.video import Place, Sound, StoredVideo, VideoFacts, VideoFrame
+from streamproc.logic.state_codec import pack, unpack
+from streamproc.logic.structure import from_document, to_document
 from streamproc.store.jobs import JobStore, Progress
 
 log = structlog.get_logger(__name__)
@@ -24,6 +25,9 @@ log = structlog.get_logger(__name__)
 MakeAnalysis = Callable[[JobKind, dict[str, Any], VideoFacts], Analysis]
 OpenVideo = Callable[[VideoRef], StoredVideo]
 Tell = Callable[["Advance"], None]
+_PLACE, _STATE, _ROWS = "place in a video", "analysis of a video", "rows of an analysis"
+_VERSION = 1
+"""Of the three state documents of a job; another version is not read, its run begins anew."""
 NO_FRAMES = "The video holds no frames that can be decoded."
 INTERNAL = "An internal error occurred."
 
@@ -92,10 +96,7 @@ class Run:
         video = self.open_video(self.jobs[0].request.video)
         try:
             self._check_length(Fraction(video.facts.duration_ms, 1000))
-            analyses = {
-                job.id: self.make(job.request.kind, dict(job.request.options), video.facts) for job in self.jobs
-            }
-            place = self._restore(analyses)
+            analyses, place = self._restored(video)
             self.store.opened(list(analyses), facts_to(video.facts), video.expected_frames)
             frames, last = self._read(video, analyses, place)
             video.ended(last)
@@ -111,6 +112,19 @@ class Run:
                 f"The video is {int(seconds)} seconds long, the maximum is {round(self.policy.max_seconds)} seconds."
             )
 
+    def _restored(self, video: StoredVideo) -> tuple[dict[str, Analysis], Place | None]:
+        """The analyses and where to go on. A checkpoint of another version, or a damaged one, is dropped: the run begins anew."""
+        analyses = self._made(video)
+        try:
+            return analyses, self._restore(analyses)
+        except StateError as error:
+            log.warning("job_begins_anew", run=self.id, jobs=list(analyses), reason=str(error))
+            self.store.begin_anew(self.id, list(analyses))
+            return self._made(video), None
+
+    def _made(self, video: StoredVideo) -> dict[str, Analysis]:
+        return {job.id: self.make(job.request.kind, dict(job.request.options), video.facts) for job in self.jobs}
+
     def _restore(self, analyses: dict[str, Analysis]) -> Place | None:
         kept = self.store.place(self.id)
         if kept is None:
@@ -119,9 +133,8 @@ class Run:
             state = self.store.state(job)
             if state is None:
                 raise StreamprocError(f"the checkpoint of job {job} is incomplete")
-            analysis.restore(_unpack(state))
-        place: Place = _unpack(kept)
-        return place
+            analysis.restore(unpack(state, _STATE, _VERSION))
+        return from_document(Place, unpack(kept, _PLACE, _VERSION))
 
     def _read(self, video: StoredVideo, analyses: dict[str, Analysis], place: Place | None) -> tuple[int, Fraction]:
         """Feed everything behind ``place``. How many frames the video has, and the last one's time."""
@@ -158,17 +171,21 @@ class Run:
         if not analyses:
             raise _AllCancelled
         progress = [
-            Progress(job, _pack(analysis.snapshot()), None if (rows := analysis.take()) is None else _pack(rows))
+            Progress(
+                job,
+                pack(_STATE, _VERSION, analysis.snapshot()),
+                None if (rows := analysis.take()) is None else pack(_ROWS, _VERSION, rows),
+            )
             for job, analysis in analyses.items()
         ]
-        self.store.checkpoint(self.id, _pack(place), progress, place.index + 1)
+        self.store.checkpoint(self.id, pack(_PLACE, _VERSION, to_document(place)), progress, place.index + 1)
 
     def _conclude(self, analyses: dict[str, Analysis], facts: VideoFacts, frames: int) -> None:
         if frames == 0:
             raise MediaError(NO_FRAMES)
         for job, analysis in analyses.items():
             analysis.finish()
-            rows = [_unpack(each) for each in self.store.rows(job)]
+            rows = [unpack(each, _ROWS, _VERSION) for each in self.store.rows(job)]
             rest = analysis.take()
             if rest is not None:
                 rows.append(rest)
@@ -181,11 +198,3 @@ def _feed(frame: VideoFrame, analyses: dict[str, Analysis]) -> None:
     for analysis in analyses.values():
         if analysis.wants(frame.index, frame.at):
             analysis.add(frame)
-
-
-def _pack(value: Any) -> bytes:
-    return zlib.compress(pickle.dumps(value, protocol=5), 1)
-
-
-def _unpack(data: bytes) -> Any:
-    return pickle.loads(zlib.decompress(data))

@@ -11,6 +11,7 @@ from streamproc.core.faces import DetectedFace, face_confidence
 from streamproc.jobs.person_analysis import FindFaces
 from streamproc.jobs.steps import coarse_step
 from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
+from streamproc.logic.structure import from_document, to_document
 from streamproc.perception.objects import LOOK, SeenObject, find_objects, one_body_each
 from streamproc.perception.still_labels import LabelOptions, Trait, labels_of
 from streamproc.perception.taxonomy import taxonomy
@@ -38,6 +39,10 @@ def faces_of(found: Sequence[DetectedFace]) -> tuple[list[SeenObject], list[Trai
     return seen, [trait for trait in traits if trait.confidence >= _SURE_TRAIT]
 
 
+_Sample = tuple[int, list[SeenObject], list[Trait]]
+"""What one picture showed, and when (milliseconds)."""
+
+
 class LabelAnalysis:
     """Samples the video and remembers what was seen at each sample."""
 
@@ -58,7 +63,7 @@ class LabelAnalysis:
         self._find_faces = find_faces
         self._taxonomy = taxonomy()
         self._slot = -1
-        self._rows: list[tuple[int, list[SeenObject], list[Trait]]] = []
+        self._rows: list[_Sample] = []
 
     def wants(self, index: int, at: Fraction) -> bool:
         return index % self._step == 0 and int(at * SAMPLES_A_SECOND) > self._slot
@@ -77,7 +82,7 @@ class LabelAnalysis:
 
     def take(self) -> Any:
         rows, self._rows = self._rows, []
-        return rows or None
+        return to_document(rows) or None
 
     def finish(self) -> None:
         """Nothing is open."""
@@ -86,10 +91,10 @@ class LabelAnalysis:
         return self._slot
 
     def restore(self, state: Any) -> None:
-        self._slot = state
+        self._slot = from_document(int, state)
 
     def conclude(self, rows: Sequence[Any], video: VideoFacts, frames: int) -> dict[str, Any]:
-        samples = [sample for part in rows for sample in part]
+        samples = [sample for part in rows for sample in from_document(list[_Sample], part)]
         labels = [
             label
             for ms, seen, traits in samples

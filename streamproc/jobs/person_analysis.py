@@ -19,6 +19,7 @@ from streamproc.jobs.facefacts import face_to, owner_of
 from streamproc.jobs.steps import coarse_step, fine_step
 from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
 from streamproc.logic.boxes import Boxes, Floats, as_boxes, iou
+from streamproc.logic.structure import from_document, to_document
 from streamproc.logic.tracklets import Look, OfflinePolicy, Track, follow
 from streamproc.perception.objects import LOOK, find_objects
 
@@ -60,6 +61,14 @@ class PersonLook:
     """By row of ``boxes``, JSON-ready."""
     vectors: dict[int, npt.NDArray[np.float16]] = field(default_factory=dict)
     """What people look like, by row of ``boxes``: unit vectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a checkpoint keeps beside the looks."""
+
+    scene: int
+    thumb: npt.NDArray[np.uint8] | None
 
 
 class Appearance(Protocol):
@@ -143,19 +152,21 @@ class PersonAnalysis:
 
     def take(self) -> Any:
         rows, self._rows = self._rows, []
-        return rows or None
+        return to_document(rows) or None
 
     def finish(self) -> None:
         """Nothing is open."""
 
     def snapshot(self) -> Any:
-        return self._scene, self._thumb
+        return {"scene": self._scene, "thumb": self._thumb}
 
     def restore(self, state: Any) -> None:
-        self._scene, self._thumb = state
+        kept = from_document(_Kept, state)
+        self._scene, self._thumb = kept.scene, kept.thumb
 
     def conclude(self, rows: Sequence[Any], video: VideoFacts, frames: int) -> dict[str, Any]:
-        return {"persons": persons_of([look for part in rows for look in part], video.width / max(1, video.height))}
+        looks = [look for part in rows for look in from_document(list[PersonLook], part)]
+        return {"persons": persons_of(looks, video.width / max(1, video.height))}
 
 
 def persons_of(looks: Sequence[PersonLook], aspect: float) -> list[Entry]:

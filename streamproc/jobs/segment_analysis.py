@@ -16,6 +16,7 @@ from streamproc.logic.cards import LOOK, black_share, lit_share, look, scroll
 from streamproc.logic.cues import COLUMNS, Cue, CueRules, card_cuts, empty_frames, find_cues
 from streamproc.logic.shots import THUMB, Shot, ShotDetector, Transition, shots_from
 from streamproc.logic.smpte import floor_ms, timecode
+from streamproc.logic.structure import from_document, to_document
 
 _LOOKS_A_SECOND = 5
 
@@ -30,6 +31,15 @@ class SegmentOptions:
     min_cue_confidence: float = 50.0
     max_pixel_threshold: float = 0.2
     min_coverage: float = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a checkpoint keeps beside the rows."""
+
+    shots: dict[str, Any]
+    looked: tuple[Fraction, npt.NDArray[np.uint8]] | None
+    grey: npt.NDArray[np.uint8] | None
 
 
 class SegmentAnalysis:
@@ -87,7 +97,7 @@ class SegmentAnalysis:
             np.array(self._facts, np.float32).reshape(-1, len(COLUMNS)),
             list(self._times),
             np.array(self._sounds, np.float64).reshape(-1, 3),
-            list(self._found),
+            to_document(self._found),
         )
         for kept in (self._facts, self._times, self._sounds, self._found):
             kept.clear()
@@ -97,17 +107,18 @@ class SegmentAnalysis:
         self._found += self._shots.finish()
 
     def snapshot(self) -> Any:
-        return self._shots.snapshot(), self._looked, self._grey
+        return {"shots": self._shots.snapshot(), "looked": to_document(self._looked), "grey": self._grey}
 
     def restore(self, state: Any) -> None:
-        shots, self._looked, self._grey = state
-        self._shots = ShotDetector.restore(self._shots.fps, shots)
+        kept = from_document(_Kept, state)
+        self._shots = ShotDetector.restore(self._shots.fps, kept.shots)
+        self._looked, self._grey = kept.looked, kept.grey
 
     def conclude(self, rows: Sequence[Any], video: VideoFacts, frames: int) -> dict[str, Any]:
         facts = np.concatenate([row[0] for row in rows])
         times = [at for row in rows for at in row[1]]
         sounds = np.concatenate([row[2] for row in rows])
-        transitions = [item for row in rows for item in row[3]]
+        transitions = [item for row in rows for item in from_document(list[Transition], row[3])]
         rules = CueRules(self._options.min_coverage)
         loudness = loudness_by_frame(times, sounds, float(video.rate))
         cues = find_cues(facts, loudness, transitions, float(video.rate), rules)

@@ -111,7 +111,7 @@ class BeliefPolicy:
 
 @dataclass
 class Belief:
-    """What is believed of one track. Pure; picklable."""
+    """What is believed of one track. Pure; all its fields are its state (``structure.to_document``)."""
 
     policy: BeliefPolicy
     label: Group | None = None

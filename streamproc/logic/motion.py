@@ -122,7 +122,7 @@ def tiles_of(mask: npt.NDArray[np.bool_], parts: int = 8, least: float = 0.02) -
 
 @dataclass
 class MotionWatch:
-    """Follows one feed's thumbnails. Deterministic; picklable; ``reset`` after a gap."""
+    """Follows one feed's thumbnails. Deterministic; all its fields are its state (``structure.to_document``); ``reset`` after a gap."""
 
     policy: MotionPolicy = field(default_factory=MotionPolicy)
     _recent: list[_Signed] = field(default_factory=list)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import floor
+from typing import Any
+
+from streamproc.core.errors import StateDamaged
 
 _GOLDEN = Fraction(618, 1000)
 
@@ -16,7 +19,7 @@ def staggered_phase(index: int, fps: Fraction) -> Fraction:
 class Sampler:
     """Says which frames of one feed are due. The first frame and the first after a gap always are; then one in each interval.
 
-    Picklable; all its state is the number of the interval that was looked at last.
+    Its state: rate, phase, and the number of the interval whose frame was taken last.
     """
 
     def __init__(self, fps: float, phase: Fraction = Fraction(0)) -> None:
@@ -48,6 +51,18 @@ class Sampler:
     def reset(self) -> None:
         """After a gap the next frame is due."""
         self._taken = None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Its state, for a state document (``state_codec``)."""
+        return {"fps": self.fps, "phase": self.phase, "taken": self._taken}
+
+    def restore(self, state: Any) -> None:
+        """Go on from a ``snapshot``. Raises StateDamaged where ``state`` is none."""
+        match state:
+            case {"fps": Fraction() as fps, "phase": Fraction() as phase, "taken": None | int() as taken} if fps > 0:
+                self.fps, self.phase, self._taken = fps, phase, taken
+            case _:
+                raise StateDamaged("this is not the state of a sampler")
 
     def _slot(self, media: Fraction) -> int:
         return floor((media - self.phase) * self.fps)

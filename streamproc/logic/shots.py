@@ -19,6 +19,8 @@ import numpy.typing as npt
 from scenedetect.common import FrameTimecode
 from scenedetect.detectors import ContentDetector
 
+from streamproc.logic.structure import from_document, to_document
+
 THUMB = (192, 108)
 """(width, height) of the pictures that ``ShotDetector.add`` expects."""
 _TINY = (32, 18)
@@ -269,12 +271,12 @@ class ShotDetector:
         return [_soft(ramp)]
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that ``restore`` needs to go on as if nothing had happened. Holds arrays; pickle it."""
+        """Everything that ``restore`` needs to go on as if nothing had happened. Plain, with arrays (``state_codec``)."""
         return {
             "next": self._next,
-            "recent": list(self._recent),
-            "tiny": list(self._tiny),
-            "best": self._best,
+            "recent": to_document(self._recent),
+            "tiny": to_document(self._tiny),
+            "best": to_document(self._best),
             "told": self._told,
             "last": self._last,
             "hist": self._hist,
@@ -285,9 +287,9 @@ class ShotDetector:
         return cls(
             fps,
             state["next"],
-            state["recent"],
-            state["tiny"],
-            state["best"],
+            from_document(list[_Scored], state["recent"]),
+            from_document(list[Floats], state["tiny"]),
+            None if state["best"] is None else from_document(_Ramp, state["best"]),
             state["told"],
             None,
             state["last"],

@@ -7,6 +7,7 @@ before they are compared, so that a fast object whose boxes do not touch at 5 lo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -61,24 +62,33 @@ class Tracked:
     cls: int = ANY_CLASS
 
 
+@dataclass
 class BoxFilter:
     """Constant-velocity Kalman filter of a box's middle and size, each coordinate on its own.
 
     Noise is in proportion to the box's size, as is usual (SORT and its heirs), so near and far objects are treated alike.
     """
 
-    _MEASURE = 0.06
+    _MEASURE: ClassVar = 0.06
     """Deviation of a detector's box, in box heights."""
-    _ACCELERATE = 1.6
+    _ACCELERATE: ClassVar = 1.6
     """Deviation of the acceleration, in box heights per second squared."""
-    _START = 1.0
+    _START: ClassVar = 1.0
     """Deviation of the first speed, in box heights per second."""
 
-    def __init__(self, box: Box) -> None:
-        self._at = self._state(box)
-        self._speed = np.zeros(4)
-        scale = self._scale()
-        self._p = np.tile(np.array([[self._MEASURE**2, 0.0], [0.0, self._START**2]]), (4, 1, 1)) * scale**2
+    _at: npt.NDArray[np.float64]
+    """(4,) middle x, y, width, height."""
+    _speed: npt.NDArray[np.float64]
+    """(4,) the same a second."""
+    _p: npt.NDArray[np.float64]
+    """(4, 2, 2) covariance of place and speed of each."""
+
+    @classmethod
+    def start(cls, box: Box) -> BoxFilter:
+        """Of a box that is seen for the first time: its speed is unknown."""
+        self = cls(cls._state(box), np.zeros(4), np.zeros((4, 2, 2)))
+        self._p = np.tile(np.array([[cls._MEASURE**2, 0.0], [0.0, cls._START**2]]), (4, 1, 1)) * self._scale() ** 2
+        return self
 
     @staticmethod
     def _state(box: Box) -> npt.NDArray[np.float64]:
@@ -118,7 +128,7 @@ class _Track:
 
 @dataclass
 class Tracker:
-    """Deterministic and picklable. Times are seconds of one clock that never goes back."""
+    """Deterministic; all its fields are its state (``structure.to_document``). Times are seconds of one clock that never goes back."""
 
     policy: TrackerPolicy = field(default_factory=TrackerPolicy)
     _tracks: list[_Track] = field(default_factory=list)
@@ -157,7 +167,7 @@ class Tracker:
         for row in left:
             box = Box(*(float(value) for value in boxes[row]))
             view = Tracked(self._next, box, at_s, at_s, row, cls=int(classes[row]))
-            self._tracks.append(_Track(view, BoxFilter(box)))
+            self._tracks.append(_Track(view, BoxFilter.start(box)))
             self._next += 1
         return [track.view for track in self._tracks]
 

@@ -6,7 +6,6 @@ tracks; belief per track. Packages are looked for on their own (see ``parcels``)
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,7 @@ from streamproc.core.vision import Box, Detections
 from streamproc.logic.boxes import as_boxes, covered, expand, iou
 from streamproc.logic.evidence import Belief, BeliefPolicy, differ
 from streamproc.logic.motion import Blob, Motion, MotionWatch, heartbeat_s, thumbnail_size
+from streamproc.logic.structure import from_document, to_document
 from streamproc.logic.tracker import ANY_CLASS, Tracked, Tracker, TrackerPolicy
 from streamproc.perception.candidates import LEAST_SCORE, Candidate, in_frame, nothing_there, up_close
 from streamproc.perception.detect import detect_all
@@ -84,7 +84,7 @@ class _Known:
 
 @dataclass
 class _State:
-    """Everything that changes; picklable."""
+    """Everything that changes; a state document can hold it (``structure.to_document``)."""
 
     motion: MotionWatch
     tracker: Tracker
@@ -93,6 +93,14 @@ class _State:
     moved_s: float = float("-inf")
     looked_s: float = float("-inf")
     last: tuple[TrackView, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What a ``snapshot`` holds."""
+
+    tracks: _State
+    parcels: ParcelState | None
 
 
 class LabelPerception:
@@ -126,14 +134,18 @@ class LabelPerception:
             self._parcels.proposers = models.proposals
 
     def snapshot(self) -> Any:
-        """The state as a picklable value of its own."""
-        return copy.deepcopy((self._state, self._parcels.state if self._parcels else None))
+        """The state as a plain document (``state_codec``)."""
+        return {
+            "tracks": to_document(self._state),
+            "parcels": to_document(self._parcels.state if self._parcels else None),
+        }
 
     def restore(self, state: Any) -> None:
-        """Go on from a ``snapshot``. What was followed of a class that is no longer asked for is forgotten."""
-        self._state, parcels = copy.deepcopy(state)
+        """Go on from a ``snapshot``. Raises StateDamaged where ``state`` is none; nothing has changed then."""
+        kept = from_document(_Kept, state)
+        self._state = kept.tracks
         if self._parcels is not None:
-            self._parcels.state = parcels or ParcelState()
+            self._parcels.state = kept.parcels or ParcelState()
 
     def reset(self) -> None:
         """After a gap: nothing that was in view is taken to be there still. Track ids go on."""
@@ -300,7 +312,7 @@ class LabelPerception:
                 "looks": belief.looks,
                 "samples": belief.samples(group, at_s),
                 "second_looks": known.close_looks,
-                "scores": copy.deepcopy(known.best),
+                "scores": {group: dict(scores) for group, scores in known.best.items()},
             },
         )
 

@@ -95,7 +95,7 @@ class _Spot:
 
 @dataclass
 class ParcelState:
-    """Everything that changes; picklable."""
+    """Everything that changes; a state document can hold it (``structure.to_document``)."""
 
     spots: list[_Spot] = field(default_factory=list)
     refused: list[Box] = field(default_factory=list)

@@ -149,6 +149,14 @@ class JobStore:
                     )
                 db.execute("UPDATE jobs SET frames = ? WHERE id = ?", (frames, each.job))
 
+    def begin_anew(self, run: str, jobs: Sequence[str]) -> None:
+        """Forget the run's checkpoint (it cannot be read): the video is read from its beginning again."""
+        with self._database.write() as db:
+            db.execute("DELETE FROM job_places WHERE run = ?", (run,))
+            for table in ("job_states", "job_rows"):
+                db.executemany(f"DELETE FROM {table} WHERE job = ?", [(job,) for job in jobs])
+            db.executemany("UPDATE jobs SET frames = 0 WHERE id = ?", [(job,) for job in jobs])
+
     def open_of(self, jobs: Sequence[str]) -> set[str]:
         """Those of ``jobs`` that are not over."""
         query = f"SELECT id FROM jobs WHERE state IN ('queued', 'running') AND id IN ({','.join('?' * len(jobs))})"
