@@ -10,7 +10,8 @@ from typing import Any
 from streamproc.core.event import Event, EventType
 from streamproc.core.route import Route
 from streamproc.logic.session import Sessions
-from streamproc.pipeline.setup import Decision, LaneState
+from streamproc.pipeline.setup import Decision
+from streamproc.pipeline.snapshot import LaneState
 from streamproc.store.journal import Checkpoint, Commit, Journal, SessionRow
 
 OnEvents = Callable[[Sequence[Event]], None]
@@ -33,7 +34,7 @@ class JournalCommitter:
         for event, pictures in told:
             groups.setdefault(event.session, []).append((event, pictures))
         groups.setdefault(sessions.session, [])
-        checkpoint = Checkpoint(state.snapshot, state.position) if state is not None else None
+        checkpoint = Checkpoint(state.snapshot.encode(), state.position) if state is not None else None
         last = list(groups)[-1]
         for session, events in groups.items():
             row = self._row(session, [event for event, _ in events], sessions)
@@ -41,6 +42,13 @@ class JournalCommitter:
             fresh = self._journal.commit(commit)
             if fresh:
                 self._on_events(fresh)
+
+    def close(self, row: SessionRow, events: Sequence[Event]) -> None:
+        """End a session of which only its row is known; the last of ``events`` is its summary."""
+        closed = replace(row, closed=events[-1].at.wall, state=_closing_state(row.state, events[-1]))
+        fresh = self._journal.commit(Commit(self._processor, closed, [(event, None) for event in events], self.routes))
+        if fresh:
+            self._on_events(fresh)
 
     def _row(self, session: str, events: list[Event], sessions: Sessions) -> SessionRow:
         now = datetime.now(UTC)
@@ -51,9 +59,13 @@ class JournalCommitter:
         end = next((event for event in events if event.type is EventType.SESSION_COMPLETE), None)
         if end is None:
             return row
-        summary = {
-            "announced": state.get("announced", {}),
-            "counts": end.data.get("counts", {}),
-            "reason": end.data["reason"],
-        }
-        return replace(row, closed=end.at.wall, state=summary)
+        return replace(row, closed=end.at.wall, state=_closing_state(state, end))
+
+
+def _closing_state(state: Mapping[str, Any], summary: Event) -> dict[str, Any]:
+    """What the row of a session keeps once it has its summary."""
+    return {
+        "announced": state.get("announced", {}),
+        "counts": summary.data.get("counts", {}),
+        "reason": summary.data["reason"],
+    }

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from fractions import Fraction
 from typing import Any, Literal
 
 import structlog
@@ -16,23 +15,13 @@ from streamproc.config.processor import ProcessorConfig
 from streamproc.contracts import Explains
 from streamproc.core.errors import StreamprocError
 from streamproc.core.event import Event
-from streamproc.core.media import Moment
 from streamproc.core.start import StartRequest
 from streamproc.live.assembly import same_perception, session_rules
 from streamproc.live.commit import JournalCommitter
-from streamproc.live.run import (
-    Resumed,
-    Run,
-    RunSpec,
-    SharedServices,
-    left_sessions,
-    new_run_id,
-    read_checkpoint,
-    source_key,
-)
+from streamproc.live.resume import Resumed, close_left_over, new_run_id, read_checkpoint, source_key
+from streamproc.live.run import Run, RunSpec, SharedServices
 from streamproc.live.view import ProcessorView
 from streamproc.logic.lifecycle import Lifecycle, State, Trigger
-from streamproc.logic.session import Sessions
 from streamproc.store.journal import Checkpoint, Commit
 from streamproc.store.processors import ProcessorRow, ProcessorStore, document_hash
 
@@ -219,14 +208,9 @@ class Processor:
 
     def close_left_over(self, reason: str) -> None:
         """A killed process left a session that will not go on: it still has its summary. Blocks on the disk."""
-        journal = self.services.shared.journal
-        state = left_sessions(journal.checkpoint(self.name))
-        if state is not None:
-            sessions = Sessions.restore(self.name, session_rules(self.config), state)
-            at = sessions.last or Moment(Fraction(0), datetime.now(UTC))
-            self.committer.context = self._context(StartRequest())
-            self.committer.commit([(event, None) for event in sessions.end(reason, at)], sessions, None)
-        journal.clear_checkpoint(self.name)
+        self.committer.context = self._context(StartRequest())
+        rules = session_rules(self.config)
+        close_left_over(self.name, rules, self.services.shared.journal, self.committer, reason)
 
     # -- looking
 

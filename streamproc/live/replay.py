@@ -19,7 +19,8 @@ from streamproc.core.media import EPOCH
 from streamproc.live.assembly import ModelProvider, make_analyses, session_rules
 from streamproc.logic.session import Sessions
 from streamproc.pipeline.lane import Lane
-from streamproc.pipeline.setup import Decision, LaneSetup, LaneState
+from streamproc.pipeline.setup import Decision, LaneSetup
+from streamproc.pipeline.snapshot import LaneState
 
 _NOT_SEEN = {"state", "outputs", "source", "aws", "tags"}
 """Parts of the document that cannot change what is decided."""

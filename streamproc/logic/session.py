@@ -6,6 +6,7 @@ between visits (a gap, a face record) belongs to the run itself, which then has 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import uuid
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,7 @@ from streamproc.core.classes import STILL_CLASSES
 from streamproc.core.event import Event, EventType, RegionHit
 from streamproc.core.media import FragmentMark, Gap, Moment
 from streamproc.core.vision import Box
-from streamproc.logic.session_record import OpenGap, SessionRecord, moment_from_json, moment_to_json, stamp
+from streamproc.logic.session_record import OpenGap, SessionRecord, stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,21 @@ class Sighting:
 def session_id(run: str, number: int) -> str:
     """The id of the run's session ``number`` (the first is 0): a UUID, the same whenever the run is."""
     return str(uuid.UUID(bytes=hashlib.sha256(f"{run}/{number}".encode()).digest()[:16], version=4))
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsState:
+    """Everything that a session machine knows beside its rules."""
+
+    run: str
+    over: bool
+    last: Moment | None
+    account: SessionRecord | None
+    between: SessionRecord | None
+    visits: int
+    seen: dict[str, Fraction]
+    absent: Fraction
+    gap: OpenGap | None
 
 
 class Sessions:
@@ -195,34 +211,30 @@ class Sessions:
 
     # -- state
 
-    def snapshot(self) -> dict[str, Any]:
-        """JSON-ready; with the rules it is all there is to know."""
-        return {
-            "run": self.run,
-            "over": self.over,
-            "last": moment_to_json(self.last) if self.last else None,
-            "account": self._account.to_json() if self._account else None,
-            "between": self._between.to_json() if self._between else None,
-            "visits": self._visits,
-            "seen": {key: str(value) for key, value in self._seen.items()},
-            "absent": str(self._absent),
-            "gap": [self._gap.reason, moment_to_json(self._gap.at), self._gap.detail] if self._gap else None,
-        }
+    def snapshot(self) -> SessionsState:
+        """Its state, a value of its own; with the rules it is all there is to know."""
+        return copy.deepcopy(
+            SessionsState(
+                self.run,
+                self.over,
+                self.last,
+                self._account,
+                self._between,
+                self._visits,
+                self._seen,
+                self._absent,
+                self._gap,
+            )
+        )
 
     @classmethod
-    def restore(cls, processor: str, rules: SessionRules, state: Mapping[str, Any]) -> Sessions:
+    def restore(cls, processor: str, rules: SessionRules, state: SessionsState) -> Sessions:
         """The machine as it was when ``state`` was taken."""
-        self = cls(processor, rules, state["run"])
-        self.over = state["over"]
-        self.last = moment_from_json(state["last"]) if state["last"] else None
-        self._account = SessionRecord.from_json(state["account"]) if state["account"] else None
-        self._between = SessionRecord.from_json(state["between"]) if state["between"] else None
-        self._visits = state["visits"]
-        self._seen = {key: Fraction(value) for key, value in state["seen"].items()}
-        self._absent = Fraction(state["absent"])
-        if state["gap"]:
-            reason, at, detail = state["gap"]
-            self._gap = OpenGap(reason, moment_from_json(at), detail)
+        self = cls(processor, rules, state.run)
+        kept = copy.deepcopy(state)
+        self.over, self.last = kept.over, kept.last
+        self._account, self._between, self._visits = kept.account, kept.between, kept.visits
+        self._seen, self._absent, self._gap = kept.seen, kept.absent, kept.gap
         return self
 
     # -- inside

@@ -1,4 +1,4 @@
-"""The account of one session: what was told, the gaps, and the summary. Pure and JSON-ready."""
+"""The account of one session: what was told, the gaps, and the summary. Pure."""
 
 from __future__ import annotations
 
@@ -10,15 +10,6 @@ from typing import Any
 
 from streamproc.core.event import Event, EventType
 from streamproc.core.media import Moment
-
-
-def moment_to_json(at: Moment) -> list[str]:
-    """Exact: the rational media time and the wall time to the microsecond."""
-    return [str(at.media), at.wall.isoformat()]
-
-
-def moment_from_json(value: list[str]) -> Moment:
-    return Moment(Fraction(value[0]), datetime.fromisoformat(value[1]))
 
 
 def stamp(instant: datetime) -> str:
@@ -92,24 +83,3 @@ class SessionRecord:
             "gap_s": seconds(self.lost),
             "message": f"{told} notification{'' if told == 1 else 's'} in {seconds(whole):g} s; ended: {reason}",
         }
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "session": self.session,
-            "opened": moment_to_json(self.opened),
-            "sequence": self.sequence,
-            "announced": dict(self.announced),
-            "counts": dict(self.counts),
-            "persons": list(self.persons),
-            "unknown_faces": self.unknown_faces,
-            "regions": dict(self.regions),
-            "gaps": list(self.gaps),
-            "lost": str(self.lost),
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> SessionRecord:
-        fields = dict(value)
-        fields["opened"] = moment_from_json(fields["opened"])
-        fields["lost"] = Fraction(fields["lost"])
-        return cls(**fields)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -18,10 +17,11 @@ from streamproc.logic.load_shedding import FULL, QualityLevel, Step
 from streamproc.logic.regions import RegionMap
 from streamproc.logic.sampling import Sampler
 from streamproc.logic.session import Sighting
+from streamproc.logic.structure import from_document
 
 
 class LabelPerceiver(Protocol):
-    """``perception``'s side of the bargain. Deterministic; its state is picklable."""
+    """``perception``'s side of the bargain. Deterministic; its state is a plain document."""
 
     second_look: bool
     models: Any
@@ -87,9 +87,13 @@ class Analysis(Protocol):
 
     def reset(self) -> None: ...
 
-    def snapshot(self) -> bytes: ...
+    def snapshot(self) -> Any:
+        """Its state as a plain document (``logic.state_codec``)."""
+        ...
 
-    def restore(self, state: bytes) -> None: ...
+    def restore(self, state: Any) -> None:
+        """Go on from a ``snapshot``. Raises StreamprocError where ``state`` is none of this version."""
+        ...
 
     def can(self, step: Step) -> bool:
         """Whether taking this step now would change anything here."""
@@ -102,6 +106,14 @@ class Analysis(Protocol):
     def ease(self, eased: QualityLevel) -> None:
         """Give up so much from the next frame on, or take it back. Within the lane's ``edit``."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a ``snapshot`` of an analysis holds."""
+
+    sampler: dict[str, Any]
+    perceiver: Any
 
 
 class _Looking:
@@ -145,12 +157,13 @@ class _Looking:
         self._perceiver.reset()
         self.sampler.reset()
 
-    def snapshot(self) -> bytes:
-        return pickle.dumps((self.sampler, self._perceiver.snapshot()), protocol=5)
+    def snapshot(self) -> Any:
+        return {"sampler": self.sampler.snapshot(), "perceiver": self._perceiver.snapshot()}
 
-    def restore(self, state: bytes) -> None:
-        self.sampler, perceiver = pickle.loads(state)
-        self._perceiver.restore(perceiver)
+    def restore(self, state: Any) -> None:
+        kept = from_document(_Kept, state)
+        self._perceiver.restore(kept.perceiver)
+        self.sampler.restore(kept.sampler)
         self._pace()  # it may have been left while its rate was eased
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 import time
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
-from typing import Any
 
 import structlog
 
 from streamproc.contracts import Position
+from streamproc.core.errors import StreamprocError
 from streamproc.core.event import Event
 from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet, StreamItem
 from streamproc.logic.session import Place
@@ -23,7 +21,8 @@ from streamproc.pipeline.analysis import Look
 from streamproc.pipeline.idle import IdleMode
 from streamproc.pipeline.inbox import Inbox, Queued
 from streamproc.pipeline.schedule import FrameSchedule
-from streamproc.pipeline.setup import Decision, LaneSetup, LaneState, pictures_of, stamped
+from streamproc.pipeline.setup import Decision, LaneSetup, pictures_of, stamped
+from streamproc.pipeline.snapshot import LaneSnapshot, LaneState
 from streamproc.pipeline.stall import STALL_S, StallDetector
 from streamproc.pipeline.stats import LaneStats
 
@@ -36,7 +35,6 @@ CHECKPOINT_LIVE_S = 5.0
 """Nobody can look again at what a camera showed meanwhile, so its state is written less often."""
 RESUMED_JUMP = Fraction(1)
 """A live feed that goes on this much later than it was left has a gap: nobody watched meanwhile."""
-SNAPSHOT_VERSION = 1
 
 
 class Lane:
@@ -113,6 +111,22 @@ class Lane:
             self.pace.shift = None
             self._clean = None
 
+    @property
+    def ending(self) -> bool:
+        """The session has ended, or somebody asked for its end."""
+        return self.over or self._ending is not None
+
+    def leave_open(self) -> bool:
+        """Commit the state with the session open and do nothing more: no summary, ``on_over`` is not called. False: it has ended."""
+        with self._lock:
+            if self.ending:
+                return False
+            self._commit([])
+            self.over = True
+            self.idle.reset()
+            self.inbox.clear()
+            return True
+
     def interrupt(self, gap: Gap) -> None:
         """A gap that the source itself cannot know of. Within ``edit`` only."""
         self._gap(gap, placed=True)
@@ -142,36 +156,32 @@ class Lane:
                 self.parts.on_over(words)
 
     def state(self) -> LaneState:
-        """Of this instant. The position may be older: what lies between is decoded again and passed over."""
-        snapshot = {
-            "version": SNAPSHOT_VERSION,
-            "sessions": self.sessions.snapshot(),
-            "after": self._last_frame,
-            "shift": self.pace.shift,
-            "request": dict(self.parts.request),
-            # A camera is looked at anew after a gap, so only feeds that can be read again need what was followed.
-            "analyses": [each.snapshot() for each in self.parts.analyses] if self.parts.replayable else [],
-        }
-        return LaneState(zlib.compress(pickle.dumps(snapshot, protocol=5), 1), self._clean)
+        """Snapshot of now. The position may lag: frames in between are decoded again on resume, but not analysed."""
+        # A camera's trackers begin anew after a gap, so only feeds that can be read again need what was followed.
+        analyses = [each.snapshot() for each in self.parts.analyses] if self.parts.replayable else []
+        snapshot = LaneSnapshot(
+            self.sessions.snapshot(), self._last_frame, self.pace.shift, dict(self.parts.request), analyses
+        )
+        return LaneState(snapshot, self._clean)
 
-    def resume(self, snapshot: dict[str, Any], has_position: bool) -> None:
+    def resume(self, snapshot: LaneSnapshot, has_position: bool) -> None:
         """Go on from ``state``; ``sessions`` was restored by the caller."""
         self._resumed = self.parts.live
         if has_position:
-            self._last_frame = snapshot.get("after")
-            self.pace.shift = snapshot.get("shift", Fraction(0))
+            self._last_frame = snapshot.after
+            self.pace.shift = snapshot.shift
             self._decoder = Decoder(after=self._last_frame)
         else:
             self.pace.shift = None
         self.stats.last_item = time.monotonic()
-        saved = snapshot.get("analyses", [])
-        if len(saved) != len(self.parts.analyses):
+        if len(snapshot.analyses) != len(self.parts.analyses):
             return
-        for analysis, state in zip(self.parts.analyses, saved, strict=True):
+        for analysis, state in zip(self.parts.analyses, snapshot.analyses, strict=True):
             try:
                 analysis.restore(state)
-            # Saved by another version of the models' code: look anew, the session itself goes on.
-            except Exception as error:  # noqa: BLE001
+            except (
+                StreamprocError
+            ) as error:  # another version's, or sealed with another key: the session itself goes on
                 log.warning("analysis_starts_anew", processor=self.parts.name, reason=str(error))
                 analysis.reset()
 

@@ -13,16 +13,9 @@ from streamproc.logic.session import Sessions
 from streamproc.media import jpeg
 from streamproc.pipeline.analysis import Analysis, Look
 from streamproc.pipeline.latency import Trail
+from streamproc.pipeline.snapshot import LaneState
 
 Decision = tuple[Event, Pictures | None]
-
-
-@dataclass(frozen=True, slots=True)
-class LaneState:
-    """What a lane needs to go on after a restart, of one instant."""
-
-    snapshot: bytes
-    position: Position | None
 
 
 class Committer(Protocol):

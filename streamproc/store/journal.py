@@ -73,7 +73,7 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where a lane goes on: its pickled state and the place in its source, of the same instant."""
+    """Where a lane goes on: its state document (``pipeline.snapshot``) and the place in its source, of the same instant."""
 
     snapshot: bytes | None
     position: Position | None
@@ -181,6 +181,12 @@ class Journal:
             return None
         event = event_from_json(row["document"])
         return event, self.spool.read(event.session, event.id) if event.has_pictures else None
+
+    def last_event(self, session_id: str) -> Event | None:
+        """The latest event of a session, of any type; None where none is kept (any more)."""
+        query = "SELECT document FROM events WHERE session = ? ORDER BY seq DESC LIMIT 1"
+        row = self.database.read().execute(query, (session_id,)).fetchone()
+        return event_from_json(row["document"]) if row is not None else None
 
     def recent(self, processor: str, limit: int = 50) -> list[Event]:
         """The processor's latest events (no face records), newest first."""

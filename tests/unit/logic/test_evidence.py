@@ -1,7 +1,5 @@
 """From scores to belief."""
 
-import pickle
-
 import pytest
 
 from streamproc.core.classes import OBJECT_GROUPS, Group
@@ -14,6 +12,8 @@ from streamproc.logic.evidence import (
     against_the_rest,
     log_odds,
 )
+from streamproc.logic.state_codec import pack, unpack
+from streamproc.logic.structure import from_document, to_document
 
 ALL = {name: frozenset(OBJECT_GROUPS) for name in ("yolox_nano", "deimv2_femto", "ssd_oidv4")}
 HERE = Box(0.1, 0.1, 0.3, 0.7)
@@ -148,7 +148,7 @@ def test_confidence_is_a_percentage():
 
 def test_it_goes_on_the_same_after_pickling():
     belief = watched(SURE, BOTH, FAINT)
-    twin = pickle.loads(pickle.dumps(belief))
+    twin = from_document(Belief, unpack(pack("test", 1, to_document(belief)), "test", 1))
     for each in (belief, twin):
         each.add(SURE, 1.0, HERE, moves=False)
     assert belief == twin

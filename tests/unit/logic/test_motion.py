@@ -1,11 +1,11 @@
 """The motion watch: what is worth a look, and where it moves."""
 
-import pickle
-
 import numpy as np
 import pytest
 
 from streamproc.logic.motion import MotionWatch
+from streamproc.logic.state_codec import pack, unpack
+from streamproc.logic.structure import from_document, to_document
 
 HEIGHT, WIDTH = 270, 480
 
@@ -77,6 +77,6 @@ def test_another_size_is_a_new_scene():
 
 def test_it_goes_on_the_same_after_pickling():
     watch = watching(scene((100, 100)), scene((160, 100)))
-    twin = pickle.loads(pickle.dumps(watch))
+    twin = from_document(MotionWatch, unpack(pack("test", 1, to_document(watch)), "test", 1))
     for picture in (scene((220, 100)), scene((260, 130))):
         assert watch.update(picture) == twin.update(picture)

@@ -1,11 +1,10 @@
 """Shot borders on pictures made here: cuts are exact, blends belong to nobody, flashes are no cuts."""
 
-import pickle
-
 import numpy as np
 import pytest
 
 from streamproc.logic.shots import Shot, ShotDetector, Transition, TransitionKind, shots_from
+from streamproc.logic.state_codec import pack, unpack
 
 CUT, DISSOLVE, FADE_IN, FADE_OUT = (
     TransitionKind.CUT,
@@ -42,7 +41,7 @@ def detect(pictures: list[np.ndarray], restart_at: int | None = None) -> list[Tr
     found: list[Transition] = []
     for index, picture in enumerate(pictures):
         if index == restart_at:
-            detector = ShotDetector.restore(25.0, pickle.loads(pickle.dumps(detector.snapshot())))
+            detector = ShotDetector.restore(25.0, unpack(pack("test", 1, detector.snapshot()), "test", 1))
         found += detector.add(picture)
     return found + detector.finish()
 

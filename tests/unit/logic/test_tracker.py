@@ -1,10 +1,10 @@
 """The tracker: identities, doubtful boxes, motion, forgetting."""
 
-import pickle
-
 import numpy as np
 import pytest
 
+from streamproc.logic.state_codec import pack, unpack
+from streamproc.logic.structure import from_document, to_document
 from streamproc.logic.tracker import Tracker, TrackerPolicy
 
 
@@ -95,6 +95,6 @@ def test_it_goes_on_the_same_after_pickling():
     tracker = Tracker()
     update(tracker, 0.0, (0.1, 0.1, 0.9), (0.5, 0.5, 0.9))
     update(tracker, 0.2, (0.13, 0.1, 0.9), (0.5, 0.52, 0.3))
-    twin = pickle.loads(pickle.dumps(tracker))
+    twin = from_document(Tracker, unpack(pack("test", 1, to_document(tracker)), "test", 1))
     rows = [(0.16, 0.1, 0.9), (0.5, 0.54, 0.9)]
     assert update(tracker, 0.4, *rows) == update(twin, 0.4, *rows)

@@ -1,6 +1,5 @@
 """Live labels with stand-in models that see coloured patches: the gate, the second look, packages, snapshots."""
 
-import pickle
 from fractions import Fraction
 
 import numpy as np
@@ -10,6 +9,7 @@ from streamproc.config.processor import LabelSettings
 from streamproc.core.media import EPOCH, Frame, Moment
 from streamproc.core.observation import Observation
 from streamproc.core.vision import Detections
+from streamproc.logic.state_codec import pack, unpack
 from streamproc.media.picture import ArrayPicture
 from streamproc.perception.label_models import LabelModels
 from streamproc.perception.label_perception import LabelPerception
@@ -237,7 +237,7 @@ def test_it_goes_on_the_same_from_a_snapshot():
     perception, *_ = perceiver()
     for number in range(4):
         look(perception, number, film(number))
-    state = pickle.loads(pickle.dumps(perception.snapshot()))
+    state = unpack(pack("test", 1, perception.snapshot()), "test", 1)
     twin, *_ = perceiver()
     twin.restore(state)
     for number in range(4, 12):

@@ -86,7 +86,7 @@ def test_not_a_number_is_refused_at_once() -> None:
 
 def test_everything_of_a_commit_is_there_after_a_reopen(tmp_path: Path) -> None:
     journal = Journal(Database(tmp_path))
-    checkpoint = Checkpoint(b"\x80pickle", Position({"partition": 0, "offset": 12}))
+    checkpoint = Checkpoint(b"state", Position({"partition": 0, "offset": 12}))
     row = session(state={"announced": ["PERSON"]}, context={"tags": {"site": "home"}})
     fresh = journal.commit(Commit("door", row, [(label_event(0), PICTURES)], [Route("door/file", ALL)], checkpoint))
     assert [event.id for event in fresh] == ["s1-000000"]
