@@ -11,13 +11,14 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from streamproc.core.vision import Box
+from streamproc.logic.assignment import cheapest_matches
 from streamproc.logic.boxes import Boxes, Floats, as_boxes, iou
 
 ANY_CLASS = -1
-_NO_MATCH = 1e6
+_UNMATCHED = 1e6
+"""Cost of a track without a detection: as many as possible are matched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +191,8 @@ class Tracker:
         mine = np.array([self._tracks[index].view.cls for index in free])
         differ = (mine[:, None] != classes[rows][None, :]) & (mine[:, None] >= 0) & (classes[rows][None, :] >= 0)
         worth = overlap - self.policy.class_cost * differ
-        cost = np.where(worth >= least, 1.0 - worth, _NO_MATCH)
-        return [
-            (free[a], int(rows[b])) for a, b in zip(*linear_sum_assignment(cost), strict=True) if cost[a, b] < _NO_MATCH
-        ]
+        a, b = np.nonzero(worth >= least)
+        return [(free[x], int(rows[y])) for x, y in cheapest_matches(a, b, 1.0 - worth[a, b], _UNMATCHED)]
 
     @staticmethod
     def _hit(track: _Track, row: int, boxes: Boxes, classes: npt.NDArray[np.int32], at_s: float) -> None:

@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
+from streamproc.logic.assignment import Rows, cheapest_matches
 from streamproc.logic.boxes import Boxes, Floats, iou
 from streamproc.logic.kalman import (
     Array,
@@ -27,8 +25,6 @@ from streamproc.logic.kalman import (
     unlikeness,
     update,
 )
-
-Rows = npt.NDArray[np.intp]
 
 _REPEATS = 2
 """Two links in a row of one piece need two passes."""
@@ -159,12 +155,13 @@ def gathered(looks: Sequence[Look], policy: OfflinePolicy) -> list[Piece]:
             gone = np.array([[look.at_s - seen] for _, seen, _ in live])
             come = predict(states, gone, policy.gather)
             overlap = iou(corners(come.place), look.boxes[open_rows]).astype(np.float64)
-            for a, b in zip(*linear_sum_assignment(-overlap), strict=True):
+            i, j = np.nonzero(overlap)
+            for a, b in cheapest_matches(i, j, -overlap[i, j], 0.0):
                 if overlap[a, b] < policy.match:
                     continue
                 state = update(come.take(a), boxes[b], policy.gather)
                 live[a] = (state, look.at_s, [*live[a][2], (number, int(open_rows[b]))])
-                taken.add(int(b))
+                taken.add(b)
         for b in range(len(boxes)):
             if b not in taken:
                 live.append((begin(boxes[b], policy.gather), look.at_s, [(number, int(open_rows[b]))]))
@@ -213,30 +210,7 @@ def _links(pieces: Sequence[Piece], most: float, policy: OfflinePolicy) -> dict[
     ends = stacked([_end(piece, policy) for piece in pieces])
     starts = stacked([_start(piece, policy) for piece in pieces])
     cost = unlikeness(ends.take(a), starts.take(b), gap[:, None], policy.motion) + policy.gap_cost * gap
-    return _cheapest(a, b, cost + strangeness(pieces, a, b, policy), policy.link)
-
-
-def _cheapest(a: Rows, b: Rows, cost: Array, most: float) -> dict[int, int]:
-    """The one-to-one choice of pairs (a, b) with the greatest gain over ``most``. Groups that share nobody are solved apart."""
-    good = cost < most
-    a, b, gain = a[good], b[good], most - cost[good]
-    if not len(a):
-        return {}
-    size = int(max(a.max(), b.max())) + 1
-    # Ends and starts are different nodes: a piece may be both.
-    graph = coo_matrix((np.ones(len(a)), (a, b + size)), shape=(2 * size, 2 * size))
-    groups = connected_components(graph, directed=False)[1][a]
-    follows: dict[int, int] = {}
-    order = np.argsort(groups, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
-        heads, i = np.unique(a[rows], return_inverse=True)
-        tails, j = np.unique(b[rows], return_inverse=True)
-        worth = np.zeros((len(heads), len(tails)))
-        worth[i, j] = gain[rows]
-        for x, y in zip(*linear_sum_assignment(-worth), strict=True):
-            if worth[x, y] > 0:
-                follows[int(heads[x])] = int(tails[y])
-    return follows
+    return dict(cheapest_matches(a, b, cost + strangeness(pieces, a, b, policy), policy.link))
 
 
 def _end(piece: Piece, policy: OfflinePolicy) -> State:
