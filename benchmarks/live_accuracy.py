@@ -53,6 +53,9 @@ THRESHOLDS = {
     ("yolox_nano", "person"): ("PERSON", 0.30),
     ("yolox_nano", "cat"): ("PET", 0.30),
     ("yolox_nano", "dog"): ("PET", 0.30),
+    ("nanodet_g", "person"): ("PERSON", 0.42),
+    ("nanodet_g", "cat"): ("PET", 0.28),
+    ("nanodet_g", "dog"): ("PET", 0.28),
     ("ssd_oidv4", "cat"): ("PET", 0.35),
     ("ssd_oidv4", "dog"): ("PET", 0.35),
     ("deimv2_femto", "cat"): ("PET", 0.45),
@@ -329,8 +332,24 @@ def main() -> None:
     made = parser(__doc__)
     made.add_argument("--only", choices=["clips", "photos"], help="half of it")
     made.add_argument("--match", default="", help="only clips whose name contains this")
+    made.add_argument(
+        "--profile", action="append", metavar="NAME", help="models of this profile; several: side by side"
+    )
     options = prepared(made.parse_args())
-    models = load_models(open_zoo(workers=1), LABEL_CLASSES)
+    zoo = open_zoo(workers=1)
+    profiles = options.profile or ["default"]
+    alone = len(profiles) == 1
+    figures: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
+    for profile in profiles:
+        models = load_models(zoo, LABEL_CLASSES, profile)
+        some, lines = _measured(options, models)
+        figures |= {name if alone else f"{profile}_{name}": value for name, value in some.items()}
+        rows += lines if alone else [{"profile": profile, **line} for line in lines]
+    report(options, figures=figures, rows=rows)
+
+
+def _measured(options: Any, models: LabelModels) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     figures: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
     halves = {"clips": (clips, "", False), "photos": (photo_clips, "photo_", True)}
@@ -340,7 +359,7 @@ def main() -> None:
             some, lines = measure(source, models, prefix, quiet)
             figures |= some
             rows += lines
-    report(options, figures=figures, rows=rows)
+    return figures, rows
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from streamproc.config.base import Settings
 
@@ -23,6 +23,7 @@ Adapter = Literal[
 ]
 Side = Annotated[int, Field(ge=32, le=4096)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
+Alternatives = Annotated[Names, BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 
 
 class OwnModel(Settings):
@@ -42,14 +43,18 @@ class OwnModel(Settings):
 class Profile(Settings):
     """Which models see for the labels. What is left out is as in the default profile."""
 
-    person: Names = ("yolox_nano", "ssd_oidv4")
+    person: Names = ("yolox_nano", "nanodet_g", "ssd_oidv4")
     """The first of these that can be had."""
     pet: Names = ("ssd_oidv4", "deimv2_femto", "yolox_nano")
     """All of these that can be had, merged."""
-    proposals: Names = ("deimv2_femto", "mobile_object_localizer", "ssd_oidv4")
-    """Where a package could be: all of these that can be had."""
-    verifier: str = "mobilenet_v2"
-    """The classifier that says whether it is one."""
+    proposals: Annotated[tuple[str | Names, ...], Field(min_length=1)] = (
+        ("deimv2_femto", "nanodet_g"),
+        "mobile_object_localizer",
+        "ssd_oidv4",
+    )
+    """Where a package could be: all of these that can be had; of a list within the list only the first."""
+    verifier: Alternatives = ("mobilenet_v2", "efficientnet_lite0")
+    """The classifier that says whether it is one: one name, or a list of which the first that can be had is used."""
 
 
 class ModelSettings(Settings):
@@ -64,7 +69,7 @@ class ModelSettings(Settings):
     own: dict[str, OwnModel] = {}
     """Own models by name; a name of the catalogue replaces that model."""
     profiles: dict[str, Profile] = {}
-    """Own profiles by name; ``default``, ``accurate`` and ``small`` are there without."""
+    """Own profiles by name; ``default``, ``accurate``, ``registry`` and ``small`` are there without."""
 
     def below(self, folder: Path) -> ModelSettings:
         """The same with relative paths taken from ``folder``, where the document lies."""

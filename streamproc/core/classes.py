@@ -88,8 +88,18 @@ class Group(StrEnum):
             announced=True,
             parts=(ModelPart.PERSON,),
             moves_in_place=True,
-            frame_votes={"yolox": Vote(0.9, 0.17, 0.35), "deimv2": Vote(1.0, 0.30, 0.5), "ssd": Vote(1.9, 0.33, 0.15)},
-            crop_votes={"yolox": Vote(0.7, 0.16, 0.2), "deimv2": Vote(0.8, 0.32, 0.2), "ssd": Vote(1.9, 0.35, 0.6)},
+            frame_votes={
+                "yolox": Vote(0.9, 0.17, 0.35),
+                "nanodet": Vote(1.3, 0.30, 0.4),
+                "deimv2": Vote(1.0, 0.30, 0.5),
+                "ssd": Vote(1.9, 0.33, 0.15),
+            },
+            crop_votes={
+                "yolox": Vote(0.7, 0.16, 0.2),
+                "nanodet": Vote(1.2, 0.30, 0.2),
+                "deimv2": Vote(0.8, 0.32, 0.2),
+                "ssd": Vote(1.9, 0.35, 0.6),
+            },
         ),
     )
     PET = (
@@ -101,11 +111,13 @@ class Group(StrEnum):
             imagenet=(("Chihuahua", "Mexican hairless"), ("tabby", "Egyptian cat")),
             frame_votes={
                 "yolox": Vote(0.75, 0.30, 0.25),
+                "nanodet": Vote(1.4, 0.32, 0.3),
                 "deimv2": Vote(1.15, 0.42, 0.4),
                 "ssd": Vote(1.2, 0.40, 0.35),
             },
             crop_votes={
                 "yolox": Vote(1.0, 0.12, 0.12),
+                "nanodet": Vote(1.4, 0.28, 0.12),
                 "deimv2": Vote(1.0, 0.30, 0.1),
                 "ssd": Vote(1.75, 0.32, 0.5),
                 "classifier": Vote(0.7, 0.50, 0.3),
@@ -127,7 +139,12 @@ class Group(StrEnum):
         "VEHICLE",
         ClassTraits(
             members=("car", "truck", "bus", "motorcycle", "bicycle", "train", "boat", "airplane", "vehicle", "bike"),
-            frame_votes={"yolox": Vote(1.0, 0.30), "deimv2": Vote(1.0, 0.35), "ssd": Vote(1.5, 0.35)},
+            frame_votes={
+                "yolox": Vote(1.0, 0.30),
+                "nanodet": Vote(1.3, 0.36),
+                "deimv2": Vote(1.0, 0.35),
+                "ssd": Vote(1.5, 0.35),
+            },
             crop_votes={"yolox": Vote(0.7, 0.15), "deimv2": Vote(0.8, 0.30), "ssd": Vote(1.5, 0.33)},
         ),
     )
@@ -135,7 +152,12 @@ class Group(StrEnum):
         "ANIMAL",
         ClassTraits(
             members=("horse", "cow", "sheep", "bear", "bird", "elephant", "zebra", "giraffe"),
-            frame_votes={"yolox": Vote(0.8, 0.35), "deimv2": Vote(1.0, 0.42), "ssd": Vote(1.2, 0.40)},
+            frame_votes={
+                "yolox": Vote(0.8, 0.35),
+                "nanodet": Vote(1.4, 0.35),
+                "deimv2": Vote(1.0, 0.42),
+                "ssd": Vote(1.2, 0.40),
+            },
             crop_votes={"yolox": Vote(0.8, 0.15), "deimv2": Vote(0.8, 0.35), "ssd": Vote(1.2, 0.33)},
         ),
     )

@@ -15,6 +15,7 @@ from streamproc.core.classes import OBJECT_GROUPS, Group, ModelPart, any_moving,
 from streamproc.core.errors import ModelUnavailable
 from streamproc.logic.evidence import family
 from streamproc.perception.detect import group_of
+from streamproc.vision.profiles import alternatives
 
 log = structlog.get_logger(__name__)
 WIDE, SQUARE, TALL = (640, 384), (512, 512), (384, 640)
@@ -29,9 +30,11 @@ class Zoo(Protocol):
 
     def first(self, names: Iterable[str], size: tuple[int, int] | None = None) -> Detector: ...
 
-    def those_had(self, names: Iterable[str], size: tuple[int, int] | None = None) -> list[Detector]: ...
+    def those_had(
+        self, names: Iterable[str | tuple[str, ...]], size: tuple[int, int] | None = None
+    ) -> list[Detector]: ...
 
-    def classifier(self, name: str = "mobilenet_v2") -> Classifier: ...
+    def first_classifier(self, names: Iterable[str]) -> Classifier: ...
 
     def present(self, name: str) -> bool: ...
 
@@ -101,14 +104,14 @@ def load_small_models(zoo: Zoo, classes: Iterable[str]) -> LabelModels | None:
     """The models of profile ``small``, for a node that has too much to do; None where one of them would have to be fetched."""
     asked = frozenset(classes)
     small = zoo.profile("small")
-    names = {
+    names: Mapping[ModelPart, Iterable[str | tuple[str, ...]]] = {
         ModelPart.PERSON: small.person,
         ModelPart.PET: small.pet,
         ModelPart.PROPOSALS: small.proposals,
         ModelPart.VERIFIER: (small.verifier,),
     }
-    needed = [name for part in _parts(asked) for name in names[part]]
-    if not any_moving(asked) or not all(zoo.present(name) for name in needed):
+    needed = [alternatives(entry) for part in _parts(asked) for entry in names[part]]
+    if not any_moving(asked) or not all(any(map(zoo.present, group)) for group in needed):
         return None
     models = load_models(zoo, asked, "small")
     for width, height in (WIDE, SQUARE, TALL):
@@ -117,16 +120,11 @@ def load_small_models(zoo: Zoo, classes: Iterable[str]) -> LabelModels | None:
     return models
 
 
-def _verifier(zoo: Zoo, name: str) -> Classifier | None:
+def _verifier(zoo: Zoo, names: Iterable[str]) -> Classifier | None:
     try:
-        return zoo.classifier(name)
-    except ModelUnavailable as error:
-        log.warning(
-            "model_missing",
-            used=None,
-            effect="packages are not looked for, pets are seen without it",
-            reason=str(error),
-        )
+        return zoo.first_classifier(names)
+    except ModelUnavailable:
+        log.warning("verifier_missing", effect="packages are not looked for, pets are seen without it")
         return None
 
 

@@ -22,7 +22,7 @@ from streamproc.core.media import Moment, Picture
 from streamproc.core.observation import TrackView
 from streamproc.core.vision import Box, Detections
 from streamproc.logic.boxes import as_boxes, covered, expand, iou, nms
-from streamproc.logic.evidence import Belief, BeliefPolicy, logit
+from streamproc.logic.evidence import Belief, BeliefPolicy, family, logit
 from streamproc.logic.motion import MotionPolicy, blobs_of, changed, soften
 from streamproc.perception.detect import common_name
 
@@ -38,7 +38,7 @@ _LIKELY = {
 }
 """What detectors call parcels; their boxes are verified first."""
 _UNLIKELY = {"person": 0.5, "cat": 0.3, "dog": 0.3, "car": 0.5, "truck": 0.5, "bus": 0.5}
-_LEAST = {"ssd": 0.1, "deimv2": 0.1, "mobile": 0.15}
+_LEAST = {"ssd": 0.1, "deimv2": 0.1, "nanodet": 0.1, "mobile": 0.15}
 """Scores from which a proposal counts, by model family."""
 
 
@@ -105,6 +105,10 @@ class ParcelState:
     next_id: int = 0
 
 
+_BY_CLASSIFIER = {"efficientnet": ParcelPolicy(first=0.03, neutral=0.19)}
+"""EfficientNet-Lite0 spreads its probability over more classes than MobileNetV2, which the default is for."""
+
+
 class ParcelSearch:
     """Looks for parcels in one feed."""
 
@@ -117,7 +121,7 @@ class ParcelSearch:
     ) -> None:
         self.proposers = tuple(proposers)
         self.classifier = classifier
-        self.policy = policy or ParcelPolicy()
+        self.policy = policy or _BY_CLASSIFIER.get(family(classifier.name), ParcelPolicy())
         self._belief = belief
         self._family = imagenet_indexes(classifier.names, Group.PACKAGE.traits.imagenet)
         self.state = ParcelState()

@@ -24,6 +24,8 @@ class Npm:
     member: str
     start: int = 0
     stop: int | None = None
+    download: int | None = None
+    """Bytes of the whole package, which is what comes over the wire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Wheel:
     package: str
     version: str
     member: str
+    download: int | None = None
+    """Bytes of the whole wheel."""
 
 
 Source = Https | Npm | Wheel
@@ -77,7 +81,7 @@ class Model:
     builds: tuple[tuple[ModelFile, ...], ...]
     """Sets of files that belong together; the first that can be had is used."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """For the adapter: size, names."""
+    """For the adapter: size, scale, names."""
     cost_ms: float | None = None
     """CPU milliseconds of a look in f32 on the reference machine (docs/performance.md)."""
 

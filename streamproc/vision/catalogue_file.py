@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,13 @@ import yaml
 
 from streamproc.config.model_settings import OwnModel
 from streamproc.vision.catalogue import Https, Model, ModelFile, Npm, Role, Source, Wheel, github
-from streamproc.vision.names import COCO, OPEN_IMAGES_24
+from streamproc.vision.names import COCO, OPEN_IMAGES_24, imagenet_1001
 
-_NAMES = {"coco": COCO, "open_images_24": OPEN_IMAGES_24}
+_NAMES: Mapping[str, Callable[[], tuple[str, ...]]] = {
+    "coco": lambda: COCO,
+    "open_images_24": lambda: OPEN_IMAGES_24,
+    "imagenet_1001": imagenet_1001,
+}
 _OWN_ROLES = {
     "mobile_localizer": Role.PROPOSALS,
     "classifier": Role.CLASSIFIER,
@@ -41,9 +45,11 @@ def own_model(name: str, own: OwnModel) -> Model:
 def _model(name: str, entry: dict[str, Any]) -> Model:
     options: dict[str, Any] = {}
     if "names" in entry:
-        options["names"] = _NAMES[entry["names"]] if isinstance(entry["names"], str) else tuple(entry["names"])
+        options["names"] = _NAMES[entry["names"]]() if isinstance(entry["names"], str) else tuple(entry["names"])
     if "size" in entry:
         options["size"] = tuple(entry["size"])
+    if "scale" in entry:
+        options["scale"] = entry["scale"]
     builds = tuple(tuple(_file(file) for file in build) for build in entry["builds"])
     facts = (entry["adapter"], entry["licence"], entry["origin"])
     return Model(name, Role(entry["role"]), *facts, builds, options, entry.get("cost_ms"))
@@ -64,8 +70,8 @@ def _source(entry: dict[str, Any]) -> Source:
             return github(repository, commit, path)
         case {"npm": package, "version": version, "member": member}:
             start, stop = entry.get("bytes", (0, None))
-            return Npm(package, version, member, start, stop)
+            return Npm(package, version, member, start, stop, entry.get("download"))
         case {"pypi": package, "version": version, "member": member}:
-            return Wheel(package, version, member)
+            return Wheel(package, version, member, entry.get("download"))
         case _:
             raise ValueError(f"models.yaml: {entry} is no source")

@@ -28,9 +28,9 @@ class ImageInput:
     height: int
     colour: Literal["BGR", "RGB"] = "BGR"
     layout: Literal["NCHW", "NHWC"] = "NCHW"
-    mean: float = 0.0
-    scale: float = 1.0
-    """The model is fed ``(pixel - mean) / scale``."""
+    mean: float | tuple[float, float, float] = 0.0
+    scale: float | tuple[float, float, float] = 1.0
+    """The model is fed ``(pixel - mean) / scale``; three numbers are for its channels in order."""
     name: str | None = None
     """The input's name, for a model with several."""
 
@@ -59,10 +59,14 @@ def accept_images(model: ov.Model, spec: ImageInput) -> ov.Model:
     if wanted != ov.Type.u8:
         image.preprocess().convert_element_type(wanted)
     if spec.mean != 0.0:
-        image.preprocess().mean(spec.mean)
+        image.preprocess().mean(_listed(spec.mean))
     if spec.scale != 1.0:
-        image.preprocess().scale(spec.scale)
+        image.preprocess().scale(_listed(spec.scale))
     return steps.build()
+
+
+def _listed(value: float | tuple[float, float, float]) -> float | list[float]:
+    return list(value) if isinstance(value, tuple) else value
 
 
 class Network:

@@ -1,5 +1,8 @@
 """What the models call what they find, by class index."""
 
+from functools import cache
+from pathlib import Path
+
 COCO: tuple[str, ...] = (
     "person",
     "bicycle",
@@ -109,3 +112,10 @@ OPEN_IMAGES_24: tuple[str, ...] = (
     "Camera",
     "Car",
 )
+
+
+@cache
+def imagenet_1001() -> tuple[str, ...]:
+    """Background and ImageNet's 1000 classes (ILSVRC 2012) by WordNet's synonyms, in the order of every network trained on them."""
+    text = Path(__file__).with_name("imagenet.txt").read_text(encoding="utf-8")
+    return ("background", *text.splitlines())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -35,3 +37,9 @@ def nms(
             stays |= classes[rest] != classes[best]
         order = rest[stays]
     return np.array(keep, np.intp)
+
+
+def logit(score: float) -> float:
+    """Log-odds of a threshold in 0..1, so that logits can be compared instead of probabilities."""
+    score = min(max(score, 1e-6), 1 - 1e-6)
+    return math.log(score / (1 - score))

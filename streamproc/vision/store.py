@@ -54,7 +54,7 @@ class ModelStore:
         self.mirror = mirror or default_mirror()
         self._models = catalogue() if models is None else models
         self._own = dict(own or {})
-        self._fetcher = Fetcher(self.cache / ".tools", progress)
+        self._fetcher = Fetcher(self.cache, progress)
         self._lock = threading.Lock()
         self._verified: dict[str, ModelFiles] = {}
 
@@ -93,6 +93,10 @@ class ModelStore:
             return self._own[name].path.expanduser().is_file()
         model = self.find(name)
         return any(all(self._path(model, file).is_file() for file in build) for build in model.builds)
+
+    def insist(self) -> None:
+        """Ask every host, also those that did not answer another process a few minutes ago."""
+        self._fetcher.insists = True
 
     def close(self) -> None:
         """Remove temporary downloads."""

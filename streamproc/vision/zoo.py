@@ -13,18 +13,19 @@ from streamproc.config.model_settings import ModelSettings, Profile
 from streamproc.contracts import Classifier, Detector, Embedder, FaceDetector
 from streamproc.core.errors import ModelUnavailable
 from streamproc.vision.adapters.attributes import AgeGenderNet, ExpressionNet, Landmarks68
-from streamproc.vision.adapters.classifier import ImagenetClassifier, read_labels
+from streamproc.vision.adapters.classifier import EfficientNetLite0, ImagenetClassifier, read_labels
 from streamproc.vision.adapters.deimv2 import Deimv2
 from streamproc.vision.adapters.embedders import FaceApiRecognition, PersonReid, Retail0095
 from streamproc.vision.adapters.faces import CenterFace, YuNet
 from streamproc.vision.adapters.localizer import MobileObjectLocalizer
+from streamproc.vision.adapters.nanodet import Nanodet
 from streamproc.vision.adapters.openmodelzoo import BoxesLabels, SsdDetectionOutput
 from streamproc.vision.adapters.ssd_tflite import SsdTflite
 from streamproc.vision.adapters.yolox import Yolox
 from streamproc.vision.catalogue import Model
 from streamproc.vision.engine import Engine
 from streamproc.vision.names import COCO, OPEN_IMAGES_24
-from streamproc.vision.profiles import profile
+from streamproc.vision.profiles import alternatives, profile
 from streamproc.vision.store import ModelStore
 
 log = structlog.get_logger(__name__)
@@ -44,6 +45,8 @@ class ModelZoo:
         self._profiles = dict(profiles or {})
         self._lock = threading.RLock()
         self._made: dict[Hashable, object] = {}
+        self._missing: set[str] = set()
+        """Models that could not be had, as far as that was said."""
 
     def profile(self, name: str = "default") -> Profile:
         """Which models play which part. Raises InputError for an unknown name."""
@@ -62,46 +65,58 @@ class ModelZoo:
         """Whether the model's files are on this disk, so that using it fetches nothing."""
         return self.store.present(name)
 
-    def those_had(self, names: Iterable[str], size: Size | None = None) -> list[Detector]:
-        """Those detectors that can be had, perhaps none; what is missing is logged."""
-        found: list[Detector] = []
-        reasons: list[str] = []
-        for name in names:
+    def those_had(self, names: Iterable[str | tuple[str, ...]], size: Size | None = None) -> list[Detector]:
+        """Those detectors that can be had, perhaps none; of an entry with alternatives the first. What is missing is logged."""
+        found: dict[str, Detector] = {}
+        for entry in names:
             try:
-                found.append(self.detector(name, size))
-            except ModelUnavailable as error:
-                reasons.append(str(error))
-        if reasons:
-            log.warning("models_missing", used=[detector.name for detector in found], reason=" | ".join(reasons))
-        return found
+                detector = self.first(alternatives(entry), size)
+            except ModelUnavailable:
+                continue
+            found.setdefault(detector.name, detector)
+        return list(found.values())
 
     def first_name(self, names: Iterable[str]) -> str:
         """The first model whose files can be had. Raises ModelUnavailable with every reason."""
-        reasons: list[str] = []
+        missing: dict[str, str] = {}
         for name in names:
             try:
                 self.store.get(name)
             except ModelUnavailable as error:
-                reasons.append(str(error))
+                missing[name] = str(error)
                 continue
-            if reasons:
-                log.warning("model_fallback", used=name, reason=" | ".join(reasons))
+            self._say_missing(missing, name)
             return name
-        raise ModelUnavailable(" | ".join(reasons) or "no model is named")
+        self._say_missing(missing, None)
+        raise ModelUnavailable(" | ".join(missing.values()) or "no model is named")
+
+    def _say_missing(self, missing: Mapping[str, str], used: str | None) -> None:
+        """One line for each model, once: who sees it wants to know what does the work, not which hosts were asked."""
+        for name, reason in missing.items():
+            if name not in self._missing:
+                self._missing.add(name)
+                log.debug("model_unavailable", model=name, reason=reason)
+                log.warning("model_missing", model=name, used=used, why="streamproc doctor says")
 
     def person_detector(self, size: Size | None = None) -> Detector:
-        """YOLOX-Nano, or the SSD (which finds under half the people) where it cannot be had."""
+        """YOLOX-Nano; NanoDet-g where it cannot be had, or the SSD (which finds under half the people)."""
         return self.first(self.profile().person, size)
 
     def classifier(self, name: str = "mobilenet_v2") -> Classifier:
         """An image classifier."""
 
         def make() -> Classifier:
-            model, paths = self._entry(name, "classifier")
+            model, paths = self._entry(name, "classifier", "efficientnet_lite")
             names = model.options.get("names") or (read_labels(paths["labels"]) if "labels" in paths else ())
-            return ImagenetClassifier(self.engine, paths["model"], name=name, names=names)
+            kind = EfficientNetLite0 if model.adapter == "efficientnet_lite" else ImagenetClassifier
+            return kind(self.engine, paths["model"], name=name, names=names)
 
         return self._once(("classifier", name), make)
+
+    def first_classifier(self, names: Iterable[str]) -> Classifier:
+        """The first classifier that can be had; a second choice is logged. Raises ModelUnavailable with every reason."""
+        wanted = tuple(names)
+        return self.classifier(self._once(("first", wanted), lambda: self.first_name(wanted)))
 
     def face_detector(self, name: str = "yunet", size: Size | None = None) -> FaceDetector:
         """``yunet`` or ``centerface`` at any ``size`` (width, height) of multiples of 32."""
@@ -165,6 +180,12 @@ class ModelZoo:
                 return Yolox(
                     self.engine, path, name=name, size=size or shape or self.engine.input_size(path), names=names
                 )
+            case "nanodet":
+                files = (path, paths["weights"])
+                scale = model.options.get("scale", 1.0)
+                return Nanodet(
+                    self.engine, files, name=name, size=size or shape or (640, 384), scale=scale, names=names
+                )
             case "ssd_tflite":
                 return SsdTflite(self.engine, path, name=name, names=OPEN_IMAGES_24 if names == COCO else names)
             case "deimv2":
@@ -190,7 +211,7 @@ class ModelZoo:
             return cast(T, self._made[key])
 
 
-_DETECTORS = ("yolox", "ssd_tflite", "deimv2", "mobile_localizer", "boxes_labels", "ssd_detection_output")
+_DETECTORS = ("yolox", "nanodet", "ssd_tflite", "deimv2", "mobile_localizer", "boxes_labels", "ssd_detection_output")
 
 
 def open_zoo(settings: ModelSettings | None = None, *, workers: int = 2) -> ModelZoo:

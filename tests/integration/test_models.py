@@ -17,11 +17,13 @@ from streamproc.config.model_settings import ModelSettings, OwnModel
 from streamproc.core.errors import ModelUnavailable
 from streamproc.core.media import Image
 from streamproc.core.vision import Box, Detections
-from streamproc.vision.catalogue import Npm, Wheel
+from streamproc.vision.catalogue import Model, Npm, Wheel
 from streamproc.vision.catalogue_file import catalogue
+from streamproc.vision.formats.tfjs import load
 from streamproc.vision.measure import measure
 from streamproc.vision.store import ModelStore
 from streamproc.vision.zoo import ModelZoo, open_zoo
+from tests.unit.vision.tfjs_model import picture
 
 pytestmark = pytest.mark.models
 
@@ -71,6 +73,8 @@ CAT = Box(0.12, 0.0, 0.95, 1.0)
     [
         ("yolox_nano", "astronaut", ("person",), 0.6, WOMAN),
         ("yolox_nano", "cat", ("cat",), 0.5, CAT),
+        ("nanodet_g", "astronaut", ("person",), 0.6, WOMAN),
+        ("nanodet_g", "cat", ("cat",), 0.5, CAT),
         ("ssd_oidv4", "cat", ("Cat", "Dog"), 0.4, CAT),
         ("deimv2_femto", "astronaut", ("person",), 0.6, WOMAN),
         ("deimv2_femto", "cat", ("cat",), 0.6, CAT),
@@ -97,7 +101,7 @@ def test_detectors_find_what_is_there(
 
 
 @pytest.mark.parametrize(
-    "name", ["yolox_nano", "ssd_oidv4", "deimv2_femto", "mobile_object_localizer", "person_detection_0202"]
+    "name", ["yolox_nano", "nanodet_g", "ssd_oidv4", "deimv2_femto", "mobile_object_localizer", "person_detection_0202"]
 )
 @pytest.mark.parametrize("shape", [(0, 0), (1, 1), (2, 3000), (1080, 17)])
 def test_detectors_take_pictures_of_any_shape(zoo: ModelZoo, name: str, shape: tuple[int, int]) -> None:
@@ -110,7 +114,7 @@ def test_a_moved_picture_moves_its_box(zoo: ModelZoo, astronaut: Image) -> None:
     """The same photo, a quarter of the size, at the right of a wide frame: the box follows."""
     frame = np.full((360, 640, 3), 90, np.uint8)
     frame[100:356, 380:636] = cv2.resize(astronaut, (256, 256), interpolation=cv2.INTER_AREA)
-    for name in ("yolox_nano", "deimv2_femto"):
+    for name in ("yolox_nano", "nanodet_g", "deimv2_femto"):
         detector = had(lambda name=name: zoo.detector(name))
         _, where = best(detector.detect(frame, 0.3), "person")  # type: ignore[attr-defined]
         expected = Box(380 / 640, 100 / 360, (380 + 0.88 * 256) / 640, 356 / 360)
@@ -136,8 +140,24 @@ def test_threads_share_a_model_and_agree(zoo: ModelZoo, astronaut: Image, cat: I
     assert wrong == []
 
 
-def test_the_classifier_knows_a_cat(zoo: ModelZoo, cat: Image) -> None:
-    classifier = had(zoo.classifier)
+def test_nanodet_answers_as_in_tensorflow_js(zoo: ModelZoo) -> None:
+    """The coarsest map of a picture that a formula gives, as TensorFlow.js 4.22 has it (``tfjs_golden.mjs``)."""
+    files = had(lambda: zoo.store.get("nanodet_g")).paths  # type: ignore[attr-defined]
+    outputs = {"map": "PartitionedCall/Add_37"}
+    network = zoo.engine.network(
+        "golden", lambda core: load(core, files["model"], files["weights"], outputs, (416, 416))
+    )
+    answer = network.infer(picture(416))["map"]
+    golden = [-4.70688, -5.3489, -4.78962, -6.27656, -4.72509, -3.75259]
+    golden += [-1.21165, -4.1153, -0.27887, -2.01315, -1.68306, 0.26229]
+    assert answer.shape == (1, 13, 13, 124)
+    assert answer.sum() == pytest.approx(-66806.60894996347, rel=1e-5)
+    assert answer.reshape(-1)[::1746][:12] == pytest.approx(golden, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_lite0"])
+def test_the_classifier_knows_a_cat(zoo: ModelZoo, cat: Image, name: str) -> None:
+    classifier = had(lambda: zoo.classifier(name))
     probabilities = classifier.classify(cat[:, 75:375])  # type: ignore[attr-defined]
     names = classifier.names  # type: ignore[attr-defined]
     assert len(probabilities) == len(names) == 1001
@@ -196,7 +216,8 @@ def test_people_are_found_by_the_ssd_where_yolox_cannot_be_had(tmp_path: Path, z
     ssd = had(lambda: zoo.store.get("ssd_oidv4")).paths["model"]  # type: ignore[attr-defined]
     (tmp_path / "cache" / "ssd_oidv4").mkdir(parents=True)
     shutil.copy(ssd, tmp_path / "cache" / "ssd_oidv4")
-    only_ssd = {"ssd_oidv4": catalogue()["ssd_oidv4"], "yolox_nano": without_sources("yolox_nano")}
+    only_ssd = {"ssd_oidv4": catalogue()["ssd_oidv4"]}
+    only_ssd |= {name: without_sources(name) for name in ("yolox_nano", "nanodet_g")}
     poor = ModelZoo(ModelStore(tmp_path / "cache", tmp_path, models=only_ssd), zoo.engine)
     assert poor.person_detector().name == "ssd_oidv4"
     assert [detector.name for detector in poor.those_had(["yolox_nano", "ssd_oidv4"])] == ["ssd_oidv4"]
@@ -204,7 +225,7 @@ def test_people_are_found_by_the_ssd_where_yolox_cannot_be_had(tmp_path: Path, z
         poor.first(["yolox_nano"])
 
 
-def without_sources(name: str) -> object:
+def without_sources(name: str) -> Model:
     from dataclasses import replace
 
     model = catalogue()[name]

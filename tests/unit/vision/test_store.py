@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,7 +84,93 @@ def test_every_reason_is_said_and_nothing_is_left(tmp_path: Path, web: str) -> N
     ):
         assert word in said
     assert "\n" not in said
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert [each.name for each in (tmp_path / "cache").iterdir()] == [".unreachable.json"]
+
+
+def test_a_host_that_is_silent_is_asked_once_by_all_processes(tmp_path: Path) -> None:
+    """The second store stands for another process; ``insist`` is what ``models pull`` does."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}/m.onnx"
+    listening.close()
+    models = entry(Https(url), Https(f"{url}2"))
+    with pytest.raises(ModelUnavailable, match="cannot be reached"):
+        ModelStore(tmp_path, models=models).get("m")
+    server = http.server.HTTPServer(("127.0.0.1", int(url.split(":")[2].split("/")[0])), RangeHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(ModelUnavailable, match="cannot be reached"):
+            ModelStore(tmp_path, models=models).get("m")
+        store = ModelStore(tmp_path, models=models)
+        store.insist()
+        assert store.get("m").paths["model"].read_bytes() == GOOD
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class RangeHandler(http.server.BaseHTTPRequestHandler):
+    """Serves GOOD, from where it is asked to; ``cuts`` times it stops in the middle."""
+
+    cuts = 0
+    asked: list[str | None] = []
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range")
+        type(self).asked.append(wanted)
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(GOOD) - start))
+        self.end_headers()
+        cut = type(self).cuts > 0
+        type(self).cuts -= cut
+        self.wfile.write(GOOD[start : start + 5] if cut else GOOD[start:])
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@pytest.fixture
+def cutting() -> Iterator[tuple[str, type[RangeHandler]]]:
+    """A server that cuts its first answer off after five bytes."""
+    handler = type("Cutting", (RangeHandler,), {"cuts": 1, "asked": []})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/m.onnx", handler
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_download_that_was_cut_off_goes_on_where_it_stopped(
+    tmp_path: Path, cutting: tuple[str, type[RangeHandler]]
+) -> None:
+    url, handler = cutting
+    with pytest.raises(ModelUnavailable):
+        ModelStore(tmp_path, models=entry(Https(url))).get("m")
+    store = ModelStore(tmp_path, models=entry(Https(url)))
+    store.insist()
+    assert store.get("m").paths["model"].read_bytes() == GOOD
+    assert handler.asked == [None, "bytes=5-"]
+    assert not (tmp_path / ".partial").exists()
+
+
+def test_what_goes_on_with_another_files_beginning_is_fetched_whole(
+    tmp_path: Path, cutting: tuple[str, type[RangeHandler]]
+) -> None:
+    url, handler = cutting
+    handler.cuts = 0
+    (tmp_path / ".partial").mkdir()
+    (tmp_path / ".partial" / SHA256).write_bytes(b"other")
+    assert ModelStore(tmp_path, models=entry(Https(url))).get("m").paths["model"].read_bytes() == GOOD
+    assert handler.asked == ["bytes=5-", None]
+
+
+def test_registries_alone_can_be_asked_for(tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAMPROC_MODEL_SOURCES", "registries")
+    with pytest.raises(ModelUnavailable, match="STREAMPROC_MODEL_SOURCES=registries"):
+        ModelStore(tmp_path, models=entry(Https(f"{web}/good.onnx"))).get("m")
+    monkeypatch.setenv("STREAMPROC_MODEL_SOURCES", "npm")
+    with pytest.raises(InputError, match="STREAMPROC_MODEL_SOURCES=npm"):
+        ModelStore(tmp_path, models=entry(Https(f"{web}/good.onnx"))).get("m")
 
 
 def test_sources_are_tried_in_order_with_progress(tmp_path: Path, web: str) -> None:
