@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -51,7 +52,7 @@ class FragmentPublisher:
         """Connect, make the topic where it is missing, and go on numbering behind its end. Raises SinkBusy."""
         options = client_options(self._settings, self._context)
         try:
-            await self._make_topic()
+            await make_topic(self._settings, self._context)
             producer = AIOKafkaProducer(
                 **options,
                 enable_idempotence=True,
@@ -99,20 +100,6 @@ class FragmentPublisher:
                 async with asyncio.timeout(REQUEST_MS / 1000):
                     await self._producer.stop()
 
-    async def _make_topic(self) -> None:
-        options = client_options(self._settings, self._context)
-        admin = AIOKafkaAdminClient(**options, request_timeout_ms=REQUEST_MS)
-        try:
-            await started(admin.start, options)
-            copies = min(3, max(1, len((await admin.describe_cluster())["brokers"])))
-            sizes = {"max.message.bytes": str(TOPIC_MESSAGE_BYTES)}
-            answer = await admin.create_topics([NewTopic(self._settings.topic, 1, copies, topic_configs=sizes)])
-            for _, code, *words in answer.topic_errors:
-                if code not in (NoError.errno, TopicAlreadyExistsError.errno):
-                    raise for_code(code)(*words)
-        finally:
-            await admin.close()
-
     async def _end(self, partition: int) -> int:
         """The partition's next offset."""
         from connectors.kafka.log import TopicLog
@@ -123,3 +110,21 @@ class FragmentPublisher:
             return (await log.bounds([partition]))[partition][1]
         finally:
             await log.stop()
+
+
+async def make_topic(
+    settings: KafkaConnection, context: ConnectorContext, configs: Mapping[str, str] | None = None
+) -> None:
+    """Make the topic with one partition where it is missing. ``configs`` of a topic that is made here. Raises KafkaError or OSError."""
+    options = client_options(settings, context)
+    admin = AIOKafkaAdminClient(**options, request_timeout_ms=REQUEST_MS)
+    try:
+        await started(admin.start, options)
+        copies = min(3, max(1, len((await admin.describe_cluster())["brokers"])))
+        sizes = {"max.message.bytes": str(TOPIC_MESSAGE_BYTES), **(configs or {})}
+        answer = await admin.create_topics([NewTopic(settings.topic, 1, copies, topic_configs=sizes)])
+        for _, code, *words in answer.topic_errors:
+            if code not in (NoError.errno, TopicAlreadyExistsError.errno):
+                raise for_code(code)(*words)
+    finally:
+        await admin.close()

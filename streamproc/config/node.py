@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from streamproc.config.base import Settings, wrong
 from streamproc.config.duration import Duration
+from streamproc.config.kinesis_video import KinesisVideoSettings
 from streamproc.config.model_settings import ModelSettings
 from streamproc.config.processor import ConnectorRef
 from streamproc.config.webrtc import WebrtcSettings
@@ -158,3 +159,5 @@ class NodeConfig(Settings):
     more readily, a smaller model; undone when there is room again. 0 or null: never."""
     webrtc: WebrtcSettings = WebrtcSettings()
     faces: NodeFaceSettings = NodeFaceSettings()
+    kinesis_video: KinesisVideoSettings | None = None
+    """Kinesis Video Streams on the daemon's port. Being there turns it on; {} takes the defaults."""

@@ -64,7 +64,13 @@ HOMES: dict[str, tuple[str, ...]] = {
     "botocore": ("streamproc/aws/", "streamproc/aws_protocol/", "connectors/"),
     "scenedetect": ("streamproc/jobs/", "streamproc/logic/"),
     "scipy": (),  # 114 MB for two functions: streamproc/logic/assignment.py has them
-    "sqlite3": ("streamproc/store/", "streamproc/faces/", "streamproc/outbox/", "streamproc/jobs/"),
+    "sqlite3": (
+        "streamproc/store/",
+        "streamproc/kinesis/",
+        "streamproc/faces/",
+        "streamproc/outbox/",
+        "streamproc/jobs/",
+    ),
 }
 """Third-party (and stateful standard) packages and the only places that import them."""
 

@@ -1,0 +1,35 @@
+"""Fragments of this node's own video streams, as their readers see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentInfo:
+    """One fragment of a stream. Times are UTC epoch milliseconds."""
+
+    number: str
+    """47 decimal digits, growing as text."""
+    producer_ms: int
+    """The producer's clock at the cluster's timecode."""
+    server_ms: int
+    """When its first byte came."""
+    duration_ms: int
+    size: int
+    """Bytes."""
+
+
+class FragmentReader(Protocol):
+    """Reads streams from a thread of the reader's own; every call blocks for at most a second."""
+
+    def begin(self, stream: str, start: str | Mapping[str, Any]) -> str | None:
+        """The number after which to read ("" for all): ``start`` is now, earliest, {"fragment": NUMBER} (that one comes first) or {"timestamp":
+        epoch seconds} (the one that holds it comes first). None while there is no such stream."""
+        ...
+
+    def next(self, stream: str, after: str, timeout_s: float) -> tuple[FragmentInfo, bytes] | None:
+        """The fragment after that number, as a Matroska file of its own; None where none came in time."""
+        ...

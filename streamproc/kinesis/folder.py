@@ -1,0 +1,132 @@
+"""Fragments as files: ``DIRECTORY/STREAM/NUMBER.mkv``."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Lock
+
+from streamproc.core.errors import InputError
+from streamproc.kinesis.index import FragmentIndex
+from streamproc.kinesis.matroska import MAX_FRAGMENT_BYTES
+from streamproc.kinesis.store import Entry, FragmentGone, FragmentTooLarge, NewFragment, StoreAway
+from streamproc.store.spool import sync_folder, write_durably
+
+_BATCH = 100
+
+
+class FolderFragments:
+    """See ``store.FragmentStore``. A file and its folder are fsynced before the row that names it, and a row goes before its file."""
+
+    def __init__(
+        self,
+        directory: Path,
+        index: FragmentIndex,
+        *,
+        max_bytes: int,
+        retention_ms: Callable[[str], int],
+        max_fragment_bytes: int = MAX_FRAGMENT_BYTES,
+    ) -> None:
+        """``retention_ms``: how long a stream's fragments are kept."""
+        self.max_fragment_bytes = min(max_fragment_bytes, max_bytes // 2)
+        self._directory = directory
+        self._index = index
+        self._max_bytes = max_bytes
+        self._retention_ms = retention_ms
+        self._room = Lock()
+        self._promised = 0
+        """Bytes of files that are being written and have no row yet."""
+
+    async def open(self) -> None:
+        """Raises InputError where the folder cannot be used."""
+        try:
+            await asyncio.to_thread(self._sweep)
+        except OSError as error:
+            raise InputError(f"kinesis_video.store: {self._directory} cannot be used: {error.strerror}") from None
+
+    async def append(self, stream: str, fragment: NewFragment) -> None:
+        if fragment.info.size > self.max_fragment_bytes:
+            raise FragmentTooLarge(f"a fragment of {fragment.info.size} bytes; the limit is {self.max_fragment_bytes}")
+        try:
+            await asyncio.to_thread(self._append, stream, fragment)
+        except OSError as error:
+            raise StoreAway(f"{self._directory}: {error.strerror or error}") from None
+
+    async def read(self, entry: Entry) -> bytes:
+        try:
+            return await asyncio.to_thread((self._directory / entry.place).read_bytes)
+        except FileNotFoundError:
+            raise FragmentGone(f"The fragment {entry.info.number} is no longer there.") from None
+        except OSError as error:
+            raise StoreAway(f"{self._directory}: {error.strerror or error}") from None
+
+    async def prune(self, now_ms: int) -> int:
+        return await asyncio.to_thread(self._prune, now_ms)
+
+    async def remove(self, entries: Sequence[Entry]) -> None:
+        await asyncio.to_thread(self._remove, entries)
+
+    async def close(self) -> None:
+        pass
+
+    def _append(self, stream: str, fragment: NewFragment) -> None:
+        with self._room:
+            self._make_room(fragment.info.size)
+            self._promised += fragment.info.size
+        try:
+            folder = self._directory / folder_name(stream)
+            path = folder / f"{fragment.info.number}.mkv"
+            try:
+                write_durably(path, fragment.data)
+            except FileNotFoundError:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                sync_folder(self._directory)
+                write_durably(path, fragment.data)
+            sync_folder(folder)
+            place = str(path.relative_to(self._directory))
+            self._index.add([Entry(stream, fragment.info, fragment.digest, place)])
+        finally:
+            with self._room:
+                self._promised -= fragment.info.size
+
+    def _make_room(self, size: int) -> None:
+        while self._index.bytes + self._promised + size > self._max_bytes:
+            oldest = self._index.oldest(_BATCH)
+            if not oldest:
+                raise StoreAway(f"{self._directory} is full and every fragment in it is being read")
+            excess = self._index.bytes + self._promised + size - self._max_bytes
+            count, gone = 0, 0
+            while count < len(oldest) and gone < excess:
+                gone += oldest[count].info.size
+                count += 1
+            self._remove(oldest[:count])
+
+    def _prune(self, now_ms: int) -> int:
+        removed = 0
+        for stream in self._index.streams():
+            while old := self._index.older_than(stream, now_ms - self._retention_ms(stream), _BATCH):
+                self._remove(old)
+                removed += len(old)
+        return removed
+
+    def _remove(self, entries: Sequence[Entry]) -> None:
+        self._index.remove(entries)
+        for entry in entries:
+            (self._directory / entry.place).unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Remove files that no row names: the process was killed between the two."""
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        known = {folder_name(stream): stream for stream in self._index.streams()}
+        for folder in self._directory.iterdir():
+            stream = known.get(folder.name)
+            for path in folder.iterdir() if folder.is_dir() else ():
+                if stream is None or self._index.get(stream, path.stem) is None:
+                    path.unlink(missing_ok=True)
+
+
+def folder_name(stream: str) -> str:
+    """A name that every file system takes: stream names may be dots, or longer than a file name."""
+    return f"{stream[:100]}-{hashlib.sha256(stream.encode()).hexdigest()[:10]}"

@@ -1,0 +1,51 @@
+"""This node's streams for sources, which read from threads of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import CancelledError
+from typing import Any, TypeVar
+
+from streamproc.core.errors import SourceError, StreamprocError
+from streamproc.core.video_log import FragmentInfo
+from streamproc.kinesis.log import VideoLog, just_before
+
+T = TypeVar("T")
+_ANSWER_S = 30.0
+
+
+class LocalReader:
+    """See ``core.video_log.FragmentReader``. The log belongs to ``loop``."""
+
+    def __init__(self, log: VideoLog, loop: asyncio.AbstractEventLoop) -> None:
+        self._log = log
+        self._loop = loop
+
+    def begin(self, stream: str, start: str | Mapping[str, Any]) -> str | None:
+        log = self._log
+        if log.streams.find(stream) is None:
+            return None
+        if start == "earliest":
+            return ""
+        if isinstance(start, str):
+            return log.after_last(stream)
+        if "fragment" in start:
+            return just_before(str(start["fragment"]))
+        return log.after_instant(stream, "producer_ms", round(float(start["timestamp"]) * 1000))
+
+    def next(self, stream: str, after: str, timeout_s: float) -> tuple[FragmentInfo, bytes] | None:
+        found = self._ask(self._log.next(stream, after, timeout_s))
+        return None if found is None else (found[0].info, found[1])
+
+    def _ask(self, work: Coroutine[Any, Any, T]) -> T:
+        """Raises SourceError where the store is away or the daemon ends."""
+        if self._loop.is_closed():
+            work.close()
+            raise SourceError("the node's video streams are closed")
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop).result(_ANSWER_S)
+        except StreamprocError as error:
+            raise SourceError(str(error)) from None
+        except (TimeoutError, CancelledError):
+            raise SourceError("the node's video streams do not answer") from None

@@ -1,0 +1,171 @@
+"""The streams and fragments of this node: what producers write through and consumers read from."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from dataclasses import dataclass
+from random import Random
+
+import structlog
+
+from streamproc.core.errors import StreamprocError
+from streamproc.kinesis import numbers
+from streamproc.kinesis.index import Clock, FragmentIndex
+from streamproc.kinesis.store import Entry, FragmentGone, FragmentStore, NewFragment, StoreAway
+from streamproc.kinesis.streams import StreamTable, VideoStream
+from streamproc.logic.backoff import Backoff, BackoffRule
+
+log = structlog.get_logger(__name__)
+
+PRUNE_EVERY_S = 10.0
+REMEMBERED = 16
+"""A producer that lost its connection sends at most so many fragments again."""
+_DELETE_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentHead:
+    """A fragment that has begun to arrive."""
+
+    number: str
+    server_ms: int
+
+
+def now_ms() -> int:
+    """UTC epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class VideoLog:
+    """Use in one event loop."""
+
+    def __init__(self, streams: StreamTable, index: FragmentIndex, store: FragmentStore) -> None:
+        self.streams = streams
+        self.index = index
+        self.store = store
+        self._last: dict[str, str] = {}
+        self._news: dict[str, asyncio.Event] = {}
+        self._pruning: asyncio.Task[None] | None = None
+        self.waiting = ""
+        """What the store waits for; empty while it works."""
+
+    async def open(self) -> None:
+        await self.store.open()
+        self._pruning = asyncio.create_task(self._prune_always(), name="fragment retention")
+
+    async def close(self) -> None:
+        if self._pruning is not None:
+            self._pruning.cancel()
+            await asyncio.gather(self._pruning, return_exceptions=True)
+        await self.store.close()
+
+    # -- writing
+
+    def begin(self, stream: str, at_ms: int) -> FragmentHead:
+        """The number of a fragment whose first byte came at ``at_ms``."""
+        last = self._last.get(stream)
+        if last is None:
+            found = self.index.last(stream)
+            last = found.info.number if found is not None else ""
+        number = numbers.next_number(at_ms, secrets.randbits(28), last)
+        self._last[stream] = number
+        return FragmentHead(number, numbers.server_ms(number))
+
+    async def append(self, stream: str, fragment: NewFragment) -> None:
+        """Returns when it is durable; waits for a store that is away. Raises FragmentTooLarge."""
+        backoff = Backoff(BackoffRule(cap_s=5.0, healthy_s=10.0), Random())
+        while True:
+            try:
+                await self.store.append(stream, fragment)
+            except StoreAway as error:
+                wait = backoff.failed(time.monotonic())
+                if self.waiting != str(error):
+                    log.warning("fragments wait for their store", reason=str(error), retry_s=round(wait, 1))
+                self.waiting = str(error)
+                await asyncio.sleep(wait)
+            else:
+                break
+        self.waiting = ""
+        news = self._news.pop(stream, None)
+        if news is not None:
+            news.set()
+
+    def sent_before(self, stream: str, digest: bytes) -> Entry | None:
+        """The fragment with the same clusters, if it is one of the stream's latest."""
+        return next((entry for entry in self.index.latest(stream, REMEMBERED) if entry.digest == digest), None)
+
+    async def delete(self, stream: VideoStream, version: str | None) -> None:
+        """The stream and its fragments. Raises NotFound or VersionMismatch."""
+        await asyncio.to_thread(self.streams.delete, stream.name, version)
+        self._last.pop(stream.name, None)
+        while entries := self.index.latest(stream.name, _DELETE_BATCH):
+            await self.store.remove(entries)
+
+    # -- reading
+
+    async def next(self, stream: str, after: str, timeout_s: float) -> tuple[Entry, bytes] | None:
+        """The fragment after that number; waits for it up to ``timeout_s``. None where none came, or the stream is gone."""
+        until = time.monotonic() + timeout_s
+        while True:
+            # Asked for before the look, so that a fragment that comes in between is not slept through.
+            news = self._news.setdefault(stream, asyncio.Event())
+            entry = await asyncio.to_thread(self.index.after, stream, after)
+            if entry is None:
+                left = until - time.monotonic()
+                if left <= 0:
+                    return None
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(news.wait(), left)
+                continue
+            data = await self.read(entry, until)
+            if data is not None:
+                return entry, data
+            after = entry.info.number
+
+    async def read(self, entry: Entry, until: float) -> bytes | None:
+        """The bytes; None where they are gone. Raises StoreAway once ``until`` (monotonic) has passed."""
+        while True:
+            try:
+                with self.index.holding([entry]):
+                    return await self.store.read(entry)
+            except FragmentGone:
+                if self.index.get(entry.stream, entry.info.number) is not None:
+                    await self.store.remove([entry])
+                return None
+            except StoreAway:
+                if time.monotonic() >= until:
+                    raise
+                await asyncio.sleep(min(1.0, max(0.0, until - time.monotonic())))
+
+    def after_instant(self, stream: str, clock: Clock, at_ms: int) -> str:
+        """The number after which to read, so that the fragment that holds the instant comes first; else the first after it."""
+        found = self.index.containing(stream, clock, at_ms)
+        return just_before(found.info.number) if found is not None else self.after_last(stream)
+
+    def after_last(self, stream: str) -> str:
+        """The number after which only fragments to come are read."""
+        last = self.index.last(stream)
+        return last.info.number if last is not None else ""
+
+    def after_latest_but_one(self, stream: str) -> str:
+        """The number after which the latest fragment comes first."""
+        last = self.index.last(stream)
+        return just_before(last.info.number) if last is not None else ""
+
+    async def _prune_always(self) -> None:
+        while True:
+            try:
+                await self.store.prune(now_ms())
+            except StreamprocError as error:
+                log.warning("old fragments stay for now", reason=str(error))
+            except Exception:  # the task's boundary: a full disk must not end retention for good
+                log.exception("retention failed; it is tried again")
+            await asyncio.sleep(PRUNE_EVERY_S)
+
+
+def just_before(number: str) -> str:
+    """A number that only this one and later ones follow."""
+    return str(int(number) - 1).zfill(len(number))
