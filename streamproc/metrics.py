@@ -119,3 +119,22 @@ OUTBOX_SHED = Counter(
     ["kind"],
     registry=REGISTRY,
 )
+
+KINESIS_SESSIONS = Gauge(
+    "streamproc_kinesis_sessions",
+    "Producers (put) and consumers (get) of Kinesis Video that are connected",
+    ["kind"],
+    registry=REGISTRY,
+)
+KINESIS_FRAGMENTS = Counter(
+    "streamproc_kinesis_fragments_total",
+    "Fragments that producers sent: stored, or repeated after a lost connection",
+    ["outcome"],
+    registry=REGISTRY,
+)
+KINESIS_BYTES = Counter(
+    "streamproc_kinesis_bytes_total", "Media of Kinesis Video, in and out", ["direction"], registry=REGISTRY
+)
+KINESIS_ACKS = Counter(
+    "streamproc_kinesis_acks_total", "Acknowledgements to producers by event type", ["type"], registry=REGISTRY
+)

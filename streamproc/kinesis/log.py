@@ -48,6 +48,7 @@ class VideoLog:
         self.store = store
         self._last: dict[str, str] = {}
         self._news: dict[str, asyncio.Event] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
         self._pruning: asyncio.Task[None] | None = None
         self.waiting = ""
         """What the store waits for; empty while it works."""
@@ -74,8 +75,23 @@ class VideoLog:
         self._last[stream] = number
         return FragmentHead(number, numbers.server_ms(number))
 
-    async def append(self, stream: str, fragment: NewFragment) -> None:
-        """Returns when it is durable; waits for a store that is away. Raises FragmentTooLarge."""
+    async def append(self, stream: str, fragment: NewFragment, *, may_repeat: bool = False) -> str:
+        """The number under which it is durable when this returns; waits for a store that is away. Raises FragmentTooLarge.
+
+        ``may_repeat``: one of the stream's latest with the same clusters is the same fragment, sent again; it keeps its number.
+        """
+        # Fragments of one stream are stored in the order in which they were begun, whichever session they are of.
+        async with self._turns.setdefault(stream, asyncio.Lock()):
+            known = await asyncio.to_thread(self._sent_before, stream, fragment.digest) if may_repeat else None
+            if known is not None:
+                return known.info.number
+            await self._store_patiently(stream, fragment)
+        news = self._news.pop(stream, None)
+        if news is not None:
+            news.set()
+        return fragment.info.number
+
+    async def _store_patiently(self, stream: str, fragment: NewFragment) -> None:
         backoff = Backoff(BackoffRule(cap_s=5.0, healthy_s=10.0), Random())
         while True:
             try:
@@ -87,14 +103,10 @@ class VideoLog:
                 self.waiting = str(error)
                 await asyncio.sleep(wait)
             else:
-                break
-        self.waiting = ""
-        news = self._news.pop(stream, None)
-        if news is not None:
-            news.set()
+                self.waiting = ""
+                return
 
-    def sent_before(self, stream: str, digest: bytes) -> Entry | None:
-        """The fragment with the same clusters, if it is one of the stream's latest."""
+    def _sent_before(self, stream: str, digest: bytes) -> Entry | None:
         return next((entry for entry in self.index.latest(stream, REMEMBERED) if entry.digest == digest), None)
 
     async def delete(self, stream: VideoStream, version: str | None) -> None:

@@ -27,7 +27,11 @@ from streamproc.web.guard import Guard, KnownToken, load_tokens, safe_listen
 
 log = structlog.get_logger(__name__)
 
-MOUNTS = ("streamproc.server.mounts:aws", "streamproc.server.mounts:webrtc")
+MOUNTS = (
+    "streamproc.server.mounts:kinesis_video",
+    "streamproc.server.mounts:aws",
+    "streamproc.server.mounts:webrtc",
+)
 """Rooms that add routes to the same port: async functions that take the DaemonContext, in this order."""
 
 

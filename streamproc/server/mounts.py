@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
+async def kinesis_video(context: DaemonContext) -> None:
+    """Kinesis Video: control operations, PutMedia, GetMedia and the archive, where the node's document asks for it."""
+    if context.node.kinesis_video is None:
+        return
+    from streamproc.kinesis.setup import setup
+
+    room = await setup(context.app, context.node, context.folder, context.database.data_dir)
+    context.on_close.append(room.close)
+
+
 async def aws(context: DaemonContext) -> None:
     """``POST /``: the AWS endpoint, and the stored-video jobs that it starts; those of the last process go on."""
     from streamproc.aws.refusals import words_for

@@ -61,7 +61,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "uvloop": ("streamproc/cli/",),
     "aiokafka": ("connectors/kafka/",),
     "aiortc": ("connectors/webrtc/", "streamproc/webrtc/"),
-    "botocore": ("streamproc/aws/", "streamproc/aws_protocol/", "connectors/"),
+    "botocore": ("streamproc/aws/", "streamproc/aws_protocol/", "streamproc/kinesis/", "connectors/"),
     "scenedetect": ("streamproc/jobs/", "streamproc/logic/"),
     "scipy": (),  # 114 MB for two functions: streamproc/logic/assignment.py has them
     "sqlite3": (

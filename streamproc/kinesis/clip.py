@@ -1,0 +1,89 @@
+"""Fragments as one MP4, packets as they are."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import av
+
+from streamproc.aws_protocol.faults import AwsFault
+from streamproc.core.errors import MediaError
+from streamproc.core.video_log import FragmentInfo
+from streamproc.kinesis.measure import first_timecode_ms
+from streamproc.media.demux import media_errors, open_container
+
+VIDEO = {"h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg"}
+AUDIO = {"aac", "mp3", "opus", "flac", "alac"}
+_BASE = Fraction(1, 90_000)
+
+
+def write_clip(parts: Sequence[tuple[FragmentInfo, bytes]]) -> bytes:
+    """An MP4 whose time 0 is the first fragment's producer timestamp; pauses between fragments stay pauses. Raises AwsFault or MediaError."""
+    buffer = io.BytesIO()
+    origin = parts[0][0].producer_ms
+    with media_errors("the clip"), av.open(buffer, "w", format="mp4", options={"movflags": "faststart"}) as out:
+        muxer = _Muxer(out)
+        for info, data in parts:
+            shift = Fraction(info.producer_ms - origin - first_timecode_ms(data), 1000)
+            with open_container(io.BytesIO(data), container_format="matroska") as source:
+                muxer.copy(source, shift)
+        if not muxer.streams:
+            raise MediaError("there is neither video nor sound in these fragments")
+    return buffer.getvalue()
+
+
+class _Muxer:
+    """The streams of the clip, made after the first fragment's."""
+
+    def __init__(self, out: Any) -> None:
+        self._out = out
+        self.streams: dict[tuple[str, int], Any] = {}
+        self._private: dict[tuple[str, int], bytes] = {}
+        self._last: dict[tuple[str, int], int] = {}
+
+    def copy(self, source: Any, shift: Fraction) -> None:
+        """Every packet of a fragment, ``shift`` seconds later than its own time."""
+        kinds = {stream.index: (stream.type, index) for index, stream in enumerate(source.streams)}
+        first = not self.streams
+        for stream in source.streams:
+            if stream.type in ("video", "audio"):
+                self._check(kinds[stream.index], stream, first)
+        for packet in source.demux():
+            key = kinds[packet.stream_index]
+            if packet.size and key in self.streams and packet.pts is not None:
+                self._put(key, packet, shift)
+
+    def _check(self, key: tuple[str, int], stream: Any, first: bool) -> None:
+        context = stream.codec_context
+        codec = context.codec.canonical_name if context is not None else ""
+        if codec not in (VIDEO if key[0] == "video" else AUDIO):
+            raise AwsFault(
+                "UnsupportedStreamMediaTypeException", f"An MP4 clip cannot hold the codec {codec or 'of this stream'}."
+            )
+        private = bytes(context.extradata or b"")
+        if codec in ("h264", "hevc", "aac") and (not private or private[:3] in (b"\0\0\0", b"\0\0\1")):
+            raise AwsFault(
+                "MissingCodecPrivateDataException", "There is no codec private data (avcC, hvcC) in a track."
+            )
+        if first:
+            self.streams[key] = self._out.add_stream_from_template(stream)
+            self._private[key] = private
+        elif self._private.get(key) != private:
+            raise AwsFault(
+                "InvalidCodecPrivateDataException",
+                "The codec changes within the clip; ask for the time before or after it.",
+            )
+
+    def _put(self, key: tuple[str, int], packet: Any, shift: Fraction) -> None:
+        base = packet.time_base
+        pts = round((packet.pts * base + shift) / _BASE)
+        dts = pts if packet.dts is None else round((packet.dts * base + shift) / _BASE)
+        last = self._last.get(key)
+        dts = dts if last is None else max(dts, last + 1)
+        packet.time_base, packet.dts, packet.pts = _BASE, dts, max(pts, dts)
+        self._last[key] = dts
+        packet.stream = self.streams[key]
+        self._out.mux(packet)

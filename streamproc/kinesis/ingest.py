@@ -1,0 +1,211 @@
+"""PutMedia: one producer's endless body into the log, acknowledged fragment by fragment."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from streamproc.core.video_log import FragmentInfo
+from streamproc.kinesis.acks import AckError, AckWriter
+from streamproc.kinesis.assemble import Assembler, Buffering, RawFragment, Received, Step, TimecodeLesser
+from streamproc.kinesis.ebml import MatroskaError, TooLarge
+from streamproc.kinesis.log import FragmentHead, VideoLog, now_ms
+from streamproc.kinesis.matroska import Cutter
+from streamproc.kinesis.put_request import PutRequest
+from streamproc.kinesis.store import FragmentTooLarge, NewFragment
+from streamproc.metrics import KINESIS_BYTES, KINESIS_FRAGMENTS
+
+log = structlog.get_logger(__name__)
+
+IDLE_S = 30.0
+"""Without data for so long the producer is told IDLE."""
+
+
+class SessionEnded(Exception):
+    """The session is over: an error to tell, or another session took over."""
+
+    def __init__(self, error: AckError | None, reason: str) -> None:
+        super().__init__(reason)
+        self.error = error
+
+
+@dataclass(slots=True)
+class Memory:
+    """What all sessions hold together."""
+
+    most: int
+    held: int = 0
+
+    def change(self, by: int) -> None:
+        self.held += by
+
+
+class PutSession:
+    """One PutMedia request. ``run`` returns when the body has ended, the connection is gone or an error was told."""
+
+    def __init__(self, video: VideoLog, stream: str, request: PutRequest, acks: AckWriter, memory: Memory) -> None:
+        self.stream = stream
+        self._video = video
+        self._request = request
+        self._acks = acks
+        self._memory = memory
+        most = video.store.max_fragment_bytes
+        self._cutter = Cutter(most)
+        self._assembler = Assembler(most)
+        self._head: FragmentHead | None = None
+        self._timecode_ms = 0
+        self._held = 0
+        self._persisting: asyncio.Task[None] | None = None
+        self._may_repeat = video.streams.was_cut_off(stream)
+        self._ended = asyncio.get_running_loop().create_future()
+        self.done = asyncio.Event()
+        """Set when nothing more of it will be begun; what is being stored goes on."""
+
+    def end(self, error: AckError | None, reason: str) -> None:
+        """End it from outside, with an error for the producer or without a word."""
+        if not self._ended.done():
+            self._ended.set_result(SessionEnded(error, reason))
+
+    async def run(self, read: Callable[[], Awaitable[bytes]]) -> bool:
+        """``read`` gives what came, b"" at the end, and raises OSError when the connection is lost. Whether all is well at the end."""
+        clean = False
+        try:
+            await asyncio.to_thread(self._video.streams.set_open, self.stream, True)
+            await self._receive(read)
+            await self._last_persisted()
+            await asyncio.to_thread(self._video.streams.set_open, self.stream, False)
+            clean = True
+        except SessionEnded as ended:
+            self._fail(ended.error, str(ended))
+        except TooLarge as error:
+            self._fail(AckError.MAX_FRAGMENT_SIZE_REACHED, str(error))
+        except MatroskaError as error:
+            self._fail(AckError.INVALID_MKV_DATA, str(error))
+        except TimecodeLesser as error:
+            self._fail(AckError.FRAGMENT_TIMECODE_LESSER_THAN_PREVIOUS, str(error))
+        except OSError as error:
+            log.info("a producer's connection was cut", stream=self.stream, reason=str(error) or type(error).__name__)
+        finally:
+            if not clean:
+                await self._rescue()
+            self._hold(0)
+            self.done.set()
+        return clean
+
+    async def settle(self) -> None:
+        """Returns when nothing of it is being stored."""
+        if self._persisting is not None:
+            await asyncio.gather(self._persisting, return_exceptions=True)
+
+    async def _receive(self, read: Callable[[], Awaitable[bytes]]) -> None:
+        while True:
+            data = await self._next_bytes(read)
+            if data is None:
+                if self._assembler.held and self._cutter.between_clusters:
+                    await self._handle(self._assembler.close())
+                else:
+                    self._acks.say("IDLE")
+                continue
+            KINESIS_BYTES.labels("in").inc(len(data))
+            events = self._cutter.feed(data) if data else self._cutter.finish()
+            await self._handle(self._assembler.add(events))
+            if not data:
+                await self._handle(self._assembler.close())
+                return
+            self._hold(self._cutter.buffered + self._assembler.held)
+
+    async def _next_bytes(self, read: Callable[[], Awaitable[bytes]]) -> bytes | None:
+        """None: nothing came for so long that the open fragment is complete, or the producer is idle."""
+        pauses = self._assembler.held and self._cutter.between_clusters
+        reading = asyncio.ensure_future(read())
+        try:
+            await asyncio.wait(
+                {reading, self._ended},
+                timeout=self._assembler.pause_s if pauses else IDLE_S,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if self._ended.done():
+                raise self._ended.result()
+            return reading.result() if reading.done() else None
+        finally:
+            if not reading.done():
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+
+    async def _handle(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            if isinstance(step, Buffering):
+                self._timecode_ms = step.timecode_ms
+                if step.begins or self._head is None:
+                    self._head = self._video.begin(self.stream, now_ms())
+                self._acks.say("BUFFERING", step.timecode_ms, self._head.number)
+            elif isinstance(step, Received):
+                self._acks.say("RECEIVED", step.timecode_ms, self._head.number if self._head is not None else "")
+            else:
+                await self._begin_persisting(step)
+
+    async def _begin_persisting(self, fragment: RawFragment) -> None:
+        """One at a time: with the store away the body is not read any more, and TCP holds the producer back."""
+        head, self._head = self._head, None
+        assert head is not None
+        await self._last_persisted()
+        self._persisting = asyncio.create_task(self._persist(head, fragment), name=f"fragment of {self.stream}")
+
+    async def _last_persisted(self) -> None:
+        task = self._persisting
+        if task is None:
+            return
+        await asyncio.wait({task, self._ended}, return_when=asyncio.FIRST_COMPLETED)
+        if self._ended.done():
+            raise self._ended.result()
+        task.result()
+
+    async def _persist(self, head: FragmentHead, fragment: RawFragment) -> None:
+        data = fragment.header.data + fragment.body
+        producer_ms = self._request.producer_ms(fragment.timecodes_ms[0])
+        info = FragmentInfo(head.number, producer_ms, head.server_ms, fragment.duration_ms, len(data))
+        digest = hashlib.blake2b(fragment.body, digest_size=16).digest()
+        self._memory.change(len(data))
+        try:
+            repeatable = self._may_repeat or self._request.absolute
+            number = await self._video.append(self.stream, NewFragment(info, data, digest), may_repeat=repeatable)
+        except FragmentTooLarge as error:
+            raise SessionEnded(AckError.MAX_FRAGMENT_SIZE_REACHED, str(error)) from None
+        finally:
+            self._memory.change(-len(data))
+        KINESIS_FRAGMENTS.labels("stored" if number == head.number else "repeated").inc()
+        for timecode_ms in fragment.timecodes_ms:
+            self._acks.say("PERSISTED", timecode_ms, number)
+
+    async def _rescue(self) -> None:
+        """Keep the clusters that are complete, and told so, when the rest will not come."""
+        try:
+            for step in [*self._assembler.add(self._cutter.taken()), *self._assembler.close()]:
+                if isinstance(step, RawFragment) and self._head is not None:
+                    previous, self._persisting = self._persisting, None
+                    head, self._head = self._head, None
+                    self._persisting = asyncio.create_task(self._persist_after(previous, head, step))
+                elif isinstance(step, Buffering):
+                    self._head = self._video.begin(self.stream, now_ms())
+        except TimecodeLesser:
+            return
+
+    async def _persist_after(self, previous: asyncio.Task[None] | None, head: FragmentHead, step: RawFragment) -> None:
+        if previous is not None:
+            await asyncio.gather(previous, return_exceptions=True)
+        await self._persist(head, step)
+
+    def _fail(self, error: AckError | None, reason: str) -> None:
+        log.warning("a producer's session ends", stream=self.stream, error=error and error.name, reason=reason)
+        if error is not None:
+            self._acks.say("ERROR", self._timecode_ms, self._head.number if self._head is not None else "", error)
+
+    def _hold(self, size: int) -> None:
+        self._memory.change(size - self._held)
+        self._held = size
+        if size and self._memory.held > self._memory.most:
+            raise SessionEnded(AckError.INTERNAL_ERROR, "all sessions together hold more than max_buffered_bytes")

@@ -1,0 +1,101 @@
+"""Puts Kinesis Video together from the node's document and mounts it on a server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from connectors.context import ConnectorContext
+from connectors.kafka.fragment_topic import FragmentTopic, Retention
+from streamproc.aws_protocol.keys import load_keys
+from streamproc.config.kinesis_video import FolderStore, KinesisVideoSettings
+from streamproc.config.node import NodeConfig
+from streamproc.kinesis.archive import ArchiveOperations
+from streamproc.kinesis.control import ControlOperations
+from streamproc.kinesis.folder import FolderFragments
+from streamproc.kinesis.http import KinesisEndpoint, Rooms
+from streamproc.kinesis.index import FragmentIndex
+from streamproc.kinesis.kafka import KafkaFragments
+from streamproc.kinesis.log import VideoLog
+from streamproc.kinesis.models import operation_models
+from streamproc.kinesis.sessions import Sessions
+from streamproc.kinesis.store import FragmentStore
+from streamproc.kinesis.streams import StreamTable
+from streamproc.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+DATABASE = "kinesis-video.db"
+_FOLDER = "kinesis-video"
+_HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class KinesisVideo:
+    """What runs while the daemon does."""
+
+    video: VideoLog
+    endpoint: KinesisEndpoint
+    database: Database
+
+    async def close(self) -> None:
+        """End sessions and readers, then the store."""
+        await self.endpoint.close()
+        await self.video.close()
+        await asyncio.to_thread(self.database.close)
+
+
+async def open_video_log(settings: KinesisVideoSettings, database: Database, context: ConnectorContext) -> VideoLog:
+    """The streams and fragments of a data directory. ``context``: relative paths, and the name that brokers are told."""
+    streams, index = StreamTable(database), FragmentIndex(database)
+    video = VideoLog(streams, index, _store(settings, streams, index, context))
+    await video.open()
+    return video
+
+
+async def setup(
+    app: web.Application, node: NodeConfig, folder: Path, data_dir: Path, environ: Mapping[str, str] = os.environ
+) -> KinesisVideo:
+    """Serve Kinesis Video on ``app``. Raises ConfigError for keys, InputError for a store that cannot be used."""
+    settings = node.kinesis_video or KinesisVideoSettings()
+    keys = load_keys(node.server, folder, environ)
+    models = await asyncio.to_thread(operation_models)  # reads botocore's files
+    database = await asyncio.to_thread(Database, data_dir, DATABASE)
+    context = ConnectorContext(processor="kinesis-video", base_dir=folder, data_dir=data_dir)
+    video = await open_video_log(settings, database, context)
+    sessions = Sessions(settings.max_sessions, settings.max_buffered_bytes)
+    control = ControlOperations(video, sessions, settings, node.aws.region, node.aws.account)
+    rooms = Rooms(video, sessions, control, ArchiveOperations(video))
+    endpoint = KinesisEndpoint(rooms, models, keys, settings.max_sessions)
+    endpoint.mount(app)
+    return KinesisVideo(video, endpoint, database)
+
+
+def _store(
+    settings: KinesisVideoSettings, streams: StreamTable, index: FragmentIndex, context: ConnectorContext
+) -> FragmentStore:
+    store = settings.store
+    default_ms = round(store.retention * 1000)
+
+    def retention_ms(name: str) -> int:
+        stream = streams.find(name)
+        return stream.retention_hours * _HOUR_MS if stream is not None and stream.retention_hours else default_ms
+
+    if isinstance(store, FolderStore):
+        assert context.data_dir is not None
+        directory = context.path(store.directory) if store.directory is not None else context.data_dir / _FOLDER
+        return FolderFragments(
+            directory,
+            index,
+            max_bytes=store.max_bytes,
+            retention_ms=retention_ms,
+            max_fragment_bytes=settings.max_fragment_bytes,
+        )
+    topic = FragmentTopic(store, context, Retention(default_ms, store.max_bytes))
+    return KafkaFragments(topic, index, retention_ms=retention_ms, max_fragment_bytes=settings.max_fragment_bytes)
