@@ -24,7 +24,7 @@ def write_clip(parts: Sequence[tuple[FragmentInfo, bytes]]) -> bytes:
     """An MP4 whose time 0 is the first fragment's producer timestamp; pauses between fragments stay pauses. Raises AwsFault or MediaError."""
     buffer = io.BytesIO()
     origin = parts[0][0].producer_ms
-    with media_errors("the clip"), av.open(buffer, "w", format="mp4", options={"movflags": "faststart"}) as out:
+    with media_errors("the clip"), av.open(buffer, "w", format="mp4") as out:
         muxer = _Muxer(out)
         for info, data in parts:
             shift = Fraction(info.producer_ms - origin - first_timecode_ms(data), 1000)
