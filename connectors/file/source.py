@@ -31,6 +31,7 @@ from streamproc.media.demux import (
     seconds,
     video_track,
 )
+from streamproc.media.mpegts import FilePart, coding_borders
 from streamproc.media.reader import moment
 
 log = structlog.get_logger(__name__)
@@ -46,6 +47,8 @@ class _Keyframe:
     pts: int | None
     index: int
     timeline: dict[str, Any]
+    part: int = 0
+    """Of a file whose video changes its coding midway: which part."""
 
 
 SEEKABLE = {"mov", "matroska", "avi"}
@@ -68,6 +71,10 @@ class FileSource:
         self._keyframes: list[_Keyframe] = []
         self._pass = 0
         self._index = 0
+        self._part = 0
+        self._parts: list[int] = [0]
+        """Byte offsets at which the parts of one coding begin."""
+        self._told_standing = False
 
     def items(self, stop: threading.Event, resume: Position | None = None) -> Iterator[StreamItem]:
         """Raises SourceRefused where the file is missing or holds no video."""
@@ -102,18 +109,23 @@ class FileSource:
         self._seen = Fraction(token["media"])
         self._pass = int(token["pass"])
         self._position = position
-        return _Keyframe(token["pts"], int(token["index"]), token["timeline"])
+        return _Keyframe(token["pts"], int(token["index"]), token["timeline"], int(token.get("part", 0)))
 
     def _play(self, begin: _Keyframe | None, stop: threading.Event) -> Generator[StreamItem, None, str | None]:
         """One pass over the file. Returns what ended it early, or None."""
-        container, stream, track = self._open()
-        with container:
-            if container.format.name.split(",")[0] in RESTARTING_FORMATS:
-                self._timeline.jump = JUMP
-            self._keyframes.clear()
-            packets = self._packets(container, stream, begin)
-            damage = yield from self._read(packets, track, stop)
-        return damage
+        self._part = 0 if begin is None else begin.part
+        while True:
+            container, stream, track = self._open()
+            with container:
+                if container.format.name.split(",")[0] in RESTARTING_FORMATS:
+                    self._timeline.jump = JUMP
+                self._keyframes.clear()
+                packets = self._packets(container, stream, begin)
+                damage = yield from self._read(packets, track, stop)
+            if stop.is_set() or self._part + 1 >= len(self._parts):
+                return damage
+            self._part, begin = self._part + 1, None
+            log.info("video_coding_changes", path=str(self._path), part=self._part + 1, parts=len(self._parts))
 
     def _packets(self, container: Any, stream: Any, begin: _Keyframe | None) -> Iterator[Any]:
         """The pass's packets, from ``begin`` on."""
@@ -141,9 +153,24 @@ class FileSource:
                 raise MediaError(f"{self._path}: the file is empty")
             with media_errors(str(self._path)):
                 container = open_container(str(self._path))
+                if container.format.name == "mpegts":
+                    container = self._open_part(container)
             return (container, *video_track(container, str(self._path), writable=True))
         except MediaError as error:
             raise SourceRefused(str(error)) from None
+
+    def _open_part(self, whole: Any) -> Any:
+        """The part that is played of a transport stream; the opened file itself where its video has one coding throughout."""
+        if len(self._parts) == 1:
+            with self._path.open("rb") as file:
+                self._parts = [0, *coding_borders(file)]
+        if len(self._parts) == 1:
+            return whole
+        whole.close()
+        ends: list[int | None] = [*self._parts[1:], None]
+        return open_container(
+            FilePart(self._path, self._parts[self._part], ends[self._part]), container_format="mpegts"
+        )
 
     def _read(
         self, packets: Iterator[Any], track: VideoTrack, stop: threading.Event
@@ -171,12 +198,20 @@ class FileSource:
     def _item(self, raw: Any, track: VideoTrack) -> Packet:
         before = self._timeline.snapshot() if raw.is_keyframe else {}
         media = self._timeline.place(
-            seconds(raw.pts, raw.time_base), seconds(raw.dts, raw.time_base), seconds(raw.duration, raw.time_base)
+            seconds(raw.pts, raw.time_base),
+            seconds(raw.dts, raw.time_base),
+            seconds(raw.duration, raw.time_base),
+            keyframe=raw.is_keyframe,
         )
+        if self._timeline.stood and not self._told_standing:
+            self._told_standing = True
+            log.warning("timestamps_stand", path=str(self._path), placed_by="the nominal frame rate")
         if self._wall is None:
             self._wall = self._context.start_wall or self._context.clock()
         if raw.is_keyframe:
-            self._remember(_Keyframe(_stamp(raw), self._index, before), media)
+            # Timestamps that came twice lead a seek astray: then packets are counted.
+            unique = not self._timeline.jumps and not self._timeline.stood
+            self._remember(_Keyframe(_stamp(raw) if unique else None, self._index, before, self._part), media)
         self._index += 1
         at = moment(media, self._wall)
         return Packet(Coded(raw, track), at, raw.size, raw.is_keyframe)
@@ -192,6 +227,7 @@ class FileSource:
                 "pts": begin.pts,
                 "index": begin.index,
                 "timeline": begin.timeline,
+                "part": begin.part,
                 "media": str(media),
                 "wall": self._wall.isoformat(),
             }

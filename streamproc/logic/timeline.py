@@ -35,11 +35,21 @@ class Timeline:
         self._clock: Fraction | None = None
         self._step = STEP
         self._latest = start
+        self._last_when: Fraction | None = None
+        self._standing = Fraction(0)
+        """Seconds by which media time went on while the stream's timestamps stood."""
         self.jumps = 0
         """How often the clock was mended."""
+        self.stood = 0
+        """Packets whose timestamps repeated those of the packet before; they were placed by the nominal rate."""
 
-    def place(self, pts: Fraction | None, dts: Fraction | None, duration: Fraction | None = None) -> Fraction:
-        """Media time at which the packet is to be seen. All in seconds; packets come in decode order."""
+    def place(
+        self, pts: Fraction | None, dts: Fraction | None, duration: Fraction | None = None, *, keyframe: bool = False
+    ) -> Fraction:
+        """Media time at which the packet is to be seen. All in seconds; packets come in decode order.
+
+        ``keyframe``: a step back of the decode clock is then no reordering, however small, but a new beginning.
+        """
         if duration is not None and 0 < duration < JUMP:
             self._step = duration
         when = pts if pts is not None else dts
@@ -50,12 +60,24 @@ class Timeline:
             self._shift = self._start - when
         elif self._clock is not None:
             step = clock - self._clock
-            if step < -BACKWARD or (self.jump is not None and step > self.jump):
+            if step < (0 if keyframe else -BACKWARD) or (self.jump is not None and step > self.jump):
                 self._shift += self._clock + self._step - clock
                 self.jumps += 1
-        self._clock = clock
+            else:
+                self._shift += self._stood(when, step)
+        self._clock, self._last_when = clock, when
         self._latest = max(self._latest, when + self._shift)
         return when + self._shift
+
+    def _stood(self, when: Fraction, step: Fraction) -> Fraction:
+        """What is added to the shift where timestamps stand, and taken back when they move on."""
+        if step == 0 and when == self._last_when:
+            self.stood += 1
+            self._standing += self._step
+            return self._step
+        back = min(self._standing, max(Fraction(0), step - self._step))
+        self._standing -= back
+        return -back
 
     def restart(self, at: Fraction) -> None:
         """The feed begins anew (a loop): its next packet is at media time ``at``."""
@@ -74,7 +96,7 @@ class Timeline:
     def snapshot(self) -> dict[str, Any]:
         """JSON-ready state."""
         values = {"start": self._start, "shift": self._shift, "clock": self._clock, "step": self._step}
-        values["latest"] = self._latest
+        values |= {"latest": self._latest, "when": self._last_when, "standing": self._standing}
         return {name: None if value is None else str(value) for name, value in values.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -83,6 +105,8 @@ class Timeline:
         self._latest = Fraction(state["latest"])
         self._shift = None if state["shift"] is None else Fraction(state["shift"])
         self._clock = None if state["clock"] is None else Fraction(state["clock"])
+        self._last_when = None if state.get("when") is None else Fraction(state["when"])
+        self._standing = Fraction(state.get("standing") or 0)
 
     def _next(self) -> Fraction:
         if self._clock is None:

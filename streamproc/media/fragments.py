@@ -13,7 +13,27 @@ from streamproc.core.errors import MediaError
 from streamproc.logic.timeline import STEP, Timeline
 from streamproc.media.demux import VideoTrack, media_errors, open_container, reason, seconds, video_track
 
-_TS_PACKET = 188
+_TS_PACKETS = ((0, 188), (4, 192), (0, 204))
+"""Where the first sync byte stands and how far the next is: plain, with a time code before each packet (M2TS), with parity (ISO/IEC 13818-1)."""
+_MP4_BOXES = frozenset(
+    (
+        b"ftyp",
+        b"styp",
+        b"moov",
+        b"moof",
+        b"sidx",
+        b"emsg",
+        b"prft",
+        b"free",
+        b"skip",
+        b"wide",
+        b"mdat",
+        b"pnot",
+        b"udta",
+        b"uuid",
+    )
+)
+"""Boxes that may stand first in a file or segment (ISO/IEC 14496-12; wide and pnot are QuickTime's)."""
 STILLS = {"jpeg_pipe", "png_pipe"}
 
 
@@ -47,15 +67,21 @@ def sniff(data: bytes) -> str | None:
     """FFmpeg's name of the container, by its first bytes. Only these are ever opened: a playlist could name other files."""
     if data.startswith(b"\x1a\x45\xdf\xa3"):
         return "matroska"
-    if data[4:8] in (b"ftyp", b"styp", b"moov", b"sidx"):
+    if data[4:8] in _MP4_BOXES:
         return "mp4"
     if data.startswith(b"\xff\xd8\xff"):
         return "jpeg_pipe"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png_pipe"
-    if data[:1] == b"\x47" and (len(data) <= _TS_PACKET or data[_TS_PACKET : _TS_PACKET + 1] == b"\x47"):
+    if any(_is_every(data, start, size) for start, size in _TS_PACKETS):
         return "mpegts"
     return None
+
+
+def _is_every(data: bytes, start: int, size: int) -> bool:
+    """Whether a transport stream's sync byte stands at ``start`` and at each of the next ``size`` bytes apart, as far as there are some."""
+    places = range(start, min(len(data), start + 3 * size), size)
+    return len(places) > 0 and all(data[place] == 0x47 for place in places)
 
 
 def read_fragment(data: bytes, name: str) -> Fragment:
@@ -89,7 +115,12 @@ def _fragment(track: VideoTrack, packets: list[Any], is_still: bool, damage: str
     placed = []
     for packet in packets:
         base = packet.time_base
-        media = timeline.place(seconds(packet.pts, base), seconds(packet.dts, base), seconds(packet.duration, base))
+        media = timeline.place(
+            seconds(packet.pts, base),
+            seconds(packet.dts, base),
+            seconds(packet.duration, base),
+            keyframe=packet.is_keyframe,
+        )
         placed.append((packet, media))
     first = next((media for packet, media in placed if packet.is_keyframe), placed[0][1])
     shown = sorted(media for _, media in placed if media >= first)

@@ -39,7 +39,9 @@ def read_packets(path: Path, start_wall: datetime = EPOCH) -> Iterator[Packet]:
         timeline = Timeline(jump=JUMP if restarting else None)
         for raw in _tolerant(container, stream):
             base = raw.time_base
-            media = timeline.place(seconds(raw.pts, base), seconds(raw.dts, base), seconds(raw.duration, base))
+            media = timeline.place(
+                seconds(raw.pts, base), seconds(raw.dts, base), seconds(raw.duration, base), keyframe=raw.is_keyframe
+            )
             yield Packet(Coded(raw, track), moment(media, start_wall), raw.size, raw.is_keyframe)
 
 

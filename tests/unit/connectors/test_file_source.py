@@ -42,6 +42,13 @@ def encode(path: Path, codec: str = "libx264", frames: int = 60, container: str 
     return path
 
 
+def coding_change(path: Path) -> Path:
+    """Two seconds of H.264, then two of H.265, under the same PID."""
+    parts = [encode(path.with_name(f"{codec}.ts"), codec, frames=30) for codec in ("libx264", "libx265")]
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
 def source(path: Path, **settings: object) -> Source:
     ref = ConnectorRef.model_validate({"type": "file", "path": str(path), **settings})
     return make_source(ref, ConnectorContext(start_wall=T0))
@@ -174,3 +181,27 @@ def test_wrong_settings_name_their_field(ref: dict, place: tuple) -> None:
 def test_the_table_knows_its_connectors() -> None:
     assert {"file", "rtsp", "kafka"} <= set(names("source"))
     assert {"file", "kafka", "s3", "sns", "stdout", "webhook"} <= set(names("sink"))
+
+
+def test_video_that_changes_its_coding_is_played_to_the_end_and_resumed(tmp_path: Path) -> None:
+    path = coding_change(tmp_path / "clip.ts")
+    items = list(source(path).items(threading.Event()))
+    frames = decoded(items)
+    assert len(frames) == 60 and frames == sorted(frames), "all pictures of both codings, in order"
+    for cut in (10, 28, 33, 55):
+        first, stop = source(path), threading.Event()
+        before = []
+        for number, item in enumerate(first.items(stop)):
+            before.append(item)
+            if number == cut:
+                break
+        second = source(path)
+        after = decoded(list(second.items(threading.Event(), first.position())))
+        assert after[-1] == frames[-1] and set(after) <= set(frames)
+
+
+def decoded(items: list) -> list[F]:
+    """Media times of the pictures that packets give."""
+    decoder = Decoder()
+    frames = [frame for item in items if isinstance(item, Packet) for frame in decoder.decode(item)]
+    return [frame.at.media for frame in [*frames, *decoder.flush()]]

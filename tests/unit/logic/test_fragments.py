@@ -183,3 +183,23 @@ def test_a_jpeg_is_a_fragment_of_one_picture() -> None:
     packet = Packet(Coded(unit.raw, picture.track), Moment(F(0), T0), unit.raw.size, unit.raw.is_keyframe, ends=True)
     [frame] = Decoder().decode(packet)
     assert (frame.picture.width, frame.picture.height) == (160, 90)
+
+
+@pytest.mark.parametrize("box", [b"free", b"skip", b"wide"])
+def test_a_box_of_nothing_may_stand_before_a_fragmented_mp4(tmp_path: Path, box: bytes) -> None:
+    path = tmp_path / "clip.mp4"
+    options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    with av.open(str(make_clip(tmp_path / "plain.mp4"))) as given, av.open(str(path), "w", options=options) as out:
+        stream = out.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    data = (16).to_bytes(4, "big") + box + bytes(8) + path.read_bytes()
+    assert len(read_fragment(data, "first").units) == 60
+
+
+def test_a_transport_stream_with_time_codes_is_read(tmp_path: Path) -> None:
+    plain = make_clip(tmp_path / "clip.ts").read_bytes()
+    data = b"".join(bytes(4) + plain[at : at + 188] for at in range(0, len(plain), 188))
+    assert sniff(data) == "mpegts" and len(read_fragment(data, "m2ts").units) == 60

@@ -33,6 +33,29 @@ def test_stored(packets: list, jump: F | None, expected: list) -> None:
     assert [timeline.place(fraction(pts), fraction(dts)) for pts, dts in packets] == expected
 
 
+def test_a_keyframe_that_steps_back_begins_anew_however_short_the_step() -> None:
+    """Fragments under a second whose timestamps each start at nought, one after the other."""
+    timeline = Timeline()
+    stamps = [F(n, 10) for n in range(8)] * 3
+    placed = [timeline.place(stamp, stamp, F(1, 10), keyframe=stamp == 0) for stamp in stamps]
+    assert placed == [F(n, 10) for n in range(24)] and timeline.jumps == 2
+
+
+def test_timestamps_that_stand_are_counted_on_by_the_nominal_rate() -> None:
+    timeline = Timeline()
+    placed = [timeline.place(F(0), F(0), F(1, 10), keyframe=n % 10 == 0) for n in range(30)]
+    assert placed == [F(n, 10) for n in range(30)] and timeline.stood == 29
+    again = Timeline()
+    again.restore(json.loads(json.dumps(timeline.snapshot())))
+    assert again.place(F(0), F(0), F(1, 10)) == 3
+
+
+def test_a_pair_of_equal_timestamps_does_not_move_what_follows() -> None:
+    timeline = Timeline()
+    stamps = [F(0), F(1, 10), F(1, 10), F(3, 10), F(4, 10)]
+    assert [timeline.place(stamp, stamp, F(1, 10)) for stamp in stamps] == [0, F(1, 10), F(2, 10), F(3, 10), F(4, 10)]
+
+
 def test_a_loop_goes_on_counting() -> None:
     timeline = Timeline()
     for _ in range(2):

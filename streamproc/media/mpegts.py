@@ -1,0 +1,116 @@
+"""Where the coding of a transport stream's video changes: demuxers that saw the first program map keep reading by it.
+
+ISO/IEC 13818-1: packets of 188 bytes, table 2-2; the program association table (PID 0) names the PIDs of program maps (2.4.4.3), a program map
+names each elementary stream's type and PID (2.4.4.8).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+PACKET = 188
+_SYNC = 0x47
+_BLOCK = PACKET * 8192
+_VIDEO_TYPES = frozenset({0x01, 0x02, 0x10, 0x1B, 0x24, 0x33, 0xD1})
+"""MPEG-1 and -2 video, MPEG-4 visual, H.264, H.265, H.266, Dirac."""
+
+
+def coding_borders(file: BinaryIO) -> list[int]:
+    """Byte offsets at which video of another coding begins, each at the association table before its program map; none in most files.
+
+    ``file`` is read from its start, in packets of 188 bytes; anything else gives none.
+    """
+    maps: set[int] = set()
+    video: set[tuple[int, int]] = set()
+    borders: list[int] = []
+    table_at = 0
+    for offset, pid, section in _sections(file):
+        if pid == 0:
+            table_at = offset
+            maps |= _map_pids(section)
+        elif pid in maps:
+            found = _video_streams(section)
+            if video and found and found != video:
+                borders.append(table_at)
+            video = found or video
+    return borders
+
+
+class FilePart(io.RawIOBase):
+    """The bytes of a file from ``begin`` up to ``end`` (None: to its end) as a file of its own. Owns the file it opened."""
+
+    def __init__(self, path: Path, begin: int, end: int | None) -> None:
+        self._file = path.open("rb")
+        size = self._file.seek(0, io.SEEK_END)
+        self._begin, self._end = begin, size if end is None else min(end, size)
+        self._file.seek(begin)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._file.tell() - self._begin
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: self._end - self._begin}[whence]
+        self._file.seek(self._begin + max(0, base + offset))
+        return self.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._end - self._file.tell())
+        return self._file.read(left if size < 0 else min(size, left))
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _sections(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+    """(offset, PID, section) of each packet that begins a section of the association table or of what could be a program map."""
+    offset = 0
+    while block := file.read(_BLOCK):
+        for at in range(0, len(block) - PACKET + 1, PACKET):
+            if block[at] != _SYNC:
+                return
+            if not block[at + 1] & 0x40:  # no section begins here
+                continue
+            start = at + 4
+            if block[at + 3] & 0x20:  # an adaptation field comes first
+                start += 1 + block[start]
+            # A pointer of zero and table 0 or 2; video packets begin with 00 00 01.
+            if start + 4 < at + PACKET and block[start] == 0 and block[start + 1] in (0, 2) and block[start + 2] & 0x80:
+                pid = (block[at + 1] & 0x1F) << 8 | block[at + 2]
+                yield offset + at, pid, block[start + 1 : at + PACKET]
+        offset += len(block)
+
+
+def _entries(section: bytes) -> bytes:
+    """A section from its table id on, up to its checksum."""
+    length = (section[1] & 0x0F) << 8 | section[2]
+    return section[: 3 + max(0, length - 4)]
+
+
+def _map_pids(section: bytes) -> set[int]:
+    body = _entries(section)
+    rows = range(8, len(body) - 3, 4)
+    return {(body[row + 2] & 0x1F) << 8 | body[row + 3] for row in rows if body[row] << 8 | body[row + 1]}
+
+
+def _video_streams(section: bytes) -> set[tuple[int, int]]:
+    """(PID, stream type) of the video in a program map."""
+    body = _entries(section)
+    if len(body) < 12:
+        return set()
+    row = 12 + ((body[10] & 0x0F) << 8 | body[11])
+    found = set()
+    while row + 4 < len(body):
+        if body[row] in _VIDEO_TYPES:
+            found.add(((body[row + 1] & 0x1F) << 8 | body[row + 2], body[row]))
+        row += 5 + ((body[row + 3] & 0x0F) << 8 | body[row + 4])
+    return found
