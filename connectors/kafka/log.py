@@ -7,7 +7,7 @@ committed to the broker for whoever watches the lag.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -75,6 +75,8 @@ class TopicLog:
             **self._options,
             enable_auto_commit=False,
             auto_offset_reset="none",
+            # What a producer took back (an aborted transaction) was never told.
+            isolation_level="read_committed",
             max_partition_fetch_bytes=FETCH_BYTES,
             fetch_max_bytes=4 * FETCH_BYTES,
             fetch_max_wait_ms=WAIT_MS,
@@ -126,6 +128,24 @@ class TopicLog:
         except (RecordTooLargeError, CorruptRecordException) as error:
             return await self._step_over(error)
         return [record_of(message) for messages in batches.values() for message in messages]
+
+    async def caught_up(self) -> set[int]:
+        """Partitions of which everything that can be read now was fetched and given out."""
+        done = set()
+        for place in self._consumer.assignment():
+            end = self._consumer.last_stable_offset(place)
+            if end is not None and await self._consumer.position(place) >= end:
+                done.add(place.partition)
+        return done
+
+    def pause(self, partitions: Collection[int]) -> None:
+        """Fetch from these partitions no further until they are left out of another call."""
+        wanted = {self._place(partition) for partition in partitions}
+        paused = set(self._consumer.paused())
+        if paused - wanted:
+            self._consumer.resume(*(paused - wanted))
+        if wanted - paused:
+            self._consumer.pause(*(wanted - paused))
 
     async def one(self, partition: int, offset: int, end: int) -> Record | None:
         """The record at ``offset``, or the next that exists below ``end``."""

@@ -30,6 +30,7 @@ from streamproc.core.errors import MediaError, SourceRefused
 from streamproc.core.media import EPOCH, FragmentMark, Gap, GapReason, Moment, Packet, StreamItem
 from streamproc.logic.backoff import Backoff, BackoffRule
 from streamproc.logic.fragments import HOLE, FragmentClock
+from streamproc.logic.partition_merge import PartitionMerge
 from streamproc.media.demux import Coded
 from streamproc.media.fragments import Fragment, read_fragment
 
@@ -38,6 +39,8 @@ log = structlog.get_logger(__name__)
 PAUSE_S = 0.25
 """Longest sleep between looks at ``stop``."""
 COMMIT_EVERY_S = 1.0
+MERGE_BYTES = 32 * 1024 * 1024
+"""Of each partition that runs ahead of the others; it is then not fetched further."""
 REFUSALS = (
     *UNKNOWN_US,
     ClusterAuthorizationFailedError,
@@ -116,9 +119,10 @@ class KafkaSource:
             backoff.succeeded(time.monotonic())
             _run(loop, self._begin(topic, stop), stop)
             self.note = ""
+            merge = PartitionMerge[Record | Skipped](self._next, MERGE_BYTES)
             while not stop.is_set():
-                for record in _run(loop, topic.read(), stop):
-                    yield from self._record(record)
+                for record in _run(loop, self._read(topic, merge), stop):
+                    yield from self._record_or_gap(record)
                     if stop.is_set():
                         break
                 _run(loop, self._commit(notes), stop)
@@ -141,6 +145,20 @@ class KafkaSource:
         # A partition that came later is read from its beginning.
         self._next = {partition: self._next.get(partition, offsets.get(partition, 0)) for partition in partitions}
         topic.assign(self._next)
+
+    async def _read(self, topic: TopicLog, merge: PartitionMerge[Record | Skipped]) -> list[Record | Skipped]:
+        """What came, in the order of its producers' clocks: several partitions may hold one feed."""
+        came = await topic.read()
+        if len(self._next) < 2:
+            return came
+        for record in came:
+            if isinstance(record, Skipped):
+                merge.add(record.partition, None, 0, record)
+            else:
+                merge.add(record.partition, record.producer, len(record.value or b""), record)
+        ready = merge.take(await topic.caught_up())
+        topic.pause(merge.full())
+        return ready
 
     async def _commit(self, notes: OffsetNotes) -> None:
         with self._lock:
@@ -168,6 +186,16 @@ class KafkaSource:
 
     def _ours(self, record: Record) -> bool:
         return self._key is None or record.key == self._key
+
+    def _record_or_gap(self, record: Record | Skipped) -> Iterator[StreamItem]:
+        """One record; whatever is wrong with it is a gap, and the next one follows."""
+        try:
+            yield from self._record(record)
+        except Exception as error:  # the boundary of a record: no message may end the feed for good
+            log.exception("fragment_broke", topic=self._settings.topic, record=str(record)[:80])
+            if isinstance(record, Record):
+                self._pass(record)
+                yield self._report(f"{_name(record)}: {type(error).__name__}", GapReason.CORRUPT)
 
     def _record(self, record: Record | Skipped) -> Iterator[StreamItem]:
         if isinstance(record, Skipped):
@@ -206,7 +234,7 @@ class KafkaSource:
 
     def _packets(self, record: Record, fragment: Fragment) -> Iterator[StreamItem]:
         self._offer()
-        placed = self._clock.place(record.number, record.producer, fragment.first_pts, fragment.duration)
+        placed = self._clock.place(record.number, record.producer, fragment.first_pts, fragment.duration, record.server)
         if placed.hole > HOLE and not fragment.is_still:
             yield Gap(GapReason.LOST, self._last, f"no video for {float(placed.hole):.1f} s before {_name(record)}")
         mark = FragmentMark(record.number, record.producer, record.server)

@@ -14,6 +14,11 @@ TOLERANCE = Fraction(1, 10)
 """Producer timestamps are coarse: fragments that meet within so many seconds follow each other without a seam."""
 HOLE = Fraction(2)
 """A longer pause between fragments means that video is missing."""
+LEAP = Fraction(86_400)
+"""A producer's clock that moves by more than a day other than the broker's does between two fragments was set, wrongly or rightly: no video is
+missing for that long."""
+NEVER = Fraction(86_400 * 400)
+"""No log keeps video for longer, and no feed pauses for longer and goes on as the same."""
 MOMENT = Fraction(1, 1000)
 REMEMBERED = 64
 
@@ -36,15 +41,24 @@ class FragmentClock:
         self._end: Fraction | None = None
         self._pts_shift: Fraction | None = None
         self._still = False
+        self._server: datetime | None = None
         self._seen: deque[tuple[str, str]] = deque(maxlen=REMEMBERED)
 
     def is_repeated(self, number: str, producer: datetime) -> bool:
         """Whether this very fragment was placed before: a producer without idempotence sent it twice."""
         return (number, producer.isoformat()) in self._seen
 
-    def place(self, number: str, producer: datetime, first_pts: Fraction, duration: Fraction) -> Placed:
-        """The next fragment. ``first_pts`` and ``duration`` in seconds; a still picture lasts 0."""
+    def place(
+        self,
+        number: str,
+        producer: datetime,
+        first_pts: Fraction,
+        duration: Fraction,
+        server: datetime | None = None,
+    ) -> Placed:
+        """The next fragment. ``first_pts`` and ``duration`` in seconds; a still picture lasts 0. ``server``: when the log took it, where known."""
         self._seen.append((number, producer.isoformat()))
+        self._mend_leap(producer, server)
         if self._origin is None or self._end is None:
             self._origin = producer
             media, hole = Fraction(0), Fraction(0)
@@ -55,6 +69,16 @@ class FragmentClock:
         self._end = max(self._end or media, media + duration)
         self._still = duration == 0
         return Placed(media, hole)
+
+    def _mend_leap(self, producer: datetime, server: datetime | None) -> None:
+        """Where the producer's clock leapt and the broker's did not, the fragment follows the one before it."""
+        before, self._server = self._server, server
+        if self._origin is None or self._end is None or server is None or before is None:
+            return
+        # A broker that keeps the producer's own stamps leaps along with it.
+        leap = _seconds(producer - self._origin) - self._end
+        if abs(leap - max(Fraction(0), _seconds(server - before))) > LEAP or abs(leap) > NEVER:
+            self._origin = producer - timedelta(microseconds=round(self._end * 1_000_000))
 
     def _media(self, by_producer: Fraction, first_pts: Fraction) -> Fraction:
         assert self._end is not None and self._pts_shift is not None
@@ -83,6 +107,7 @@ class FragmentClock:
             "end": None if self._end is None else str(self._end),
             "pts_shift": None if self._pts_shift is None else str(self._pts_shift),
             "still": self._still,
+            "server": None if self._server is None else self._server.isoformat(),
             "seen": [list(item) for item in self._seen],
         }
 
@@ -92,6 +117,7 @@ class FragmentClock:
         self._end = None if state["end"] is None else Fraction(state["end"])
         self._pts_shift = None if state["pts_shift"] is None else Fraction(state["pts_shift"])
         self._still = state["still"]
+        self._server = datetime.fromisoformat(state["server"]) if state.get("server") else None
         self._seen = deque(((number, producer) for number, producer in state["seen"]), maxlen=REMEMBERED)
 
 
@@ -138,6 +164,8 @@ def _seconds(span: timedelta) -> Fraction:
 
 FRAGMENT_HEADER = "fragment-number"
 PRODUCER_HEADER = "producer-timestamp"
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""Producer times outside are no times of a camera; near the end of the calendar, sums of them could not be written."""
 _MILLISECONDS_FROM = 100_000_000_000
 """Unix times above this are milliseconds (as seconds they would lie in the year 5138)."""
 
@@ -179,9 +207,10 @@ def producer_time(headers: Mapping[str, bytes], record_time: datetime) -> dateti
     """The producer's timestamp header; the record's own time where it is missing or no time."""
     text = header(headers, PRODUCER_HEADER)
     try:
-        return parse_instant(text) if text else record_time
+        instant = parse_instant(text) if text else record_time
     except ValueError:
         return record_time
+    return instant if EARLIEST <= instant < LATEST else record_time
 
 
 def fragment_number(headers: Mapping[str, bytes], offset: int) -> str:

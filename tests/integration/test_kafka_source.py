@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from connectors.catalog import make_source
 from connectors.context import ConnectorContext
@@ -283,3 +284,97 @@ def test_publish_prints_a_line_a_fragment(kafka: Any, watch: Any, topic: str, cl
     by_time = watch(kafka.bootstrap, topic, start={"timestamp": lines[4]["producer_timestamp"]})
     by_time.until(lambda: len(by_time.items) >= 60)
     assert by_time.items[0].fragment.number == lines[4]["number"]
+
+
+def in_transaction(bootstrap: str, topic: str, messages: list[dict[str, Any]], commit: bool) -> None:
+    async def run() -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=f"t-{uuid.uuid4().hex[:8]}")
+        await producer.start()
+        await producer.begin_transaction()
+        for message in messages:
+            await producer.send_and_wait(topic, **message)
+        await (producer.commit_transaction() if commit else producer.abort_transaction())
+        await producer.stop()
+
+    asyncio.run(run())
+
+
+def test_what_a_producer_took_back_is_never_seen(kafka: Any, watch: Any, topic: str, fragments: list[Outgoing]) -> None:
+    made = messages(fragments)
+    in_transaction(kafka.bootstrap, topic, made[:1], commit=True)
+    in_transaction(kafka.bootstrap, topic, made[1:2], commit=False)
+    in_transaction(kafka.bootstrap, topic, made[2:4], commit=True)
+    seen = watch(kafka.bootstrap, topic, start="earliest")
+    seen.until(lambda: len({item.fragment.number for item in seen.items if isinstance(item, Packet)}) == 3)
+    assert {item.fragment.number for item in seen.items if isinstance(item, Packet)} == {"100", "102", "103"}
+
+
+@pytest.mark.parametrize("codec", ["lz4", "snappy", "zstd", "gzip"])
+def test_compressed_topics_are_read(kafka: Any, watch: Any, topic: str, fragments: list[Outgoing], codec: str) -> None:
+    async def run() -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, compression_type=codec)
+        await producer.start()
+        for message in messages(fragments[:2]):
+            await producer.send_and_wait(topic, **message)
+        await producer.stop()
+
+    asyncio.run(run())
+    seen = watch(kafka.bootstrap, topic, start="earliest")
+    seen.until(lambda: len(seen.frames()) >= 55)
+
+
+def stamped(message: dict[str, Any], when: str, also_record: bool = False) -> dict[str, Any]:
+    headers = [(name, when.encode() if name == "producer-timestamp" else value) for name, value in message["headers"]]
+    return {**message, "headers": headers, **({"timestamp_ms": int(when)} if also_record else {})}
+
+
+@pytest.mark.parametrize("when", ["253402300799999", "253402300800000", "-5", "9" * 40, "nan"])
+def test_a_producers_time_beyond_all_calendars_stops_nothing(
+    kafka: Any, watch: Any, topic: str, fragments: list[Outgoing], when: str
+) -> None:
+    made = messages(fragments)
+    produce(kafka.bootstrap, topic, [made[0], stamped(made[1], when), *made[2:4]])
+    seen = watch(kafka.bootstrap, topic, start="earliest")
+    seen.until(
+        lambda: bool(seen.items) and isinstance(seen.items[-1], Packet) and seen.items[-1].fragment.number == "103"
+    )
+    assert seen.error is None and not seen.gaps
+
+
+@pytest.mark.parametrize("also_record", [False, True])
+def test_a_clock_that_was_not_set_yet_makes_no_gap_of_decades(
+    kafka: Any, watch: Any, topic: str, fragments: list[Outgoing], also_record: bool
+) -> None:
+    made = messages(fragments)
+    produce(kafka.bootstrap, topic, [stamped(made[0], "5000", also_record), *made[1:4]])
+    seen = watch(kafka.bootstrap, topic, start="earliest")
+    seen.until(
+        lambda: bool(seen.items) and isinstance(seen.items[-1], Packet) and seen.items[-1].fragment.number == "103"
+    )
+    frames = seen.frames()
+    assert not seen.gaps and frames[-1].at.media < 9
+
+
+def create_topic(bootstrap: str, topic: str, partitions: int) -> None:
+    async def run() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        await admin.create_topics([NewTopic(topic, partitions, 1)])
+        await admin.close()
+
+    asyncio.run(run())
+
+
+def test_a_backlog_in_several_partitions_is_read_by_the_producers_clock(
+    kafka: Any, watch: Any, topic: str, fragments: list[Outgoing]
+) -> None:
+    create_topic(kafka.bootstrap, topic, partitions=3)
+    made = messages(fragments)
+    produce(kafka.bootstrap, topic, [{**message, "partition": n % 3} for n, message in enumerate(made)])
+    seen = watch(kafka.bootstrap, topic, start="earliest", stream=None)
+    last = made[-1]["headers"][1][1].decode()
+    seen.until(
+        lambda: bool(seen.items) and isinstance(seen.items[-1], Packet) and seen.items[-1].fragment.number == last
+    )
+    numbers = [item.fragment.number for item in seen.items if isinstance(item, Packet)]
+    assert not seen.gaps and numbers == sorted(numbers, key=int)
