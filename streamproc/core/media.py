@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +80,18 @@ class Frame:
     fragment: FragmentMark | None = None
     offset: Fraction = Fraction(0)
     """Seconds from the start of the fragment, where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What one packet says about its picture before it is decoded."""
+
+    size: int
+    """Bytes, without filler data."""
+    qp: float | None = None
+    """Quantizer of its slices (their mean), where the codec is known and its parameter sets were seen."""
+    kind: Literal["I", "P", "B", "b", ""] = ""
+    """How its first slice is predicted (b: a B slice that nothing refers to), where known."""
 
 
 @dataclass(frozen=True, slots=True)
