@@ -37,13 +37,18 @@ SHIFTS = 512
 VERSION = 6
 """Of the making: clips of another are made anew."""
 
-Coding = Literal["vbr", "cbr", "long"]
+Coding = Literal["quality", "constant", "variable", "distant", "far"]
 CODINGS: dict[Coding, dict[str, str]] = {
-    "vbr": {"crf": "27", "maxrate": "6M", "bufsize": "6M", "g": "30"},
-    "cbr": {"b": "2M", "minrate": "2M", "maxrate": "2M", "bufsize": "2M", "nal-hrd": "cbr", "g": "30"},
-    "long": {"crf": "27", "maxrate": "6M", "bufsize": "6M", "g": "150"},
+    "quality": {"crf": "27", "maxrate": "6M", "bufsize": "6M", "g": "30"},
+    "constant": {"b": "2M", "minrate": "2M", "maxrate": "2M", "bufsize": "2M", "nal-hrd": "cbr", "g": "30"},
+    "variable": {"b": "2M", "maxrate": "4M", "bufsize": "4M", "g": "30"},
+    "distant": {"crf": "27", "maxrate": "6M", "bufsize": "6M", "g": "75"},
+    "far": {"crf": "27", "maxrate": "6M", "bufsize": "6M", "g": "150"},
 }
-"""How a camera encodes: rate by content, constant rate with filler, and keyframes ten seconds apart."""
+"""How a camera encodes: constant quality, constant rate with filler, a mean rate that may swing, and constant quality with keyframes five and
+ten seconds apart."""
+KINDS: tuple[Coding, ...] = ("quality", "constant", "variable", "distant")
+"""What most cameras on walls are set to."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ class Maker:
     def busy(self, seconds: float = 48.0) -> list[Camera]:
         """A visit every eight seconds."""
         pattern = "v." * max(1, round(seconds / (VISIT_S + 2)))
-        return [self.camera(scene, "vbr", pattern) for scene in SCENES[:3]]
+        return [self.camera(scene, "quality", pattern) for scene in SCENES[:3]]
 
     def camera(self, scene: Scene, coding: Coding, pattern: str) -> Camera:
         """``pattern``: v for a visit, s for ten seconds of the still room (others than the last time), . for two."""

@@ -26,13 +26,13 @@ from streamproc.media.reader import read_packets
 from streamproc.store.database import Database
 from streamproc.store.journal import Journal
 
-PATTERNS: dict[Coding, str] = {"vbr": "ssvssv", "cbr": "ssvssv", "long": "ssssvsv"}
+PATTERN = "ssvssv"
 """Long enough to be learnt, then two visits."""
 
 
-def truth_cameras(maker: Maker) -> list[Camera]:
+def truth_cameras(maker: Maker, kinds: Sequence[Coding]) -> list[Camera]:
     """Every scene in every coding."""
-    return [maker.camera(scene, coding, pattern) for coding, pattern in PATTERNS.items() for scene in SCENES]
+    return [maker.camera(scene, coding, PATTERN) for coding in kinds for scene in SCENES]
 
 
 def measure_truth(load: Load, clips: Sequence[Camera]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -116,7 +116,7 @@ def figures_of(clips: Sequence[Camera], told: dict[tuple[int, bool], dict[float,
         "missed": sum(idle is None and plain is not None for _, idle, plain in pairs),
         "told_only_with_idle": sum(idle is not None and plain is None for _, idle, plain in pairs),
     }
-    for coding in PATTERNS:
+    for coding in dict.fromkeys(camera.coding for camera in clips):
         late = [idle.durable_s - plain.durable_s for each, idle, plain in pairs if each == coding and idle and plain]
         figures[f"wake_delay_{coding}_median_ms"] = milliseconds(percentile(late, 0.5))
         figures[f"wake_delay_{coding}_p95_ms"] = milliseconds(percentile(late, 0.95))

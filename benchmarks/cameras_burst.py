@@ -27,7 +27,7 @@ LEADS = [scene.lead for scene in SCENES[:3]]
 
 
 def burst_clips(maker: Maker) -> list[Camera]:
-    return [maker.camera(scene, "vbr", PATTERN) for scene in SCENES[:3]]
+    return [maker.camera(scene, "quality", PATTERN) for scene in SCENES[:3]]
 
 
 def burst_row(name: str, outcome: Outcome, clips: list[Camera]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Idle cameras: 1080p at 15 frames a second, a still room under a camera's noise, where somebody comes in now and then.
 
-    python -m benchmarks.cameras_idle [--seconds 40] [--detector yolox_nano] [--quick] [--corpus DIR] [--json]
+    python -m benchmarks.cameras_idle [--kinds quality,constant,variable,distant] [--only live|truth|throughput] [--seconds 40] [--detector yolox_nano] [--quick] [--corpus DIR] [--json]
 
 Live: as many cameras as should fill 80 % of the cores, each paced as it was recorded; a third of them sees one visit in the measured
 time, the others none. The same clips go to OpenCV's capture in a thread a camera, which looks at five frames a second whatever they
@@ -10,16 +10,17 @@ show (``opencv``), and to a process a camera with detector processes, which asks
 Throughput: the same pictures through the product's lanes as fast as they are taken, on all cores: with idle mode, with everything
 decoded, and OpenCV's loop; CPU a camera-second of each.
 
-Truth: cameras of every coding (variable rate, constant rate, keyframes ten seconds apart) with idle mode and without. Nobody may be
-missed; ``wake_delay`` is how much later the event was durable than with everything decoded, on the camera's own clock.
+Truth: cameras of every kind with idle mode and without. Nobody may be missed; ``wake_delay`` is how much later the event was durable than with everything decoded, on the camera's own clock.
 """
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.camera_clips import SCENES, Camera, Maker
+from benchmarks.camera_clips import CODINGS, KINDS, SCENES, Camera, Coding, Maker
 from benchmarks.camera_figures import visible_share
 from benchmarks.camera_throughput import measure_throughput
 from benchmarks.camera_truth import measure_truth, truth_cameras
@@ -32,13 +33,15 @@ LEARN_S = 21.0
 """Until a quiet camera may be asleep: it must have shown a few groups of pictures."""
 
 
-def live_cameras(maker: Maker) -> list[Camera]:
-    """Every third one has a visit, 24, 30 or 40 s from its beginning; the others have none."""
-    scenes = SCENES[:3]
-    quiet = [maker.camera(scene, "vbr", "ssssssss") for scene in scenes]
+def live_cameras(maker: Maker, kinds: Sequence[Coding]) -> list[Camera]:
+    """Every third one has a visit, 24, 30 or 40 s from its beginning; the others have none. One kind after the other."""
     patterns = ("ss..vsssss", "sssvsssss", "ssssvssss")
-    visits = [maker.camera(scene, "vbr", pattern) for scene, pattern in zip(scenes, patterns, strict=True)]
-    return [camera for visit, still in zip(visits, quiet, strict=True) for camera in (visit, still, still)]
+    cameras = []
+    for scene, pattern in zip(SCENES[:3], patterns, strict=True):
+        for kind in kinds:
+            still = maker.camera(scene, kind, "ssssssss")
+            cameras += [maker.camera(scene, kind, pattern), still, still]
+    return cameras
 
 
 def measure_live(load: Load, clips: list[Camera]) -> tuple[list[Outcome], dict[str, Any]]:
@@ -78,15 +81,24 @@ def modes(outcome: Outcome) -> dict[str, int]:
     return found
 
 
+def kinds_of(text: str) -> tuple[Coding, ...]:
+    """Names of codings, with commas between. Raises ArgumentTypeError."""
+    chosen = tuple(name for name in CODINGS if name in text.split(","))
+    if set(text.split(",")) != set(chosen):
+        raise ArgumentTypeError(f"some of {','.join(CODINGS)}")
+    return chosen
+
+
 def main() -> None:
     made = camera_parser(__doc__)
+    made.add_argument("--kinds", type=kinds_of, default=KINDS, help=f"how cameras encode: some of {','.join(CODINGS)}")
     made.add_argument("--only", choices=("live", "truth", "throughput"), help="one part only")
     options = prepared(made.parse_args())
     seconds = options.seconds or (8.0 if options.quick else 36.0)
     maker = Maker(options.corpus)
     figures: dict[str, Any] = {"cores": cores(), "looks_per_camera_s_of_opencv": FPS, "seconds": seconds}
     rows: list[dict[str, Any]] = []
-    clips = live_cameras(maker)
+    clips = live_cameras(maker, options.kinds)
     load = Load("streamproc", tuple(str(camera.path) for camera in clips), 3, seconds, detector=options.detector)
     if options.only in (None, "throughput"):
         progress("throughput")
@@ -96,7 +108,7 @@ def main() -> None:
         rows += [outcome.row() for outcome in outcomes]
         figures |= found | {"modes": modes(outcomes[0])}
     if options.only in (None, "truth"):
-        truth = truth_cameras(maker)
+        truth = truth_cameras(maker, options.kinds)
         progress("truth")
         found_rows, found = measure_truth(load, truth)
         rows += found_rows

@@ -67,7 +67,7 @@ class Soak:
         self.daemon = Daemon(folder)
         self._folder = folder
         self._busy = [camera.path for camera in maker.busy()]
-        self._quiet = maker.camera(SCENES[0], "vbr", "ssssvss").path
+        self._quiet = maker.camera(SCENES[0], "quality", "ssssvss").path
         self._linked = folder / "camera.mp4"
         self._turn = itertools.count()
         self.server: RtspServer | None = self._rtsp(stack)

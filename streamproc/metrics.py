@@ -66,6 +66,12 @@ WAKES = Counter(
 FALSE_WAKES = Counter(
     "streamproc_false_wakes_total", "Wakes after which nothing was seen to move", ["processor"], registry=REGISTRY
 )
+WAKE_BOUND = Gauge(
+    "streamproc_wake_bound_seconds",
+    "While a camera is asleep: how late something is noticed at the latest that its packets do not tell",
+    ["processor"],
+    registry=REGISTRY,
+)
 WAKE_DELAY = Histogram(
     "streamproc_wake_delay_seconds",
     "From the arrival of the first frame on which something moved until its camera woke",

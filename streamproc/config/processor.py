@@ -120,7 +120,8 @@ class IdleSettings(Settings):
     enabled: bool = True
     """Off: every frame is decoded, always."""
     max_wake_delay: Duration = Field(default=2.0, ge=0.2, le=10.0)
-    """Longest time until something that packet sizes do not tell is noticed. Cameras whose keyframes are further apart are always decoded."""
+    """Longest time until something that packets do not tell is noticed. Cameras whose keyframes are further apart sleep only where their packets
+    have been found to tell; the bound is then the distance of their keyframes (``wake_bound_s`` of Describe)."""
 
 
 class ProcessorConfig(Settings):

@@ -4,18 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from streamproc.core.media import Weight
+from streamproc.core.media import Packet, Weight
 from streamproc.logic import h264_headers as h264
 from streamproc.logic import h265_headers as h265
 from streamproc.logic.slice_qp import HEADER_BYTES, SliceFacts, SliceReader
+from streamproc.media.demux import Coded, VideoTrack
 
 _START = b"\0\0\1"
 _MAX_SET = 4096
 """Parameter sets are some dozen bytes; SEI and the like are not copied."""
 
 
-class Scales:
-    """Weighs the packets of one track, a few microseconds each. Whatever the bytes are, nothing is raised."""
+class FeedScales:
+    """Weighs a feed's packets; a new track begins anew."""
+
+    def __init__(self) -> None:
+        self._track: VideoTrack | None = None
+        self._scales: TrackScales | None = None
+
+    def weigh(self, packet: Packet) -> Weight:
+        """Of a packet whose ``data`` is a ``Coded``; of any other, its size."""
+        coded = packet.data
+        if not isinstance(coded, Coded):
+            return Weight(packet.size)
+        if self._scales is None or coded.track is not self._track:
+            self._track, self._scales = coded.track, TrackScales(coded.track.codec, coded.track.context.extradata)
+        return self._scales.weigh(bytes(coded.packet))
+
+
+class TrackScales:
+    """Weighs the packets of one track, about ten microseconds each. Whatever the bytes are, nothing is raised."""
 
     def __init__(self, codec: str, extradata: bytes | None) -> None:
         """``codec``: h264, hevc or another, of which only sizes are known. ``extradata``: of the track, avcC and hvcC included."""

@@ -1,9 +1,9 @@
 """Idle mode: while a camera shows nothing, its packets are only weighed and its keyframes alone are decoded.
 
 Most cameras show nothing most of the day, and decoding is what a quiet camera costs. Asleep, a lane's inbox holds the packets since the last
-keyframe. When their sizes rise, or the next keyframe shows another picture, the lane wakes and decodes what is held from that keyframe
-on, so that no frame of what happened is lost. Cameras whose streams do not tell by their sizes, or whose keyframes are too far apart, are
-recognised and decoded as ever.
+keyframe. When they rise (``logic/wakeup.py``), or the next keyframe shows another picture, the lane wakes and decodes what is held from that
+keyframe on, so that no frame of what happened is lost. Cameras whose packets have not shown what their pictures did, and those whose keyframes
+are far apart while their packets tell little, are recognised and decoded as ever.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
@@ -21,8 +22,9 @@ from streamproc import metrics
 from streamproc.config.processor import IdleSettings
 from streamproc.core.media import Frame, Moment, Packet
 from streamproc.logic.motion import MotionWatch, thumbnail_size
-from streamproc.logic.wakeup import SizeWatch
+from streamproc.logic.wakeup import PacketWatch, WakeRecord
 from streamproc.media.decode import Decoder
+from streamproc.media.weight import FeedScales
 from streamproc.pipeline.inbox import Inbox, Queued
 
 log = structlog.get_logger(__name__)
@@ -34,12 +36,18 @@ TOLERANCE = 1.1
 """Keyframes never come exactly on time."""
 LATE_S = 2.0
 """What was held is looked at only while it is no older than the longest wake delay and this; an overloaded box goes on with the present."""
-MISSES = 2
-"""So often the picture showed what the sizes had not, in the last wakes, and sizes are not trusted..."""
-MISTRUST_S = Fraction(600)
-"""...for so much media time; then the camera has another try."""
 SLACK_STILL_S = 0.1
 """A keyframe that is only to be compared waits this long for frames that have to be looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Woke:
+    """The last wake."""
+
+    reason: str
+    when: datetime
+    stirring: bool
+    """Packets had begun to rise."""
 
 
 class IdleMode:
@@ -57,17 +65,17 @@ class IdleMode:
         """Packets that never had to be decoded."""
         self._processor = processor
         self._inbox = inbox
-        self._sizes = SizeWatch()
+        self._scales = FeedScales()
+        self._watch = PacketWatch()
+        self._record = WakeRecord()
         self._stills = MotionWatch()
         self._wake_reason: str | None = None
         self._hold_until: Fraction | None = None
         self._active_at: Fraction | None = None
         self._last_at: Fraction | None = None
         self._backlog_until: Fraction | None = None
-        self._woke: tuple[str, datetime] | None = None
-        """Why and when it woke; until it is known what for."""
-        self._misses: deque[Fraction | None] = deque(maxlen=4)
-        """Of the last wakes: when the picture showed what the sizes had not; None: the sizes did."""
+        self._woke: _Woke | None = None
+        """Until it is known what for."""
         self._delays: deque[float] = deque(maxlen=200)
         self._packets = False
         metrics.ASLEEP.labels(processor).set(0)
@@ -77,13 +85,15 @@ class IdleMode:
     def arrived(self, packet: Packet) -> None:
         """Weigh a packet before it is queued."""
         self._packets = True
-        stirred = self._sizes.update(packet.size, packet.keyframe, packet.at.media)
+        if not self.settings.enabled or not self._inbox.live:
+            return
+        stirred = self._watch.update(self._scales.weigh(packet), packet.keyframe, packet.at.media)
         if not self.asleep or self._wake_reason is not None:
             return
         if stirred:
-            self._sizes.frozen = True
+            self._watch.frozen = True
             self._wake_reason = "sizes"
-        elif self._sizes.blind is not None:
+        elif self._distant and self._watch.blind(asleep=True) is not None:
             self._wake_reason = "blind"
         elif self._hold_until is not None and packet.at.media >= self._hold_until:
             self._wake_reason = "session"
@@ -93,8 +103,8 @@ class IdleMode:
     def _overdue(self, media: Fraction) -> bool:
         if self._inbox.nearly_full:
             return True
-        since = media - self._sizes.key_at if self._sizes.key_at is not None else Fraction(0)
-        return float(since) > self.settings.max_wake_delay * TOLERANCE + 0.1
+        since = media - self._watch.key_at if self._watch.key_at is not None else Fraction(0)
+        return float(since) > self.bound_s * TOLERANCE + 0.1
 
     # -- called by control, between steps
 
@@ -112,12 +122,14 @@ class IdleMode:
     # -- called by the lane's worker
 
     def reset(self) -> None:
-        """After a gap the camera is learnt anew."""
+        """After a gap nothing is held, and the camera is only known by what its packets were like."""
         self._set_asleep(False)
-        self._sizes = SizeWatch()
+        self._watch, known = PacketWatch(), self._watch
+        if known.learned:  # most cameras come back as they were
+            self._watch.restore(known.snapshot())
         self._stills.reset()
         self._wake_reason = self._backlog_until = self._woke = self._active_at = self._last_at = None
-        self._misses.clear()
+        self._record.forget()
 
     def deadline(self) -> float | None:
         """While asleep: when a worker is wanted; None: not now."""
@@ -157,29 +169,32 @@ class IdleMode:
         self._last_at = at.media
         if active:
             self._active_at = at.media
-            self._sizes.frozen = True
+            self._watch.frozen = True
             if self.asleep:
                 self._wake("look")
             self._note_delay(at)
-        elif self._sizes.frozen and self._calm(at.media):
-            self._sizes.frozen = False
-            self._sizes.relax()
+        elif not self.asleep and self._calm(at.media):  # whatever packets say, nothing moves
+            self._watch.frozen = False
+            self._watch.relax()
 
     def may_sleep(self, packet: Packet) -> bool:
         """Whether the camera may fall asleep on this keyframe."""
-        return packet.keyframe and not self.asleep and self.hindrance() is None and not self._sizes.risen
+        return packet.keyframe and not self.asleep and self.hindrance() is None
 
     def sleep(self, frames: Sequence[Frame], hold_until: Fraction | None) -> None:
         """From a keyframe on packets are held. ``frames``: what was decoded up to it; the last is what the next keyframe is compared with.
 
         ``hold_until``: media time at which the session wants a frame in any case.
         """
-        if self._woke is not None and self._woke[0] in ("sizes", "picture"):
+        if self._woke is not None and self._woke.reason in ("sizes", "picture"):
             metrics.FALSE_WAKES.labels(self._processor).inc()
+            self._record.false += 1
+            if self._woke.reason == "sizes":
+                self._watch.found_nothing()
         self._woke = None
         self._wake_reason = self._backlog_until = None
         self._hold_until = hold_until
-        self._sizes.frozen = False
+        self._watch.frozen = False
         self._stills.reset()
         for frame in frames[-1:]:
             self._shows_another(frame)
@@ -194,24 +209,23 @@ class IdleMode:
         if self._backlog_until is None or at.media > self._backlog_until:
             return False
         age = (datetime.now(UTC) - at.wall).total_seconds()
-        return age < self.settings.max_wake_delay * TOLERANCE + LATE_S
+        return age < self.bound_s * TOLERANCE + LATE_S
 
     def hindrance(self) -> str | None:
         """Why the camera is decoded and not asleep; None: nothing keeps it awake."""
-        longest = self._sizes.interval
         if not self.settings.enabled:
             return "idle.enabled is false"
         if not self._inbox.live:
             return "a durable feed is read whole"
         if not self._packets:
             return "the feed comes decoded"
-        if longest is not None and float(longest) > self.settings.max_wake_delay * TOLERANCE:
-            return f"keyframes come every {float(longest):.1f} s, max_wake_delay is {self.settings.max_wake_delay:g} s"
-        if not self._sizes.learned:
+        if not self._watch.learned:
             return "learning"
-        if self._sizes.blind is not None:
-            return self._sizes.blind
-        if self._mistrusted():
+        blind = self._watch.blind() if self._distant else None
+        if blind is not None:
+            far, allowed = float(self._watch.interval or 0), self.settings.max_wake_delay
+            return f"keyframes come every {far:.1f} s, max_wake_delay is {allowed:g} s, and {blind}"
+        if self._record.mistrusted(self._last_at or Fraction(0)):
             return "packet sizes did not show what the picture showed"
         if self._last_at is None or not self._calm(self._last_at):
             return "something moves or is being decided"
@@ -225,11 +239,23 @@ class IdleMode:
             "mode": "asleep" if self.asleep else "decoding",
             "why": why,
             "wakes": dict(self.wakes),
+            "false_wakes": self._record.false,
+            "wake_bound_s": round(self.bound_s, 3),
             "wake_delay_p95_s": round(delays[min(len(delays) - 1, int(0.95 * len(delays)))], 3) if delays else None,
             "packets_undecoded": self.undecoded,
         }
 
+    @property
+    def bound_s(self) -> float:
+        """How late, at the latest, something is noticed that packets do not tell: at the next keyframe that is compared."""
+        return max(self.settings.max_wake_delay, float(self._watch.interval or 0))
+
     # -- inside
+
+    @property
+    def _distant(self) -> bool:
+        """Keyframes are further apart than ``max_wake_delay``."""
+        return float(self._watch.interval or 0) > self.settings.max_wake_delay * TOLERANCE
 
     def _border(self) -> Queued | None:
         """What to see to next while asleep; a box that is late compares with the newest keyframe only."""
@@ -237,15 +263,11 @@ class IdleMode:
         head = self._inbox.head()
         if not self.eager or found is None or head is None:
             return found
-        if not isinstance(found.item, Packet) or not isinstance(head.item, Packet) or self._sizes.interval is None:
+        if not isinstance(found.item, Packet) or not isinstance(head.item, Packet) or self._watch.interval is None:
             return found
         # The next keyframe would still be in time.
-        ahead = found.item.at.media - head.item.at.media + self._sizes.interval
+        ahead = found.item.at.media - head.item.at.media + self._watch.interval
         return found if float(ahead) > self.settings.max_wake_delay * TOLERANCE else None
-
-    def _mistrusted(self) -> bool:
-        now = self._last_at or Fraction(0)
-        return sum(missed is not None and now - missed < MISTRUST_S for missed in self._misses) >= MISSES
 
     def _calm(self, media: Fraction) -> bool:
         return self._active_at is None or media - self._active_at >= (CALM_EAGER_S if self.eager else CALM_S)
@@ -257,7 +279,7 @@ class IdleMode:
 
     def _wake(self, reason: str) -> None:
         self._backlog_until = self._inbox.newest_media()
-        self._woke = (reason, datetime.now(UTC))
+        self._woke = _Woke(reason, datetime.now(UTC), self._watch.stirring)
         self._wake_reason = None
         self.wakes[reason] += 1
         metrics.WAKES.labels(self._processor, reason).inc()
@@ -269,15 +291,16 @@ class IdleMode:
         """The first frame on which something moves after waking: how late was it noticed?"""
         if self._woke is None:
             return
-        reason, when = self._woke
+        reason, woke = self._woke.reason, self._woke
         self._woke = None
-        delay = max(0.0, (when - at.wall).total_seconds())
+        delay = max(0.0, (woke.when - at.wall).total_seconds())
         if reason in ("sizes", "picture", "look"):
             self._delays.append(delay)
             metrics.WAKE_DELAY.labels(self._processor).observe(delay)
         if reason in ("sizes", "picture"):  # a look may wake for what stands still, and that no size can tell
-            self._misses.append(at.media if reason == "picture" else None)
+            self._record.found(at.media, missed=reason == "picture" and not woke.stirring)
 
     def _set_asleep(self, asleep: bool) -> None:
         self.asleep = asleep
         metrics.ASLEEP.labels(self._processor).set(int(asleep))
+        metrics.WAKE_BOUND.labels(self._processor).set(self.bound_s if asleep else 0.0)

@@ -23,6 +23,10 @@ class Queued:
     """Monotonic seconds."""
 
 
+LIMIT_LIVE, LIMIT_DURABLE = 600, 256
+"""Items. A camera that is asleep needs room for what lies between two keyframes: 20 s at 30 frames a second."""
+
+
 class Inbox:
     """Items of one feed, in order. One thread puts, one (at a time) takes.
 
@@ -30,9 +34,8 @@ class Inbox:
     keyframe, and the lane is told how much.
     """
 
-    def __init__(self, live: bool, limit: int = 256, max_bytes: int = 64 * 1024 * 1024) -> None:
+    def __init__(self, live: bool, max_bytes: int = 64 * 1024 * 1024) -> None:
         self.live = live
-        self._limit = limit
         self._max_bytes = max_bytes
         self._bytes = 0
         self._items: deque[Queued] = deque()
@@ -77,6 +80,10 @@ class Inbox:
             self._bytes = 0
             self._await_key = False
             self._room.notify()
+
+    @property
+    def _limit(self) -> int:
+        return LIMIT_LIVE if self.live else LIMIT_DURABLE
 
     @property
     def nearly_full(self) -> bool:

@@ -14,12 +14,12 @@ import pytest
 
 from streamproc.config.processor import IdleSettings
 from streamproc.core.event import EventType
-from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet
+from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet, Weight
 from streamproc.core.vision import Box
 from streamproc.logic.regions import EVERYWHERE
 from streamproc.logic.sampling import Sampler
 from streamproc.logic.session import SessionRules, Sessions, Sighting
-from streamproc.logic.wakeup import SizeWatch, WakePolicy
+from streamproc.logic.wakeup import PacketWatch, WakePolicy
 from streamproc.media.reader import read_packets
 from streamproc.pipeline.analysis import Look
 from streamproc.pipeline.idle import IdleMode
@@ -110,7 +110,7 @@ def test_a_sleeping_camera_loses_no_frame_of_what_happens(packets: list[Packet])
 
 def test_where_sizes_say_nothing_the_next_keyframe_does_and_all_is_still_seen(packets: list[Packet]) -> None:
     def deaf(lane: Lane, number: int) -> None:
-        lane.idle._sizes.policy = WakePolicy(threshold=1e9)
+        lane.idle._watch.policy = WakePolicy(threshold=1e9)
 
     perceiver, awake = SquareEyes(), SquareEyes()
     lane, _ = run(packets, perceiver, deaf)
@@ -118,31 +118,64 @@ def test_where_sizes_say_nothing_the_next_keyframe_does_and_all_is_still_seen(pa
     assert lane.idle.wakes == {"picture": 1} and perceiver.seen == awake.seen
 
 
-def test_sizes_that_missed_twice_are_not_trusted_for_ten_minutes() -> None:
+def test_packets_that_missed_twice_are_not_trusted_for_a_while() -> None:
     idle = IdleMode("door", Inbox(True))
     idle._packets = True
-    idle._sizes = SizeWatch(WakePolicy(learning_gops=0, swing=9.0))
+    idle._watch = PacketWatch()
+    for number in range(60):
+        idle._watch.update(Weight(3000, 24, "P"), number % FPS == 0, Fraction(number, FPS))
 
-    def miss(media: int) -> None:
+    def miss(media: int, before: float) -> None:
+        idle._watch.score = before
         idle._wake("picture")
+        idle._watch.relax()
         idle.looked(True, Moment(Fraction(media), datetime.now(UTC)))
 
     def rest(media: int) -> str | None:
         idle.looked(False, Moment(Fraction(media), datetime.now(UTC)))
         return idle.hindrance()
 
-    miss(10)
-    assert rest(20) is None
-    miss(30)
-    assert rest(40) == "packet sizes did not show what the picture showed"
-    assert rest(609) is not None and rest(611) is None
+    for media in (10, 20, 30):  # packets had begun to tell
+        miss(media, 0.7 * idle._watch.threshold)
+    assert rest(35) is None
+    miss(40, 0)
+    assert rest(50) is None
+    miss(60, 0)
+    assert rest(70) == "packet sizes did not show what the picture showed"
+    assert rest(639) is not None and rest(641) is None
 
 
-def test_cameras_with_keyframes_too_far_apart_are_decoded_and_say_so(packets: list[Packet]) -> None:
-    perceiver = SquareEyes()
-    lane, _ = run(packets, perceiver, lambda lane, number: lane.idle.adopt(IdleSettings(max_wake_delay=0.5)))
+def test_a_camera_with_keyframes_far_apart_sleeps_where_its_packets_tell_and_says_how_late_it_may_be(
+    packets: list[Packet],
+) -> None:
+    far = IdleSettings(max_wake_delay=0.5)
+    lane, _ = run(packets, SquareEyes(), lambda lane, number: lane.idle.adopt(far))
+    assert lane.idle.undecoded and lane.idle.view()["wake_bound_s"] == 1.0
+    assert set(lane.idle.wakes) == {"sizes"}
+
+
+def test_one_whose_packets_tell_nothing_is_decoded_and_says_so(packets: list[Packet]) -> None:
+    def blind(lane: Lane, number: int) -> None:
+        lane.idle.adopt(IdleSettings(max_wake_delay=0.5))
+        lane.idle._watch.policy = WakePolicy(steady=0.0)
+
+    lane, _ = run(packets, SquareEyes(), blind)
     assert not lane.idle.undecoded and not lane.idle.asleep
-    assert lane.idle.view()["why"] == "keyframes come every 1.0 s, max_wake_delay is 0.5 s"
+    why = "keyframes come every 1.0 s, max_wake_delay is 0.5 s, and packet sizes swing by themselves"
+    assert lane.idle.view()["why"] == why
+
+
+def test_a_wake_for_nothing_is_counted_and_raises_the_threshold(packets: list[Packet]) -> None:
+    before: list[float] = []
+
+    def once(lane: Lane, number: int) -> None:
+        if lane.idle.asleep and not before:
+            before.append(lane.idle._watch.threshold)
+            lane.idle.wake("sizes")
+
+    lane, _ = run(packets[:140], SquareEyes(), once)
+    assert lane.idle.asleep and lane.idle.view()["false_wakes"] == 1
+    assert lane.idle._watch.threshold > 1.3 * before[0]
 
 
 def test_a_session_ends_on_time_though_its_camera_sleeps(packets: list[Packet]) -> None:
@@ -151,7 +184,7 @@ def test_a_session_ends_on_time_though_its_camera_sleeps(packets: list[Packet]) 
     assert book.events[0].at.seconds == pytest.approx(14) and lane.idle.undecoded
 
 
-def test_a_gap_wakes_and_the_camera_is_learnt_anew(packets: list[Packet]) -> None:
+def test_a_gap_wakes_and_what_was_held_is_looked_at(packets: list[Packet]) -> None:
     def lost(lane: Lane, number: int) -> None:
         if number == 133:
             assert lane.idle.asleep
@@ -161,7 +194,7 @@ def test_a_gap_wakes_and_the_camera_is_learnt_anew(packets: list[Packet]) -> Non
     perceiver = SquareEyes()
     lane, _ = run(packets[:150], perceiver, lost)
     assert lane.idle.wakes == {"gap": 1} and lane.stats.source == "running"
-    assert not lane.idle.asleep and lane.idle.view()["why"] == "learning"
+    assert not lane.idle.asleep and lane.idle.view()["why"] != "learning", "it is known by what its packets were like"
     assert any(13.0 <= looked < 13.4 for looked in perceiver.looked), "what was held back before the gap was looked at"
 
 

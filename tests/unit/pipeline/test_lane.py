@@ -120,11 +120,11 @@ def test_a_live_feed_that_is_behind_looks_at_the_newest_and_counts_the_rest() ->
 def test_an_overflowing_live_inbox_gives_up_the_oldest_and_counts_what_was_due() -> None:
     perceiver, book = Eyes(), Book()
     lane = make(perceiver, book, live=True)
-    for number in range(300):
+    for number in range(660):
         lane.offer(frame(number / 30), None, NEVER)
     drain(lane)
-    assert len(perceiver.looked) + sum(lane.stats.drops.values()) == 50
-    assert lane.stats.drops["overflow"] > 30 and perceiver.looked[-1] == pytest.approx(9.8, abs=0.2)
+    assert len(perceiver.looked) + sum(lane.stats.drops.values()) == 110
+    assert lane.stats.drops["overflow"] > 90 and perceiver.looked[-1] == pytest.approx(21.8, abs=0.2)
 
 
 def test_a_durable_inbox_waits_and_lets_go_when_stopped() -> None:
