@@ -43,7 +43,9 @@ def test_length_prefixes_and_start_codes_tell_the_same(tmp_path: Path, codec: st
     prefixed = weights(encode(tmp_path / "clip.mp4", codec))
     plain = weights(encode(tmp_path / "clip.ts", codec))
     assert [(each.kind, each.qp) for each in prefixed] == [(each.kind, each.qp) for each in plain]
-    assert prefixed[0].kind == "I" and {each.kind for each in prefixed} > {"I", "P"} and all(each.qp for each in prefixed)
+    assert (
+        prefixed[0].kind == "I" and {each.kind for each in prefixed} > {"I", "P"} and all(each.qp for each in prefixed)
+    )
 
 
 def test_filler_does_not_count(tmp_path: Path) -> None:
