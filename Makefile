@@ -18,7 +18,6 @@ $(STAMP): requirements.lock pyproject.toml scripts/bootstrap.sh
 	@touch $@
 
 demo: setup ## play a scene (or CLIP=file) as a live feed and print what is seen
-	@.venv/bin/streamproc models pull
 	@.venv/bin/streamproc demo $(CLIP)
 
 test: setup ## run the tests; servers that this machine cannot have are skipped with a reason

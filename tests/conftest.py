@@ -15,7 +15,7 @@ SHARED = PROJECT.parent / "shared"
 NO_SKIPS = os.environ.get("STREAMPROC_TESTS_NO_SKIP") == "1"
 """CI has every server; there a missing one is a failure, not a skip."""
 
-if (SHARED / "models").is_dir():
+if (SHARED / "models").is_dir() and os.environ.get("STREAMPROC_MODEL_SOURCES") != "registries":
     os.environ.setdefault("STREAMPROC_MODEL_MIRROR", str(SHARED / "models"))
 
 

@@ -19,9 +19,10 @@ def demo(
     clip: Annotated[Path | None, typer.Argument(help="A video of yours; a scene is made where left out.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for records and pictures.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where state lives.")] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="As fast as it can be read; every frame is looked at.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")] = False,
 ) -> None:
-    """Play a scene as a live feed, print each event as it happens, leave records, hero frames and crops in a folder."""
+    """Fetch the models, play a scene as a live feed, print each event as it happens, leave records, hero frames and crops in a folder."""
     from streamproc.cli.loop import run_loop
     from streamproc.cli.run import run_all
     from streamproc.config.load import load_processor
@@ -34,14 +35,32 @@ def demo(
         folder = (out or state / "demo" / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         played = clip.absolute() if clip is not None else made_scene()
+        _fetch_models()
         config = folder / "demo.yaml"
-        config.write_text(yaml.safe_dump(_document(played, folder, made=clip is None), sort_keys=False))
-        say(f"playing {played} as a live feed, through the config {config}")
+        config.write_text(
+            yaml.safe_dump(_document(played, folder, made=clip is None, realtime=not fast), sort_keys=False)
+        )
+        say(f"playing {played} {'at full speed' if fast else 'as a live feed'}, through the config {config}")
         failed = run_loop(run_all({"demo": load_processor(config)}, config, state, as_json))
         say("records, hero frames and crops are in:")
         (say if as_json else put)(str(folder))
     if failed:
         raise typer.Exit(1)
+
+
+def _fetch_models() -> None:
+    """What the three classes need and nothing else, with progress; what stands in for what is said here, once."""
+    from streamproc.cli.pulling import Bars, people, pull, stand_ins
+    from streamproc.vision.profiles import choices_of, profile
+    from streamproc.vision.store import ModelStore
+    from streamproc.vision.zoo import told_already
+
+    bars = Bars()
+    choices = choices_of(profile("default"))
+    pulled = pull(ModelStore(progress=bars.tell), choices, bars)
+    told_already(pulled.missing)
+    if instead := stand_ins(choices, pulled.had):
+        people.print(f"some models cannot be had here: {instead} (streamproc doctor)", markup=False, soft_wrap=True)
 
 
 def scene(
@@ -57,10 +76,10 @@ def scene(
         put_json({"file": str(target)})
 
 
-def _document(clip: Path, folder: Path, *, made: bool) -> dict[str, Any]:
+def _document(clip: Path, folder: Path, *, made: bool, realtime: bool) -> dict[str, Any]:
     """The processor's file. The made scene has a region on the doorstep; in a clip of yours everything counts."""
     document: dict[str, Any] = {
-        "source": {"type": "file", "path": str(clip), "realtime": True},
+        "source": {"type": "file", "path": str(clip), "realtime": realtime},
         "session": {"duration": 0, "allow_long": True},
         "labels": {"classes": ["PERSON", "PET", "PACKAGE"], "min_confidence": 50},
     }
@@ -76,7 +95,7 @@ def _document(clip: Path, folder: Path, *, made: bool) -> dict[str, Any]:
 def made_scene() -> Path:
     """The made scene, from the cache after the first time."""
     home = os.environ.get("XDG_CACHE_HOME")
-    target = (Path(home) if home else Path.home() / ".cache") / "streamproc" / "demo" / "scene-1.mp4"
+    target = (Path(home) if home else Path.home() / ".cache") / "streamproc" / "demo" / "scene-2.mp4"
     return target if target.exists() else _write(target)
 
 

@@ -19,7 +19,6 @@ import typer
 from streamproc.cli.output import FAILED, put, put_json
 from streamproc.cli.places import default_data_dir
 
-LIVE_MODELS = ("yolox_nano", "ssd_oidv4", "deimv2_femto", "mobile_object_localizer", "mobilenet_v2")
 MIN_FREE_BYTES = 2 * 1024**3
 DECODERS = ("h264", "hevc", "vp8", "vp9", "av1", "mjpeg", "mpeg4")
 
@@ -90,14 +89,23 @@ def devices() -> Iterator[Finding]:
 
 
 def models() -> Iterator[Finding]:
+    from streamproc.cli.pulling import stand_ins
+    from streamproc.vision.profiles import choices_of, profile
     from streamproc.vision.store import ModelStore
 
     store = ModelStore()
-    missing = [name for name in LIVE_MODELS if not store.present(name)]
-    mend = f"missing: {', '.join(missing)}; run `streamproc models pull`" if missing else ""
-    yield Finding(
-        "models", "bad" if missing else "ok", f"{len(LIVE_MODELS) - len(missing)} of {len(LIVE_MODELS)}", mend
-    )
+    chosen = profile("default")
+    needed = choices_of(chosen)
+    here = sum(any(map(store.present, group)) for group in needed)
+    silent = [f"{host} {reason}" for host, reason in store.unreachable().items()]
+    if not all(any(map(store.present, group)) for group in (chosen.person, chosen.verifier)):
+        yield Finding("models", "bad", f"{here} of {len(needed)}", "run `streamproc models pull`")
+    elif instead := stand_ins(needed, store.present):
+        why = f" ({'; '.join(silent)})" if silent else ""
+        mend = "`streamproc models pull` tries again; or name a folder of model files as models.mirror"
+        yield Finding("models", "warn", instead + why, mend)
+    else:
+        yield Finding("models", "ok", f"{len(needed)} of {len(needed)}")
 
 
 def disk(folder: Path) -> Iterator[Finding]:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
 from streamproc.cli.output import errors_said, set_up_logs
+from streamproc.cli.pulling import Bars, Pulled, people, stand_ins
+from streamproc.cli.pulling import pull as fetch_all
 from streamproc.config.load import load_node
 from streamproc.config.model_settings import ModelSettings
-from streamproc.core.errors import InputError, ModelUnavailable, NotFound
+from streamproc.core.errors import InputError, ModelUnavailable
 from streamproc.vision.catalogue import Model
 from streamproc.vision.fetch import describe
-from streamproc.vision.profiles import FACE_ATTRIBUTES, FACE_MODELS, models_of, profile
+from streamproc.vision.profiles import FACE_ATTRIBUTES, FACE_MODELS, choices_of, profile
 from streamproc.vision.store import ModelStore
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ ConfigDir = Annotated[
     Path | None, typer.Option(help="Read models: of DIR/streamproc.yaml too.", metavar="DIR", show_default=False)
 ]
 _PLAIN_WIDTH = 160
-people = Console(stderr=True, highlight=False)
 
 
 @app.command()
@@ -52,17 +51,18 @@ def pull(
     with errors_said():
         set_up_logs(as_json)
         settings = _settings(config_dir, mirror)
-        bars = _Bars()
+        bars = Bars()
         store = _store(settings, bars.tell)
-        wanted, needed = _wanted(store, settings, names or [], profile_name, everything)
-        rows: list[dict[str, Any]] = []
-        with bars.shown():
-            for name in wanted:
-                rows.append(_pulled(store, name))
-        store.close()
-        _say_pulled(rows, as_json)
-        had = {row["name"] for row in rows if row["ok"]}
-        if not all(any(name in had for name in group) for group in needed):
+        store.insist()
+        groups, needed = _wanted(store, settings, names or [], profile_name, everything)
+        pulled = fetch_all(store, groups, bars)
+        named = bool(names) or everything
+        _say_pulled(
+            pulled, "" if named else stand_ins(choices_of(profile(profile_name, settings.profiles)), pulled.had)
+        )
+        if as_json:
+            typer.echo(json.dumps(pulled.rows))
+        if not all(any(map(pulled.had, group)) for group in needed):
             raise typer.Exit(1)
 
 
@@ -107,25 +107,6 @@ def verify(names: Names = None, mirror: Mirror = None, config_dir: ConfigDir = N
             raise typer.Exit(1)
 
 
-class _Bars:
-    """A progress bar per download, on standard error; nothing where that is no terminal."""
-
-    def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        self._progress = Progress(*columns, console=people)
-        self._tasks: dict[str, TaskID] = {}
-
-    def shown(self) -> AbstractContextManager[object]:
-        return self._progress if people.is_terminal else nullcontext()
-
-    def tell(self, name: str, done: int, total: int | None) -> None:
-        if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, total=total)
-            if not people.is_terminal:
-                people.print(f"fetching {name}")
-        self._progress.update(self._tasks[name], completed=done, total=total)
-
-
 def _settings(config_dir: Path | None, mirror: Path | None) -> ModelSettings:
     file = config_dir / "streamproc.yaml" if config_dir else None
     settings = load_node(file).models if file is not None and file.is_file() else ModelSettings()
@@ -142,14 +123,17 @@ def _store(settings: ModelSettings, progress: Callable[[str, int, int | None], N
 
 def _wanted(
     store: ModelStore, settings: ModelSettings, names: list[str], profile_name: str, everything: bool
-) -> tuple[list[str], list[tuple[str, ...]]]:
-    """What to fetch, and the groups of which at least one model must come."""
+) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """Groups of which the first that can be had is fetched, and those of which at least one model must come."""
     _check_names(store, names)
     if names or everything:
-        wanted = names or [name for name in store.names() if name not in settings.own]
-        return wanted, [(name,) for name in wanted]
+        wanted: list[tuple[str, ...]] = [
+            (name,) for name in names or [name for name in store.names() if name not in settings.own]
+        ]
+        return wanted, wanted
     chosen = profile(profile_name, settings.profiles)
-    return list(dict.fromkeys([*models_of(chosen), *FACE_MODELS, *FACE_ATTRIBUTES])), [chosen.person]
+    faces = [(name,) for name in (*FACE_MODELS, *FACE_ATTRIBUTES)]
+    return [*choices_of(chosen), *faces], [chosen.person]
 
 
 def _check_names(store: ModelStore, names: list[str]) -> None:
@@ -158,28 +142,20 @@ def _check_names(store: ModelStore, names: list[str]) -> None:
         raise InputError(f"there is no model {unknown[0]!r}; known are {', '.join(sorted(store.names()))}")
 
 
-def _pulled(store: ModelStore, name: str) -> dict[str, Any]:
-    before = store.cached(name) is not None
-    try:
-        files = store.get(name)
-    except (ModelUnavailable, NotFound) as error:
-        return {"name": name, "ok": False, "fetched": False, "reason": str(error)}
-    paths = {role: str(path) for role, path in files.paths.items()}
-    return {"name": name, "ok": True, "fetched": not before, "files": paths}
-
-
-def _say_pulled(rows: list[dict[str, Any]], as_json: bool) -> None:
-    for row in rows:
-        if not row["ok"]:
+def _say_pulled(pulled: Pulled, instead: str) -> None:
+    """What stands in for what, on one line; where nothing does, each reason."""
+    if instead:
+        people.print(f"some models cannot be had here: {instead} (streamproc doctor)", markup=False, soft_wrap=True)
+    for row in pulled.rows:
+        if not row["ok"] and not instead:
             people.print(f"warning: {row['reason']}", markup=False, soft_wrap=True)
-    if as_json:
-        typer.echo(json.dumps(rows))
-        return
-    fetched = [row["name"] for row in rows if row["fetched"]]
-    missing = [row["name"] for row in rows if not row["ok"]]
-    said = f"{len(rows) - len(missing)} of {len(rows)} models are here"
-    said += f", {len(fetched)} fetched now" if fetched else ""
-    typer.echo(f"{said}; missing: {', '.join(missing)}" if missing else said)
+
+
+def _summary(pulled: Pulled) -> str:
+    fetched = sum(row["fetched"] for row in pulled.rows)
+    here = len(pulled.rows) - len(pulled.missing)
+    said = f"{here} of {len(pulled.rows)} models are here" + (f", {fetched} fetched now" if fetched else "")
+    return f"{said}; missing: {', '.join(pulled.missing)}" if pulled.missing else said
 
 
 def _listed(store: ModelStore, name: str) -> dict[str, Any]:

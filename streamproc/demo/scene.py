@@ -1,7 +1,7 @@
-"""A doorstep scene from real photographs that scikit-image carries: a person comes and goes, a cat comes and goes.
+"""A doorstep scene, most of it real photographs that scikit-image carries: a person brings a parcel and goes, a cat comes and goes.
 
 The photographs (NASA's portrait of Eileen Collins, Stéfan van der Walt's cat Chelsea, textures of brick and gravel) are in
-the public domain or CC0; they are read from the installed package and stay there.
+the public domain or CC0; they are read from the installed package and stay there. The parcel is drawn (``demo.parcel``).
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamproc.demo.parcel import draw_parcel
+
 Pixels = npt.NDArray[np.uint8]
 
 WIDTH, HEIGHT, FPS, SECONDS = 1280, 720, 15, 16
@@ -23,6 +25,10 @@ _HORIZON = 430
 _BITRATE = 3_000_000
 _DUSK = np.array([0.55, 0.6, 0.75], np.float32)
 _EARTH = np.array([0.6, 0.65, 0.65], np.float32)
+_PUT_DOWN_S = 5.1
+"""Then the person stands in front of all of the parcel's place."""
+_PARCEL_AT = (300, 460)
+"""Its left top corner."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +89,27 @@ def _paste(canvas: Pixels, picture: Pixels, left: int, top: int) -> None:
         canvas[y0:y1, x0:x1] = picture[y0 - top : y1 - top, x0 - left : x1 - left]
 
 
+def _with_parcel(backdrop: Pixels) -> Pixels:
+    """The backdrop with the parcel on the ground."""
+    picture, cover = draw_parcel()
+    height, width = picture.shape[:2]
+    left, top = _PARCEL_AT
+    furnished = backdrop.copy()
+    place = furnished[top : top + height, left : left + width]
+    place[:] = (place * (1 - cover) + picture * cover).astype(np.uint8)
+    return furnished
+
+
 def render() -> Iterator[Pixels]:
     """Every frame of the scene, (HEIGHT, WIDTH, 3) BGR, with the faint noise of a camera."""
     pictures = load_photographs()
-    backdrop = _backdrop(pictures["wall"], pictures["ground"])
+    before = _backdrop(pictures["wall"], pictures["ground"])
+    after = _with_parcel(before)
     actors = _actors(pictures)
     chance = np.random.default_rng(7)
     noise = [chance.normal(0, 2, (HEIGHT, WIDTH, 1)).astype(np.float32) for _ in range(8)]
     for index in range(FPS * SECONDS):
-        frame = backdrop.copy()
+        frame = (before if index / FPS < _PUT_DOWN_S else after).copy()
         for actor in actors:
             corner = actor.place(index / FPS)
             if corner:

