@@ -16,6 +16,11 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     """The console script. Importing the verbs takes a second or more on a small box; a signal in it is no failure."""
+    if sys.argv[1:] == ["--version"]:  # not worth importing any verb
+        from importlib.metadata import version
+
+        sys.stdout.write(version("streamproc") + "\n")
+        return
     if DRAINING.intersection(sys.argv[1:2]):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _leave)

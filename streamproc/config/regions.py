@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
-from shapely.geometry import Polygon
-from shapely.validation import explain_validity
 
 from streamproc.config.base import Settings, wrong
 from streamproc.core.region import Region, RegionRule
@@ -48,6 +46,10 @@ class RegionSettings(Settings):
     def _one_sound_shape(self) -> RegionSettings:
         if (self.box is None) == (self.polygon is None):
             raise ValueError("draw either box or polygon")
+        # Here and not above: verbs that meet no region need not wait for it.
+        from shapely.geometry import Polygon
+        from shapely.validation import explain_validity
+
         shape = Polygon(self.points)
         if not shape.is_valid:
             raise ValueError(

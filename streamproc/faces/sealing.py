@@ -8,9 +8,6 @@ import os
 from pathlib import Path
 from typing import Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from streamproc.core.errors import InputError
 
 KEY_BYTES: Final = 32
@@ -21,7 +18,12 @@ class Seal:
     """Seals and opens byte strings, each bound to the name that it is kept under."""
 
     def __init__(self, key: bytes) -> None:
+        # Here and not above: most nodes have no key file, and their verbs need not wait for it.
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
         self._cipher = AESGCM(key)
+        self._invalid = InvalidTag
 
     @classmethod
     def from_file(cls, path: Path) -> Seal:
@@ -46,7 +48,7 @@ class Seal:
         """Raises InputError when it was sealed with another key or tampered with."""
         try:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], name.encode())
-        except InvalidTag as error:
+        except self._invalid as error:
             raise InputError(
                 "faces.key_file: this key does not open the stored face vectors; give the key they were stored with"
             ) from error
