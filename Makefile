@@ -5,6 +5,9 @@ STAMP := .venv/.installed
 # Model files that lie beside the checkout (air-gapped sites, test machines) are tried before the network.
 export STREAMPROC_MODEL_MIRROR ?= $(realpath $(wildcard ../shared/models))
 CLIP ?=
+# Tests run side by side; WORKERS=0 runs them one after the other.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
+PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help setup demo test test-servers check format lock schema docs bench clean
 
@@ -23,7 +26,7 @@ demo: setup ## play a scene (or CLIP=file) as a live feed and print what is seen
 test: setup ## run the tests; servers that this machine cannot have are skipped with a reason
 	@.venv/bin/streamproc models pull
 	@$(PY) -m tests.servers.install
-	@$(PY) -m pytest
+	@$(PY) -m pytest $(PARALLEL)
 
 check: setup ## lint, types, house rules
 	@.venv/bin/ruff check .

@@ -20,7 +20,7 @@ from streamproc.pipeline.governor import Governor
 from streamproc.pipeline.lane import Lane
 from streamproc.store.database import Database
 
-pytestmark = pytest.mark.models
+pytestmark = [pytest.mark.models, pytest.mark.alone("it sets targets for the CPU of this process")]
 QUICK = LoadSheddingPolicy(dropped=1.1, window_s=0.3, calm_s=0.3)
 
 

@@ -12,7 +12,7 @@ import pytest
 from streamproc.media.reader import read_frames
 from tests.daemon import Daemon, read_lines, wait_for
 
-pytestmark = [pytest.mark.models, pytest.mark.rtsp]
+pytestmark = [pytest.mark.models, pytest.mark.rtsp, pytest.mark.alone("a camera sleeps only where frames come in time")]
 QUIET_S = 12
 CONFIG = """
 source: {{type: rtsp, url: '{url}'}}
