@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from streamproc.contracts import ProcessorControl
 from streamproc.core.errors import InputError
 
 
@@ -33,6 +34,8 @@ class ConnectorContext:
     start_wall: datetime | None = None
     """Wall time of a stored clip's first frame; None: the clock when it is opened."""
     clock: Callable[[], datetime] = utc_now
+    control: ProcessorControl | None = None
+    """What an output may ask of the node; None where nothing can be asked (replay, checks)."""
 
     def path(self, path: Path) -> Path:
         """``path`` as meant by the config."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from streamproc.core.event import Event, Pictures
 from streamproc.core.media import Image, StreamItem
+from streamproc.core.status import ProcessorStatus
 from streamproc.core.vision import Detections, FaceBox, FloatArray
 
 
@@ -133,6 +134,40 @@ class ImageKeeper(Protocol):
     """A sink that stores pictures, and knows beforehand where."""
 
     def locate(self, event: Event) -> Images: ...
+
+
+@runtime_checkable
+class StatusSink(Protocol):
+    """A sink that shows how its processor stands, beside the events that it is given."""
+
+    def status(self, status: ProcessorStatus) -> None:
+        """The processor stands like this now. Called in the event loop: when the sink is made, whenever something changes, and every
+        few seconds. Must be quick; only the last one counts."""
+        ...
+
+    async def retire(self) -> None:
+        """The processor is deleted, or its document no longer has this output: nothing may stay of it outside. ``aclose`` follows."""
+        ...
+
+
+class ProcessorControl(Protocol):
+    """What an output may ask of the node in its user's name. Raises as the control API does: NotFound, InUse, ConfigError, InputError."""
+
+    async def start(self, name: str) -> object: ...
+
+    async def stop(self, name: str) -> None: ...
+
+    async def configure(self, name: str, changes: Mapping[str, Any]) -> None:
+        """Lay ``changes`` over the processor's document, table by table, and apply it with the least disturbance."""
+        ...
+
+    async def override(self, name: str, mode: str | None, seconds: float | None = None) -> None:
+        """``home``, ``away`` or ``pause``, at most so long; None: the schedule rules again."""
+        ...
+
+    async def still(self, name: str) -> bytes | None:
+        """JPEG of what the processor sees at this moment; None where there is no picture."""
+        ...
 
 
 class Detector(Protocol):

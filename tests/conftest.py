@@ -87,6 +87,27 @@ def rtsp(tmp_path: Path) -> Iterator[object]:
         server.stop()
 
 
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[object]:
+    """``mosquitto(login=(user, password), authority=Authority, persistent=True)`` starts a broker of the test's own."""
+    from tests.servers.mosquitto import Mosquitto
+
+    started: list[Mosquitto] = []
+
+    def make(**options: object) -> Mosquitto:
+        try:
+            server = Mosquitto(tmp_path / f"mosquitto{len(started)}", **options).start()  # type: ignore[arg-type]
+        except Unavailable as error:
+            skip(str(error))
+            raise
+        started.append(server)
+        return server
+
+    yield make
+    for server in started:
+        server.stop()
+
+
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """A running S3 gateway, ``.endpoint``, ``.make_bucket(NAME)``, ``.access_key``, ``.secret_key``."""

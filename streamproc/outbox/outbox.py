@@ -229,9 +229,10 @@ class Outbox:
     def _locate(self, processor: str, event: Event) -> Images:
         """Where others find the pictures: an output that gives URIs, else one that keeps files."""
         places = [
-            output.sink.locate(event)
+            place
             for output in self._outputs.values()
             if output.processor == processor and isinstance(output.sink, ImageKeeper)
+            if (place := output.sink.locate(event)) != NOWHERE
         ]
         return next((place for place in places if "://" in (place.frame or "")), places[0] if places else NOWHERE)
 

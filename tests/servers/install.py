@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from tests.servers import kafka, rtsp, s3
+from tests.servers import kafka, mosquitto, rtsp, s3
 from tests.servers.common import Unavailable
 
 
 def main() -> None:
     """Say of each server whether it is here; never fails (a test whose server is missing says so and skips)."""
-    for name, prepare in (("Apache Kafka", kafka.install), ("RTSP server", rtsp.check), ("S3 gateway", s3.install)):
+    servers = (
+        ("Apache Kafka", kafka.install),
+        ("RTSP server", rtsp.check),
+        ("S3 gateway", s3.install),
+        ("mosquitto", mosquitto.check),
+    )
+    for name, prepare in servers:
         try:
             prepare()
         except Unavailable as error:

@@ -60,6 +60,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "openvino": ("streamproc/vision/", "streamproc/cli/doctor.py"),
     "uvloop": ("streamproc/cli/",),
     "aiokafka": ("connectors/kafka/",),
+    "aiomqtt": ("connectors/mqtt/",),
+    "paho": ("connectors/mqtt/",),
     "aiortc": ("connectors/webrtc/", "streamproc/webrtc/"),
     "botocore": ("streamproc/aws/", "streamproc/aws_protocol/", "streamproc/kinesis/", "connectors/"),
     "scenedetect": ("streamproc/jobs/", "streamproc/logic/"),

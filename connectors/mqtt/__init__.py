@@ -1,0 +1,1 @@
+"""Events and states by MQTT, and the cameras as devices of Home Assistant."""

@@ -1,0 +1,293 @@
+"""Everything this node has on one broker: its own status, its processors' retained states, commands. One connection for all outputs."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import socket
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import structlog
+from aiomqtt import Message
+
+from connectors.context import ConnectorContext
+from connectors.mqtt.claim import Claim
+from connectors.mqtt.client import Away, BrokerConnection
+from connectors.mqtt.discovery import node_device, removing
+from connectors.mqtt.retained import REMOVE, Payload, Retained
+from connectors.mqtt.settings import MqttSinkSettings
+from connectors.mqtt.states import OFFLINE, ONLINE
+from connectors.mqtt.topics import NodeTopics, Topics, level
+
+log = structlog.get_logger(__name__)
+
+_AT_ONCE = 100
+"""Retained messages in flight at a time."""
+_ORPHAN_S = 30.0
+"""What nobody of this process wants so long after a connection began is of processors that are no more."""
+_CLOSE_S = 3.0
+_OWN = ""
+"""The owner of the node's own messages; processors own theirs by the level of their name."""
+
+Command = Callable[[str, str], Coroutine[Any, Any, None]]
+"""``await command(what, payload)``: what is ``set`` or the last level of a ``cmd`` topic."""
+
+
+class NodeOnBroker:
+    """Shared by the outputs of all processors that name the same broker and prefix. All methods belong to the event loop."""
+
+    def __init__(self, settings: MqttSinkSettings, context: ConnectorContext) -> None:
+        self.topics = NodeTopics(settings.prefix, context.node_id, settings.discovery or None)
+        self.connection = BrokerConnection(settings, context, _identifier(context, settings), self.topics.status)
+        self.connection.on_session = self._session
+        self.connection.on_message = self._message
+        self._claim = Claim(self.connection, self.topics)
+        self._retained = Retained()
+        self._retained.want(_OWN, {})  # the first, so that the node is known before the cameras that name it
+        self._users: set[object] = set()
+        self._commands: dict[str, Command] = {}
+        self._configs: dict[str, str] = {}
+        """Owners by their discovery topic."""
+        self._unread: set[str] = set()
+        """Discovery topics of which nobody has looked yet what an earlier process left there."""
+        self._changed = asyncio.Event()
+        self._orders: asyncio.Queue[tuple[Command, str, str]] = asyncio.Queue(maxsize=100)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing = False
+
+    # -- who uses it
+
+    def attach(self, user: object) -> None:
+        self._users.add(user)
+        if not self._tasks:
+            self.connection.start()
+            loops = (self._push_for_ever, self._sweep_for_ever, self._obey_for_ever)
+            self._tasks = [asyncio.create_task(loop(), name=f"mqtt {loop.__name__}") for loop in loops]
+
+    async def detach(self, user: object) -> None:
+        """The last one says goodbye; what still has to be removed from the broker is tried for a moment more."""
+        self._users.discard(user)
+        if self._users or self._closing or not self._tasks:
+            return
+        self._closing = True
+        with suppress(TimeoutError, Away):
+            async with asyncio.timeout(_CLOSE_S):
+                if self._retained.due():
+                    await self.connection.ready(_CLOSE_S)
+                if self.connection.connected:
+                    await self._goodbye()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.connection.aclose()
+
+    @property
+    def closing(self) -> bool:
+        return self._closing
+
+    # -- what is published
+
+    def show(self, topics: Topics, config: Mapping[str, Any] | None, messages: Mapping[str, Payload]) -> None:
+        """Everything retained of a processor: its discovery document and its states."""
+        owner = level(topics.name)
+        wanted: dict[str, Payload] = {}
+        if config is not None and topics.config is not None:
+            wanted[topics.config] = _json(config)
+            if topics.config not in self._configs:
+                self._configs[topics.config] = owner
+                self._unread.add(topics.config)
+        hero = self._retained.wanted(owner, topics.hero)
+        wanted |= messages
+        if hero is not None:
+            wanted[topics.hero] = hero
+        self._retained.want(owner, wanted)
+        self._changed.set()
+
+    def keep(self, topics: Topics, topic: str, payload: Payload) -> None:
+        """One retained message of a processor, beside what ``show`` said last."""
+        self._retained.put(level(topics.name), topic, payload)
+        self._changed.set()
+
+    async def keep_now(self, topics: Topics, topic: str, payload: Payload) -> None:
+        """As ``keep``; returns when the broker has confirmed it. Raises Away."""
+        self._retained.put(level(topics.name), topic, payload)
+        await self._send(topic, payload)
+
+    def remove(self, topics: Topics) -> None:
+        """The processor, or its output here, is no more."""
+        also = [topics.hero, topics.at("stats")] + ([topics.config] if topics.config else [])
+        self._retained.remove(level(topics.name), also)
+        self._commands.pop(level(topics.name), None)
+        self._changed.set()
+
+    async def removed(self, topics: Topics, within_s: float) -> None:
+        """Wait until the broker has confirmed that nothing is left, at most so long."""
+        with suppress(TimeoutError, Away):
+            async with asyncio.timeout(within_s):
+                while not self._retained.clean(level(topics.name)):
+                    await self.connection.ready(within_s)
+                    await self._push()
+
+    def obey(self, topics: Topics, command: Command) -> None:
+        """Commands for this processor go there from now on."""
+        first = not self._commands
+        self._commands[level(topics.name)] = command
+        if first and self.connection.connected:
+            self.connection.drop("to listen for commands")
+
+    # -- a new connection
+
+    async def _session(self) -> None:
+        connection, topics = self.connection, self.topics
+        self._retained.reconnected()
+        self._unread = set(self._configs)
+        await connection.subscribe(topics.status, topics.who)
+        await self._claim.take()
+        await connection.subscribe(*topics.filters)
+        if topics.birth:
+            await connection.subscribe(topics.birth)
+        if self._commands:
+            await connection.subscribe(*topics.command_filters)
+        await self._online()
+        await self._push()
+        # Others see the states first, then the events that were waiting.
+
+    async def _online(self) -> None:
+        config = {self.topics.config: _json(node_device(self.topics))} if self.topics.config else {}
+        self._retained.want(_OWN, config)
+        await self.connection.publish(self.topics.status, ONLINE, retain=True, properties=self._claim.mark())
+
+    async def _goodbye(self) -> None:
+        left = self._retained.owners() - {_OWN}
+        if left:
+            await self._push()
+            await self.connection.publish(self.topics.status, OFFLINE, retain=True, properties=self._claim.mark())
+            return
+        self._retained.remove(_OWN)
+        await self._push()
+        await self.connection.publish(self.topics.status, REMOVE, retain=True)
+
+    # -- what comes in
+
+    def _message(self, message: Message) -> None:
+        topic, payload = str(message.topic), bytes(message.payload or b"")
+        if topic in (self.topics.status, self.topics.who):
+            if self._claim.heard(topic, payload.decode("utf-8", "replace"), message):
+                self._spawn(self._online())
+        elif topic == self.topics.birth:
+            if payload == b"online" and not message.retain:
+                self._retained.reconnected()
+                self._changed.set()
+        elif message.retain:
+            owner = self._configs.get(topic) or self.topics.owner(topic)
+            if owner is not None and payload:
+                self._retained.found(owner, topic, payload.decode("utf-8", "replace"))
+                self._changed.set()
+        else:
+            self._order(topic, payload)
+
+    def _order(self, topic: str, payload: bytes) -> None:
+        """A command. Retained ones do not come here: a broker repeats them at every connection."""
+        owner = self.topics.owner(topic)
+        command = self._commands.get(owner or "")
+        rest = topic.removeprefix(f"{self.topics.root}/{owner}/")
+        if command is None or not (rest == "set" or rest.startswith("cmd/")):
+            return
+        try:
+            self._orders.put_nowait((command, rest.removeprefix("cmd/"), payload[:200].decode("utf-8", "replace")))
+        except asyncio.QueueFull:
+            log.warning("mqtt_command_dropped", topic=topic, reason="too many at once")
+
+    # -- loops
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        async def quietly() -> None:
+            with suppress(Away):
+                await work
+
+        task = asyncio.create_task(quietly(), name="mqtt answer")
+        self._tasks.append(task)
+        task.add_done_callback(lambda done: self._tasks.remove(done) if done in self._tasks else None)
+
+    async def _obey_for_ever(self) -> None:
+        while True:
+            command, what, payload = await self._orders.get()
+            await command(what, payload)
+
+    async def _push_for_ever(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            with suppress(Away):
+                await self.connection.ready(3600.0)
+                await self._push()
+
+    async def _push(self) -> None:
+        """Send what is due. Raises Away."""
+        if self._unread:
+            unread, self._unread = self._unread, set()
+            await self.connection.subscribe(*unread)
+            await self._claim.caught_up()
+        while due := self._retained.due():
+            for first in range(0, len(due), _AT_ONCE):
+                # Sent in this order; the broker's confirmations are waited for together.
+                await asyncio.gather(*(self._send(topic, payload) for topic, payload in due[first : first + _AT_ONCE]))
+
+    async def _send(self, topic: str, payload: Payload) -> None:
+        await self._remove_entities(topic, payload)
+        await self.connection.publish(topic, payload, retain=True)
+        self._retained.sent(topic, payload)
+
+    async def _remove_entities(self, topic: str, payload: Payload) -> None:
+        """Between two discovery documents, the one that tells Home Assistant which entities are gone."""
+        before = self._retained.held(topic)
+        if not topic.endswith("/config") or not before or not payload:
+            return
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            between = removing(json.loads(before), json.loads(payload))
+            if between is not None:
+                await self.connection.publish(topic, _json(between), retain=True)
+
+    async def _sweep_for_ever(self) -> None:
+        """Remove what an earlier process left of processors that are no more."""
+        while True:
+            with suppress(Away):
+                await self.connection.ready(3600.0)
+                await asyncio.sleep(_ORPHAN_S)
+                for owner in self._retained.orphans():
+                    log.info("mqtt_leftovers_removed", processor=owner)
+                    self.remove(Topics(self.topics, owner))
+            await asyncio.sleep(_ORPHAN_S)
+
+
+def _json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False, allow_nan=False)
+
+
+def _identifier(context: ConnectorContext, settings: MqttSinkSettings) -> str:
+    """The same for this data directory on this host, whenever it connects; another for any other."""
+    place = f"{socket.gethostname()}:{context.data_dir}:{settings.username_env}"
+    return f"streamproc-{context.node_id[:12]}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+
+
+_nodes: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Any, ...], NodeOnBroker]] = WeakKeyDictionary()
+
+
+def node_on_broker(settings: MqttSinkSettings, context: ConnectorContext) -> NodeOnBroker:
+    """The one of this event loop for that broker, prefix and user. Made where there is none yet."""
+    shared = _nodes.setdefault(asyncio.get_running_loop(), {})
+    own = settings.model_dump(
+        include={
+            "host", "port", "tls", "ca_file", "cert_file", "key_file",
+            "username_env", "password_env", "prefix", "discovery", "qos",
+        }
+    )  # fmt: skip
+    key = (*own.values(), context.node_id, context.data_dir)
+    found = shared.get(key)
+    if found is None or found.closing:
+        found = shared[key] = NodeOnBroker(settings, context)
+    return found

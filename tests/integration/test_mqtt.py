@@ -1,0 +1,414 @@
+"""The MQTT output against a real broker: what arrives, what is retained, and what becomes of both when either side goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from connectors.catalog import make_sink
+from connectors.context import ConnectorContext
+from connectors.mqtt import node as mqtt_node
+from connectors.mqtt.discovery import MODES
+from connectors.mqtt.sink import MqttSink
+from streamproc.config.processor import ConnectorRef
+from streamproc.core.errors import SinkBusy
+from streamproc.core.event import Pictures
+from streamproc.core.status import Presence, ProcessorStatus, SourceStatus, Watched
+from streamproc.outbox import outbox as outbox_module
+from tests.integration.test_outputs import Box
+from tests.mqtt_watch import Watcher, retained
+from tests.servers.certificates import Authority
+from tests.servers.mosquitto import Mosquitto
+from tests.unit.examples import LABEL, delivery
+from tests.unit.store.test_journal import START, label_event
+
+Broker = Callable[..., Mosquitto]
+STATUS = ProcessorStatus(
+    "door",
+    "running",
+    watched=Watched(("PERSON", "PET"), False, ("porch",), 50.0, "default"),
+    in_view={"PERSON": Presence(START, "s1-000000", 90.0, "porch")},
+    source=SourceStatus("running"),
+)
+
+
+class Home:
+    """One node's outputs on a broker, and somebody who listens there."""
+
+    def __init__(self, port: int, folder: Path) -> None:
+        self.port, self._folder = port, folder
+        self.sinks: list[MqttSink] = []
+
+    def sink(self, name: str = "door", node: str = "box", control: Any = None, **settings: Any) -> MqttSink:
+        ref = ConnectorRef.model_validate({"type": "mqtt", "host": "127.0.0.1", "port": self.port, **settings})
+        context = ConnectorContext(name, self._folder, self._folder / node, node_id=node, control=control)
+        made = make_sink(ref, context)
+        assert isinstance(made, MqttSink)
+        self.sinks.append(made)
+        return made
+
+    async def held(self, *filters: str, **options: Any) -> dict[str, bytes]:
+        found = await asyncio.to_thread(retained, self.port, *filters, **options)
+        return {topic: payload for topic, payload in found.items() if not topic.startswith("$SYS")}
+
+
+@pytest.fixture
+async def home(mosquitto: Broker, tmp_path: Path) -> AsyncIterator[Home]:
+    broker = mosquitto()
+    made = Home(broker.port, tmp_path)
+    made.broker = broker  # type: ignore[attr-defined]
+    yield made
+    for sink in made.sinks:
+        await sink.aclose()
+
+
+@pytest.fixture
+async def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Box]:
+    monkeypatch.setattr(outbox_module, "RETRY", replace(outbox_module.RETRY, first_s=0.05, cap_s=0.5))
+    made = Box(tmp_path)
+    await made.outbox.start()
+    yield made
+    await made.outbox.aclose()
+    made.journal.database.close()
+
+
+async def listen(port: int, *filters: str, **options: Any) -> Watcher:
+    return await asyncio.to_thread(lambda: Watcher(port, *filters, **options))
+
+
+async def until(watcher: Watcher, check: Callable[[], Any], timeout: float = 20, what: str = "it") -> Any:
+    return await asyncio.to_thread(watcher.until, check, timeout, what)
+
+
+def ids(watcher: Watcher, topic: str = "streamproc/box/door/event") -> list[str]:
+    return [message.json["id"] for message in watcher.on(topic)]
+
+
+# -- events
+
+
+async def test_events_wait_for_a_broker_that_is_away_and_come_in_the_order_of_their_session(
+    box: Box, mosquitto: Broker
+) -> None:
+    broker = mosquitto()
+    broker.stop(kill=True)
+    await box.connect({"type": "mqtt", "host": "127.0.0.1", "port": broker.port, "qos": 1})
+    events = [label_event(number, f"s{session}", has_pictures=False) for number in range(100) for session in range(5)]
+    for start in range(0, 500, 50):
+        await box.tell(*events[start : start + 50])
+    broker.start()
+    watcher = await listen(broker.port, "streamproc/+/+/event", client_id="persistent")
+    await until(watcher, lambda: len(set(ids(watcher))) == 500, 60, "500 events")
+    await box.settled()
+    for session in range(5):
+        mine = list(dict.fromkeys(name for name in ids(watcher) if name.startswith(f"s{session}-")))
+        assert mine == [f"s{session}-{number:06d}" for number in range(100)]
+    assert box.dead() == []
+    watcher.close()
+
+
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+async def test_no_event_is_lost_with_a_broker_that_goes_in_the_middle(box: Box, mosquitto: Broker, how: str) -> None:
+    broker = mosquitto(every_change=True)
+    await box.connect({"type": "mqtt", "host": "127.0.0.1", "port": broker.port})
+    watcher = await listen(broker.port, "streamproc/+/+/event", client_id="persistent")
+
+    async def tell() -> None:
+        for number in range(200):
+            await box.tell(label_event(number, has_pictures=False))
+
+    telling = asyncio.create_task(tell())
+    await until(watcher, lambda: len(ids(watcher)) > 20)
+    if how == "killed":
+        broker.stop(kill=True)
+        await asyncio.sleep(0.5)
+        broker.start()
+    else:
+        broker.freeze()
+        await asyncio.sleep(3)
+        broker.resume()
+    await telling
+    await box.settled(60)
+    await until(watcher, lambda: len(set(ids(watcher))) == 200, 30, "200 events")
+    assert list(dict.fromkeys(ids(watcher))) == [f"s1-{number:06d}" for number in range(200)]
+    watcher.close()
+
+
+async def test_a_subscriber_that_was_away_gets_what_its_session_kept(box: Box, mosquitto: Broker) -> None:
+    broker = mosquitto()
+    await box.connect({"type": "mqtt", "host": "127.0.0.1", "port": broker.port})
+    (await listen(broker.port, "streamproc/+/+/event", client_id="away")).close()
+    await box.tell(*(label_event(number, has_pictures=False) for number in range(10)))
+    await box.settled()
+    back = await listen(broker.port, "streamproc/+/+/event", client_id="away")
+    await until(back, lambda: len(ids(back)) == 10)
+    assert not any(message.retain for message in back.heard)
+    back.close()
+
+
+async def test_tls_and_a_password(box: Box, mosquitto: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority(tmp_path / "ca")
+    broker = mosquitto(login=("cams", "s3cret!"), authority=authority)
+    monkeypatch.setenv("MQTT_USER", "cams")
+    monkeypatch.setenv("MQTT_PASSWORD", "s3cret!")
+    ref = {
+        "type": "mqtt",
+        "host": "localhost",
+        "port": broker.port,
+        "username_env": "MQTT_USER",
+        "password_env": "MQTT_PASSWORD",
+    }
+    await box.connect(ref | {"tls": True, "ca_file": str(authority.certificate)})
+    trust = ssl.create_default_context(cafile=str(authority.certificate))
+    watcher = await listen(broker.port, "streamproc/#", login=("cams", "s3cret!"), tls=trust)
+    await box.tell(label_event(0, has_pictures=False))
+    await box.settled()
+    await until(watcher, lambda: ids(watcher) == ["s1-000000"])
+    watcher.close()
+
+
+@pytest.mark.parametrize("wrong", ["password", "certificate", "nobody"])
+async def test_why_a_broker_cannot_be_used_is_said_without_the_secret(
+    home: Home, mosquitto: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    authority, other = Authority(tmp_path / "ca"), Authority(tmp_path / "other", "other")
+    broker = mosquitto(login=("cams", "right"), authority=authority)
+    monkeypatch.setenv("MQTT_USER", "cams")
+    monkeypatch.setenv("MQTT_PASSWORD", "wr0ng-s3cret" if wrong == "password" else "right")
+    home.port = broker.port
+    settings: dict[str, Any] = {"username_env": "MQTT_USER", "password_env": "MQTT_PASSWORD", "tls": True}
+    settings["ca_file"] = str((other if wrong == "certificate" else authority).certificate)
+    if wrong == "nobody":
+        broker.stop()
+    with pytest.raises(SinkBusy) as caught:
+        await home.sink(**settings).deliver(delivery(replace(LABEL, has_pictures=False)))
+    words = str(caught.value)
+    assert {"password": "authori", "certificate": "certificate", "nobody": "refused"}[wrong] in words.lower()
+    assert "s3cret" not in words
+
+
+async def test_the_picture_is_there_before_its_event_and_small_enough(home: Home) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (1080, 1920, 3), np.uint8)
+    large = cv2.imencode(".jpg", noise, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    assert len(large) > 1_000_000
+    watcher = await listen(home.port, "streamproc/#")
+    await home.sink().deliver(replace(delivery(LABEL), pictures=Pictures(large, large)))
+    await until(watcher, lambda: ids(watcher, "streamproc/box/front-door/event"))
+    topics = [message.topic for message in watcher.heard]
+    assert topics.index("streamproc/box/front-door/hero") < topics.index("streamproc/box/front-door/event")
+    held = await home.held()
+    image = cv2.imdecode(np.frombuffer(held["streamproc/box/front-door/hero"], np.uint8), cv2.IMREAD_COLOR)
+    assert len(held["streamproc/box/front-door/hero"]) <= 200_000
+    assert image.shape[1] / image.shape[0] == pytest.approx(16 / 9, abs=0.02)
+    watcher.close()
+
+
+# -- states
+
+
+async def test_states_are_there_for_who_comes_later_and_events_are_not(home: Home) -> None:
+    sink = home.sink()
+    sink.status(STATUS)
+    await sink.deliver(delivery(replace(LABEL, processor="door", has_pictures=False)))
+    watcher = await listen(home.port)
+    await until(watcher, lambda: watcher.last("streamproc/box/door/PERSON/state") == "ON")
+    held = await home.held()
+    assert held["streamproc/box/status"] == held["streamproc/box/door/status"] == b"online"
+    assert held["streamproc/box/door/PET/state"] == b"OFF"
+    assert "streamproc/box/door/event" not in held
+    config = json.loads(held["homeassistant/device/streamproc_box_door/config"])
+    assert config["cmps"]["PERSON"]["state_topic"] == "streamproc/box/door/PERSON/state"
+    sink.status(replace(STATUS, in_view={}))
+    await until(watcher, lambda: watcher.last("streamproc/box/door/PERSON/state") == "OFF")
+    watcher.close()
+
+
+async def test_a_broker_that_forgot_everything_is_told_again(home: Home, mosquitto: Broker) -> None:
+    broker = mosquitto(persistent=False)
+    home.port = broker.port
+    home.sink().status(STATUS)
+    first = await listen(home.port)
+    await until(first, lambda: first.last("streamproc/box/door/status") == "online")
+    before = await home.held()
+    first.close()
+    broker.stop(kill=True)
+    broker.start()
+    watcher = await listen(home.port)
+    await until(watcher, lambda: watcher.last("streamproc/box/door/status") == "online", 30)
+    assert await home.held() == before
+    watcher.close()
+
+
+async def test_home_assistant_s_birth_has_everything_sent_again(home: Home) -> None:
+    home.sink().status(STATUS)
+    watcher = await listen(home.port)
+    await until(watcher, lambda: watcher.on("streamproc/box/door/status"))
+    watcher.heard.clear()
+    watcher.publish("homeassistant/status", "online")
+    await until(watcher, lambda: watcher.on("homeassistant/device/streamproc_box_door/config"))
+    await until(watcher, lambda: watcher.on("streamproc/box/door/PERSON/state"))
+    watcher.close()
+
+
+async def test_an_edit_takes_entities_away_and_leaves_nothing_of_them(home: Home) -> None:
+    sink = home.sink()
+    sink.status(STATUS)
+    watcher = await listen(home.port)
+    config = "homeassistant/device/streamproc_box_door/config"
+    await until(watcher, lambda: watcher.on(config))
+    sink.status(replace(STATUS, watched=replace(STATUS.watched, classes=("PERSON",), regions=())))
+    await until(watcher, lambda: len(watcher.on(config)) >= 3)
+    between, after = (message.json["cmps"] for message in watcher.on(config)[-2:])
+    assert between["PET"] == between["porch_PERSON"] == {"p": "binary_sensor"}
+    assert "PET" not in after
+    assert not [topic for topic in await home.held() if "PET" in topic or "region" in topic]
+    watcher.close()
+
+
+async def test_an_edit_while_nobody_ran_is_caught_up_with(home: Home) -> None:
+    first = home.sink()
+    first.status(STATUS)
+    watcher = await listen(home.port)
+    await until(watcher, lambda: watcher.last("streamproc/box/door/status") == "online")
+    await first.aclose()
+    second = home.sink()
+    second.status(replace(STATUS, watched=replace(STATUS.watched, classes=("PERSON",))))
+    config = "homeassistant/device/streamproc_box_door/config"
+    await until(watcher, lambda: any(m.json["cmps"].get("PET") == {"p": "binary_sensor"} for m in watcher.on(config)))
+    await until(watcher, lambda: watcher.last("streamproc/box/door/PET/state") == "")
+    assert not [topic for topic in await home.held() if "/PET/" in topic]
+    watcher.close()
+
+
+async def test_nothing_is_retained_of_a_deleted_processor(home: Home) -> None:
+    door, yard = home.sink("door"), home.sink("yard")
+    door.status(STATUS)
+    yard.status(replace(STATUS, processor="yard"))
+    await door.deliver(replace(delivery(replace(LABEL, processor="door")), pictures=Pictures(jpeg(), jpeg())))
+    assert "streamproc/box/door/hero" in await home.held()
+    await door.retire()
+    await door.aclose()
+    held = await home.held()
+    assert held
+    assert not [topic for topic in held if "door" in topic]
+    await yard.retire()
+    await yard.aclose()
+    assert await home.held() == {}
+
+
+async def test_leftovers_of_processors_that_are_no_more_are_removed(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = home.sink("door")
+    door.status(STATUS)
+    watcher = await listen(home.port)
+    await until(watcher, lambda: watcher.last("streamproc/box/door/status") == "online")
+    await door.aclose()
+    monkeypatch.setattr(mqtt_node, "_ORPHAN_S", 0.2)
+    home.sink("yard").status(replace(STATUS, processor="yard"))
+    await until(watcher, lambda: watcher.last("homeassistant/device/streamproc_box_door/config") == "")
+    await until(watcher, lambda: watcher.last("streamproc/box/door/status") == "")
+    assert not [topic for topic in await home.held() if "door" in topic]
+    watcher.close()
+
+
+async def test_two_nodes_of_one_name_do_not_take_turns(home: Home) -> None:
+    first = home.sink("door")
+    first.status(STATUS)
+    watcher = await listen(home.port, "streamproc/#")
+    await until(watcher, lambda: watcher.last("streamproc/box/door/status") == "online")
+    ref = ConnectorRef.model_validate({"type": "mqtt", "host": "127.0.0.1", "port": home.port})
+    other = make_sink(ref, ConnectorContext("yard", data_dir=Path("/elsewhere"), node_id="box"))
+    assert isinstance(other, MqttSink)
+    with pytest.raises(SinkBusy, match=r"another node .* is online as streamproc/box"):
+        await other.deliver(delivery(replace(LABEL, has_pictures=False)))
+    assert watcher.last("streamproc/box/status") == "online"
+    await first.aclose()
+    await until(watcher, lambda: watcher.last("streamproc/box/status") == "offline")
+    other.status(replace(STATUS, processor="yard"))
+    await until(watcher, lambda: watcher.last("streamproc/box/yard/status") == "online", 40)
+    await other.aclose()
+    watcher.close()
+
+
+# -- commands
+
+
+class Control:
+    """What a supervisor would be asked; keeps the questions."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+
+    async def start(self, name: str) -> None:
+        self.asked.append(("start", name))
+
+    async def stop(self, name: str) -> None:
+        self.asked.append(("stop", name))
+
+    async def configure(self, name: str, changes: Any) -> None:
+        self.asked.append(("configure", name, changes))
+
+    async def override(self, name: str, mode: str | None, seconds: float | None = None) -> None:
+        self.asked.append(("override", name, mode, seconds))
+
+    async def still(self, name: str) -> bytes | None:
+        self.asked.append(("still", name))
+        return jpeg()
+
+
+def jpeg() -> bytes:
+    return cv2.imencode(".jpg", np.full((90, 160, 3), 128, np.uint8))[1].tobytes()
+
+
+async def test_commands_are_obeyed_and_retained_ones_never(home: Home) -> None:
+    control = Control()
+    watcher = await listen(home.port)
+    watcher.publish("streamproc/box/door/set", "OFF", retain=True)
+    home.sink("door", commands=True, control=control).status(STATUS)
+    home.sink("yard", control=control).status(replace(STATUS, processor="yard"))
+    await until(watcher, lambda: watcher.last("streamproc/box/yard/status") == "online")
+    watcher.publish("streamproc/box/yard/set", "OFF")
+    for topic, payload in (
+        ("set", "on"),
+        ("set", "perhaps"),
+        ("cmd/min_confidence", "150"),
+        ("cmd/min_confidence", "65.5"),
+        ("cmd/mode", "pause 30m"),
+        ("cmd/mode", MODES[0]),
+        ("cmd/nonsense", "1"),
+        ("cmd/snapshot", "PRESS"),
+    ):
+        watcher.publish(f"streamproc/box/door/{topic}", payload)
+    await until(watcher, lambda: watcher.on("streamproc/box/door/hero"))
+    assert control.asked == [
+        ("start", "door"),
+        ("configure", "door", {"labels": {"min_confidence": 65.5}}),
+        ("override", "door", "pause", 1800.0),
+        ("override", "door", None, None),
+        ("still", "door"),
+    ]
+    # Never optimistic: nothing is shown that the processor has not said.
+    assert [message.text for message in watcher.on("streamproc/box/door/state")] == ["ON"]
+    watcher.close()
+
+
+async def test_a_thousand_entities_are_discovered(home: Home) -> None:
+    sinks = [home.sink(f"cam{number}") for number in range(50)]
+    for number, sink in enumerate(sinks):
+        watched = replace(STATUS.watched, regions=("porch", "steps", "street"))
+        sink.status(replace(STATUS, processor=f"cam{number}", watched=watched))
+    watcher = await listen(home.port, "homeassistant/#")
+    await until(watcher, lambda: len({m.topic for m in watcher.heard if "_cam" in m.topic}) == 50, 30)
+    entities = {component["unique_id"] for message in watcher.heard for component in message.json["cmps"].values()}
+    assert len(entities) >= 1000
+    watcher.close()

@@ -1,0 +1,167 @@
+"""What the broker is told of a processor: discovery, states, messages. Values in, values out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from connectors.mqtt.discovery import ENABLED_REGIONS, Offer, device, node_device, removing
+from connectors.mqtt.messages import DETECTIONS, message
+from connectors.mqtt.states import states
+from connectors.mqtt.topics import NodeTopics, level, slug
+from streamproc.core.status import Figures, LastFace, Presence, ProcessorStatus, SourceStatus, Watched
+from tests.unit.examples import GAP, LABEL, MATCHED, delivery
+
+HERE = Path(__file__).parent
+SCHEMA = json.loads((HERE / "discovery.schema.json").read_text())
+TOPICS = NodeTopics("streamproc", "box").processor("front-door")
+WATCHED = Watched(("PERSON", "PET", "PACKAGE"), True, ("porch", "front steps/1"), 50.0, "default")
+STATUS = ProcessorStatus(
+    "front-door",
+    "running",
+    None,
+    WATCHED,
+    "s",
+    {"PERSON": Presence(datetime(2026, 5, 4, 6, 30, tzinfo=UTC), "s-000000", 97.125, "porch")},
+    LastFace("ann", "s-000001", datetime(2026, 5, 4, 6, 30, 1, tzinfo=UTC), 99.0),
+    SourceStatus("running"),
+    Figures(people=1, visits=3),
+)
+
+
+def valid(document: dict[str, Any]) -> dict[str, Any]:
+    jsonschema.validate(document, SCHEMA)
+    return document
+
+
+@pytest.mark.parametrize("commands", [False, True])
+@pytest.mark.parametrize("watched", [WATCHED, Watched(("PET",)), Watched((), True, ("a b",))])
+def test_every_discovery_document_is_one_that_home_assistant_takes(watched: Watched, commands: bool) -> None:
+    document = valid(device(TOPICS, watched, Offer(commands, configuration_url="https://node/console")))
+    ids = [component["unique_id"] for component in document["cmps"].values()]
+    names = [component["default_entity_id"] for component in document["cmps"].values()]
+    assert len(set(ids)) == len(ids)
+    assert len(set(names)) == len(names)
+    # An entity whose name repeats the device's would be called "front-door front-door person".
+    assert not any("front-door" in component["name"] for component in document["cmps"].values())
+    platforms = {component["p"] for component in document["cmps"].values()}
+    assert commands == bool(platforms & {"switch", "select", "number", "button"})
+
+
+def test_the_golden_document() -> None:
+    """Entities of users hang on these ids and topics: a change here is a breaking one."""
+    golden = json.loads((HERE / "golden.json").read_text())
+    assert device(TOPICS, WATCHED, Offer(commands=True)) | {"o": golden["o"], "dev": golden["dev"]} == golden
+
+
+def test_the_node_is_a_device_that_its_cameras_are_below() -> None:
+    document = valid(node_device(TOPICS.of))
+    assert device(TOPICS, WATCHED, Offer())["dev"]["via_device"] in document["dev"]["identifiers"]
+    assert document["cmps"]["status"]["state_topic"] == "streamproc/box/status"
+
+
+def test_only_what_the_document_looks_for_has_entities() -> None:
+    keys = device(TOPICS, Watched(("PET",), regions=("yard",)), Offer())["cmps"].keys()
+    assert {"PET", "yard_PET"} <= keys
+    assert not {"PERSON", "PACKAGE", "people", "face"} & keys
+
+
+def test_entities_of_many_regions_wait_to_be_wanted() -> None:
+    regions = tuple(f"r{number}" for number in range(ENABLED_REGIONS + 2))
+    components = device(TOPICS, Watched(("PERSON",), regions=regions), Offer())["cmps"]
+    off = [key for key, component in components.items() if component.get("enabled_by_default") is False]
+    assert off == ["r6_PERSON", "r7_PERSON"]
+
+
+def test_entities_that_go_are_named_by_their_platform_alone_first() -> None:
+    before = device(TOPICS, WATCHED, Offer(commands=True))
+    after = device(TOPICS, replace(WATCHED, classes=("PERSON",)), Offer())
+    between = removing(before, after)
+    assert between is not None
+    assert valid(between)["cmps"]["PET"] == {"p": "binary_sensor"}
+    assert between["cmps"]["analyse"] == {"p": "switch"}
+    assert between["cmps"]["PERSON"] == after["cmps"]["PERSON"]
+    assert removing(before, before) is None
+
+
+def test_every_topic_of_discovery_is_one_that_is_published() -> None:
+    document = device(TOPICS, WATCHED, Offer(commands=True))
+    published = {
+        *states(STATUS, TOPICS),
+        TOPICS.at("stats"),
+        TOPICS.hero,
+        TOPICS.at("event"),
+        TOPICS.at("health", "event"),
+    }
+    for component in document["cmps"].values():
+        for key in ("state_topic", "json_attributes_topic", "image_topic"):
+            assert component.get(key) in published | {None}, component
+
+
+def test_states_say_who_is_in_view_and_where() -> None:
+    found = states(STATUS, TOPICS)
+    assert found["streamproc/box/front-door/PERSON/state"] == "ON"
+    assert found["streamproc/box/front-door/PET/state"] == "OFF"
+    assert found["streamproc/box/front-door/region/porch/PERSON/state"] == "ON"
+    assert found["streamproc/box/front-door/region/front steps%2F1/PERSON/state"] == "OFF"
+    attributes = json.loads(found["streamproc/box/front-door/PERSON/attributes"])
+    assert attributes == {
+        "event": "s-000000",
+        "since": "2026-05-04T06:30:00.000000Z",
+        "confidence": 97.12,
+        "region": "porch",
+    }
+    assert found["streamproc/box/front-door/face/state"] == "ann"
+    assert json.loads(found["streamproc/box/front-door/count"]) == {"people": 1, "sessions": 3}
+    assert found["streamproc/box/front-door/status"] == "online"
+
+
+def test_nothing_is_on_of_a_processor_that_stopped() -> None:
+    found = states(replace(STATUS, state="stopped", in_view={}, source=SourceStatus()), TOPICS)
+    assert "ON" not in [payload for topic, payload in found.items() if "schedule" not in topic]
+    assert found["streamproc/box/front-door/status"] == "offline"
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [
+        (STATUS, ""),
+        (replace(STATUS, state="failed", message="no such collection"), "no such collection"),
+        (replace(STATUS, source=SourceStatus("gap", "connection lost")), "connection lost"),
+        (replace(STATUS, state="stopped", source=SourceStatus("gap", "x")), ""),
+    ],
+)
+def test_a_problem_is_said_with_its_reason(status: ProcessorStatus, problem: str) -> None:
+    found = states(status, TOPICS)
+    assert found[TOPICS.at("problem", "state")] == ("ON" if problem else "OFF")
+    assert json.loads(found[TOPICS.at("problem", "attributes")])["reason"] == problem
+
+
+def test_messages_are_the_plain_form_and_say_their_event_type() -> None:
+    topic, payload = message(delivery(LABEL), TOPICS, "plain")
+    document = json.loads(payload)
+    assert topic == "streamproc/box/front-door/event"
+    assert document.pop("event_type") == "person"
+    assert document == delivery(LABEL).document("plain")
+    assert json.loads(message(delivery(MATCHED), TOPICS, "plain")[1])["event_type"] in DETECTIONS
+    assert message(delivery(GAP), TOPICS, "plain")[0] == "streamproc/box/front-door/health/event"
+
+
+def test_the_service_s_form_is_sent_as_it_is() -> None:
+    payload = message(delivery(LABEL), TOPICS, "aws")[1]
+    assert json.loads(payload) == delivery(LABEL).document("aws")
+
+
+def test_names_become_levels_and_ids_without_meeting() -> None:
+    assert level("a/b+c#d%") == "a%2Fb%2Bc%23d%25"
+    assert slug("front-door_2") == "front-door_2"
+    assert len({slug(name) for name in ("a b", "a_b", "a.b", "ä b")}) == 4
+    assert NodeTopics("home/cams", "box").owner("home/cams/box/front-door/PERSON/state") == "front-door"
+    assert NodeTopics("home/cams", "box").owner("home/cams/box/status") is None
+    assert NodeTopics("home/cams", "box").owner("home/cams/other/front-door/state") is None
