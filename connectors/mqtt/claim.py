@@ -69,6 +69,10 @@ class Claim:
                 raise Away(self._words(self._found))
         self._held = True
 
+    def release(self) -> None:
+        """This node is about to say itself that it is offline."""
+        self._held = False
+
     def heard(self, topic: str, payload: str, message: Message) -> bool:
         """Whether this node has to say now that it is online."""
         if topic == self._topics.who:

@@ -162,6 +162,7 @@ class NodeOnBroker:
         await self.connection.publish(self.topics.status, ONLINE, retain=True, properties=self._claim.mark())
 
     async def _goodbye(self) -> None:
+        self._claim.release()
         left = self._retained.owners() - {_OWN}
         if left:
             await self._push()
