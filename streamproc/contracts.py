@@ -90,7 +90,7 @@ NOWHERE = Images()
 """No pictures."""
 
 Renderer = Callable[["Delivery", Images], dict[str, Any]]
-"""FairShare a delivery into the JSON-ready document of one form (``plain``, ``aws``). Pure: the same delivery, the same bytes."""
+"""Turns a delivery into the JSON-ready document of one form (``plain``, ``aws``). Pure: the same delivery, the same bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ class FaceDetector(Protocol):
 
 
 class Embedder(Protocol):
-    """FairShare an image chip into a vector. Thread-safe."""
+    """Turns an image chip into a vector. Thread-safe."""
 
     name: str
     version: str

@@ -29,7 +29,7 @@ def match(bindings: Mapping[str, ConnectorRef], arn: str, name: str | None = Non
 
 
 class Resolver:
-    """FairShare ARNs and buckets into connector references.
+    """Turns ARNs and buckets into connector references.
 
     ``has_credentials`` says whether the user's own AWS can be asked at all; it is called only where a binding is missing.
     Relative paths of bindings start at ``folder``.
@@ -82,7 +82,7 @@ class Resolver:
         """Where pictures and session summaries go."""
         bound = match(self.bindings.buckets, f"arn:aws:s3:::{bucket}", bucket)
         if bound is not None:
-            return _in_bucket(bound, bucket, prefix)
+            return _in_bucket(bound, bucket, prefix, kms_key_id)
         if not self._own_aws():
             raise Unbound(f"Bucket {bucket} is not bound here and there are no AWS credentials to write to it")
         key = {"kms_key_id": kms_key_id} if kms_key_id else {}
@@ -104,8 +104,15 @@ def _ref(kind: str, **options: object) -> ConnectorRef:
     return ConnectorRef.model_validate({"type": kind, **options})
 
 
-def _in_bucket(bound: ConnectorRef, bucket: str, prefix: str) -> ConnectorRef:
-    """A bound bucket with the prefix of its keys. One that is a folder keeps its objects there under the same keys."""
+def _in_bucket(bound: ConnectorRef, bucket: str, prefix: str, kms_key_id: str | None) -> ConnectorRef:
+    """A bound bucket with the prefix of its keys. One that is a folder keeps its objects there under the same keys.
+
+    Raises Unbound where encryption by a KMS key is asked of what cannot encrypt: objects would lie in clear without a word.
+    """
+    if kms_key_id and bound.type != "s3":
+        raise Unbound(
+            f"Bucket {bucket} is bound to a {bound.type} here, which cannot encrypt with KmsKeyId; leave it out or bind an S3"
+        )
     if bound.type == "file":
         # The prefix cannot lead out of the folder.
         parts = [part for part in prefix.split("/") if part not in ("", ".", "..") and "\0" not in part]
@@ -114,6 +121,7 @@ def _in_bucket(bound: ConnectorRef, bucket: str, prefix: str) -> ConnectorRef:
     extra: dict[str, object] = {}
     if bound.type == "s3":
         extra = {"prefix": "/".join(filter(None, (str(bound.options.get("prefix", "")).strip("/"), prefix)))}
+        extra |= {"kms_key_id": kms_key_id} if kms_key_id else {}
     return _ref(bound.type, **({"name": "bucket", "format": "aws"} | bound.options | extra))
 
 

@@ -22,6 +22,8 @@ from streamproc.core.errors import InputError
 from streamproc.jobs.sources import NO_OBJECT
 
 log = structlog.get_logger(__name__)
+_LONGEST_NAME = 255
+"""Bytes of a file's name on every common file system."""
 _CREDENTIALS = ("profile", "access_key_id_env", "secret_access_key_env", "session_token_env")
 """Settings of a binding that say where the credentials are, as outputs have them."""
 
@@ -59,11 +61,7 @@ class Buckets:
         if bound is None:
             return ObjectPlace(bucket, key, version, options=self._options({}))
         if bound.type == "file":
-            folder = Path(str(bound.options.get("directory", "."))).resolve()
-            path = (folder / key).resolve()
-            if "\0" in key or not path.is_relative_to(folder) or not path.is_file():
-                raise invalid_object()
-            return ObjectPlace(bucket, key, version, path)
+            return ObjectPlace(bucket, key, version, _file_of(Path(str(bound.options.get("directory", "."))), key))
         key = "/".join(filter(None, (str(bound.options.get("prefix", "")).strip("/"), key)))
         return ObjectPlace(str(bound.options.get("bucket", bucket)), key, version, options=self._options(bound.options))
 
@@ -79,6 +77,25 @@ class Buckets:
         if place.path is not None:
             return await asyncio.to_thread(_read_file, place.path, most_bytes)
         return await _read_s3(place, most_bytes)
+
+
+def _file_of(folder: Path, key: str) -> Path:
+    """The file that is this very key in a bound folder. Raises AwsFault where there is none.
+
+    To S3 ``/a``, ``a//b`` and ``a/../b`` are keys of their own; no file of a folder is called so.
+    """
+    parts = key.split("/")
+    if "\0" in key or any(part in ("", ".", "..") or len(part.encode()) > _LONGEST_NAME for part in parts):
+        raise invalid_object()
+    folder = folder.resolve()
+    try:
+        path = folder.joinpath(*parts).resolve()
+        there = path.is_relative_to(folder) and path.is_file()
+    except OSError:
+        there = False
+    if not there:
+        raise invalid_object()
+    return path
 
 
 def _read_file(path: Path, most_bytes: int) -> bytes:

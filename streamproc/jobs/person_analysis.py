@@ -72,7 +72,7 @@ class _Kept:
 
 
 class Appearance(Protocol):
-    """FairShare a crop with one person into a unit vector; alike for the same person."""
+    """Turns a crop with one person into a unit vector; alike for the same person."""
 
     def embed(self, crop: Image) -> Floats: ...
 

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from streamproc.aws.bindings import Resolver, Unbound
+from streamproc.aws.buckets import Buckets
+from streamproc.aws_protocol.faults import AwsFault
 from streamproc.config.node import AwsSettings, Bindings
+from streamproc.config.processor import ConnectorRef
 
 VIDEO = "arn:aws:kinesisvideo:us-east-1:123456789012:stream/{}/1510552593"
 DATA = "arn:aws:kinesis:us-east-1:123456789012:stream/{}"
@@ -71,6 +74,28 @@ def test_topics_and_buckets() -> None:
     assert own.topic(TOPIC.format("x")).options["endpoint_url"] == "http://moto"
     assert own.bucket("x", "p", "key").options["kms_key_id"] == "key"
     assert resolver().bucket("far", "porch", None).options["prefix"] == "x/porch"
+
+
+def test_encryption_that_was_asked_for_is_passed_on_or_refused() -> None:
+    assert resolver().bucket("far", "porch", "alias/home").options["kms_key_id"] == "alias/home"
+    with pytest.raises(Unbound, match="cannot encrypt with KmsKeyId"):
+        resolver().bucket("videos", "porch", "alias/home")
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["/lead.mp4", "a//b.mp4", "./lead.mp4", "a/../lead.mp4", "..", "", "a\0", "x" * 300, "y/" * 3000, "lead.mp4/"],
+)
+def test_a_folder_has_only_the_keys_that_are_its_files(tmp_path: Path, key: str) -> None:
+    (tmp_path / "a").mkdir()
+    for name in ("lead.mp4", "a/b.mp4"):
+        (tmp_path / name).write_bytes(b"video")
+    buckets = Buckets(
+        {"videos": ConnectorRef.model_validate({"type": "file", "directory": str(tmp_path)})}, AwsSettings()
+    )
+    assert buckets.place({"Bucket": "videos", "Name": "a/b.mp4"}).path == tmp_path / "a" / "b.mp4"
+    with pytest.raises(AwsFault, match="S3"):
+        buckets.place({"Bucket": "videos", "Name": key})
 
 
 @pytest.mark.parametrize("prefix", ["", "porch", "../../etc", "/porch/", "a/./../b", "..\x00"])
