@@ -66,9 +66,7 @@ class Cameras:
         self.load = load
         self.recorder = recorder
         self.outcome = Outcome(asdict(load))
-        self.supervisor = Supervisor(
-            box_config(load), folder, Database(folder / "data"), renderers=RENDERERS, ephemeral=True
-        )
+        self.supervisor = Supervisor(box_config(load), folder, Database(folder / "data"), renderers=RENDERERS)
         self._names = [f"camera-{index:03d}" for index in range(load.cameras)]
         self.outcome.starts = [0.0] * load.cameras
         self._done: dict[tuple[str, datetime], float] = {}

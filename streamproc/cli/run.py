@@ -113,16 +113,13 @@ async def _first(*waits: Coroutine[Any, Any, Any]) -> None:
 
 
 def _supervisor(file: Path, data_dir: Path, place: Path) -> Supervisor:
-    from streamproc.live.assembly import ModelProvider
     from streamproc.live.supervisor import Supervisor
     from streamproc.server.renderers import RENDERERS
     from streamproc.store.database import Database
 
     box = node_of(file)
     database = Database(place)
-    supervisor = Supervisor(box, base_dir_of(file), database, renderers=RENDERERS, ephemeral=True)
-    supervisor.provider = ModelProvider(box, data_dir, workers=supervisor.scheduler.workers)
-    return supervisor
+    return Supervisor(box, base_dir_of(file), database, renderers=RENDERERS, collections_dir=data_dir)
 
 
 def _printer(supervisor: Supervisor, as_json: bool) -> Callable[[Sequence[Event]], None]:
@@ -133,7 +130,7 @@ def _printer(supervisor: Supervisor, as_json: bool) -> Callable[[Sequence[Event]
         for event in events:
             if event.type is EventType.FACE_RECORD:
                 continue
-            document = plain_document(event, supervisor.images_of(event))
+            document = plain_document(event, supervisor.outputs.images_of(event))
             put(to_line(document) if as_json else event_line(document))
 
     return show

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -16,6 +20,8 @@ from streamproc.config.folder import NODE_FILE
 from streamproc.config.load import load_node
 from streamproc.config.node import NodeConfig
 from streamproc.core.errors import InputError
+
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Level(StrEnum):
@@ -32,32 +38,53 @@ def serve(
     as_json: Annotated[bool, typer.Option("--json", help="Log lines as JSON.")] = False,
     log_level: Annotated[Level, typer.Option(help="What is logged.")] = Level.INFO,
 ) -> None:
-    """Run every processor of a config folder, the control API and the AWS endpoint, until SIGTERM."""
+    """Run every processor of a config folder, the control API and the AWS endpoint, until SIGTERM.
+
+    SIGHUP begins anew without ending a session: everything is read again, the program too.
+    """
     from streamproc.cli.loop import run_loop
 
     set_up_logs(as_json, log_level.value, data=False)
     with errors_said():
-        if not config_dir.is_dir():
-            raise InputError(f"--config-dir: {config_dir} is no folder; create it")
-        from connectors.catalog import check
-
-        node = _overridden(load_node(config_dir / NODE_FILE, check), listen)
+        read_node = partial(_read_node, config_dir, listen)
+        node = read_node()
         place = data_dir or node.stores.data_dir or default_data_dir()
-        run_loop(
-            _serve(
-                config_dir.absolute(), node, (config_dir / place).absolute() if data_dir is None else place.absolute()
-            )
-        )
+        place = place.absolute() if data_dir is not None else (config_dir / place).absolute()
+        again = run_loop(_serve(config_dir.absolute(), node, place, read_node))
+    if again:
+        execute_again()
 
 
-async def _serve(folder: Path, node: NodeConfig, data_dir: Path) -> None:
+async def _serve(folder: Path, node: NodeConfig, data_dir: Path, read_node: Callable[[], NodeConfig]) -> bool:
     from streamproc.cli.loop import on_signals
     from streamproc.server.daemon import Daemon
 
-    daemon = Daemon(folder, node, data_dir, asyncio.Event(), asyncio.Event())
+    daemon = Daemon(folder, node, data_dir, read_node, asyncio.Event(), asyncio.Event())
     on_signals(daemon.stop.set, signal.SIGINT, signal.SIGTERM)
-    on_signals(daemon.rescan.set, signal.SIGHUP)
-    await daemon.serve()
+    on_signals(daemon.reload.set, signal.SIGHUP)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+    again = await daemon.serve()
+    if again:
+        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+    return again
+
+
+def execute_again() -> NoReturn:
+    """Replace this process by a new one: same command line, environment and process id.
+
+    Blocked signals stay blocked and pending over it (execve(2)), until the new process can take them.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _read_node(config_dir: Path, listen: str | None) -> NodeConfig:
+    from connectors.catalog import check
+
+    if not config_dir.is_dir():
+        raise InputError(f"--config-dir: {config_dir} is no folder; create it")
+    return _overridden(load_node(config_dir / NODE_FILE, check), listen)
 
 
 def _overridden(node: NodeConfig, listen: str | None) -> NodeConfig:

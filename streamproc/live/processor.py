@@ -1,37 +1,40 @@
-"""One processor of the box: its document, its state, and its run while it has one."""
+"""One processor of the node: its document, its state, and its run while it has one."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import structlog
 
 from connectors.context import ConnectorContext
 from streamproc.config.processor import ProcessorConfig
-from streamproc.contracts import Explains
 from streamproc.core.errors import StreamprocError
 from streamproc.core.event import Event
 from streamproc.core.start import StartRequest
-from streamproc.live.assembly import same_perception, session_rules
+from streamproc.live.assembly import same_perception
 from streamproc.live.commit import JournalCommitter
-from streamproc.live.resume import Resumed, close_left_over, new_run_id, read_checkpoint, source_key
+from streamproc.live.documents import Origin, document_of, echoed
+from streamproc.live.leftover import LeftOver, by_itself
+from streamproc.live.resume import Resumed, new_run_id, source_key
 from streamproc.live.run import Run, RunSpec, SharedServices
-from streamproc.live.view import ProcessorView
+from streamproc.live.view import ProcessorView, session_of, source_of
 from streamproc.logic.lifecycle import Lifecycle, State, Trigger
 from streamproc.store.journal import Checkpoint, Commit
-from streamproc.store.processors import ProcessorRow, ProcessorStore, document_hash
+from streamproc.store.processors import ProcessorRow, ProcessorStore
 
 log = structlog.get_logger(__name__)
 END_TIMEOUT_S = 30.0
 
+StopReason = Literal["stop", "shutdown", "restart", "hand_over"]
+_IN_SUMMARY = {"stop": "stopped", "shutdown": "shutdown", "restart": "restarted"}
+
 
 @dataclass(frozen=True)
 class ProcessorServices:
-    """What every unit stands on."""
+    """Services shared by all processors."""
 
     shared: SharedServices
     store: ProcessorStore
@@ -39,13 +42,14 @@ class ProcessorServices:
     on_events: Callable[[Sequence[Event]], None]
     """Called in a worker thread, after the events are durable."""
     on_state: Callable[[Processor], None]
+    """Called in the event loop after each change of state."""
     on_run: Callable[[Processor], None]
     """Called with a run that has not begun to read yet."""
 
 
 @dataclass
 class Processor:
-    """Every method belongs to the event loop; the supervisor holds ``lock`` around those that change something."""
+    """Every method belongs to the event loop; whoever calls one that changes something holds ``lock``."""
 
     name: str
     config: ProcessorConfig
@@ -57,46 +61,64 @@ class Processor:
     run: Run | None = None
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while nothing runs."""
-    context: dict[str, Any] = field(default_factory=dict)
+    complaint: str | None = None
+    """What is wrong with the newest version of its file; the last good one is in force."""
+    tried: str = ""
+    """Hash of the document that it was last started with."""
     _begin: asyncio.Task[None] | None = None
     _finish: asyncio.Task[None] | None = None
-    _ended_by: Literal["itself", "stop", "shutdown", "restart"] = "itself"
+    _ended_by: StopReason | None = None
+    """None: the session ends by itself."""
     _last_session: dict[str, Any] | None = None
     _broken: str | None = None
     """Why it is to be failed when its run has ended."""
 
     def __post_init__(self) -> None:
         self.idle.set()
-        self.committer = JournalCommitter(self.services.shared.journal, self.name, self._told)
+        self.committer = JournalCommitter(self.services.shared.journal, self.name, self.services.on_events)
 
     # -- start and stop
 
     def start(self, request: StartRequest, resumed: Resumed | None = None) -> str:
-        """Begin a session; returns its id. What can go wrong from here on ends in state failed."""
-        self.life.fire(Trigger.START)
+        """Begin a session; returns its id. What can go wrong from here on ends in state failed. Raises InUse."""
+        self._change(Trigger.START, message="", wanted="running", finished=None)
         self.idle.clear()
-        self._ended_by, self._broken = "itself", None
+        self.tried = self.row.document_hash
+        self._ended_by, self._broken = None, None
         run_id = (resumed.run_id if resumed is not None else None) or new_run_id()
         spec = RunSpec(self.name, self.config, self.services.context(self.name), request, run_id, self.stagger)
-        self.context = self._context(request)
-        self.committer.context = self.context
-        self._save(state="starting", message="", wanted="running", finished=None)
-        self.services.on_state(self)
+        self.committer.context = echoed(self.config, request)
         self._begin = asyncio.create_task(self._run(spec, resumed), name=f"start {self.name}")
+        self.services.on_state(self)
         return spec.session
 
-    async def stop(self, why: Literal["stop", "shutdown", "restart"] = "stop") -> None:
-        """End the session with its summary; returns when it has ended. Raises InUse where nothing runs."""
+    async def go_on(self) -> None:
+        """Go on with the session that an earlier process left, else begin one, unless that one ended by itself."""
+        left = self.left_over()
+        resumed = left.resumable()
+        reason = left.ended_with(resumed) if resumed is not None else None
+        if resumed is not None and reason is not None:  # killed between the summary and the end of its run
+            await asyncio.to_thread(left.forget)
+            if by_itself(reason) and self.row.finished is None:
+                self._note_finished()
+                return
+            resumed = resumed.without_session()
+        elif resumed is None and left:
+            await asyncio.to_thread(self._end_left_over, left, "changed while streamproc was not running")
+        self.start(resumed.request if resumed is not None else StartRequest(), resumed)
+
+    async def stop(self, why: StopReason = "stop") -> None:
+        """End the session with its summary, or hand it over; returns when nothing runs any more. Raises InUse where nothing does."""
         if self.life.state is not State.STOPPING:
-            self.life.fire(Trigger.STOP)
+            self._change(Trigger.STOP, **({"wanted": "stopped"} if why == "stop" else {}))
         self._ended_by = why
-        if why == "stop":
-            self._save(state="stopping", wanted="stopped")
         self.services.on_state(self)
         if self._begin is not None:
             await asyncio.wait([self._begin])
-        if self.run is not None:
-            self.run.end("stopped" if why == "stop" else "shutdown" if why == "shutdown" else "restarted")
+        if self.run is not None and why == "hand_over":
+            await self._hand_over(self.run)
+        elif self.run is not None:
+            self.run.end(_IN_SUMMARY[why])
         try:
             await asyncio.wait_for(self.idle.wait(), END_TIMEOUT_S)
         except TimeoutError:
@@ -104,11 +126,23 @@ class Processor:
             self._over("the session did not end in time")
             await self.idle.wait()
 
+    async def settle(self) -> None:
+        """It is not to run: the session that an earlier process left gets its summary, unless it has it."""
+        left = self.left_over()
+        if self.row.finished is not None:
+            await asyncio.to_thread(left.forget)
+        else:
+            await asyncio.to_thread(self._end_left_over, left, "stopped")
+
     def fail(self, words: str) -> None:
         """End its session, with a summary, because of something outside of it; it is failed then. Nothing where nothing runs."""
         if self.run is not None and self.life.state in (State.STARTING, State.RUNNING):
             self._broken = words
             self.run.end(f"failed: {words}")
+
+    def left_over(self) -> LeftOver:
+        """What an earlier process left. Only while nothing runs."""
+        return LeftOver(self.services.shared.journal, self.name, self.config)
 
     async def _run(self, spec: RunSpec, resumed: Resumed | None) -> None:
         loop = asyncio.get_running_loop()
@@ -127,10 +161,17 @@ class Processor:
             self._over(str(error) or type(error).__name__)
             return
         if self.life.can(Trigger.READY):
-            self.life.fire(Trigger.READY)
-            self._save(state="running")
+            self._note(Trigger.READY)
             self.services.on_state(self)
             log.info("running", processor=self.name, session=spec.session, resumed=resumed is not None)
+
+    async def _hand_over(self, run: Run) -> None:
+        try:
+            if not await asyncio.to_thread(run.hand_over):
+                return  # its session ends by itself just now
+        except Exception:  # the disk may be what broke; the last checkpoint stands, as after a crash
+            log.exception("hand_over_failed", processor=self.name)
+        self._over(None)
 
     def _over(self, error: str | None) -> None:
         """The lane said its last word (or could not be made)."""
@@ -140,42 +181,37 @@ class Processor:
     async def _wind_up(self, error: str | None) -> None:
         run, self.run = self.run, None
         error = error or self._broken
-        left = None
+        by_itself = self._ended_by is None and error is None
         try:
-            if self._ended_by == "itself" and error is None:
-                self.note_finished()  # before anything that takes time: killed meanwhile, it must not begin again
+            if by_itself:
+                self._note_finished()  # before anything that takes time: killed meanwhile, it must not begin again
             if run is not None:
-                self._last_session = self._session_of(run)
+                self._last_session = session_of(run)
                 await asyncio.to_thread(run.close)
-                left = run.left_at() if self._ended_by == "shutdown" else None
-            await asyncio.to_thread(self._forget_checkpoint, left)
+            if self._ended_by != "hand_over":
+                left = run.left_at() if run is not None and self._ended_by == "shutdown" else None
+                await asyncio.to_thread(self._forget_checkpoint, left)
         except Exception:  # whatever is broken, the processor must not hang in stopping
             log.exception("end_failed", processor=self.name)
-        self.life.fire(Trigger.FAIL if error is not None else Trigger.ENDED)
-        if not (self._ended_by == "itself" and error is None):
-            self._save(state=self.life.state.value, message=error or "")
         if error is not None:
+            self._note(Trigger.FAIL, message=error)
             log.error("failed", processor=self.name, reason=error)
         else:
-            log.info("ended", processor=self.name)
+            self._note(Trigger.ENDED, message="")
+            log.info("ended", processor=self.name, by=self._ended_by or "itself")
         self._finish = self._begin = None
         self.idle.set()
         self.services.on_state(self)
-
-    def note_finished(self) -> None:
-        """Its session ended by itself: it is not run again unasked."""
-        self._save(state="stopped", message="", finished=self.row.document_hash)
-
-    def ended_with(self, resumed: Resumed) -> str | None:
-        """The reason in the summary of a session whose process was killed after it; None: it was cut off before."""
-        row = self.services.shared.journal.session(resumed.session) if resumed.session is not None else None
-        return str(row.state.get("reason")) if row is not None and row.closed is not None else None
 
     def _forget_checkpoint(self, left: Checkpoint | None) -> None:
         journal = self.services.shared.journal
         journal.clear_checkpoint(self.name)
         if left is not None:
             journal.commit(Commit(self.name, checkpoint=left))
+
+    def _end_left_over(self, left: LeftOver, reason: str) -> None:
+        self.committer.context = echoed(self.config, StartRequest())
+        left.end(reason, self.committer)
 
     # -- edits
 
@@ -188,29 +224,23 @@ class Processor:
         if run is None or self.life.state is not State.RUNNING:
             return
         if config.session.mode != before.session.mode or (config.labels is None) != (before.labels is None):
-            await self._restart()
-        elif not same_perception(before, config):
+            await self.stop("restart")
+            self.start(StartRequest())
+            return
+        if not same_perception(before, config):
             await asyncio.to_thread(run.replace_perceivers, config)
         else:
             await asyncio.to_thread(run.adjust, config)
-        if self.run is run and source_key(before.source) != source_key(config.source):
+        if source_key(before.source) != source_key(config.source):
             await asyncio.to_thread(run.replace_source, config)
-        self.context = self._context(run.spec.request)
-        self.committer.context = self.context
+        self.committer.context = echoed(config, run.spec.request)
+        self.tried = self.row.document_hash
 
-    async def _restart(self) -> None:
-        await self.stop("restart")
-        self.start(StartRequest())
-
-    def resumable(self) -> Resumed | None:
-        """What a killed process left of a session of this document."""
-        return read_checkpoint(self.services.shared.journal.checkpoint(self.name), self.config)
-
-    def close_left_over(self, reason: str) -> None:
-        """A killed process left a session that will not go on: it still has its summary. Blocks on the disk."""
-        self.committer.context = self._context(StartRequest())
-        rules = session_rules(self.config)
-        close_left_over(self.name, rules, self.services.shared.journal, self.committer, reason)
+    def save_document(self, config: ProcessorConfig, origin: Origin) -> None:
+        changes: dict[str, Any] = {"document": document_of(config), "origin": origin, "tags": dict(config.tags)}
+        if origin == "file":
+            changes["wanted"] = config.state
+        self._save(**changes)
 
     # -- looking
 
@@ -231,63 +261,36 @@ class Processor:
             name=self.name,
             config=self.config,
             state=self.life.state.value,
-            message=self.row.message or None,
+            message=self.row.message or self.complaint,
             created=self.row.created,
             updated=self.row.updated,
             origin=self.row.origin,
-            session=self._session_of(run) if run is not None else self._last_session,
-            source=self._source_of(run) if run is not None else {},
+            session=session_of(run) if run is not None else self._last_session,
+            source=source_of(run) if run is not None else {},
             metrics={**lane.stats.view(), "idle": lane.idle.view()} if lane is not None else {},
         )
 
-    @staticmethod
-    def _session_of(run: Run) -> dict[str, Any]:
-        sessions = run.lane.sessions
-        return {"id": sessions.session, "announced": dict(sessions.announced), "counts": dict(sessions.counts)}
+    # -- state
 
-    def _source_of(self, run: Run) -> dict[str, Any]:
-        source, stats = run.feeder.source, run.lane.stats
-        note = source.note if isinstance(source, Explains) else ""
-        return {"type": self.config.source.type, "state": stats.source, "why": stats.why or note}
+    def _change(self, trigger: Trigger, **changes: Any) -> None:
+        """A change that somebody asks for: on disk before it counts. Raises InUse, and whatever the disk raises."""
+        self.life.fire(trigger, lambda state: self._save(state=state.value, **changes))
 
-    # -- inside
+    def _note(self, trigger: Trigger, **changes: Any) -> None:
+        """A change that has happened already: it counts even where the disk cannot take it."""
 
-    def save_document(self, config: ProcessorConfig, origin: Literal["file", "api"]) -> None:
-        document = config.model_dump(mode="json", exclude_unset=True)
-        changes: dict[str, Any] = {"document": document, "origin": origin, "tags": dict(config.tags)}
-        if origin == "file":
-            changes["wanted"] = config.state
-        self.row = self.services.store.update(self.name, **changes)
+        def persist(state: State) -> None:
+            try:
+                self._save(state=state.value, **changes)
+            except Exception:  # as above
+                log.exception("state_not_saved", processor=self.name, state=state.value)
+                self.row = replace(self.row, state=state.value, **changes)
+
+        self.life.fire(trigger, persist)
+
+    def _note_finished(self) -> None:
+        """Its session ended by itself: it is not run again unasked."""
+        self._save(message="", finished=self.row.document_hash)
 
     def _save(self, **changes: Any) -> None:
         self.row = self.services.store.update(self.name, **changes)
-
-    def _told(self, events: Sequence[Event]) -> None:
-        self.services.on_events(events)
-
-    def _context(self, request: StartRequest) -> dict[str, Any]:
-        context: dict[str, Any] = {"tags": dict(self.config.tags)}
-        if request.echo:
-            context["start_request"] = dict(request.echo)
-        for key in ("arn", "stream_arn"):
-            if self.config.aws.get(key):
-                context[key] = self.config.aws[key]
-        return context
-
-
-def new_row(name: str, config: ProcessorConfig, origin: Literal["file", "api"]) -> ProcessorRow:
-    document = config.model_dump(mode="json", exclude_unset=True)
-    now = datetime.now(UTC)
-    return ProcessorRow(
-        name,
-        document,
-        origin,
-        wanted=config.state if origin == "file" else "stopped",
-        tags=dict(config.tags),
-        created=now,
-        updated=now,
-    )
-
-
-def hash_of(config: ProcessorConfig) -> str:
-    return document_hash(config.model_dump(mode="json", exclude_unset=True))

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streamproc.config.processor import ProcessorConfig
+from streamproc.contracts import Explains
 from streamproc.logic.redact import without_secrets
 from streamproc.logic.session_record import stamp
+
+if TYPE_CHECKING:
+    from streamproc.live.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +53,16 @@ class ProcessorView:
             document["config"] = without_secrets(self.config.model_dump(mode="json", exclude_none=True))
             document["metrics"] = dict(self.metrics)
         return document
+
+
+def session_of(run: Run) -> dict[str, Any]:
+    """``ProcessorView.session`` of a run."""
+    sessions = run.lane.sessions
+    return {"id": sessions.session, "announced": dict(sessions.announced), "counts": dict(sessions.counts)}
+
+
+def source_of(run: Run) -> dict[str, Any]:
+    """``ProcessorView.source`` of a run."""
+    source, stats = run.feeder.source, run.lane.stats
+    note = source.note if isinstance(source, Explains) else ""
+    return {"type": run.spec.config.source.type, "state": stats.source, "why": stats.why or note}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 
 from streamproc.core.errors import InUse
@@ -20,11 +21,15 @@ class State(StrEnum):
 class Trigger(StrEnum):
     START = "start"
     READY = "ready"
+    """Its source is being read."""
     STOP = "stop"
+    """Its session is to end, or to be handed over."""
     ENDED = "ended"
     FAIL = "fail"
     ACCEPT = "accept"
+    """A good document has come for what was refused."""
     REFUSE = "refuse"
+    """Its first document is wrong."""
 
 
 TRANSITIONS: dict[tuple[State, Trigger], State] = {
@@ -60,12 +65,17 @@ class Lifecycle:
     def can(self, trigger: Trigger) -> bool:
         return (self.state, trigger) in TRANSITIONS
 
-    def fire(self, trigger: Trigger) -> State:
-        """The state that ``trigger`` leads to. Raises InUse where the table has no such way."""
+    def fire(self, trigger: Trigger, persist: Callable[[State], None] | None = None) -> State:
+        """The state that ``trigger`` leads to. Raises InUse where the table has no such way.
+
+        ``persist`` is called with that state before it is taken; what it raises leaves the state as it was.
+        """
         after = TRANSITIONS.get((self.state, trigger))
         if after is None:
             why = _WHY.get(trigger, "it is {state}; {trigger} does not apply")
             raise InUse(why.format(state=self.state.value, trigger=trigger.value))
+        if persist is not None:
+            persist(after)
         self.state = after
         return after
 

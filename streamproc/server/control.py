@@ -127,7 +127,7 @@ class Control:
         except ValueError:
             raise InputError("limit: give a number from 1 to 1000") from None
         found = self._supervisor.journal.recent(name, limit)
-        return [plain_document(event, self._supervisor.images_of(event)) for event in found]
+        return [plain_document(event, self._supervisor.outputs.images_of(event)) for event in found]
 
     def _answered(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
         """Guard, run, and turn our errors into statuses."""

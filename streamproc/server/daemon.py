@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import importlib.util
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
@@ -14,41 +12,30 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from streamproc.aws_protocol.keys import load_keys
 from streamproc.config.node import NodeConfig, ServerSettings
+from streamproc.config.webrtc import check_secrets
 from streamproc.core.errors import InputError
+from streamproc.live.desired import Reconciler
 from streamproc.live.supervisor import Supervisor
 from streamproc.server.app import make_app
 from streamproc.server.configdir import ConfigDir
+from streamproc.server.context import DaemonContext
 from streamproc.server.lock import DirectoryLock
+from streamproc.server.mounts import mount_aws, mount_kinesis_video, mount_webrtc
+from streamproc.server.nodefile import NodeFile
 from streamproc.server.renderers import RENDERERS
-from streamproc.server.systemd import keep_watchdog, notify
+from streamproc.server.systemd import keep_watchdog, notify, reloading
 from streamproc.store.database import Database
-from streamproc.web.guard import Guard, KnownToken, load_tokens, safe_listen
+from streamproc.web.guard import Guard, load_tokens, safe_listen
 
 log = structlog.get_logger(__name__)
 
-MOUNTS = (
-    "streamproc.server.mounts:kinesis_video",
-    "streamproc.server.mounts:aws",
-    "streamproc.server.mounts:webrtc",
-)
-"""Rooms that add routes to the same port: async functions that take the DaemonContext, in this order."""
-
-
-@dataclass(frozen=True)
-class DaemonContext:
-    """What a mounted room stands on."""
-
-    app: web.Application
-    node: NodeConfig
-    folder: Path
-    """The config folder."""
-    database: Database
-    supervisor: Supervisor
-    tokens: tuple[KnownToken, ...]
-    listen: str
-    on_close: list[Callable[[], Awaitable[None]]]
-    """Called when the daemon ends, before the supervisor closes."""
+MOUNTS: tuple[Callable[[DaemonContext], Awaitable[None]], ...] = (mount_kinesis_video, mount_aws, mount_webrtc)
+"""Rooms that add routes to the same port, in this order."""
+DRAIN_S = 10.0
+HAND_OVER_DRAIN_S = 2.0
+"""What is not delivered by then the next process delivers; meanwhile nobody reads the sources."""
 
 
 @dataclass
@@ -58,51 +45,93 @@ class Daemon:
     folder: Path
     node: NodeConfig
     data_dir: Path
+    read_node: Callable[[], NodeConfig]
+    """The node's document as the next process would read it. Raises InputError where that process would refuse it."""
     stop: asyncio.Event
-    rescan: asyncio.Event
+    reload: asyncio.Event
+    """Set to hand everything over to another process, if its config is good."""
     ready: bool = False
 
-    async def serve(self) -> None:
-        """Until ``stop`` is set; returns when sessions have ended with their summaries and the outbox is drained."""
-        with ExitStack() as stack:
-            stack.enter_context(DirectoryLock(self.data_dir))
-            tokens = load_tokens(self.node.server)
-            database = await asyncio.to_thread(Database, self.data_dir)
-            supervisor = Supervisor(self.node, self.folder, database, renderers=RENDERERS)
-            app = make_app(supervisor, Guard(tokens), lambda: self.ready, trust_local=self.node.server.local == "open")
-            context = DaemonContext(
-                app, self.node, self.folder, database, supervisor, tokens, self._listen_address(), []
-            )
-            runner = await self._listen(context)
-            try:
-                await self._work(context)
-            finally:
-                self.ready = False
-                notify("STOPPING=1")
-                log.info("stopping")
-                for close in reversed(context.on_close):
-                    await close()
-                await supervisor.close()
-                await runner.cleanup()
-                log.info("stopped")
+    async def serve(self) -> bool:
+        """Until ``stop`` is set, or ``reload`` with a good config. Returns when everything is closed.
 
-    async def _work(self, context: DaemonContext) -> None:
+        False: sessions have ended with their summaries and the outbox is drained. True: sessions are open, and a new process on the
+        same data directory goes on with them.
+        """
+        watchdog = asyncio.create_task(keep_watchdog(), name="watchdog")
+        try:
+            with ExitStack() as stack:
+                stack.enter_context(DirectoryLock(self.data_dir))
+                return await self._serve()
+        finally:
+            watchdog.cancel()
+
+    async def _serve(self) -> bool:
+        tokens = load_tokens(self.node.server)
+        database = await asyncio.to_thread(Database, self.data_dir)
+        supervisor = Supervisor(self.node, self.folder, database, renderers=RENDERERS)
+        app = make_app(supervisor, Guard(tokens), lambda: self.ready, trust_local=self.node.server.local == "open")
+        context = DaemonContext(app, self.node, self.folder, database, supervisor, tokens, self._listen_address())
+        runner = await self._listen(context)
+        again = False
+        try:
+            again = await self._work(context)
+        finally:
+            self.ready = False
+            if not again:
+                notify("STOPPING=1")
+            log.info("handing_over" if again else "stopping")
+            for close in reversed(context.on_close):
+                await close()
+            await supervisor.close(HAND_OVER_DRAIN_S if again else DRAIN_S, hand_over=again)
+            await runner.cleanup()
+            log.info("handed_over" if again else "stopped")
+        return again
+
+    async def _work(self, context: DaemonContext) -> bool:
+        """Until told to end. True: hand over."""
+        reconciler = Reconciler(context.supervisor)
+        context.on_close.append(reconciler.close)
         await context.supervisor.open()
-        config_dir = ConfigDir(self.folder, context.supervisor)
+        await reconciler.open()
+        config_dir = ConfigDir(self.folder, reconciler, NodeFile(self.folder, context.supervisor))
         await config_dir.scan()
-        await context.supervisor.forget_files()
+        await reconciler.withdraw_forgotten()
+        await reconciler.settled()
         self.ready = True
         notify("READY=1")
         log.info("ready", listen=context.listen, processors=len(context.supervisor.names()))
-        tasks = [
-            asyncio.create_task(config_dir.watch(self.stop), name="config folder"),
-            asyncio.create_task(self._rescans(config_dir), name="reload"),
-            asyncio.create_task(keep_watchdog(self.stop), name="watchdog"),
-        ]
-        await self.stop.wait()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        watch = asyncio.create_task(config_dir.watch(self.stop), name="config folder")
+        try:
+            return await self._until_told(config_dir)
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+
+    async def _until_told(self, config_dir: ConfigDir) -> bool:
+        while True:
+            waits = [asyncio.create_task(event.wait()) for event in (self.stop, self.reload)]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+            if self.stop.is_set():
+                return False
+            self.reload.clear()
+            notify(reloading())
+            if await self._next_would_serve():
+                return True
+            await config_dir.scan()
+            notify("READY=1")
+
+    async def _next_would_serve(self) -> bool:
+        """A new process must not end at once over its config: this one goes on then."""
+        try:
+            node = await asyncio.to_thread(self.read_node)
+            await asyncio.to_thread(check_node, node, self.folder)
+        except InputError as error:
+            log.error("reload_refused", reason=str(error), kept="what was read before stays in force")
+            return False
+        return True
 
     def _listen_address(self) -> str:
         server = self.node.server
@@ -114,17 +143,9 @@ class Daemon:
             )
         return listen
 
-    async def _rescans(self, config_dir: ConfigDir) -> None:
-        while True:
-            await self.rescan.wait()
-            self.rescan.clear()
-            log.info("reload")
-            await config_dir.scan()
-
     async def _listen(self, context: DaemonContext) -> web.AppRunner:
         for mount in MOUNTS:
-            module, _, name = mount.partition(":")
-            await getattr(importlib.import_module(module), name)(context)
+            await mount(context)
         runner = web.AppRunner(context.app, access_log=None, shutdown_timeout=3.0)
         await runner.setup()
         host, port = split_listen(context.listen)
@@ -138,6 +159,14 @@ class Daemon:
                 f"server.listen: {context.listen} cannot be used: {said}; choose another --listen"
             ) from None
         return runner
+
+
+def check_node(node: NodeConfig, folder: Path) -> None:
+    """Raises InputError for what a document's keys name and this process lacks: secrets in the environment, certificates."""
+    load_tokens(node.server)
+    load_keys(node.server, folder)
+    check_secrets(node.webrtc)
+    _tls(node.server, folder)
 
 
 def split_listen(listen: str) -> tuple[str, int]:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import structlog
+from streamproc.server.context import DaemonContext
 
 if TYPE_CHECKING:
     from connectors.context import ConnectorContext
     from streamproc.jobs.service import JobService
-    from streamproc.server.daemon import DaemonContext
-
-log = structlog.get_logger(__name__)
 
 
-async def kinesis_video(context: DaemonContext) -> None:
+async def mount_kinesis_video(context: DaemonContext) -> None:
     """Kinesis Video: control operations, PutMedia, GetMedia and the archive, where the node's document asks for it."""
     if context.node.kinesis_video is None:
         return
@@ -25,7 +22,7 @@ async def kinesis_video(context: DaemonContext) -> None:
     context.on_close.append(room.close)
 
 
-async def aws(context: DaemonContext) -> None:
+async def mount_aws(context: DaemonContext) -> None:
     """``POST /``: the AWS endpoint, and the stored-video jobs that it starts; those of the last process go on."""
     from streamproc.aws.refusals import words_for
     from streamproc.aws.setup import EndpointServices, setup
@@ -53,7 +50,7 @@ async def _open_jobs(context: DaemonContext) -> JobService:
         return connector_context(context.node, owner, context.folder, database.data_dir, database.node_id)
 
     completions = Completions(
-        Mailroom(supervisor.journal, supervisor.outbox, make_resolver(context.node, context.folder), context_of)
+        Mailroom(supervisor.journal, supervisor.outputs.outbox, make_resolver(context.node, context.folder), context_of)
     )
     await completions.open()
     zoo, faces = supervisor.provider.zoo, supervisor.provider.faces
@@ -70,7 +67,7 @@ async def _open_jobs(context: DaemonContext) -> JobService:
     return jobs
 
 
-async def webrtc(context: DaemonContext) -> None:
+async def mount_webrtc(context: DaemonContext) -> None:
     """WHIP, WHEP and the watch page."""
     from streamproc.config.webrtc import check_secrets
     from streamproc.webrtc.access import Access
@@ -78,7 +75,7 @@ async def webrtc(context: DaemonContext) -> None:
     from streamproc.webrtc.hub import WebRtcHub
 
     check_secrets(context.node.webrtc)
-    room = WebRtcHub(context.supervisor, context.node.webrtc)
-    Pages(room, Access(context.tokens)).mount(context.app)
-    room.open()
-    context.on_close.append(room.close)
+    hub = WebRtcHub(context.supervisor, context.node.webrtc)
+    Pages(hub, Access(context.tokens)).mount(context.app)
+    hub.open()
+    context.on_close.append(hub.close)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 
 
 def notify(state: str) -> None:
@@ -21,14 +22,17 @@ def notify(state: str) -> None:
             return  # systemd is gone; nobody to tell
 
 
-async def keep_watchdog(stop: asyncio.Event) -> None:
-    """Twice in each interval that systemd asked for; a hung loop does not, and is restarted."""
+def reloading() -> str:
+    """For ``notify``: another ``READY=1`` follows, of this process or of one that takes its place under the same id.
+
+    The time tells systemd to which reload the message belongs (sd_notify(3), ``RELOADING=1``).
+    """
+    return f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"
+
+
+async def keep_watchdog() -> None:
+    """Twice in each interval that systemd asked for, for ever; a hung loop does not, and is restarted."""
     interval = os.environ.get("WATCHDOG_USEC")
-    if not interval or not interval.isdigit():
-        return
-    while not stop.is_set():
+    while interval and interval.isdigit():
         notify("WATCHDOG=1")
-        try:
-            await asyncio.wait_for(stop.wait(), int(interval) / 2_000_000)
-        except TimeoutError:
-            continue
+        await asyncio.sleep(int(interval) / 2_000_000)

@@ -52,7 +52,7 @@ def counted(step: Step, direction: str) -> float:
 async def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Supervisor]:
     """A box whose target of 1 % cannot be met, in a hurry."""
     monkeypatch.setattr(supervisor_module, "EVERY_S", 0.05)
-    supervisor = Supervisor(NodeConfig(workers=2), tmp_path, Database(tmp_path / "data"), renderers={}, ephemeral=True)
+    supervisor = Supervisor(NodeConfig(workers=2), tmp_path, Database(tmp_path / "data"), renderers={})
     supervisor.governor = Governor(1, QUICK)
     await supervisor.open()
     yield supervisor

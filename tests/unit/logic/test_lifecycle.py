@@ -28,3 +28,15 @@ def test_table(state: State, trigger: Trigger) -> None:
         assert life.state is state
     else:
         assert life.fire(trigger).value == expected
+
+
+def test_what_cannot_be_persisted_does_not_happen() -> None:
+    life = Lifecycle()
+
+    def full(state: State) -> None:
+        assert (life.state, state) == (State.STOPPED, State.STARTING)
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        life.fire(Trigger.START, full)
+    assert life.state is State.STOPPED

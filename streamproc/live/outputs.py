@@ -1,0 +1,72 @@
+"""The outputs of every processor: their sinks, and the outbox that delivers to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from connectors.catalog import make_sink
+from connectors.context import ConnectorContext
+from streamproc.config.node import OutboxSettings
+from streamproc.config.processor import ConnectorRef, ProcessorConfig
+from streamproc.config.routes import outputs as outputs_of
+from streamproc.contracts import NOWHERE, ImageKeeper, Images, Renderer, Sink
+from streamproc.core.errors import InputError
+from streamproc.core.event import Event
+from streamproc.core.route import Route
+from streamproc.outbox.outbox import Outbox
+from streamproc.store.journal import Journal
+
+
+class Outputs:
+    """Belongs to the event loop, as the outbox does."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        renderers: Mapping[str, Renderer],
+        settings: OutboxSettings,
+        context: Callable[[str], ConnectorContext],
+    ) -> None:
+        """``context``: what a processor's connectors are told, by its name."""
+        self.outbox = Outbox(journal, renderers, settings)
+        self._context = context
+        self._sinks: dict[str, dict[str, tuple[ConnectorRef, Sink]]] = {}
+
+    async def set(
+        self,
+        name: str,
+        config: ProcessorConfig,
+        common: Sequence[ConnectorRef],
+        route: Callable[[tuple[Route, ...]], None],
+    ) -> None:
+        """Give a processor the outputs of its document, or the ``common`` ones where it has none.
+
+        ``route`` is called with where its events go before any sink changes, so that no event is owed to one that has just been
+        closed. Sinks whose settings did not change stay as they are, with what they have in hand. Raises InputError, and nothing
+        has changed then.
+        """
+        before = self._sinks.get(name, {})
+        sinks: dict[str, tuple[ConnectorRef, Sink]] = {}
+        try:
+            wanted = outputs_of(name, config, common)
+            for output in wanted:
+                kept = before.get(output.key)
+                unchanged = kept is not None and kept[0] == output.ref
+                sink = kept[1] if kept and unchanged else make_sink(output.ref, self._context(name))
+                sinks[output.key] = (output.ref, sink)
+        except ValueError as error:
+            raise InputError(f"{name}: outputs: {error}") from None
+        self._sinks[name] = sinks
+        route(tuple(output.route for output in wanted))
+        await self.outbox.set_outputs(name, {key: sink for key, (_, sink) in sinks.items()})
+
+    async def remove(self, name: str) -> None:
+        """The processor is deleted: what it owes is delivered first, as far as that goes."""
+        await self.outbox.remove(name)
+        self._sinks.pop(name, None)
+
+    def images_of(self, event: Event) -> Images:
+        """Where the processor's outputs keep an event's pictures: an output that gives URIs first."""
+        sinks = [sink for _, sink in self._sinks.get(event.processor, {}).values() if isinstance(sink, ImageKeeper)]
+        places = [sink.locate(event) for sink in sinks]
+        return next((place for place in places if "://" in (place.frame or "")), places[0] if places else NOWHERE)

@@ -1,0 +1,31 @@
+"""What the rooms that share the daemon's port are given."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiohttp import web
+
+from streamproc.config.node import NodeConfig
+from streamproc.live.supervisor import Supervisor
+from streamproc.store.database import Database
+from streamproc.web.guard import KnownToken
+
+
+@dataclass(frozen=True)
+class DaemonContext:
+    """Services of one daemon, for whoever adds routes to its port."""
+
+    app: web.Application
+    node: NodeConfig
+    folder: Path
+    """The config folder."""
+    database: Database
+    supervisor: Supervisor
+    tokens: tuple[KnownToken, ...]
+    listen: str
+    """HOST:PORT."""
+    on_close: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    """Called when the daemon ends, last one first, before the supervisor closes."""
