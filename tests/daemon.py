@@ -83,6 +83,11 @@ class Daemon:
         wait_for(self.ready, what="readiness")
         return self
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def ready(self) -> bool:
         assert self._process is not None and self._process.poll() is None, self.log.read_text()
         try:
