@@ -26,7 +26,8 @@ from streamproc.faces.decision import Decision, DecisionPolicy, Rival, TrackEvid
 from streamproc.faces.library import Candidate, CollectionIndex
 from streamproc.faces.reader import live_size
 from streamproc.faces.service import FaceService
-from streamproc.logic.motion import MotionWatch, heartbeat_s, thumbnail_size
+from streamproc.logic.gate import GatePolicy, MotionGate
+from streamproc.logic.motion import thumbnail_size
 from streamproc.logic.state_codec import pack, unpack
 from streamproc.logic.structure import from_document, to_document
 from streamproc.logic.tracker import Tracker, TrackerPolicy
@@ -53,8 +54,6 @@ _REMEMBERED: Final = 64
 _KIND, _VERSION = "faces of a feed", 1
 """Of the sealed state document."""
 _SETTLED_LOOKS: Final = 10
-_WAKE_S: Final = 1.0
-"""Go on looking at every sampled frame for so long after the last motion."""
 
 
 @dataclass
@@ -86,9 +85,7 @@ class _State:
     """The version of the collection that the tracks' votes are about."""
     next_track: int = 1
     next_unknown: int = 1
-    motion: MotionWatch = field(default_factory=MotionWatch)
-    moved_s: float = float("-inf")
-    looked_s: float = float("-inf")
+    gate: MotionGate = field(default_factory=MotionGate)
     in_view: bool = False
     """Whether any face was followed after the last look, seen in it or not."""
 
@@ -106,6 +103,7 @@ class FacePerception:
         self.policy = policy or DecisionPolicy(threshold=settings.effective_threshold)
         self._detector = self.reader.detector if settings.detector == "default" else settings.detector
         self._deciding = DECIDING[self._detector]
+        self._gate = GatePolicy(enabled=settings.motion_gate)
         self._state = self._fresh()
 
     def _fresh(self) -> _State:
@@ -136,20 +134,18 @@ class FacePerception:
         self._state.tracker.reset()
         self._state.tracks = {}
         self._state.in_view = False
-        self._state.motion.reset()
-        self._state.moved_s = self._state.looked_s = float("-inf")
+        self._state.gate.reset()
 
     def look(self, frame: Frame) -> FaceObservation:
         """Take in the next sampled frame. One in which nothing moved, while no face is in view, shows no face either: no model runs."""
         shelf = self.service.library.open(self.settings.collection)
         self._follow_changes(shelf)
         picture = frame.picture
-        calm, at_s = self._calm(frame), frame.at.seconds
-        heartbeat = heartbeat_s(at_s - self._state.moved_s)
-        if calm and self.settings.motion_gate and at_s - self._state.looked_s < heartbeat:
+        grey = picture.luma(*thumbnail_size(picture.width, picture.height))
+        in_view = self._state.in_view
+        gate = self._state.gate.update(grey, frame.at.seconds, undecided=in_view, policy=self._gate)
+        if not gate.analyse:
             return FaceObservation(frame.at, analysed=False, moving=False)
-        self._state.looked_s = at_s
-        self._state.motion.looked()
         size = live_size(picture.width, picture.height)
         found = self.reader.find_live(picture.bgr(*size), size, self._detector)
         judged = [self._judge(frame, face) for face in found]
@@ -169,17 +165,11 @@ class FacePerception:
             if each.id in self._state.tracks
         ]
         runs = {"face_detector": 1, "face_embedder": len(embedded)}
-        return FaceObservation(frame.at, tuple(sightings), tuple(views), runs=runs, moving=bool(tracked) or not calm)
+        return FaceObservation(
+            frame.at, tuple(sightings), tuple(views), runs=runs, moving=bool(tracked) or not gate.calm
+        )
 
     # one look
-
-    def _calm(self, frame: Frame) -> bool:
-        """Take in the frame's thumbnail; whether a detector would only see what it saw before, and that was nobody."""
-        state, at_s = self._state, frame.at.seconds
-        motion = state.motion.update(frame.picture.luma(*thumbnail_size(frame.picture.width, frame.picture.height)))
-        if motion.worth:
-            state.moved_s = at_s
-        return not state.in_view and at_s - state.moved_s > _WAKE_S
 
     def _follow_changes(self, shelf: CollectionIndex) -> None:
         """Somebody was enrolled: old votes say nothing about them. Something was deleted or denied: decide anew, keep no vector of it."""

@@ -71,14 +71,6 @@ def thumbnail_size(width: int, height: int) -> tuple[int, int]:
     return max(8, round(width * scale)), max(8, round(height * scale))
 
 
-def heartbeat_s(still_s: float, least_s: float = 5.0, most_s: float = 60.0) -> float:
-    """How long after the last look to look again at a picture that has stood still for ``still_s``: ever more seldom.
-
-    What changes, however slowly, is told by ``MotionWatch``; this is for what was there and overlooked.
-    """
-    return max(least_s, min(most_s, still_s / 2))
-
-
 def soften(grey: Grey) -> _Signed:
     """Blurred and signed, ready to be subtracted. (H, W) uint8 -> (H, W) int16."""
     return np.asarray(cv2.GaussianBlur(grey, (5, 5), 0), np.int16)

@@ -21,7 +21,8 @@ from streamproc.core.observation import Observation, TrackView
 from streamproc.core.vision import Box, Detections
 from streamproc.logic.boxes import as_boxes, covered, expand, iou
 from streamproc.logic.evidence import Belief, BeliefPolicy, differ
-from streamproc.logic.motion import Blob, Motion, MotionWatch, heartbeat_s, thumbnail_size
+from streamproc.logic.gate import GatePolicy, MotionGate
+from streamproc.logic.motion import Blob, Motion, thumbnail_size
 from streamproc.logic.structure import from_document, to_document
 from streamproc.logic.tracker import ANY_CLASS, Tracked, Tracker, TrackerPolicy
 from streamproc.perception.candidates import LEAST_SCORE, Candidate, in_frame, nothing_there, up_close
@@ -43,12 +44,6 @@ class LookPolicy:
 
     crops: int = 2
     """Most second looks a frame."""
-    wake_s: float = 1.0
-    """Go on looking at every sampled frame for so long after the last motion."""
-    heartbeat_s: float = 5.0
-    """Look at least so often at a picture in which nothing moves..."""
-    heartbeat_most_s: float = 60.0
-    """...and less and less often while it goes on being still: after half the time that it has been, up to this."""
     big_blob: float = 0.4
     """A blob that covers more of the frame than this gains nothing from a second look."""
     no_gain: float = 1.3
@@ -86,12 +81,10 @@ class _Known:
 class _State:
     """Everything that changes; a state document can hold it (``structure.to_document``)."""
 
-    motion: MotionWatch
     tracker: Tracker
+    gate: MotionGate = field(default_factory=MotionGate)
     known: dict[int, _Known] = field(default_factory=dict)
     boxes: dict[int, Box] = field(default_factory=dict)
-    moved_s: float = float("-inf")
-    looked_s: float = float("-inf")
     last: tuple[TrackView, ...] = ()
 
 
@@ -112,11 +105,12 @@ class LabelPerception:
         self.second_look = settings.second_look
         """May be switched between looks."""
         self.policy = policy or LookPolicy()
+        self._gate = GatePolicy(enabled=settings.motion_gate)
         self._belief, self._tracking = _paced(settings, settings.fps)
         self._parcels: ParcelSearch | None = None
         if models.proposals and models.classifier is not None:
             self._parcels = ParcelSearch(models.proposals, models.classifier, self._belief)
-        self._state = _State(MotionWatch(), Tracker(self._tracking))
+        self._state = _State(Tracker(self._tracking))
 
     def pace(self, fps: float) -> None:
         """Frames come at another rate from now on."""
@@ -150,27 +144,20 @@ class LabelPerception:
     def reset(self) -> None:
         """After a gap: nothing that was in view is taken to be there still. Track ids go on."""
         state = self._state
-        state.motion.reset()
+        state.gate.reset()
         state.tracker.reset()
         state.known, state.boxes, state.last = {}, {}, ()
-        state.moved_s = state.looked_s = float("-inf")
         if self._parcels is not None:
             self._parcels.reset()
 
     def look(self, frame: Frame) -> Observation:
         """Take in the next sampled frame."""
-        at_s = frame.at.seconds
         state, picture = self._state, frame.picture
         grey = picture.luma(*thumbnail_size(picture.width, picture.height))
-        motion = state.motion.update(grey)
-        if motion.worth:
-            state.moved_s = at_s
-        calm = self._calm(motion, at_s)
-        heartbeat = heartbeat_s(at_s - state.moved_s, self.policy.heartbeat_s, self.policy.heartbeat_most_s)
-        if calm and self.settings.motion_gate and at_s - state.looked_s < heartbeat:
+        gate = state.gate.update(grey, frame.at.seconds, undecided=self._undecided(), policy=self._gate)
+        if not gate.analyse:
             return Observation(frame.at, state.last, analysed=False, moving=False)
-        state.looked_s = at_s
-        state.motion.looked()
+        motion = gate.motion
         runs: Counter[str] = Counter()
         found = self._detect(frame, runs)
         candidates = self._candidates(frame, motion, found, runs)
@@ -179,16 +166,14 @@ class LabelPerception:
             people = [view.box for view in tracks if view.label == Group.PERSON and view.confidence >= 50]
             tracks += self._parcels.look(picture, frame.at, grey, found, people, runs)
         state.last = tuple(view for view in tracks if view.label in self.settings.classes)
-        return Observation(frame.at, state.last, analysed=True, runs=dict(runs), moving=not calm)
+        return Observation(frame.at, state.last, analysed=True, runs=dict(runs), moving=not gate.calm)
 
-    def _calm(self, motion: Motion, at_s: float) -> bool:
-        if motion.worth or (self._parcels is not None and self._parcels.busy):
-            return False
-        if any(
-            known.belief.label and 0 < known.misses < self.policy.out_of_view for known in self._state.known.values()
-        ):
-            return False
-        return at_s - self._state.moved_s > self.policy.wake_s
+    def _undecided(self) -> bool:
+        """Whether the next frame may verify a package, or settle whether a track is still in view."""
+        if self._parcels is not None and self._parcels.busy:
+            return True
+        known = self._state.known.values()
+        return any(each.belief.label and 0 < each.misses < self.policy.out_of_view for each in known)
 
     def _detect(self, frame: Frame, runs: Counter[str]) -> dict[str, Detections]:
         """Every detector of the whole frame, by name."""

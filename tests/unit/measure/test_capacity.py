@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streamproc.logic.motion import heartbeat_s
+from streamproc.logic.gate import heartbeat_s
 from streamproc.measure import machine
 from streamproc.measure.capacity import Capacity, Costs
 from streamproc.measure.sample import Sample
