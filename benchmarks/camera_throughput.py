@@ -22,11 +22,12 @@ import cv2
 from benchmarks.camera_ours import box_config, camera_config
 from benchmarks.cameras import FPS, Load, cores
 from streamproc.core.media import Moment, Packet
-from streamproc.live.assembly import ModelProvider, make_analyses, session_rules
+from streamproc.live.assembly import make_analyses, session_rules
 from streamproc.live.commit import JournalCommitter, OnEvents
 from streamproc.logic.session import Sessions
 from streamproc.media.reader import read_packets
 from streamproc.perception.label_models import WIDE
+from streamproc.perception.provider import ModelProvider
 from streamproc.pipeline.lane import Lane
 from streamproc.pipeline.setup import LaneSetup
 from streamproc.store.database import Database

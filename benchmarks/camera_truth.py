@@ -21,8 +21,8 @@ from benchmarks.camera_throughput import make_lane, offer, together
 from benchmarks.cameras import Load, cores, milliseconds
 from benchmarks.common import percentile
 from streamproc.core.event import Event, EventType
-from streamproc.live.assembly import ModelProvider
 from streamproc.media.reader import read_packets
+from streamproc.perception.provider import ModelProvider
 from streamproc.store.database import Database
 from streamproc.store.journal import Journal
 

@@ -41,11 +41,10 @@ from streamproc.aws.wire import Endpoint
 from streamproc.aws_protocol.keys import Key
 from streamproc.config.node import NodeConfig
 from streamproc.config.processor import ProcessorConfig
-from streamproc.faces.service import open_service
 from streamproc.jobs.build import open_jobs
+from streamproc.perception.provider import ModelProvider
 from streamproc.perception.stills import Stills
 from streamproc.store.database import Database
-from streamproc.vision.zoo import open_zoo
 
 ACCESS_KEY, SECRET = "AKIDBENCHMARK", "benchmark"
 NAME = "front-door"
@@ -76,14 +75,15 @@ def _region(number: int) -> dict[str, Any]:
 def _endpoint() -> Endpoint:
     folder = Path(tempfile.mkdtemp(prefix="streamproc-endpoint-"))
     config, database = NodeConfig(), Database(folder)
+    provider = ModelProvider(config, folder, workers=2)
     box = EndpointServices(
         config=config,
         folder=folder,
         database=database,
         processors=OneProcessor(),  # type: ignore[arg-type]
-        faces=open_service(folder),
-        jobs=open_jobs(database, config, folder),
-        stills=Stills(lambda: open_zoo(config.models)),
+        faces=provider.faces,
+        jobs=open_jobs(database, provider),
+        stills=Stills(provider.objects),
     )
     return Endpoint(operation_models(), handlers(make_core(box)), {ACCESS_KEY: Key(ACCESS_KEY, SECRET)})
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import av
 
 from benchmarks.common import Stopwatch
-from streamproc.config.node import NodeConfig
-from streamproc.jobs.build import Analyses, open_jobs
+from streamproc.jobs.build import open_jobs
 from streamproc.jobs.job_run import Advance
 from streamproc.jobs.model import JobKind, JobRequest, VideoRef
+from streamproc.perception.provider import ModelProvider
 from streamproc.store.database import Database
 
 KINDS = (JobKind.SEGMENTS, JobKind.LABELS, JobKind.PERSONS, JobKind.FACES)
@@ -23,11 +23,11 @@ def run(
     folder: Path,
     video: Path,
     kinds: Sequence[JobKind],
-    analyses: Analyses,
+    provider: ModelProvider,
     tell: Callable[[Advance], None] = lambda advance: None,
 ) -> Stopwatch:
     """One run of these kinds over one decode; the program ends where one fails."""
-    service = open_jobs(Database(folder), NodeConfig(), folder, analyses=analyses)
+    service = open_jobs(Database(folder), provider)
     name = f"{time.monotonic_ns()}"
     jobs = [service.start(JobRequest(kind, VideoRef(str(video))), owner="benchmark", run=name) for kind in kinds]
     with Stopwatch() as took:

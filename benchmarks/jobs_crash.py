@@ -23,6 +23,7 @@ from streamproc.faces.service import open_service
 from streamproc.jobs import job_run as job_run
 from streamproc.jobs.build import open_jobs
 from streamproc.jobs.model import JobKind, JobRequest, VideoRef
+from streamproc.perception.provider import ModelProvider
 from streamproc.store.database import Database
 from streamproc.store.jobs import JobStore
 
@@ -37,7 +38,7 @@ _PATIENCE_S = 1800.0
 def work(folder: Path, clip: Path, slow: float) -> int:
     """Go on with the jobs of ``folder``, or start them; what a daemon does with one run."""
     job_run.RunPolicy.__init__.__defaults__ = (_CHECKPOINT_S, *(job_run.RunPolicy.__init__.__defaults__ or ())[1:])
-    service = open_jobs(Database(folder), NodeConfig(), folder)
+    service = open_jobs(Database(folder), ModelProvider(NodeConfig(), folder, workers=2))
     jobs = [job for job in service.jobs() if job.state == "running"]
     if not service.jobs():
         for kind in JobKind:

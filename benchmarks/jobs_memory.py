@@ -14,9 +14,9 @@ from typing import Any
 from benchmarks.common import parser, prepared, progress, report
 from benchmarks.job_runs import KINDS, looped, run
 from streamproc.config.node import NodeConfig
-from streamproc.jobs.build import Analyses
 from streamproc.jobs.job_run import Advance
 from streamproc.jobs.model import JobKind
+from streamproc.perception.provider import ModelProvider
 
 
 def resident_mb() -> tuple[float, float]:
@@ -27,7 +27,7 @@ def resident_mb() -> tuple[float, float]:
 
 
 def memory(
-    folder: Path, clip: Path, minutes: float, kinds: Sequence[JobKind], analyses: Analyses
+    folder: Path, clip: Path, minutes: float, kinds: Sequence[JobKind], provider: ModelProvider
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Figures, and resident memory at twenty places of the video."""
     video = looped(clip, folder / "long.mkv", minutes)
@@ -41,7 +41,7 @@ def memory(
             progress(f"minute {advance.seconds / 60:.1f}: {seen[-1][1]:.0f} MB")
             told += minutes * 60 / 20
 
-    took = run(folder, video, kinds, analyses, tell)
+    took = run(folder, video, kinds, provider, tell)
     read = seen[:-1]  # the last one is told when all is concluded
     early = next(size for at, size in read if at >= minutes * 6)
     figures = {
@@ -69,7 +69,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         figures, rows = memory(
-            folder, options.corpus / options.clip, options.minutes, kinds, Analyses(NodeConfig(), folder)
+            folder,
+            options.corpus / options.clip,
+            options.minutes,
+            kinds,
+            ModelProvider(NodeConfig(), folder, workers=2),
         )
     report(options, figures=figures, rows=rows)
 

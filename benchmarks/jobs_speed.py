@@ -13,9 +13,9 @@ from benchmarks.common import Stopwatch, parser, prepared, progress, report
 from benchmarks.job_runs import KINDS, run
 from benchmarks.jobs_memory import memory
 from streamproc.config.node import NodeConfig
-from streamproc.jobs.build import Analyses
 from streamproc.jobs.model import JobKind
 from streamproc.jobs.video import StoredVideo, VideoFrame
+from streamproc.perception.provider import ModelProvider
 
 
 def decode(video: Path) -> Stopwatch:
@@ -38,23 +38,23 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        analyses = Analyses(NodeConfig(), folder)
+        provider = ModelProvider(NodeConfig(), folder, workers=2)
         opened = StoredVideo(str(clip), clip.name)
         frames = [item for item in opened.items() if isinstance(item, VideoFrame)][-1]
         seconds = float(frames.at)
         opened.close()
         # Models are compiled when they are first asked for: not part of the speed.
-        run(folder, clip, KINDS, analyses)
+        run(folder, clip, KINDS, provider)
         cases: list[tuple[str, tuple[JobKind, ...]]] = [(str(kind), (kind,)) for kind in KINDS]
         for name, kinds in [("decode", ()), *cases, ("all", KINDS)]:
             progress(name)
-            took = run(folder, clip, kinds, analyses) if kinds else decode(clip)
+            took = run(folder, clip, kinds, provider) if kinds else decode(clip)
             figures[f"{name}_speed"] = round(seconds / took.wall, 2)
             rows.append({"what": name, "speed": seconds / took.wall, "wall_s": took.wall, "cpu_s": took.cpu})
         alone = sum(row["cpu_s"] for row in rows if row["what"] in {str(kind) for kind in KINDS})
         figures["all_cpu_over_sum"] = round(next(row["cpu_s"] for row in rows if row["what"] == "all") / alone, 3)
         if options.minutes:
-            found, _ = memory(folder, clip, options.minutes, [JobKind.SEGMENTS], analyses)
+            found, _ = memory(folder, clip, options.minutes, [JobKind.SEGMENTS], provider)
             figures |= {f"long_{name}": value for name, value in found.items()}
     report(options, figures=figures, rows=rows)
 

@@ -24,12 +24,13 @@ from benchmarks.common import Stopwatch, parser, prepared, progress, report
 from streamproc.config.node import NodeConfig
 from streamproc.config.processor import ProcessorConfig
 from streamproc.core.media import EndOfStream, Packet
-from streamproc.live.assembly import ModelProvider, make_analyses, session_rules
+from streamproc.live.assembly import make_analyses, session_rules
 from streamproc.live.commit import JournalCommitter
 from streamproc.logic.session import Sessions
 from streamproc.media.decode import Decoder
 from streamproc.media.reader import read_frames, read_packets
 from streamproc.perception.label_models import LabelModels, load_models
+from streamproc.perception.provider import ModelProvider
 from streamproc.pipeline.lane import Lane
 from streamproc.pipeline.scheduler import Scheduler
 from streamproc.pipeline.setup import LaneSetup

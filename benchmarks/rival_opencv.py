@@ -19,8 +19,8 @@ import cv2
 from benchmarks.cameras import BEHIND_S, FPS, Load, Outcome, cores, drops_between, first_look_s, own_memory, tree_cpu
 from streamproc.config.node import NodeConfig
 from streamproc.contracts import Detector
-from streamproc.live.assembly import ModelProvider
 from streamproc.perception.label_models import WIDE
+from streamproc.perception.provider import ModelProvider
 
 RATE = 15
 

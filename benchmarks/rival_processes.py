@@ -171,8 +171,8 @@ def make_detector(name: str) -> Callable[[np.ndarray], Any]:
     from pathlib import Path
 
     from streamproc.config.node import NodeConfig
-    from streamproc.live.assembly import ModelProvider
     from streamproc.perception.label_models import WIDE
+    from streamproc.perception.provider import ModelProvider
 
     detector = ModelProvider(NodeConfig(), Path(tempfile.gettempdir()), workers=1).zoo.first([name], WIDE)
     detector.detect(np.zeros((FED[1], FED[0], 3), np.uint8), 0.3)

@@ -33,10 +33,11 @@ from benchmarks.face_photos import face_photos
 from streamproc.config.node import NodeConfig
 from streamproc.config.processor import IdleSettings, ProcessorConfig
 from streamproc.core.media import EndOfStream, Frame, Moment, Packet
-from streamproc.live.assembly import ModelProvider, make_analyses, session_rules
+from streamproc.live.assembly import make_analyses, session_rules
 from streamproc.live.commit import JournalCommitter
 from streamproc.logic.session import Sessions
 from streamproc.media.reader import read_packets
+from streamproc.perception.provider import ModelProvider
 from streamproc.pipeline.analysis import Look
 from streamproc.pipeline.cores import usable_cores
 from streamproc.pipeline.lane import Lane

@@ -29,6 +29,7 @@ from streamproc.jobs.person_analysis import PersonAnalysis, PersonLook, persons_
 from streamproc.jobs.video import StoredVideo, VideoFrame
 from streamproc.logic.boxes import iou
 from streamproc.logic.tracklets import Look, follow
+from streamproc.perception.provider import ModelProvider
 
 PEDESTRIAN = 1
 DISTRACTORS = (2, 7, 8, 12)
@@ -153,7 +154,9 @@ def bytetrack_paths(
 def watch(path: Path, folder: Path) -> tuple[list[PersonLook], dict[int, int], Any]:
     """The looks of person analysis at a video, the frame (from 1) of each by its milliseconds, and the video's facts."""
     video = StoredVideo(str(path), path.name)
-    analysis = Analyses(NodeConfig(), folder).make(JobKind.PERSONS, {"faces": False}, video.facts)
+    analysis = Analyses(ModelProvider(NodeConfig(), folder, workers=2)).make(
+        JobKind.PERSONS, {"faces": False}, video.facts
+    )
     assert isinstance(analysis, PersonAnalysis)
     frames: dict[int, int] = {}
     for item in video.items():

@@ -28,10 +28,12 @@ def open_service(config: Path | None, data_dir: Path) -> JobService:
     from streamproc.config.load import load_node
     from streamproc.config.node import NodeConfig
     from streamproc.jobs.build import open_jobs
+    from streamproc.perception.provider import ModelProvider
     from streamproc.store.database import Database
 
     node = load_node(config) if config is not None else NodeConfig()
-    return open_jobs(Database(data_dir), node, data_dir)
+    # Two threads infer: the detectors of one picture look side by side.
+    return open_jobs(Database(data_dir), ModelProvider(node, data_dir, workers=2))
 
 
 @app.command("list")

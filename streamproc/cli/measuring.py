@@ -14,8 +14,8 @@ from streamproc.core.errors import InputError
 from streamproc.logic.redact import redact
 
 if TYPE_CHECKING:
-    from streamproc.live.assembly import ModelProvider
     from streamproc.measure.sample import Sample
+    from streamproc.perception.provider import ModelProvider
 
 CAMERA = re.compile(r"rtsps?://", re.IGNORECASE)
 
@@ -25,7 +25,7 @@ def measuring(camera: str | None, config: Path | None, data_dir: Path) -> Iterat
     """A sample of ``camera`` (a clip, rtsp://..., or the made scene), models, and a folder below ``data_dir`` to write to."""
     from streamproc.config.folder import node_of
     from streamproc.config.node import NodeConfig
-    from streamproc.live.assembly import ModelProvider
+    from streamproc.perception.provider import ModelProvider
 
     node = node_of(config) if config is not None else NodeConfig()
     try:

@@ -41,9 +41,9 @@ def replay(
     set_up_logs(as_json, "warning")
     with errors_said():
         document, name = _document(config, classes, collection)
-        from streamproc.live.assembly import ModelProvider
         from streamproc.live.replay import replay as events_of
         from streamproc.live.replay import whole_clip
+        from streamproc.perception.provider import ModelProvider
 
         document = document if config is not None else whole_clip(document)
         node = node_of(config) if config is not None else NodeConfig()

@@ -1,49 +1,38 @@
 """From a kind and its options to a ready analysis.
 
-Models and collections are opened, and the modules that use them imported, when the first job needs them: a job for segments starts
-without.
+The modules that use models are imported when the first job needs them: a job for segments starts without.
 """
 
 from __future__ import annotations
 
 from dataclasses import fields
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from streamproc.config.node import NodeConfig
 from streamproc.core.errors import InputError, ModelUnavailable
 from streamproc.jobs.analysis import Analysis
 from streamproc.jobs.model import JobKind
 from streamproc.jobs.service import JobLimits, JobService, OnCompleted
 from streamproc.jobs.sources import StoreSettings, Videos
 from streamproc.jobs.video import VideoFacts, VideoFrame
+from streamproc.perception.provider import ModelProvider
 from streamproc.store.database import Database
 
 if TYPE_CHECKING:
-    from streamproc.contracts import Detector
     from streamproc.core.faces import DetectedFace
-    from streamproc.faces.service import FaceService
     from streamproc.jobs.person_analysis import Appearance, FindFaces
-    from streamproc.vision.zoo import ModelZoo
+    from streamproc.perception.objects import ObjectFinder
 
 Options = TypeVar("Options")
 log = structlog.get_logger(__name__)
 
 
 class Analyses:
-    """Makes analyses for the jobs of one data directory."""
+    """Makes the analyses of jobs with the provider's models."""
 
-    def __init__(
-        self, node: NodeConfig, data_dir: Path, zoo: ModelZoo | None = None, faces: FaceService | None = None
-    ) -> None:
-        """``zoo``, ``faces``: those of the process, where it has them already."""
-        self._box = node
-        self._data_dir = data_dir
-        self._zoo = zoo
-        self._faces = faces
+    def __init__(self, provider: ModelProvider) -> None:
+        self._provider = provider
 
     def make(self, kind: JobKind, options: dict[str, Any], video: VideoFacts) -> Analysis:
         """Raises InputError for options that the kind does not have, ModelUnavailable, NotFound for a collection."""
@@ -71,20 +60,14 @@ class Analyses:
             case JobKind.FACE_SEARCH:
                 from streamproc.jobs.face_analysis import FaceSearchAnalysis, FaceSearchOptions
 
-                return FaceSearchAnalysis(parse(FaceSearchOptions, options), video, self.faces)
+                return FaceSearchAnalysis(parse(FaceSearchOptions, options), video, self._provider.faces)
 
-    def _objects(self, video: VideoFacts) -> list[Detector]:
-        """The detectors for labels, as far as they can be had."""
-        from streamproc.perception.label_models import SQUARE, TALL, WIDE
-
-        shape = video.width / max(1, video.height)
-        size = WIDE if shape > 1.25 else TALL if shape < 0.8 else SQUARE
-        first = self.zoo.person_detector(size)
-        return list({each.name: each for each in (first, *self.zoo.those_had(_ALSO))}.values())
+    def _objects(self, video: VideoFacts) -> ObjectFinder:
+        return self._provider.objects.finder(video.width, video.height)
 
     def _appearance(self) -> Appearance | None:
         try:
-            return self.zoo.person_reid()
+            return self._provider.zoo.person_reid()
         except ModelUnavailable as error:
             log.warning("models_missing", used=[], reason=str(error))
             return None
@@ -100,7 +83,7 @@ class Analyses:
         from streamproc.core.faces import DetectedFace
         from streamproc.jobs.facefacts import see_faces
 
-        reader = self.faces.reader
+        reader = self._provider.faces.reader
         rich = "faces with attributes"
         key = rich if attributes else "faces"
 
@@ -114,36 +97,15 @@ class Analyses:
 
         return find
 
-    @cached_property
-    def zoo(self) -> ModelZoo:
-        from streamproc.vision.zoo import open_zoo
-
-        return self._zoo or open_zoo(self._box.models, workers=2)
-
-    @cached_property
-    def faces(self) -> FaceService:
-        from streamproc.faces.service import open_service
-
-        return self._faces or open_service(self._data_dir, self._box, self.zoo)
-
-
-_ALSO = ("deimv2_femto", "ssd_oidv4")
-
 
 def open_jobs(
-    database: Database,
-    node: NodeConfig,
-    data_dir: Path,
-    *,
-    told: OnCompleted = lambda job: None,
-    zoo: ModelZoo | None = None,
-    faces: FaceService | None = None,
-    analyses: Analyses | None = None,
+    database: Database, provider: ModelProvider, *, on_completed: OnCompleted = lambda job: None
 ) -> JobService:
-    """The jobs of one data directory by the box's settings. Call ``open_workers`` on it to have them run.
+    """The jobs of one data directory by the settings of the provider's node. Call ``open_workers`` on it to have them run.
 
-    ``told`` hands completions on, see ``JobService``. ``zoo``, ``faces`` or all ``analyses``: those of the process, where there are.
+    ``on_completed`` hands completions on, see ``JobService``.
     """
+    node = provider.node
     limits = JobLimits(
         max_open=node.limits.max_jobs,
         queue=node.limits.queue_jobs,
@@ -151,8 +113,7 @@ def open_jobs(
         max_seconds=node.limits.max_video_seconds,
     )
     videos = Videos(StoreSettings(node.aws.endpoint_url, node.aws.region))
-    analyses = analyses or Analyses(node, data_dir, zoo, faces)
-    return JobService(database, videos, analyses.make, limits=limits, told=told)
+    return JobService(database, videos, Analyses(provider).make, limits=limits, on_completed=on_completed)
 
 
 def parse(shape: type[Options], options: dict[str, Any]) -> Options:

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from streamproc.contracts import Detector
 from streamproc.core.faces import DetectedFace, face_confidence
 from streamproc.jobs.person_analysis import FindFaces
 from streamproc.jobs.steps import coarse_step
 from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
 from streamproc.logic.structure import from_document, to_document
-from streamproc.perception.objects import LOOK, SeenObject, find_objects, one_body_each
+from streamproc.perception.objects import LOOK, ObjectFinder, SeenObject, one_body_each
 from streamproc.perception.still_labels import LabelOptions, Trait, labels_of
 from streamproc.perception.taxonomy import taxonomy
 
@@ -53,13 +52,13 @@ class LabelAnalysis:
         self,
         options: LabelOptions,
         video: VideoFacts,
-        detectors: Sequence[Detector],
+        objects: ObjectFinder,
         find_faces: FindFaces | None = None,
     ) -> None:
         # On the frames that are also looked at for persons and faces, so that one look serves all.
         self._step = coarse_step(video.rate)
         self._options = options
-        self._detectors = detectors
+        self._objects = objects
         self._find_faces = find_faces
         self._taxonomy = taxonomy()
         self._slot = -1
@@ -72,7 +71,7 @@ class LabelAnalysis:
         self._slot = int(frame.at * SAMPLES_A_SECOND)
         image = frame.picture.bgr(LOOK, LOOK)
         least = self._options.min_confidence
-        seen = one_body_each(find_objects(self._detectors, image, least, frame.memo), least)
+        seen = one_body_each(self._objects.find(image, least, frame.memo), least)
         faces, traits = faces_of(self._find_faces(frame)) if self._find_faces is not None else ([], [])
         seen += [face for face in faces if face.confidence >= least]
         self._rows.append((frame.milliseconds, seen, [trait for trait in traits if trait.confidence >= least]))

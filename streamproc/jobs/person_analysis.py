@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamproc.contracts import Detector
 from streamproc.core.faces import DetectedFace
 from streamproc.core.media import Image
 from streamproc.jobs.facefacts import face_to, owner_of
@@ -21,7 +20,7 @@ from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
 from streamproc.logic.boxes import Boxes, Floats, as_boxes, iou
 from streamproc.logic.structure import from_document, to_document
 from streamproc.logic.tracklets import Look, OfflinePolicy, Track, follow
-from streamproc.perception.objects import LOOK, find_objects
+from streamproc.perception.objects import LOOK, ObjectFinder
 
 _LEAST = 20.0
 """Confidence of a detection that is kept."""
@@ -86,7 +85,7 @@ class PersonAnalysis:
     def __init__(
         self,
         video: VideoFacts,
-        detectors: Sequence[Detector],
+        objects: ObjectFinder,
         find_faces: FindFaces | None,
         appearance: Appearance | None = None,
     ) -> None:
@@ -95,7 +94,7 @@ class PersonAnalysis:
         self._glance_step = self._step * max(1, round(video.rate / self._step / _GLANCES_A_SECOND))
         self._appearance = appearance
         self._face_step = coarse_step(video.rate)
-        self._detectors = detectors
+        self._objects = objects
         self._find_faces = find_faces
         self._thumb: npt.NDArray[np.uint8] | None = None
         self._scene = 0
@@ -108,7 +107,7 @@ class PersonAnalysis:
         if self._is_cut(frame):
             self._scene += 1
         image = frame.picture.bgr(LOOK, LOOK)
-        people = find_objects(self._detectors, image, _LEAST, frame.memo, only="person")
+        people = self._objects.find(image, _LEAST, frame.memo, only="person")
         faces: dict[int, Any] = {}
         if people and self._find_faces is not None and frame.index % self._face_step == 0:
             for face in reversed(self._find_faces(frame)):

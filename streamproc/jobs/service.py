@@ -84,14 +84,14 @@ class JobService:
         make: MakeAnalysis,
         *,
         limits: JobLimits | None = None,
-        told: OnCompleted = lambda job: None,
+        on_completed: OnCompleted = lambda job: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.store = JobStore(database)
         self._videos = videos
         self._make = make
         self._limits = limits or JobLimits()
-        self._told = told
+        self._on_completed = on_completed
         self._clock = clock
         self._tokens = PageTokens(_page_key(database))
         self._wake = threading.Condition()
@@ -293,7 +293,7 @@ class JobService:
         for row in self.store.untold(BOX):
             try:
                 if row.state != JobState.CANCELLED and row.request.get("channel"):
-                    self._told(_job(row))
+                    self._on_completed(_job(row))
             except StreamprocError as error:
                 log.error("job_completion_not_told", job=row.id, reason=str(error))
             self.store.told(row.id)

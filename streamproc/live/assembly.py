@@ -2,84 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from connectors.catalog import settings_class
 from connectors.context import ConnectorContext
 from streamproc.config.node import NodeConfig
-from streamproc.config.processor import ConnectorRef, FaceSettings, LabelSettings, ProcessorConfig
+from streamproc.config.processor import ConnectorRef, ProcessorConfig
 from streamproc.config.regions import to_regions
 from streamproc.core.start import StartRequest
 from streamproc.logic.regions import RegionMap
 from streamproc.logic.sampling import Sampler, staggered_phase
 from streamproc.logic.session import SessionRules
-from streamproc.pipeline.analysis import Analysis, FaceAnalysis, FacePerceiver, LabelAnalysis, LabelPerceiver
-
-if TYPE_CHECKING:
-    from streamproc.faces.service import FaceService
-    from streamproc.perception.label_models import LabelModels
-    from streamproc.vision.zoo import ModelZoo
-
-
-@dataclass
-class ModelProvider:
-    """What looks at frames, made on first use and shared by every processor: models, face collections."""
-
-    node: NodeConfig
-    data_dir: Path
-    workers: int = 1
-    """How many threads will infer at the same time."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _zoo: ModelZoo | None = None
-    _faces: FaceService | None = None
-
-    @property
-    def zoo(self) -> ModelZoo:
-        with self._lock:
-            if self._zoo is None:
-                from streamproc.vision.zoo import open_zoo  # OpenVINO takes a second to import
-
-                self._zoo = open_zoo(self.node.models, workers=self.workers)
-            return self._zoo
-
-    @property
-    def faces(self) -> FaceService:
-        zoo = self.zoo
-        with self._lock:
-            if self._faces is None:
-                from streamproc.faces.service import open_service
-
-                self._faces = open_service(self.data_dir, self.node, zoo)
-            return self._faces
-
-    def label_perceiver(self, settings: LabelSettings) -> LabelPerceiver:
-        """Raises ModelUnavailable where no model for an asked class can be had."""
-        from streamproc.perception.label_models import load_models
-        from streamproc.perception.label_perception import LabelPerception
-
-        return LabelPerception(settings, load_models(self.zoo, settings.classes, settings.profile))
-
-    def small_models(self, settings: LabelSettings) -> LabelModels | None:
-        """Cheaper models for the same classes, loaded; None where there are none or they are not on this disk yet.
-
-        A profile of the user's own is what they chose for this node, so it has a smaller one only if they named one ``small``.
-        """
-        from streamproc.perception.label_models import load_small_models
-
-        mine = settings.profile in self.node.models.profiles and "small" not in self.node.models.profiles
-        return None if mine else load_small_models(self.zoo, settings.classes)
-
-    def face_perceiver(self, settings: FaceSettings) -> FacePerceiver:
-        """Raises NotFound where there is no such collection."""
-        from streamproc.faces.perception import FacePerception
-
-        return FacePerception(settings, self.faces)
+from streamproc.perception.provider import ModelProvider
+from streamproc.pipeline.analysis import Analysis, FaceAnalysis, LabelAnalysis
 
 
 def session_rules(config: ProcessorConfig, request: StartRequest | None = None) -> SessionRules:

@@ -16,8 +16,9 @@ from connectors.context import ConnectorContext
 from streamproc.config.processor import ConnectorRef, ProcessorConfig, SessionSettings
 from streamproc.core.errors import InputError, SourceRefused
 from streamproc.core.media import EPOCH
-from streamproc.live.assembly import ModelProvider, make_analyses, session_rules
+from streamproc.live.assembly import make_analyses, session_rules
 from streamproc.logic.session import Sessions
+from streamproc.perception.provider import ModelProvider
 from streamproc.pipeline.lane import Lane
 from streamproc.pipeline.setup import Decision, LaneSetup
 from streamproc.pipeline.snapshot import LaneState

@@ -11,11 +11,12 @@ from streamproc.config.processor import ProcessorConfig
 from streamproc.contracts import Position, Source
 from streamproc.core.media import Gap, GapReason
 from streamproc.core.start import StartRequest
-from streamproc.live.assembly import ModelProvider, make_analyses, retune, session_rules, with_start
+from streamproc.live.assembly import make_analyses, retune, session_rules, with_start
 from streamproc.live.commit import JournalCommitter
 from streamproc.live.feeder import Feeder
 from streamproc.live.resume import Resumed, origin_document
 from streamproc.logic.session import Sessions, session_id
+from streamproc.perception.provider import ModelProvider
 from streamproc.pipeline.lane import Lane
 from streamproc.pipeline.scheduler import Scheduler
 from streamproc.pipeline.setup import LaneSetup

@@ -19,7 +19,7 @@ from streamproc.core.errors import AlreadyExists, InUse, NotFound, SinkDenied
 from streamproc.core.event import Event
 from streamproc.core.route import Route
 from streamproc.core.start import StartRequest
-from streamproc.live.assembly import ModelProvider, connector_context
+from streamproc.live.assembly import connector_context
 from streamproc.live.documents import Origin, check_connectors, new_row, stored_row
 from streamproc.live.outputs import Outputs
 from streamproc.live.ownership import Ownership, SoleNode
@@ -29,6 +29,7 @@ from streamproc.live.run import Run, SharedServices
 from streamproc.live.tickers import govern, let_time_pass
 from streamproc.live.view import ProcessorView
 from streamproc.logic.lifecycle import Lifecycle, State
+from streamproc.perception.provider import ModelProvider
 from streamproc.pipeline.governor import Governor
 from streamproc.pipeline.scheduler import Scheduler
 from streamproc.store.database import Database

@@ -15,12 +15,13 @@ from pathlib import Path
 
 from streamproc.config.processor import ProcessorConfig
 from streamproc.core.media import Packet
-from streamproc.live.assembly import ModelProvider, make_analyses, session_rules
+from streamproc.live.assembly import make_analyses, session_rules
 from streamproc.live.replay import Collector, whole_clip
 from streamproc.logic.session import Sessions
 from streamproc.measure import machine
 from streamproc.measure.sample import Sample, later, standing_still
 from streamproc.media.decode import Decoder
+from streamproc.perception.provider import ModelProvider
 from streamproc.pipeline.cores import usable_cores
 from streamproc.pipeline.lane import Lane
 from streamproc.pipeline.setup import LaneSetup

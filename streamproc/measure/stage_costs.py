@@ -22,13 +22,14 @@ from streamproc.core.event import Event, EventType, Pictures
 from streamproc.core.media import Frame, Packet
 from streamproc.core.vision import Box
 from streamproc.faces.reader import live_size
-from streamproc.live.assembly import ModelProvider, make_analyses
+from streamproc.live.assembly import make_analyses
 from streamproc.logic.motion import MotionWatch, thumbnail_size
 from streamproc.logic.sampling import Sampler
 from streamproc.measure.sample import Sample, fresh, standing_still
 from streamproc.media import jpeg
 from streamproc.media.decode import Decoder
 from streamproc.perception.label_models import CROP, load_models
+from streamproc.perception.provider import ModelProvider
 from streamproc.pipeline.scheduler import Scheduler
 from streamproc.store.database import Database
 from streamproc.store.journal import Commit, Journal, SessionRow

@@ -57,9 +57,7 @@ class LabelModels:
         """The detectors for a whole frame of that many pixels."""
         if not self.objects:
             return ()
-        shape = width / height
-        size = WIDE if shape > 1.25 else TALL if shape < 0.8 else SQUARE
-        return _once(self.zoo.first(self.people, size), *self.extra)
+        return _once(self.zoo.first(self.people, frame_size(width, height)), *self.extra)
 
     def close(self) -> tuple[Detector, ...]:
         """The detectors for a crop. DEIMv2 costs a third of it and adds little there (see the crop votes in ``core.classes``)."""
@@ -78,6 +76,12 @@ class LabelModels:
         asked = [group for group in asked_groups(self.classes) if not group.traits.still]
         found = {group: imagenet_indexes(self.classifier.names, group.traits.imagenet) for group in asked}
         return {group: indexes for group, indexes in found.items() if indexes}
+
+
+def frame_size(width: int, height: int) -> tuple[int, int]:
+    """The input size for a whole frame of that many pixels."""
+    shape = width / max(1, height)
+    return WIDE if shape > 1.25 else TALL if shape < 0.8 else SQUARE
 
 
 def load_models(zoo: Zoo, classes: Iterable[str], profile: str = "default") -> LabelModels:

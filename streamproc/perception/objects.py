@@ -8,26 +8,29 @@ classes that all models know and for those that the SSD does not.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from streamproc.contracts import Detector
 from streamproc.core.media import Image
-from streamproc.core.vision import Box
+from streamproc.core.vision import Box, Detections
 from streamproc.logic.boxes import as_boxes, iou
 from streamproc.logic.evidence import family, logit, sigmoid
 from streamproc.perception.detect import common_name
+from streamproc.perception.label_models import frame_size
 from streamproc.perception.taxonomy import taxonomy
 
 LOOK = 960
 """Longer side of the picture that the detectors are given."""
-_POOL = ThreadPoolExecutor(2, thread_name_prefix="look")
-"""The detectors look at the same picture side by side: a run has nothing else to do meanwhile."""
+_STILL_DETECTORS = ("deimv2_femto", "ssd_oidv4")
+"""Detectors beside the people detector, as far as they can be had."""
+_SIDE_BY_SIDE = 2
+"""How many detectors look at pictures at the same time."""
 _LEAST = 0.05
 _SAME = 0.5
 _EVERYBODY: Mapping[str, float] = {"yolox": 0.70, "deimv2": 0.66, "ssd": 0.19}
@@ -37,6 +40,14 @@ _ALONE = (1.1, 0.55)
 """Slope, and the score that is right half the time, of a model that is the only one to know a class."""
 _DOUBTFUL = frozenset({"footwear", "box", "desk"})
 """Classes that the SSD gives freely."""
+
+
+class StillZoo(Protocol):
+    """What is needed of ``vision.zoo.ModelZoo``."""
+
+    def person_detector(self, size: tuple[int, int] | None = None) -> Detector: ...
+
+    def those_had(self, names: Iterable[str], size: tuple[int, int] | None = None) -> list[Detector]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +61,56 @@ class SeenObject:
     """0..100."""
 
 
-def find_objects(
-    detectors: Sequence[Detector],
-    image: Image,
-    min_confidence: float,
-    memo: dict[str, Any] | None = None,
-    *,
-    only: str | None = None,
+class ObjectFinder:
+    """The objects of pictures of about one shape. Any thread."""
+
+    def __init__(self, detectors: Sequence[Detector], pool: Executor) -> None:
+        """``pool``: the detectors look at the same picture side by side, because a caller has nothing else to do meanwhile."""
+        self._detectors = tuple(detectors)
+        self._pool = pool
+
+    def find(
+        self, image: Image, min_confidence: float, memo: dict[str, Any] | None = None, *, only: str | None = None
+    ) -> list[SeenObject]:
+        """Objects at or above ``min_confidence`` (0..100), surest first.
+
+        ``memo``: the frame's, to ask each detector once. ``only``: of that class (common vocabulary); weighing all the others costs as
+        much as a tenth of the detectors.
+        """
+        memo = {} if memo is None else memo
+        missing = [detector for detector in self._detectors if detector.name not in memo]
+        looks = self._pool.map(lambda detector: detector.detect(image, _LEAST), missing)
+        memo |= zip([detector.name for detector in missing], looks, strict=True)
+        return _weighed(self._detectors, memo, min_confidence, only)
+
+
+class ObjectModels:
+    """Makes finders. Owns the threads that their detectors look with. Any thread."""
+
+    def __init__(self, zoo: Callable[[], StillZoo]) -> None:
+        """``zoo``: asked when the first picture comes."""
+        self._zoo = zoo
+        self._pool = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="look")
+
+    def finder(self, width: int, height: int) -> ObjectFinder:
+        """A finder for pictures of that many pixels, with the detectors that can be had. Raises ModelUnavailable without a first one."""
+        zoo = self._zoo()
+        detectors = (zoo.person_detector(frame_size(width, height)), *zoo.those_had(_STILL_DETECTORS))
+        return ObjectFinder(list({each.name: each for each in detectors}.values()), self._pool)
+
+    def close(self) -> None:
+        """What is being looked at is finished; finders are of no use afterwards."""
+        self._pool.shutdown()
+
+
+def _weighed(
+    detectors: Sequence[Detector], looks: Mapping[str, Detections], min_confidence: float, only: str | None
 ) -> list[SeenObject]:
-    """Objects at or above ``min_confidence`` (0..100), surest first. ``memo``: the frame's, to ask each detector once. ``only``: of that
-    class (common vocabulary); weighing all the others costs as much as a tenth of the detectors."""
-    memo = {} if memo is None else memo
+    """Objects out of what each detector (by name) saw in one picture."""
     knows = {detector.name: {common_name(name) for name in detector.names} for detector in detectors}
     rows: list[tuple[float, str, Box, str]] = []
-    missing = [detector for detector in detectors if detector.name not in memo]
-    looks = _POOL.map(lambda detector: detector.detect(image, _LEAST), missing)
-    memo |= zip([detector.name for detector in missing], looks, strict=True)
     for detector in detectors:
-        found = memo[detector.name]
+        found = looks[detector.name]
         names = [common_name(found.name(row)) for row in range(len(found))]
         rows += [
             (float(found.scores[row]), name, found.box(row), detector.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,18 +11,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamproc.contracts import Detector
 from streamproc.core.media import Image
 from streamproc.logic.colours import Colour, dominant_colours
-from streamproc.perception.label_models import SQUARE, TALL, WIDE
-from streamproc.perception.objects import find_objects, one_body_each
+from streamproc.perception.objects import ObjectModels, one_body_each
 from streamproc.perception.still_labels import LabelOptions, labels_of
 from streamproc.perception.taxonomy import taxonomy
-from streamproc.vision.zoo import ModelZoo
 
 _LOOK = 1280
 """Longer side of the picture that the detectors are given."""
-_ALSO = ("deimv2_femto", "ssd_oidv4")
 _SAMPLE = 160
 _SHARP = 1500.0
 """Variance of the Laplacian, at 1280 pixels, of a picture of sharpness 63; twice that is 86."""
@@ -57,26 +53,20 @@ class StillProperties:
 
 
 class Stills:
-    """Looks at single pictures. Any thread; models are loaded when the first picture comes."""
+    """Labels of single pictures. Any thread; models are loaded when the first picture comes."""
 
-    def __init__(self, zoo: Callable[[], ModelZoo]) -> None:
-        self._zoo = zoo
+    def __init__(self, objects: ObjectModels) -> None:
+        self._objects = objects
 
     def labels(self, image: Image, options: LabelOptions) -> list[dict[str, Any]]:
         """Labels, surest first: ``name``, ``confidence``, ``instances`` (``box``, ``confidence``) and ``entry``, its words."""
         words = taxonomy()
         least = options.min_confidence
-        seen = one_body_each(find_objects(self._detectors(image), _scaled(image, _LOOK), least), least)
+        height, width = image.shape[:2]
+        seen = one_body_each(self._objects.finder(width, height).find(_scaled(image, _LOOK), least), least)
         found = labels_of(0, seen, options, words)
         named = [label | {"entry": words.labels[label["name"]]} for label in found]
         return sorted(named, key=lambda label: (-label["confidence"], label["name"]))
-
-    def _detectors(self, image: Image) -> list[Detector]:
-        height, width = image.shape[:2]
-        shape = width / height
-        zoo = self._zoo()
-        first = zoo.person_detector(WIDE if shape > 1.25 else TALL if shape < 0.8 else SQUARE)
-        return list({each.name: each for each in (first, *zoo.those_had(_ALSO))}.values())
 
 
 def properties(image: Image, boxes: Iterable[Iterable[float]], most_colours: int) -> StillProperties:

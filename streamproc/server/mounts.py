@@ -32,7 +32,7 @@ async def mount_aws(context: DaemonContext) -> None:
     faces = await asyncio.to_thread(lambda: supervisor.provider.faces)
     jobs = await _open_jobs(context)
     supervisor.fails_on = words_for
-    stills = Stills(lambda: supervisor.provider.zoo)
+    stills = Stills(supervisor.provider.objects)
     await setup(
         context.app, EndpointServices(context.node, context.folder, context.database, supervisor, faces, jobs, stills)
     )
@@ -53,15 +53,14 @@ async def _open_jobs(context: DaemonContext) -> JobService:
         Mailroom(supervisor.journal, supervisor.outputs.outbox, make_resolver(context.node, context.folder), context_of)
     )
     await completions.open()
-    zoo, faces = supervisor.provider.zoo, supervisor.provider.faces
-    jobs = await asyncio.to_thread(
-        lambda: open_jobs(database, context.node, database.data_dir, told=completions.tell, zoo=zoo, faces=faces)
-    )
+    provider = supervisor.provider
+    jobs = await asyncio.to_thread(lambda: open_jobs(database, provider, on_completed=completions.tell))
     jobs.open_workers()
     supervisor.governor.greedy.append(lambda: jobs.busy)
 
     async def close() -> None:
         await asyncio.to_thread(jobs.close)
+        await asyncio.to_thread(provider.close)
 
     context.on_close.append(close)
     return jobs

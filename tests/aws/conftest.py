@@ -20,6 +20,7 @@ from streamproc.aws.work import Workers
 from streamproc.aws_protocol.keys import Key
 from streamproc.aws_protocol.pages import PageTokens
 from streamproc.config.node import AwsSettings, Bindings, Limits
+from streamproc.perception.objects import ObjectModels
 from streamproc.perception.stills import Stills
 from streamproc.store.database import Database
 from streamproc.store.tokens import TokenStore
@@ -48,7 +49,7 @@ def make_core(processors: MemoryProcessors, folder: Path) -> Core:
         processors=processors,
         faces=plain_faces(folder),
         jobs=plain_jobs(database),
-        stills=Stills(PlainZoo),  # type: ignore[arg-type]
+        stills=Stills(ObjectModels(PlainZoo)),
         arns=Arns("us-east-1", "123456789012"),
         resolver=resolver,
         builder=Builder(resolver, Arns("us-east-1", "123456789012"), lambda name: name != "nobody", 120),

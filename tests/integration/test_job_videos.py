@@ -301,7 +301,7 @@ def test_workers_share_a_decode_and_tell_when_done(tmp_path: Path, clip: Path) -
             return super().open(ref)
 
     make = lambda kind, options, video: SegmentAnalysis(SegmentOptions(), video)  # noqa: E731
-    service = JobService(Database(tmp_path), Counting(), make, told=tell)
+    service = JobService(Database(tmp_path), Counting(), make, on_completed=tell)
     for tag in ("a", "b"):
         service.start(JobRequest(JobKind.SEGMENTS, VideoRef(str(clip)), tag=tag, channel=Channel("arn:topic")))
     service.open_workers()

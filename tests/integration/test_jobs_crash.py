@@ -21,15 +21,14 @@ import pytest
 from streamproc.config.node import NodeConfig
 from streamproc.core.errors import ModelUnavailable
 from streamproc.core.faces import QualityFilter
-from streamproc.faces.service import open_service
 from streamproc.jobs import job_run as run
-from streamproc.jobs.build import Analyses, open_jobs
+from streamproc.jobs.build import open_jobs
 from streamproc.jobs.model import JobKind, JobRequest, VideoRef
 from streamproc.jobs.video import Place, StoredVideo, VideoFrame
 from streamproc.media.jpeg import encode
+from streamproc.perception.provider import ModelProvider
 from streamproc.store.database import Database
 from streamproc.store.jobs import JobStore
-from streamproc.vision.zoo import open_zoo
 from tests.videos import edit
 
 WORKER = """
@@ -109,11 +108,11 @@ def test_every_analysis_goes_on_as_if_nothing_had_been(
     """Ten cuts at random frames; the models stay loaded. ``python -m benchmarks.jobs_crash`` kills processes for the same."""
     clip = corpus / "video" / "intel_faces_pause.mp4"
     try:
-        analyses = with_somebody_known(tmp_path, clip)
+        provider = with_somebody_known(tmp_path, clip)
     except ModelUnavailable as missing:
         pytest.skip(f"{missing}")
     monkeypatch.setattr("streamproc.jobs.service.RunPolicy", partial(run.RunPolicy, checkpoint_s=0.0))
-    expected = all_kinds(tmp_path / "calm", clip, analyses)
+    expected = all_kinds(tmp_path / "calm", clip, provider)
     assert {kind for kind, result in expected.items() if any(result.values())} == set(JobKind)
     assert any(person["matches"] for person in expected["face-search"]["persons"])
 
@@ -130,15 +129,15 @@ def test_every_analysis_goes_on_as_if_nothing_had_been(
     found = None
     while found is None:
         with contextlib.suppress(Cut):
-            found = all_kinds(tmp_path / "rough", clip, analyses)
+            found = all_kinds(tmp_path / "rough", clip, provider)
     assert died == cuts
     assert found == expected
 
 
-def with_somebody_known(folder: Path, clip: Path) -> Analyses:
+def with_somebody_known(folder: Path, clip: Path) -> ModelProvider:
     """The box's own models, and a collection with the faces of the clip's first frame."""
-    zoo = open_zoo(NodeConfig().models, workers=2)
-    faces = open_service(folder / "faces", NodeConfig(), zoo)
+    provider = ModelProvider(NodeConfig(), folder / "faces", workers=2)
+    faces = provider.faces
     faces.create_collection("seen")
     video = StoredVideo(str(clip), clip.name)
     first = next(item for item in video.items() if isinstance(item, VideoFrame))
@@ -146,12 +145,12 @@ def with_somebody_known(folder: Path, clip: Path) -> Analyses:
     answer = faces.index_faces("seen", photo, external_image_id="somebody", quality_filter=QualityFilter.NONE)
     assert answer.records
     video.close()
-    return Analyses(NodeConfig(), folder, zoo, faces)
+    return provider
 
 
-def all_kinds(folder: Path, clip: Path, analyses: Analyses) -> dict[str, Any]:
+def all_kinds(folder: Path, clip: Path, provider: ModelProvider) -> dict[str, Any]:
     """One run of every analysis, or the rest of one that was cut off."""
-    service = open_jobs(Database(folder), NodeConfig(), folder, analyses=analyses)
+    service = open_jobs(Database(folder), provider)
     jobs = service.jobs()
     if not jobs:
         options: dict[JobKind, dict[str, Any]] = {JobKind.FACE_SEARCH: {"collection": "seen"}}
