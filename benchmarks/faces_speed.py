@@ -83,7 +83,7 @@ def _enrolled(service: FaceService, corpus: Path) -> Image:
     for name, data in list(people.items())[:10]:
         answer = service.index_faces("family", data, external_image_id=name, max_faces=1)
         if answer.records and chosen is None:
-            chosen = _face_of_size(service.decode(data), answer.records[0][0])
+            chosen = _face_of_size(service.engine.decode(data), answer.records[0][0])
     if chosen is None:
         raise SystemExit(f"{corpus}: no photo of a face was found")
     return chosen
@@ -119,7 +119,7 @@ def _frames(face: Image, count: int) -> list[Frame]:
 def _look_row(service: FaceService, zoo: ModelZoo, face: Image, count: int) -> dict[str, Any]:
     progress(f"{count} faces in view")
     frames = _frames(face, count)
-    perception = FacePerception(FaceSettings(collection="family"), service)
+    perception = FacePerception(FaceSettings(collection="family"), service.engine)
     bare = _bare(service.reader, zoo)
     ours: list[float] = []
     theirs: list[float] = []

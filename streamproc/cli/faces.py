@@ -131,7 +131,7 @@ def search(
     with errors_said():
         service, _ = _open(data_dir, config_dir)
         with _naming(photo):
-            answer = service.search_faces_by_image(collection, _read(photo), threshold=threshold, max_faces=max_faces)
+            answer = service.searches.by_image(collection, _read(photo), threshold=threshold, max_faces=max_faces)
         if as_json:
             put_json(documents.face_search(answer))
             return

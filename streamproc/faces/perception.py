@@ -23,9 +23,9 @@ from streamproc.core.media import Frame, Image, Moment
 from streamproc.core.vision import Box, FaceBox, FloatArray
 from streamproc.faces import quality
 from streamproc.faces.decision import Decision, DecisionPolicy, Rival, TrackEvidence, decide, logit
+from streamproc.faces.engine import FaceEngine
 from streamproc.faces.library import Candidate, CollectionIndex
 from streamproc.faces.reader import live_size
-from streamproc.faces.service import FaceService
 from streamproc.logic.gate import GatePolicy, MotionGate
 from streamproc.logic.motion import thumbnail_size
 from streamproc.logic.state_codec import pack, unpack
@@ -96,10 +96,10 @@ class FacePerception:
     Raises NotFound from ``look`` when the collection is gone, ModelMismatch when it is another embedder's.
     """
 
-    def __init__(self, settings: FaceSettings, service: FaceService, policy: DecisionPolicy | None = None) -> None:
+    def __init__(self, settings: FaceSettings, engine: FaceEngine, policy: DecisionPolicy | None = None) -> None:
         self.settings = settings
-        self.service = service
-        self.reader = service.reader
+        self.engine = engine
+        self.reader = engine.reader
         self.policy = policy or DecisionPolicy(threshold=settings.effective_threshold)
         self._detector = self.reader.detector if settings.detector == "default" else settings.detector
         self._deciding = DECIDING[self._detector]
@@ -116,8 +116,8 @@ class FacePerception:
     def snapshot(self) -> Any:
         """The state as a plain document (``state_codec``); sealed bytes of one where the node keeps its vectors sealed."""
         document = to_document(self._state)
-        if self.service.seal is not None:
-            return self.service.seal.seal(pack(_KIND, _VERSION, document), "feed")
+        if self.engine.seal is not None:
+            return self.engine.seal.seal(pack(_KIND, _VERSION, document), "feed")
         return document
 
     def restore(self, state: Any) -> None:
@@ -125,8 +125,8 @@ class FacePerception:
 
         Raises StateError where ``state`` is no snapshot of this version.
         """
-        if isinstance(state, bytes) and self.service.seal is not None:
-            state = unpack(self.service.seal.open(state, "feed"), _KIND, _VERSION)
+        if isinstance(state, bytes) and self.engine.seal is not None:
+            state = unpack(self.engine.seal.open(state, "feed"), _KIND, _VERSION)
         self._state = from_document(_State, state)
 
     def reset(self) -> None:
@@ -138,7 +138,7 @@ class FacePerception:
 
     def look(self, frame: Frame) -> FaceObservation:
         """Take in the next sampled frame. One in which nothing moved, while no face is in view, shows no face either: no model runs."""
-        shelf = self.service.library.open(self.settings.collection)
+        shelf = self.engine.library.open(self.settings.collection)
         self._follow_changes(shelf)
         picture = frame.picture
         grey = picture.luma(*thumbnail_size(picture.width, picture.height))

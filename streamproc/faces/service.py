@@ -1,10 +1,9 @@
-"""Every operation on face collections and single pictures: the door for the command line, the endpoint, live feeds and jobs."""
+"""Every operation on face collections: used by the command line, the endpoint, live feeds and jobs."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -17,26 +16,21 @@ import numpy as np
 from streamproc.config.node import NodeConfig
 from streamproc.core.errors import InputError
 from streamproc.core.face_answers import (
-    Comparison,
     FaceChanges,
     FaceFailure,
     FacePage,
-    FaceSearch,
     IndexAnswer,
-    NoFace,
     RefusedFace,
-    UnknownFace,
 )
 from streamproc.core.faces import CollectionInfo, DetectedFace, QualityFilter, StoredFace, face_confidence
 from streamproc.core.media import Image
-from streamproc.core.vision import FloatArray
 from streamproc.faces import quality
 from streamproc.faces.audit import Audit, audit
 from streamproc.faces.audit_picture import draw
 from streamproc.faces.choice import with_models
-from streamproc.faces.images import decode
-from streamproc.faces.library import CollectionIndex, Library
+from streamproc.faces.engine import FaceEngine
 from streamproc.faces.sealing import Seal
+from streamproc.faces.search import Searches
 from streamproc.faces.users import Users
 from streamproc.faces.versions import model_version
 from streamproc.store.collections import CollectionRow, CollectionStore, FaceRow
@@ -45,14 +39,12 @@ if TYPE_CHECKING:
     from streamproc.faces.reader import FaceReader
     from streamproc.vision.zoo import ModelZoo
 
-DEFAULT_MATCHES: Final = 80
-"""The service's answer when MaxFaces is not given."""
 _COLLECTION: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,255}")
 _EXTERNAL: Final = re.compile(r"[a-zA-Z0-9_.\-:]{1,255}")
 
 
 class FaceService:
-    """One box's collections. Any thread; models are loaded when the first picture comes.
+    """The face collections of one data directory. Any thread; models are loaded when the first picture comes.
 
     Raises NotFound for a collection that is not there, InputError (and its kinds) for what the caller can mend.
     """
@@ -67,37 +59,18 @@ class FaceService:
         seal: Seal | None = None,
     ) -> None:
         self.store = store
-        self.seal = seal
-        """For whoever else puts vectors on disk."""
-        self._make_reader = make_reader
+        self.engine = FaceEngine(store, make_reader, max_image_bytes=max_image_bytes, seal=seal)
+        self.searches = Searches(self.engine)
+        self.users = Users(self.engine, now)
         self._now = now
-        self._max_image_bytes = max_image_bytes
-        self._lock = threading.Lock()
-        self._reader: FaceReader | None = None
-        self._library: Library | None = None
-        self.users = Users(self)
 
     @property
     def reader(self) -> FaceReader:
         """The models; loaded on first use. Raises ModelUnavailable."""
-        with self._lock:
-            if self._reader is None:
-                self._reader = self._make_reader()
-            return self._reader
-
-    @property
-    def library(self) -> Library:
-        reader = self.reader
-        with self._lock:
-            if self._library is None:
-                self._library = Library(self.store, reader.model, reader.curve)
-            return self._library
+        return self.engine.reader
 
     def close(self) -> None:
         self.store.close()
-
-    def now(self) -> float:
-        return self._now()
 
     # collections
 
@@ -118,8 +91,8 @@ class FaceService:
     def delete_collection(self, name: str) -> None:
         """Delete it with all faces: from disk and from memory."""
         self.store.drop(name)
-        if self._library is not None:
-            self._library.forget(name)
+        if (library := self.engine.loaded_library) is not None:
+            library.forget(name)
 
     def set_tags(self, name: str, tags: Mapping[str, str]) -> None:
         self.store.get(name)
@@ -143,9 +116,9 @@ class FaceService:
         """
         if external_image_id is not None and not _EXTERNAL.fullmatch(external_image_id):
             raise InputError(f"name {external_image_id!r}: use 1 to 255 letters, digits, '_', '.', '-' and ':'")
-        self.library.open(name)
-        image = self.decode(data)
-        found = self.detect(image, quality_filter, attributes=attributes)
+        self.engine.library.open(name)
+        image = self.engine.decode(data)
+        found = self.engine.detect(image, quality_filter, attributes=attributes)
         chosen, refused = _choose(found, max_faces)
         image_id, digest = str(uuid.uuid4()), hashlib.sha256(data).digest()
         rows = [self._row(image, face, image_id, external_image_id, digest) for face in chosen]
@@ -185,45 +158,17 @@ class FaceService:
                 done.append(face_id)
         if done:
             self.store.delete_faces(name, done)
-            if self._library is not None:
-                self._library.open(name)
+            if (library := self.engine.loaded_library) is not None:
+                library.open(name)
         return FaceChanges(tuple(done), tuple(failed))
 
-    # search
-
-    def search_faces(
-        self, name: str, face_id: str, *, threshold: float = 80.0, max_faces: int | None = None
-    ) -> FaceSearch:
-        """Faces like a stored one, without itself. Raises UnknownFace."""
-        shelf = self.library.open(name)
-        vector = self.stored_vector(name, shelf, face_id)
-        limit = max_faces or DEFAULT_MATCHES
-        (matches,) = shelf.search(vector[None], threshold, limit + 1)
-        others = [match for match in matches if match.face.face_id != face_id]
-        return FaceSearch(tuple(others[:limit]), self.reader.model_version)
-
-    def search_faces_by_image(
-        self,
-        name: str,
-        data: bytes,
-        *,
-        threshold: float = 80.0,
-        max_faces: int | None = None,
-        quality_filter: QualityFilter = QualityFilter.NONE,
-    ) -> FaceSearch:
-        """Faces like the largest of a picture. Raises NoFace."""
-        shelf = self.library.open(name)
-        image = self.decode(data)
-        searched = self.largest(image, quality_filter)
-        vector = self.reader.embed(image, searched.face)
-        (matches,) = shelf.search(vector[None], threshold, max_faces or DEFAULT_MATCHES)
-        return FaceSearch(tuple(matches), self.reader.model_version, searched)
+    # what was learned, and how far it can be trusted
 
     def deny(self, name: str, person: str, data: bytes) -> None:
         """Keep that the largest face of this picture is not ``person`` (an external id, user or face id). Raises NoFace."""
-        self.library.open(name)
-        image = self.decode(data)
-        vector = self.reader.embed(image, self.largest(image, QualityFilter.NONE).face)
+        self.engine.library.open(name)
+        image = self.engine.decode(data)
+        vector = self.reader.embed(image, self.engine.largest(image, QualityFilter.NONE).face)
         known = {
             name for _, face in self.store.faces(name) for name in (face.person, face.external_image_id, face.face_id)
         }
@@ -233,67 +178,11 @@ class FaceService:
 
     def audit(self, name: str, threshold: float = 80.0) -> tuple[Audit, Image]:
         """How far a collection can be trusted, as a report and a picture of its similarities."""
-        shelf = self.library.open(name)
+        shelf = self.engine.library.open(name)
         numbered = self.store.faces(name)
         vectors = shelf.vectors(np.array([number for number, _ in numbered], np.int64))
         report, genuine, strangers = audit([face for _, face in numbered], vectors, shelf.curve, threshold)
         return report, draw(name, report, genuine, strangers, shelf.curve)
-
-    # single pictures
-
-    def detect_faces(self, data: bytes, *, attributes: bool = False) -> list[DetectedFace]:
-        """Every face of a picture, largest first."""
-        return self.detect(self.decode(data), QualityFilter.NONE, attributes=attributes)
-
-    def compare_faces(
-        self,
-        source: bytes,
-        target: bytes,
-        *,
-        threshold: float = 80.0,
-        quality_filter: QualityFilter = QualityFilter.NONE,
-    ) -> Comparison:
-        """The largest face of ``source`` against every face of ``target``. Raises NoFace when either holds none."""
-        first, second = self.decode(source), self.decode(target)
-        wanted = self.largest(first, quality_filter)
-        others = [face for face in self.detect(second, quality_filter) if not face.quality.reasons]
-        if not others:
-            raise NoFace()
-        vector = self.reader.embed(first, wanted.face)
-        scored = [
-            (face, self.reader.curve.similarity(float(vector @ self.reader.embed(second, face.face))))
-            for face in others
-        ]
-        scored.sort(key=lambda pair: -pair[1])
-        matches = tuple(pair for pair in scored if pair[1] >= threshold)
-        return Comparison(wanted, matches, tuple(face for face, similarity in scored if similarity < threshold))
-
-    # shared with users, jobs and the audit
-
-    def decode(self, data: bytes) -> Image:
-        return decode(data, max_bytes=self._max_image_bytes).image
-
-    def detect(self, image: Image, gate: QualityFilter, *, attributes: bool = False) -> list[DetectedFace]:
-        """Every face, judged, largest first."""
-        judged = [self.reader.judge(image, face, gate) for face in self.reader.find(image)]
-        if not attributes:
-            return judged
-        return [DetectedFace(face.face, face.quality, self.reader.attributes(image, face.face)) for face in judged]
-
-    def largest(self, image: Image, gate: QualityFilter) -> DetectedFace:
-        """The largest face that passes the gate. Raises NoFace."""
-        for face in self.detect(image, gate):
-            if not face.quality.reasons:
-                return face
-        raise NoFace()
-
-    def stored_vector(self, name: str, shelf: CollectionIndex, face_id: str) -> FloatArray:
-        """Raises UnknownFace."""
-        rows = self.store.faces(name, face_ids=[face_id])
-        if not rows:
-            raise UnknownFace(f"faceId {face_id} was not found in the collection {name}")
-        vector: FloatArray = shelf.vectors(np.array([rows[0][0]], np.int64))[0]
-        return vector
 
     def _row(
         self, image: Image, detected: DetectedFace, image_id: str, external_image_id: str | None, digest: bytes

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -11,46 +11,46 @@ from streamproc.core.errors import LimitExceeded, NotFound
 from streamproc.core.face_answers import FaceChanges, FaceFailure, RefusedFace, UserPage, UserSearch
 from streamproc.core.faces import QualityFilter, StoredFace, UserMatch, UserStatus
 from streamproc.core.vision import FloatArray
+from streamproc.faces.engine import FaceEngine, largest_of
 from streamproc.faces.library import CollectionIndex
-
-if TYPE_CHECKING:
-    from streamproc.faces.service import FaceService
+from streamproc.faces.search import DEFAULT_MATCHES
 
 MAX_FACES_OF_A_USER: Final = 100
-DEFAULT_MATCHES: Final = 80
 
 
 class Users:
     """The operations on users. Raises NotFound for a collection or user that is not there."""
 
-    def __init__(self, service: FaceService) -> None:
-        self._service = service
+    def __init__(self, engine: FaceEngine, now: Callable[[], float]) -> None:
+        """``now``: epoch seconds."""
+        self._engine = engine
+        self._store = engine.store
+        self._now = now
 
     def create(self, name: str, user_id: str) -> None:
         """Raises AlreadyExists."""
-        self._service.store.get(name)
-        self._service.store.create_user(name, user_id, self._service.now())
+        self._store.get(name)
+        self._store.create_user(name, user_id, self._now())
 
     def delete(self, name: str, user_id: str) -> None:
         """Its faces stay, associated with nobody."""
-        self._service.store.get(name)
-        self._service.store.delete_user(name, user_id)
+        self._store.get(name)
+        self._store.delete_user(name, user_id)
 
     def list(self, name: str, *, limit: int | None = None, after: str = "") -> UserPage:
         """By name."""
-        self._service.store.get(name)
-        found = self._service.store.users(name, after, None if limit is None else limit + 1)
+        self._store.get(name)
+        found = self._store.users(name, after, None if limit is None else limit + 1)
         shown = found if limit is None else found[:limit]
         users = tuple((user_id, UserStatus.ACTIVE if faces else UserStatus.CREATED) for user_id, faces in shown)
         return UserPage(users, shown[-1][0] if len(shown) < len(found) else None)
 
     def associate(self, name: str, user_id: str, face_ids: Sequence[str], *, threshold: float = 75.0) -> FaceChanges:
         """Give faces to a user. A face must resemble one that the user has (the first of a new user is taken as it is)."""
-        store = self._service.store
         self._require(name, user_id)
-        shelf = self._service.library.open(name)
-        numbered = {face.face_id: (number, face) for number, face in store.faces(name, face_ids=face_ids)}
-        own = self._vectors(shelf, [number for number, _ in store.faces(name, user_id=user_id)])
+        shelf = self._engine.library.open(name)
+        numbered = {face.face_id: (number, face) for number, face in self._store.faces(name, face_ids=face_ids)}
+        own = self._vectors(shelf, [number for number, _ in self._store.faces(name, user_id=user_id)])
         done: list[str] = []
         failed: list[FaceFailure] = []
         for face_id in dict.fromkeys(face_ids):
@@ -65,14 +65,13 @@ class Users:
             done.append(face_id)
         if len(own) > MAX_FACES_OF_A_USER:
             raise LimitExceeded(f"user {user_id} would have {len(own)} faces, at most {MAX_FACES_OF_A_USER} are kept")
-        store.set_user(name, done, user_id)
+        self._store.set_user(name, done, user_id)
         return FaceChanges(tuple(done), tuple(failed), self._status(name, user_id))
 
     def disassociate(self, name: str, user_id: str, face_ids: Sequence[str]) -> FaceChanges:
         """Take faces from a user; they stay in the collection."""
-        store = self._service.store
         self._require(name, user_id)
-        known = {face.face_id: face for _, face in store.faces(name, face_ids=face_ids)}
+        known = {face.face_id: face for _, face in self._store.faces(name, face_ids=face_ids)}
         done: list[str] = []
         failed: list[FaceFailure] = []
         for face_id in dict.fromkeys(face_ids):
@@ -83,7 +82,7 @@ class Users:
                 failed.append(FaceFailure(face_id, ("ASSOCIATED_TO_A_DIFFERENT_USER",), face.user_id))
             else:
                 done.append(face_id)
-        store.set_user(name, done, None)
+        self._store.set_user(name, done, None)
         return FaceChanges(tuple(done), tuple(failed), self._status(name, user_id))
 
     def search(
@@ -96,14 +95,14 @@ class Users:
         limit: int | None = None,
     ) -> UserSearch:
         """Users like a stored face, or like another user; that user itself is left out."""
-        shelf = self._service.library.open(name)
+        shelf = self._engine.library.open(name)
         if face_id is not None:
-            queries = self._service.stored_vector(name, shelf, face_id)[None]
+            queries = self._engine.stored_vector(name, shelf, face_id)[None]
         else:
             self._require(name, user_id or "")
-            queries = self._vectors(shelf, [number for number, _ in self._service.store.faces(name, user_id=user_id)])
+            queries = self._vectors(shelf, [number for number, _ in self._store.faces(name, user_id=user_id)])
         matches = self._matches(name, shelf, queries, threshold, user_id)
-        return UserSearch(matches[: limit or DEFAULT_MATCHES], self._service.reader.model_version)
+        return UserSearch(matches[: limit or DEFAULT_MATCHES], self._engine.reader.model_version)
 
     def search_by_image(
         self,
@@ -115,21 +114,22 @@ class Users:
         quality_filter: QualityFilter = QualityFilter.NONE,
     ) -> UserSearch:
         """Users like the largest face of a picture. Raises NoFace."""
-        service = self._service
-        shelf = service.library.open(name)
-        image = service.decode(data)
-        searched = service.largest(image, quality_filter)
-        others = [face for face in service.detect(image, quality_filter) if face.face.box != searched.face.box]
+        engine = self._engine
+        shelf = engine.library.open(name)
+        image = engine.decode(data)
+        found = engine.detect(image, quality_filter)
+        searched = largest_of(found)
+        others = [face for face in found if face.face.box != searched.face.box]
         refused = tuple(RefusedFace(face, face.quality.reasons or ("FACE_NOT_LARGEST",)) for face in others)
-        matches = self._matches(name, shelf, service.reader.embed(image, searched.face)[None], threshold, None)
-        return UserSearch(matches[: limit or DEFAULT_MATCHES], service.reader.model_version, searched, refused)
+        matches = self._matches(name, shelf, engine.reader.embed(image, searched.face)[None], threshold, None)
+        return UserSearch(matches[: limit or DEFAULT_MATCHES], engine.reader.model_version, searched, refused)
 
     def _matches(
         self, name: str, shelf: CollectionIndex, queries: FloatArray, threshold: float, without: str | None
     ) -> tuple[UserMatch, ...]:
         """A user's likeness is that of its mean vector or of its best face, whichever is more."""
         grouped: dict[str, list[int]] = {}
-        for number, user_id in self._service.store.associated(name):
+        for number, user_id in self._store.associated(name):
             if user_id != without:
                 grouped.setdefault(user_id, []).append(number)
         if not grouped or not len(queries):
@@ -165,9 +165,9 @@ class Users:
         return shelf.vectors(np.array(numbers, np.int64))
 
     def _status(self, name: str, user_id: str) -> UserStatus:
-        return UserStatus.ACTIVE if self._service.store.faces(name, user_id=user_id, limit=1) else UserStatus.CREATED
+        return UserStatus.ACTIVE if self._store.faces(name, user_id=user_id, limit=1) else UserStatus.CREATED
 
     def _require(self, name: str, user_id: str) -> None:
-        self._service.store.get(name)
-        if not self._service.store.has_user(name, user_id):
+        self._store.get(name)
+        if not self._store.has_user(name, user_id):
             raise NotFound(f"The user id: {user_id} does not exist in the collection {name}")

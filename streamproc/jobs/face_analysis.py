@@ -84,7 +84,7 @@ class FaceSearchAnalysis:
         service.describe_collection(options.collection)
         self._step = coarse_step(video.rate)
         settings = FaceSettings(collection=options.collection, threshold=options.threshold)
-        self._perception = FacePerception(settings, service, DecisionPolicy(threshold=options.threshold))
+        self._perception = FacePerception(settings, service.engine, DecisionPolicy(threshold=options.threshold))
         self._rows: list[dict[str, Any]] = []
 
     def wants(self, index: int, at: Fraction) -> bool:

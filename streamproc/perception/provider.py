@@ -81,7 +81,7 @@ class ModelProvider:
         """Raises NotFound where there is no such collection."""
         from streamproc.faces.perception import FacePerception
 
-        return FacePerception(settings, self.faces)
+        return FacePerception(settings, self.faces.engine)
 
     def close(self) -> None:
         """Let the threads of ``objects`` go."""

@@ -75,13 +75,13 @@ def test_index_search_and_delete(service: FaceService, astronaut: np.ndarray) ->
     again = service.index_faces("family", jpeg(astronaut), external_image_id="eileen")
     assert again.records[0][0].face_id == face.face_id
     mirrored = jpeg(cv2.GaussianBlur(astronaut[:, ::-1], (0, 0), 1.2), 70)
-    found = service.search_faces_by_image("family", mirrored)
+    found = service.searches.by_image("family", mirrored)
     assert found.matches[0].face.face_id == face.face_id
     assert found.matches[0].similarity > 95
     check_shape(documents.face_search(found), "SearchFacesByImageResponse")
-    assert service.search_faces("family", face.face_id).matches == ()
+    assert service.searches.by_face("family", face.face_id).matches == ()
     check_shape(
-        documents.face_search(service.search_faces("family", face.face_id), face.face_id), "SearchFacesResponse"
+        documents.face_search(service.searches.by_face("family", face.face_id), face.face_id), "SearchFacesResponse"
     )
     page = service.list_faces("family", limit=1)
     assert (len(page.faces), page.after) == (1, None)
@@ -90,9 +90,9 @@ def test_index_search_and_delete(service: FaceService, astronaut: np.ndarray) ->
     assert gone.done == (face.face_id,)
     assert gone.failed[0].reasons == ("FACE_NOT_FOUND",)
     check_shape(documents.deletions(gone), "DeleteFacesResponse")
-    assert service.search_faces_by_image("family", mirrored).matches == ()
+    assert service.searches.by_image("family", mirrored).matches == ()
     with pytest.raises(UnknownFace):
-        service.search_faces("family", face.face_id)
+        service.searches.by_face("family", face.face_id)
 
 
 def test_collections(service: FaceService) -> None:
@@ -113,7 +113,7 @@ def test_collections(service: FaceService) -> None:
 
 
 def test_attributes(service: FaceService, astronaut: np.ndarray) -> None:
-    (face,) = service.detect_faces(jpeg(astronaut), attributes=True)
+    (face,) = service.searches.detect(jpeg(astronaut), attributes=True)
     document = documents.detected_faces([face])
     check_shape(document, "DetectFacesResponse")
     detail = document["FaceDetails"][0]
@@ -139,7 +139,7 @@ def test_without_the_attribute_nets_the_rest_is_answered(
     monkeypatch.setattr(zoo, "age_gender", missing)
     service = open_service(tmp_path, zoo=zoo)
     for _ in range(3):
-        (detail,) = documents.detected_faces(service.detect_faces(jpeg(astronaut), attributes=True))["FaceDetails"]
+        (detail,) = documents.detected_faces(service.searches.detect(jpeg(astronaut), attributes=True))["FaceDetails"]
         assert set(detail) == {"BoundingBox", "Confidence", "Landmarks", "Pose", "Quality"}
     assert len(tries) == 1
 
@@ -160,41 +160,41 @@ def test_other_models_where_the_best_cannot_be_had_and_a_collection_keeps_its_ow
     first.create_collection("family")
     assert first.reader.detector == "centerface"
     first.index_faces("family", jpeg(astronaut), external_image_id="eileen")
-    assert first.search_faces_by_image("family", jpeg(astronaut)).matches[0].similarity > 99
+    assert first.searches.by_image("family", jpeg(astronaut)).matches[0].similarity > 99
     first.close()
     monkeypatch.undo()
     rich = open_zoo()
     later = open_service(tmp_path, zoo=rich)
     assert later.reader.detector == rich.first_name(DETECTORS), "the detector is chosen anew, the embedder is not"
-    assert later.search_faces_by_image("family", jpeg(astronaut)).matches[0].similarity > 99
+    assert later.searches.by_image("family", jpeg(astronaut)).matches[0].similarity > 99
     later.close()
 
 
 def test_a_photo_turned_by_exif_is_the_same_face(service: FaceService, astronaut: np.ndarray) -> None:
     service.index_faces("family", jpeg(astronaut), external_image_id="eileen")
-    found = service.search_faces_by_image("family", rotated_by_exif(astronaut))
+    found = service.searches.by_image("family", rotated_by_exif(astronaut))
     assert found.matches[0].similarity > 99
 
 
 def test_a_50_megapixel_photo(service: FaceService, astronaut: np.ndarray) -> None:
     service.index_faces("family", jpeg(astronaut), external_image_id="eileen")
     huge = jpeg(cv2.resize(astronaut, (7168, 7168), interpolation=cv2.INTER_CUBIC), 60)
-    found = service.search_faces_by_image("family", huge)
+    found = service.searches.by_image("family", huge)
     assert found.matches[0].similarity > 97
 
 
 def test_a_tight_crop_is_found(service: FaceService, astronaut: np.ndarray) -> None:
     service.index_faces("family", jpeg(astronaut), external_image_id="eileen")
-    (face,) = service.detect_faces(jpeg(astronaut))
+    (face,) = service.searches.detect(jpeg(astronaut))
     left, top, right, bottom = (int(value * 512) for value in face.face.box)
-    found = service.search_faces_by_image("family", jpeg(astronaut[top:bottom, left:right]))
+    found = service.searches.by_image("family", jpeg(astronaut[top:bottom, left:right]))
     assert found.matches[0].similarity > 95
 
 
 def test_a_crowd_gives_the_hundred_largest(service: FaceService, astronaut: np.ndarray) -> None:
     one = cv2.resize(astronaut[0:230, 120:340], (110, 115), interpolation=cv2.INTER_AREA)
     crowd = np.tile(one, (15, 14, 1))
-    assert len(service.detect_faces(jpeg(crowd))) == 100
+    assert len(service.searches.detect(jpeg(crowd))) == 100
     answer = service.index_faces("family", jpeg(crowd), max_faces=3)
     assert len(answer.records) == 3
     assert {face.reasons for face in answer.refused} == {("EXCEEDS_MAX_FACES",)}
@@ -204,12 +204,12 @@ def test_no_face(service: FaceService) -> None:
     empty = jpeg(np.full((300, 400, 3), 127, np.uint8))
     answer = service.index_faces("family", empty)
     assert (answer.records, answer.refused) == ((), ())
-    for search in (service.search_faces_by_image, service.users.search_by_image):
+    for search in (service.searches.by_image, service.users.search_by_image):
         with pytest.raises(NoFace, match=NO_FACE):
             search("family", empty)
     with pytest.raises(NoFace):
-        service.compare_faces(empty, empty)
-    assert service.detect_faces(empty) == []
+        service.searches.compare(empty, empty)
+    assert service.searches.detect(empty) == []
 
 
 def test_the_gate_refuses_and_names_why(service: FaceService, astronaut: np.ndarray) -> None:
@@ -218,7 +218,7 @@ def test_the_gate_refuses_and_names_why(service: FaceService, astronaut: np.ndar
     assert [face.reasons for face in refused] == [("SMALL_BOUNDING_BOX",)]
     assert len(service.index_faces("family", small, quality_filter=QualityFilter.NONE).records) == 1
     with pytest.raises(NoFace):
-        service.search_faces_by_image("family", small, quality_filter=QualityFilter.HIGH)
+        service.searches.by_image("family", small, quality_filter=QualityFilter.HIGH)
 
 
 @pytest.mark.parametrize("bad", [b"", b"GIF89a....", b"no picture at all"])
@@ -230,10 +230,10 @@ def test_what_is_no_picture(service: FaceService, astronaut: np.ndarray, bad: by
 
 def test_compare(service: FaceService, astronaut: np.ndarray, zoo: ModelZoo) -> None:
     pair = np.hstack([astronaut, astronaut[:, ::-1]])
-    answer = service.compare_faces(jpeg(astronaut), jpeg(pair))
+    answer = service.searches.compare(jpeg(astronaut), jpeg(pair))
     assert len(answer.matches) == 2
     check_shape(documents.comparison(answer), "CompareFacesResponse")
-    assert len(service.compare_faces(jpeg(astronaut), jpeg(pair), threshold=100).unmatched) == 2
+    assert len(service.searches.compare(jpeg(astronaut), jpeg(pair), threshold=100).unmatched) == 2
 
 
 def test_users(service: FaceService, astronaut: np.ndarray) -> None:
@@ -258,7 +258,7 @@ def test_users(service: FaceService, astronaut: np.ndarray) -> None:
     assert users.search("family", user_id="eileen").matches == ()
     refused = service.delete_faces("family", faces[:1]).failed[0]
     assert (refused.reasons, refused.user_id) == (("ASSOCIATED_TO_AN_EXISTING_USER",), "eileen")
-    assert service.search_faces_by_image("family", jpeg(astronaut)).matches[0].face.person == "eileen"
+    assert service.searches.by_image("family", jpeg(astronaut)).matches[0].face.person == "eileen"
     gone = users.disassociate("family", "eileen", faces)
     assert gone.done == tuple(faces[:2])
     check_shape(documents.disassociations(gone), "DisassociateFacesResponse")
@@ -270,9 +270,9 @@ def test_users(service: FaceService, astronaut: np.ndarray) -> None:
 
 def test_denied_faces_stay_denied(service: FaceService, astronaut: np.ndarray) -> None:
     service.index_faces("family", jpeg(cv2.GaussianBlur(astronaut, (0, 0), 2)), external_image_id="anna")
-    assert service.search_faces_by_image("family", jpeg(astronaut)).matches
+    assert service.searches.by_image("family", jpeg(astronaut)).matches
     service.deny("family", "anna", jpeg(astronaut))
-    assert service.search_faces_by_image("family", jpeg(astronaut)).matches == ()
+    assert service.searches.by_image("family", jpeg(astronaut)).matches == ()
     with pytest.raises(InputError, match="nobody called"):
         service.deny("family", "nobody", jpeg(astronaut))
 
@@ -298,12 +298,12 @@ def test_commands(tmp_path: Path, astronaut: np.ndarray, zoo: ModelZoo) -> None:
     check_shape(json.loads(made.stdout), "CreateCollectionResponse")
     # A daemon that runs meanwhile: its library must learn without being told.
     daemon = open_service(tmp_path / "data", zoo=zoo)
-    assert daemon.search_faces_by_image("family", jpeg(astronaut)).matches == ()
+    assert daemon.searches.by_image("family", jpeg(astronaut)).matches == ()
     enrolled = run(tmp_path, "enrol", "family", str(tmp_path / "people"), "--json")
     assert enrolled.returncode == 0
     answers = [json.loads(line) for line in enrolled.stdout.splitlines()]
     assert [answer["FaceRecords"][0]["Face"]["ExternalImageId"] for answer in answers] == ["eileen", "eileen"]
-    assert len(daemon.search_faces_by_image("family", jpeg(astronaut)).matches) == 2
+    assert len(daemon.searches.by_image("family", jpeg(astronaut)).matches) == 2
     found = run(tmp_path, "search", "family", str(photos / "one.jpg"), "--json")
     assert json.loads(found.stdout)["FaceMatches"][0]["Face"]["ExternalImageId"] == "eileen"
     bad = run(tmp_path, "enrol", "family", "--name", "x", str(broken), str(blank), "--json")

@@ -79,7 +79,7 @@ async def delete_faces(core: Core, call: Call) -> dict[str, Any]:
 
 async def search(core: Core, call: Call) -> dict[str, Any]:
     answer = await core.workers.run(
-        core.faces.search_faces,
+        core.faces.searches.by_face,
         call.input["CollectionId"],
         call.input["FaceId"],
         threshold=call.input.get("FaceMatchThreshold", 80.0),
@@ -90,7 +90,7 @@ async def search(core: Core, call: Call) -> dict[str, Any]:
 
 async def search_by_image(core: Core, call: Call) -> dict[str, Any]:
     answer = await core.workers.run(
-        core.faces.search_faces_by_image,
+        core.faces.searches.by_image,
         call.input["CollectionId"],
         await fetch(core, call.input["Image"]),
         threshold=call.input.get("FaceMatchThreshold", 80.0),

@@ -27,14 +27,14 @@ _NO_ROTATION = "pictures are turned upright by their own orientation tag"
 async def detect_faces(core: Core, call: Call) -> dict[str, Any]:
     asked = call.input.get("Attributes") or ("DEFAULT",)
     faces = await core.workers.run(
-        core.faces.detect_faces, await fetch(core, call.input["Image"]), attributes=wants_attributes(asked)
+        core.faces.searches.detect, await fetch(core, call.input["Image"]), attributes=wants_attributes(asked)
     )
     return {"FaceDetails": [keep_asked(detail, asked) for detail in documents.detected_faces(faces)["FaceDetails"]]}
 
 
 async def compare_faces(core: Core, call: Call) -> dict[str, Any]:
     answer = await core.workers.run(
-        core.faces.compare_faces,
+        core.faces.searches.compare,
         await fetch(core, call.input["SourceImage"], "SourceImage"),
         await fetch(core, call.input["TargetImage"], "TargetImage"),
         threshold=call.input.get("SimilarityThreshold", 80.0),
@@ -49,7 +49,7 @@ async def detect_labels(core: Core, call: Call) -> dict[str, Any]:
 
 
 def _labels_document(core: Core, request: dict[str, Any], data: bytes) -> dict[str, Any]:
-    image = core.faces.decode(data)
+    image = core.faces.engine.decode(data)
     features = request.get("Features") or ["GENERAL_LABELS"]
     options = LabelOptions(request.get("MinConfidence", _MIN_CONFIDENCE), **label_filters(request))
     found = core.stills.labels(image, options)[: request.get("MaxLabels", _MOST_LABELS)]
