@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from streamproc.contracts import NOWHERE, Delivery, Images
 from streamproc.core.event import Event, EventType
+from streamproc.core.media import rfc3339
 
 _DETECTIONS = (EventType.LABEL_DETECTED, EventType.FACE_MATCHED, EventType.FACE_UNKNOWN)
 
@@ -66,11 +67,6 @@ def to_text(event: Event) -> str:
         case EventType.FACE_RECORD:
             words.append(f"{len(event.data.get('faces', ()))} faces at {event.at.seconds:.2f} s")
     return "  ".join(words)
-
-
-def rfc3339(instant: datetime) -> str:
-    """``2026-11-21T02:18:00.123456Z``: UTC, microseconds."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _detection(event: Event, images: Images) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from streamproc.aws.buckets import Buckets
 from streamproc.aws.ports import ProcessorApi
 from streamproc.aws.stream_builder import Builder
 from streamproc.aws.work import Workers
-from streamproc.aws_protocol.pages import PageTokens
 from streamproc.config.node import Limits
 from streamproc.faces.service import FaceService
 from streamproc.jobs.service import JobService
+from streamproc.logic.pages import PageTokens
 from streamproc.perception.stills import Stills
 from streamproc.store.tokens import TokenStore
 

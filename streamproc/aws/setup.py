@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -27,17 +26,16 @@ from streamproc.aws.stream_builder import Builder
 from streamproc.aws.wire import Endpoint
 from streamproc.aws.work import Workers
 from streamproc.aws_protocol.keys import load_keys
-from streamproc.aws_protocol.pages import PageTokens
 from streamproc.config.node import Limits, NodeConfig
 from streamproc.core.errors import NotFound
 from streamproc.faces.service import FaceService
 from streamproc.jobs.service import JobService
+from streamproc.logic.pages import PageTokens
 from streamproc.perception.stills import Stills
 from streamproc.store.database import Database
-from streamproc.store.tokens import TokenStore
+from streamproc.store.tokens import TokenStore, page_secret
 
 log = structlog.get_logger(__name__)
-_PAGE_SECRET = "aws_page_secret"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +105,6 @@ def maxima(limits: Limits) -> dict[str, int]:
         "RegionsOfInterest": max(limits.max_regions, 0),
         "ImageBlob": limits.max_inline_image_bytes,
     }
-
-
-def page_secret(database: Database) -> bytes:
-    """Signs page tokens; made once, so that tokens outlive a restart."""
-    known = database.get(_PAGE_SECRET)
-    if known is None:
-        known = secrets.token_hex(32)
-        database.put(_PAGE_SECRET, known)
-    return bytes.fromhex(known)
 
 
 @lru_cache(maxsize=1)

@@ -81,7 +81,12 @@ class InUse(StreamprocError):
 
 
 class LimitExceeded(StreamprocError):
-    """A quota of the box is used up."""
+    """A quota of the node is used up."""
+
+    def __init__(self, message: str, *, used: int | None = None) -> None:
+        """``used``: how much of it, where that is known."""
+        super().__init__(message)
+        self.used = used
 
 
 class TokenMismatch(StreamprocError):

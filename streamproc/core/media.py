@@ -37,6 +37,11 @@ class Moment:
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def rfc3339(instant: datetime) -> str:
+    """``2026-11-21T02:18:00.123456Z``: UTC, always six digits of the second (RFC 3339)."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 class Picture(Protocol):
     """Pixels of one frame, converted only when somebody looks. All sizes are of the upright picture."""
 

@@ -18,11 +18,12 @@ from streamproc.core.errors import InputError, InUse, LimitExceeded, NotFound, S
 from streamproc.jobs.answers import SORTS, Aggregate, Item, Sort, items_of
 from streamproc.jobs.job_run import Advance, Interrupted, MakeAnalysis, Run, RunPolicy
 from streamproc.jobs.model import Job, JobKind, JobRequest, JobState, VideoRef, facts_from, request_from
-from streamproc.jobs.pages import PageTokens
 from streamproc.jobs.sources import Videos
 from streamproc.jobs.video import StoredVideo
+from streamproc.logic.pages import PageTokens
 from streamproc.store.database import Database
 from streamproc.store.jobs import JobRow, JobStore
+from streamproc.store.tokens import page_secret
 
 log = structlog.get_logger(__name__)
 
@@ -93,7 +94,7 @@ class JobService:
         self._limits = limits or JobLimits()
         self._on_completed = on_completed
         self._clock = clock
-        self._tokens = PageTokens(_page_key(database))
+        self._tokens = PageTokens(page_secret(database))
         self._wake = threading.Condition()
         self._closing = False
         self._threads: list[threading.Thread] = []
@@ -113,7 +114,7 @@ class JobService:
         Raises InvalidObject where the video cannot be had, VideoTooLarge, LimitExceeded, TokenMismatch.
         """
         if request.token:
-            known = self._known(request, owner)
+            known = self._known(request, owner)  # before the video is asked for, which may be gone by now
             if known is not None:
                 return known
         size = self._videos.facts(request.video).size
@@ -123,13 +124,20 @@ class JobService:
             )
         now = self._clock()
         row = JobRow(
-            secrets.token_hex(32), str(request.kind), owner, asdict(request), request.fingerprint(), request.token,
-            JobState.RUNNING if run else JobState.QUEUED, None, now, None, run or "", 0, 0, None,
-        )  # fmt: skip
+            id=secrets.token_hex(32),
+            kind=str(request.kind),
+            owner=owner,
+            request=asdict(request),
+            fingerprint=request.fingerprint(),
+            token=request.token,
+            state=JobState.RUNNING if run else JobState.QUEUED,
+            created=now,
+            run=run or "",
+        )
         most = None if self._limits.queue or owner != BOX else self._limits.max_open
         made = self.store.start(row, since=now - KEPT_S, most=most)
         if isinstance(made, int):
-            raise LimitExceeded(f"{made}  open Jobs, maximum limit: {self._limits.max_open}")
+            raise LimitExceeded(f"{made}  open Jobs, maximum limit: {self._limits.max_open}", used=made)
         job = self._same(made, request)
         with self._wake:
             self._wake.notify()
@@ -144,11 +152,8 @@ class JobService:
         return self._videos.open(video)
 
     def _known(self, request: JobRequest, owner: str) -> Job | None:
-        for row in self.store.all():
-            fresh = row.created >= self._clock() - KEPT_S
-            if row.token == request.token and row.kind == request.kind and row.owner == owner and fresh:
-                return self._same(row, request)
-        return None
+        row = self.store.by_token(request.kind, request.token or "", owner, since=self._clock() - KEPT_S)
+        return self._same(row, request) if row is not None else None
 
     @staticmethod
     def _same(row: JobRow, request: JobRequest) -> Job:
@@ -167,12 +172,12 @@ class JobService:
             raise InputError("MaxResults must be 1 or more")
         question = f"{job_id} {page.sort} {page.aggregate}"
         # An empty token is what the service's own samples send first.
-        start = self._tokens.read(page.token, question, self._clock()) if page.token else 0
+        start = int(self._tokens.open(question, page.token, self._clock())) if page.token else 0
         if job.state is not JobState.SUCCEEDED:
             return JobPage(job, [], None, page)
         items = self._ordered(job, page.sort, page.aggregate)
         end = start + min(page.limit, MAX_RESULTS)
-        following = self._tokens.make(question, end, self._clock()) if end < len(items) else None
+        following = self._tokens.seal(question, str(end), self._clock()) if end < len(items) else None
         return JobPage(job, items[start:end], following, page)
 
     def _ordered(self, job: Job, sort: Sort, aggregate: Aggregate) -> Sequence[Item]:
@@ -301,22 +306,14 @@ class JobService:
 
 def _job(row: JobRow) -> Job:
     return Job(
-        row.id,
-        request_from(row.request),
-        JobState(row.state),
-        row.created,
-        row.ended,
-        row.message,
-        row.run,
-        row.frames,
-        row.expected,
-        facts_from(row.facts) if row.facts else None,
+        id=row.id,
+        request=request_from(row.request),
+        state=JobState(row.state),
+        created=row.created,
+        ended=row.ended,
+        message=row.message,
+        run=row.run,
+        frames=row.frames,
+        expected=row.expected,
+        facts=facts_from(row.facts) if row.facts else None,
     )
-
-
-def _page_key(database: Database) -> bytes:
-    known = database.get("job_page_key")
-    if known is None:
-        known = secrets.token_hex(32)
-        database.put("job_page_key", known)
-    return bytes.fromhex(known)

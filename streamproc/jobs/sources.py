@@ -75,13 +75,11 @@ class Videos:
             return StoredVideo(str(Path(ref.url)), ref.url, threads=self._threads)
         file = self._remote_file(ref)
         try:
-            video = StoredVideo(file, redact(ref.url), threads=self._threads)
+            return StoredVideo(file, redact(ref.url), threads=self._threads, check=file.check)
         except Exception:
             # What the demuxer made of a failed read says nothing; the read's own failure does.
             file.check()
             raise
-        video.check = file.check
-        return video
 
     def _remote_file(self, ref: VideoRef) -> RangeFile:
         import obstore

@@ -77,7 +77,7 @@ class VideoFrame:
         return floor_ms(self.at)
 
     def luma_sample(self, width: int = 320) -> npt.NDArray[np.uint8]:
-        """Brightness of every so manieth pixel (not upright, no smoothing, the stream's own range)."""
+        """Brightness of every Nth pixel (not upright, no smoothing, the stream's own range)."""
         raw = self.raw
         step = max(1, raw.width // width)
         if raw.format.name in ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray", "nv12"):
@@ -122,11 +122,13 @@ class Sound:
 class StoredVideo:
     """One opened video. Iterate ``items`` once. Raises MediaError with the service's words where it cannot be decoded."""
 
-    def __init__(self, file: Any, name: str, *, threads: int = 2) -> None:
-        """``file``: a path, URL or seekable binary file object. ``name``: for messages, without credentials."""
+    def __init__(self, file: Any, name: str, *, threads: int = 2, check: Callable[[], None] = lambda: None) -> None:
+        """``file``: a path, URL or seekable binary file object. ``name``: for messages, without credentials.
+
+        ``check`` raises SourceError if the bytes ran out before their end; FFmpeg takes that for the end of the video.
+        """
         self.name = name
-        self.check: Callable[[], None] = lambda: None
-        """Raises SourceError if the bytes ran out before their end; FFmpeg takes that for the end of the video."""
+        self._check = check
         turned, origin = _peek(file)
         try:
             self._container = open_container(file, _ALONE)
@@ -261,10 +263,10 @@ class StoredVideo:
             try:
                 packet = next(packets, None)
             except (av.FFmpegError, OSError):
-                self.check()
+                self._check()
                 return
             if packet is None:
-                self.check()
+                self._check()
                 return
             try:
                 frames = packet.decode()

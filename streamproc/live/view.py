@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from streamproc.config.processor import ProcessorConfig
 from streamproc.contracts import Explains
+from streamproc.core.media import rfc3339
 from streamproc.logic.redact import without_secrets
-from streamproc.logic.session_record import stamp
 
 if TYPE_CHECKING:
     from streamproc.live.run import Run
@@ -44,8 +44,8 @@ class ProcessorView:
             "state": self.state,
             "message": self.message,
             "origin": self.origin,
-            "created": stamp(self.created),
-            "updated": stamp(self.updated),
+            "created": rfc3339(self.created),
+            "updated": rfc3339(self.updated),
             "session": dict(self.session) if self.session else None,
             "source": dict(self.source),
         }

@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 from streamproc.core.classes import STILL_CLASSES
 from streamproc.core.event import Event, EventType, RegionHit
-from streamproc.core.media import FragmentMark, Gap, Moment
+from streamproc.core.media import FragmentMark, Gap, Moment, rfc3339
 from streamproc.core.vision import Box
-from streamproc.logic.session_record import OpenGap, SessionRecord, stamp
+from streamproc.logic.session_record import OpenGap, SessionRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +280,7 @@ class Sessions:
         account = self._account
         if sighting.key in account.announced:
             return []
-        account.announced[sighting.key] = stamp(place.at.wall)
+        account.announced[sighting.key] = rfc3339(place.at.wall)
         self._count(account, sighting)
         named = sighting.kind is EventType.FACE_MATCHED
         event = account.event(self.processor, sighting.kind, place.at, sighting.data)

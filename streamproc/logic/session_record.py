@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
 from streamproc.core.event import Event, EventType
-from streamproc.core.media import Moment
-
-
-def stamp(instant: datetime) -> str:
-    """RFC 3339, UTC, microseconds."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+from streamproc.core.media import Moment, rfc3339
 
 
 def seconds(value: Fraction) -> float:
@@ -76,7 +70,7 @@ class SessionRecord:
             "persons": list(self.persons),
             "unknown_faces": self.unknown_faces,
             "regions": dict(self.regions),
-            "started": stamp(self.opened.wall),
+            "started": rfc3339(self.opened.wall),
             "duration_s": seconds(whole),
             "processed_s": seconds(max(Fraction(0), whole - self.lost)),
             "gaps": list(self.gaps),

@@ -7,7 +7,8 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-from streamproc.plain import plain_document, rfc3339, to_line
+from streamproc.core.media import rfc3339
+from streamproc.plain import plain_document, to_line
 from streamproc.store.deliveries import PendingDelivery
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import structlog
 
 from streamproc import metrics
+from streamproc.core.media import rfc3339
 from streamproc.logic.load_shedding import FULL, Change, LoadShedding, LoadSheddingPolicy, QualityLevel, Step
-from streamproc.logic.session_record import stamp
 from streamproc.pipeline.cores import CpuMeter
 from streamproc.pipeline.lane import Lane
 
@@ -88,7 +88,7 @@ class Governor:
             self._told[change.step] = {
                 "step": change.step.value,
                 "why": change.why,
-                "since": stamp(datetime.now(UTC)),
+                "since": rfc3339(datetime.now(UTC)),
             }
         else:
             self._told.pop(change.step, None)

@@ -31,10 +31,13 @@ _STEPS = (
     CREATE TABLE job_results (job TEXT PRIMARY KEY, result BLOB NOT NULL);
     """,
 )
+_BY_TOKEN = (
+    "SELECT * FROM jobs WHERE kind = ? AND token = ? AND owner = ? AND created >= ? ORDER BY created DESC LIMIT 1"
+)
 OPEN = ("queued", "running")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobRow:
     """One job as it is kept."""
 
@@ -46,13 +49,13 @@ class JobRow:
     fingerprint: str
     token: str | None
     state: str
-    message: str | None
     created: float
-    ended: float | None
     run: str
-    frames: int
-    expected: int
-    facts: Mapping[str, Any] | None
+    message: str | None = None
+    ended: float | None = None
+    frames: int = 0
+    expected: int = 0
+    facts: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,7 @@ class JobStore:
         """
         with self._database.write() as db:
             if row.token is not None:
-                query = "SELECT * FROM jobs WHERE kind = ? AND token = ? AND created >= ? ORDER BY created DESC LIMIT 1"
-                known = db.execute(query, (row.kind, row.token, since)).fetchone()
+                known = db.execute(_BY_TOKEN, (row.kind, row.token, row.owner, since)).fetchone()
                 if known is not None:
                     return _row(known)
             open_jobs = int(
@@ -95,6 +97,11 @@ class JobStore:
                 return open_jobs
             self._insert(db, row)
             return row
+
+    def by_token(self, kind: str, token: str, owner: str, *, since: float) -> JobRow | None:
+        """The newest job of ``owner`` that this token made, unless it was made before ``since``."""
+        found = self._database.read().execute(_BY_TOKEN, (kind, token, owner, since)).fetchone()
+        return _row(found) if found is not None else None
 
     def get(self, job: str) -> JobRow:
         """Raises NotFound."""
@@ -243,18 +250,18 @@ class JobStore:
 
 def _row(found: sqlite3.Row) -> JobRow:
     return JobRow(
-        found["id"],
-        found["kind"],
-        found["owner"],
-        json.loads(found["request"]),
-        found["fingerprint"],
-        found["token"],
-        found["state"],
-        found["message"],
-        found["created"],
-        found["ended"],
-        found["run"],
-        found["frames"],
-        found["expected"],
-        json.loads(found["facts"]) if found["facts"] else None,
+        id=found["id"],
+        kind=found["kind"],
+        owner=found["owner"],
+        request=json.loads(found["request"]),
+        fingerprint=found["fingerprint"],
+        token=found["token"],
+        state=found["state"],
+        created=found["created"],
+        run=found["run"],
+        message=found["message"],
+        ended=found["ended"],
+        frames=found["frames"],
+        expected=found["expected"],
+        facts=json.loads(found["facts"]) if found["facts"] else None,
     )

@@ -1,14 +1,16 @@
-"""Idempotency tokens: the same request again, also after a restart, gets the answer of the first time."""
+"""Idempotency tokens (the same request again, also after a restart, gets the answer of the first time) and the secret of page tokens."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from typing import Any
 
 from streamproc.core.errors import TokenMismatch
 from streamproc.store.database import Database
 
+_PAGE_SECRET = "page_secret"
 TOKEN_SCHEMA = (
     """
     CREATE TABLE request_tokens (
@@ -53,6 +55,15 @@ class TokenStore:
                 "INSERT OR REPLACE INTO request_tokens VALUES (?, ?, ?, ?, ?)",
                 (scope, token, _digest(request), json.dumps(answer), now + life_s),
             )
+
+
+def page_secret(database: Database) -> bytes:
+    """Signs page tokens; made once, so that tokens outlive a restart."""
+    known = database.get(_PAGE_SECRET)
+    if known is None:
+        known = secrets.token_hex(32)
+        database.put(_PAGE_SECRET, known)
+    return bytes.fromhex(known)
 
 
 def _digest(request: dict[str, Any]) -> str:

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from streamproc.core.event import Event
-from streamproc.core.media import Frame
+from streamproc.core.media import Frame, rfc3339
 from streamproc.pipeline.analysis import Look
-from streamproc.plain import plain_document, rfc3339
+from streamproc.plain import plain_document
 
 MAX_WAITING = 200
 

@@ -18,8 +18,8 @@ from streamproc.aws.stream_builder import Builder
 from streamproc.aws.wire import Endpoint
 from streamproc.aws.work import Workers
 from streamproc.aws_protocol.keys import Key
-from streamproc.aws_protocol.pages import PageTokens
 from streamproc.config.node import AwsSettings, Bindings, Limits
+from streamproc.logic.pages import PageTokens
 from streamproc.perception.objects import ObjectModels
 from streamproc.perception.stills import Stills
 from streamproc.store.database import Database

@@ -313,4 +313,4 @@ def test_commands(tmp_path: Path, astronaut: np.ndarray, zoo: ModelZoo) -> None:
     assert (lost.returncode, "blank.jpg" in lost.stderr) == (2, True)
     assert run(tmp_path, "delete", "family").returncode == 0
     with pytest.raises(NotFound):
-        daemon.library.open("family")
+        daemon.engine.library.open("family")

@@ -108,9 +108,8 @@ def _channel(core: Core, channel: Mapping[str, Any] | None) -> Channel | None:
 
 
 def _too_many(core: Core, call: Call, error: LimitExceeded) -> AwsFault:
-    count = str(error).split()[0]
     user = f"arn:aws:iam::{core.arns.account}:user/{call.key.access_key_id if call.key else 'local'}"
-    text = f"{count}  open Jobs for User {user} Maximum limit: {core.limits.max_jobs}"
+    text = f"{error.used}  open Jobs for User {user} Maximum limit: {core.limits.max_jobs}"
     return AwsFault("LimitExceededException", text)
 
 

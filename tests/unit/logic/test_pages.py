@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamproc.aws_protocol.pages import LIFE_S, PageTokens
 from streamproc.core.errors import BadPageToken
+from streamproc.logic.pages import LIFE_S, PageTokens
 
 PAGES = PageTokens(b"secret")
 
