@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.servers.common import Unavailable
@@ -15,6 +16,10 @@ PROJECT = Path(__file__).resolve().parent.parent
 SHARED = PROJECT.parent / "shared"
 NO_SKIPS = os.environ.get("STREAMPROC_TESTS_NO_SKIP") == "1"
 """CI has every server; there a missing one is a failure, not a skip."""
+
+# Nothing is timed in a test: a busy machine is no failure.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 if (SHARED / "models").is_dir() and os.environ.get("STREAMPROC_MODEL_SOURCES") != "registries":
     os.environ.setdefault("STREAMPROC_MODEL_MIRROR", str(SHARED / "models"))
