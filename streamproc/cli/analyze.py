@@ -110,12 +110,10 @@ def _analyze(
 def _raise(video: str, job: Job) -> None:
     """A video that cannot be decoded is the caller's input; anything else went wrong on the way."""
     from streamproc.core.errors import MediaError, StreamprocError
-    from streamproc.jobs.job_run import NO_FRAMES
-    from streamproc.jobs.video import UNSUPPORTED
     from streamproc.logic.redact import redact
 
     words = f"{redact(video)}: {job.message}"
-    raise MediaError(words) if job.message in (UNSUPPORTED, NO_FRAMES) else StreamprocError(words)
+    raise MediaError(words) if job.bad_video else StreamprocError(words)
 
 
 def _jobs(video: str, out: Path, asked: dict[JobKind, dict[str, Any]], service: JobService) -> list[Job]:

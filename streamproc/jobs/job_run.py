@@ -82,15 +82,15 @@ class Run:
         except _AllCancelled:
             return
         except StreamprocError as error:
-            self._fail(str(error))
+            self._fail(str(error), bad_video=isinstance(error, MediaError))
         except Exception:
             # The border of a worker thread: a bug in one analysis must not take the others' jobs with it, nor the worker.
             log.exception("job_crashed", run=self.id, jobs=[job.id for job in self.jobs])
             self._fail(INTERNAL)
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, *, bad_video: bool = False) -> None:
         for job in self.jobs:
-            self.store.end(job.id, JobState.FAILED, message=reason)
+            self.store.end(job.id, JobState.FAILED, message=reason, bad_video=bad_video)
 
     def _work(self) -> None:
         video = self.open_video(self.jobs[0].request.video)

@@ -100,6 +100,8 @@ class Job:
     """Frames in all, as far as the container tells; 0: unknown."""
     facts: VideoFacts | None = None
     """Known once the video was opened."""
+    bad_video: bool = False
+    """It failed because of the video itself: another try would fail alike."""
 
 
 def request_from(document: Mapping[str, Any]) -> JobRequest:

@@ -316,4 +316,5 @@ def _job(row: JobRow) -> Job:
         frames=row.frames,
         expected=row.expected,
         facts=facts_from(row.facts) if row.facts else None,
+        bad_video=row.bad_video,
     )

@@ -30,6 +30,7 @@ _STEPS = (
     CREATE TABLE job_rows (job TEXT NOT NULL, number INTEGER NOT NULL, rows BLOB NOT NULL, PRIMARY KEY (job, number));
     CREATE TABLE job_results (job TEXT PRIMARY KEY, result BLOB NOT NULL);
     """,
+    "ALTER TABLE jobs ADD COLUMN bad_video INTEGER NOT NULL DEFAULT 0;",
 )
 _BY_TOKEN = (
     "SELECT * FROM jobs WHERE kind = ? AND token = ? AND owner = ? AND created >= ? ORDER BY created DESC LIMIT 1"
@@ -56,6 +57,8 @@ class JobRow:
     frames: int = 0
     expected: int = 0
     facts: Mapping[str, Any] | None = None
+    bad_video: bool = False
+    """It failed because of the video: bytes that cannot be decoded, or too many of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +192,14 @@ class JobStore:
         message: str | None = None,
         result: bytes | None = None,
         frames: int | None = None,
+        bad_video: bool = False,
     ) -> bool:
         """A job is over; what only its run needed is dropped. False when it was over already."""
         with self._database.write() as db:
             changed = db.execute(
-                "UPDATE jobs SET state = ?, message = ?, ended = ?, frames = coalesce(?, frames)"
+                "UPDATE jobs SET state = ?, message = ?, ended = ?, frames = coalesce(?, frames), bad_video = ?"
                 " WHERE id = ? AND state IN ('queued', 'running')",
-                (state, message, time.time(), frames, job),
+                (state, message, time.time(), frames, bad_video, job),
             ).rowcount
             if not changed:
                 return False
@@ -264,4 +268,5 @@ def _row(found: sqlite3.Row) -> JobRow:
         frames=found["frames"],
         expected=found["expected"],
         facts=json.loads(found["facts"]) if found["facts"] else None,
+        bad_video=bool(found["bad_video"]),
     )

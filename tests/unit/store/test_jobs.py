@@ -49,3 +49,15 @@ def test_a_token_finds_its_owners_newest_job_while_it_is_fresh(tmp_path: Path) -
         ("labels", "u", "box", 0.0),
     ]:
         assert store.by_token(kind, token, owner, since=since) is None
+
+
+def test_why_a_job_failed_is_kept(tmp_path: Path) -> None:
+    store = JobStore(Database(tmp_path))
+    for job in ("a", "b"):
+        store.start(_row(job), since=0.0, most=None)
+    store.end("a", "failed", message="cannot be decoded", bad_video=True)
+    store.end("b", "failed", message="no models")
+    assert [(store.get(job).message, store.get(job).bad_video) for job in ("a", "b")] == [
+        ("cannot be decoded", True),
+        ("no models", False),
+    ]
