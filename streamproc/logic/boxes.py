@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,8 @@ from streamproc.core.vision import Box
 
 Boxes = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float32]
+MAX_CANDIDATES = 1000
+"""Of more boxes than this only the best compete in ``nms``; a real picture holds fewer objects."""
 
 
 def as_boxes(boxes: Sequence[Box] | Boxes) -> Boxes:
@@ -43,17 +45,42 @@ def covered(a: Boxes, b: Boxes) -> Floats:
     return np.asarray(intersections(a, b) / np.maximum(areas(a)[:, None], 1e-12), np.float32)
 
 
-def nms(boxes: Boxes, scores: Floats, threshold: float) -> npt.NDArray[np.intp]:
-    """Non-maximum suppression: rows that stay, best score first; of two with an IoU above ``threshold`` the better one."""
-    order = np.argsort(-scores, kind="stable")
+def nms(
+    boxes: Boxes, scores: Floats, threshold: float, classes: npt.NDArray[np.int32] | None = None
+) -> npt.NDArray[np.intp]:
+    """Greedy non-maximum suppression: rows that stay, best score first; of two with an IoU above ``threshold`` the better one.
+
+    With ``classes`` (N,) only boxes of one class compete. Ties keep the order given, so the answer is the same on every machine.
+    """
+    order = np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]
+    ranked = boxes[order]
+    rivals = iou(ranked, ranked) > threshold
+    if classes is not None:
+        rivals &= classes[order][:, None] == classes[order][None, :]
+    alive = np.ones(len(order), bool)
+    for place in range(len(order)):
+        if alive[place]:
+            alive[place + 1 :] &= ~rivals[place, place + 1 :]
+    return order[alive]
+
+
+def seeds(boxes: Boxes, threshold: float, kinds: Sequence[Hashable] | None = None) -> list[int]:
+    """Greedy clustering of boxes that come surest first: for each row the row that its cluster began with.
+
+    A box joins the earlier beginning that it overlaps most, if their IoU is above ``threshold`` (and, with ``kinds``, both are of one
+    kind); else a cluster begins with it.
+    """
     overlaps = iou(boxes, boxes)
-    keep: list[int] = []
-    alive = np.ones(len(boxes), bool)
-    for row in order.tolist():
-        if alive[row]:
-            keep.append(row)
-            alive &= overlaps[row] <= threshold
-    return np.array(keep, np.intp)
+    begun: dict[Hashable, list[int]] = {}
+    found: list[int] = []
+    for row in range(len(boxes)):
+        rivals = begun.setdefault(kinds[row] if kinds is not None else None, [])
+        nearest = rivals[int(overlaps[row, rivals].argmax())] if rivals else row
+        if nearest == row or overlaps[row, nearest] <= threshold:
+            rivals.append(row)
+            nearest = row
+        found.append(nearest)
+    return found
 
 
 def expand(box: Box, factor: float, least: float = 0.0) -> Box:

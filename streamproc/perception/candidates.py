@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from streamproc.contracts import Classifier, Detector
 from streamproc.core.classes import OBJECT_GROUPS, Group
 from streamproc.core.media import Picture
 from streamproc.core.vision import Box, Detections
-from streamproc.logic.boxes import as_boxes, covered, expand, iou, mapped
+from streamproc.logic.boxes import as_boxes, covered, expand, mapped, seeds
 from streamproc.logic.evidence import (
     CROP_VOTES,
     FRAME_VOTES,
@@ -80,15 +78,9 @@ def _clusters(detectors: Sequence[Detector], found: Sequence[Detections]) -> lis
             if group in OBJECT_GROUPS:
                 rows += [(float(some.scores[row]), some.box(row), group, detector.name) for row in range(len(some))]
     rows.sort(key=lambda row: (-row[0], row[3], row[2]))
-    boxes = as_boxes([box for _, box, _, _ in rows])
-    overlaps = iou(boxes, boxes)
-    clusters: dict[int, _Cluster] = {}
-    for row, (score, box, group, model) in enumerate(rows):
-        seeds = np.fromiter(clusters, np.intp, len(clusters))
-        seed = int(seeds[overlaps[row, seeds].argmax()]) if len(seeds) else row
-        if seed == row or overlaps[row, seed] < _SAME:
-            clusters[row] = _Cluster(box)
-            seed = row
+    begun = seeds(as_boxes([box for _, box, _, _ in rows]), _SAME)
+    clusters = {seed: _Cluster(rows[seed][1]) for seed in dict.fromkeys(begun)}
+    for seed, (score, _, group, model) in zip(begun, rows, strict=True):
         clusters[seed].add(group, model, score)
     return list(clusters.values())
 

@@ -10,7 +10,7 @@ from streamproc.contracts import Detector
 from streamproc.core.classes import Group
 from streamproc.core.media import Image
 from streamproc.core.vision import Detections
-from streamproc.logic.boxes import iou, nms
+from streamproc.logic.boxes import nms
 
 _OTHER_WORDS = {
     "computer monitor": "tv",
@@ -63,13 +63,5 @@ def merged(found: Sequence[Detections], threshold: float = 0.55) -> Detections:
     boxes = np.concatenate([each.boxes for each in total])
     scores = np.concatenate([each.scores for each in total])
     classes = np.array([index[common_name(each.name(row))] for each in total for row in range(len(each))], np.int32)
-    order = np.argsort(-scores, kind="stable")
-    overlaps = iou(boxes, boxes)
-    alive = np.ones(len(scores), bool)
-    keep: list[int] = []
-    for row in order.tolist():
-        if alive[row]:
-            keep.append(row)
-            alive &= ~((overlaps[row] > threshold) & (classes == classes[row]))
-    rows = np.array(keep, np.intp)
+    rows = nms(boxes, scores, threshold, classes)
     return Detections(boxes[rows], scores[rows], classes[rows], names)

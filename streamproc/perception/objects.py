@@ -14,12 +14,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Protocol
 
-import numpy as np
-
 from streamproc.contracts import Detector
 from streamproc.core.media import Image
 from streamproc.core.vision import Box, Detections
-from streamproc.logic.boxes import as_boxes, iou
+from streamproc.logic.boxes import as_boxes, iou, seeds
 from streamproc.logic.evidence import family, logit, sigmoid
 from streamproc.perception.detect import common_name
 from streamproc.perception.label_models import frame_size
@@ -118,16 +116,15 @@ def _weighed(
             if only is None or name == only
         ]
     rows.sort(key=lambda row: (-row[0], row[1], row[3]))
-    clusters: list[tuple[str, Box, dict[str, float]]] = []
-    for score, name, box, model in rows:
-        same = [each for each in clusters if each[0] == name]
-        overlaps = iou(as_boxes([box]), as_boxes([each[1] for each in same]))[0] if same else np.zeros(0)
-        if len(overlaps) and float(overlaps.max()) > _SAME:
-            scores = same[int(overlaps.argmax())][2]
-            scores[model] = max(score, scores.get(model, 0.0))
-        else:
-            clusters.append((name, box, {model: score}))
-    objects = [SeenObject(name, box, 100 * _sureness(name, scores, knows)) for name, box, scores in clusters]
+    begun = seeds(as_boxes([box for _, _, box, _ in rows]), _SAME, [name for _, name, _, _ in rows])
+    clusters: dict[int, dict[str, float]] = {}
+    for seed, (score, _, _, model) in zip(begun, rows, strict=True):
+        scores = clusters.setdefault(seed, {})
+        scores[model] = max(score, scores.get(model, 0.0))
+    objects = [
+        SeenObject(rows[seed][1], rows[seed][2], 100 * _sureness(rows[seed][1], scores, knows))
+        for seed, scores in clusters.items()
+    ]
     kept = [each for each in objects if each.confidence >= min_confidence]
     return sorted(kept, key=lambda each: (-each.confidence, each.name, each.box))
 
