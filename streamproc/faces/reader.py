@@ -16,8 +16,7 @@ from streamproc.core.vision import Box, FaceBox, FloatArray
 from streamproc.faces import quality
 from streamproc.faces.calibration import curve_for
 from streamproc.faces.versions import model_version
-from streamproc.logic.boxes import iou
-from streamproc.vision.nms import nms
+from streamproc.logic.boxes import iou, nms
 from streamproc.vision.zoo import ModelZoo
 
 log = structlog.get_logger(__name__)

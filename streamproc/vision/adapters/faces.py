@@ -8,10 +8,10 @@ import numpy as np
 
 from streamproc.core.media import Image
 from streamproc.core.vision import Box, FaceBox, FloatArray
+from streamproc.logic.boxes import nms
 from streamproc.vision.adapters.yolox import STRIDES, grid
 from streamproc.vision.engine import Engine, ImageInput, accept_images
 from streamproc.vision.letterbox import Fit, letterbox
-from streamproc.vision.nms import nms
 
 _NMS_IOU = 0.3
 

@@ -13,11 +13,12 @@ import numpy as np
 
 from streamproc.core.media import Image
 from streamproc.core.vision import Detections, FloatArray
+from streamproc.logic.boxes import nms
 from streamproc.vision.engine import Engine, ImageInput, accept_images
 from streamproc.vision.formats.tfjs import load
 from streamproc.vision.letterbox import letterbox
+from streamproc.vision.logits import logit
 from streamproc.vision.names import COCO
-from streamproc.vision.nms import logit, nms
 
 _OUTPUTS = {8: "PartitionedCall/Add_29", 16: "PartitionedCall/Add_33", 32: "PartitionedCall/Add_37"}
 """The heads' last convolutions by stride, (1, rows, columns, 124). Beyond them the file turns all logits into probabilities; here few are."""

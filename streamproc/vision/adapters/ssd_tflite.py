@@ -12,10 +12,11 @@ import numpy as np
 
 from streamproc.core.media import Image
 from streamproc.core.vision import Detections, FloatArray
+from streamproc.logic.boxes import nms
 from streamproc.vision.engine import Engine, ImageInput, accept_images
 from streamproc.vision.letterbox import letterbox
+from streamproc.vision.logits import logit
 from streamproc.vision.names import OPEN_IMAGES_24
-from streamproc.vision.nms import logit, nms
 
 _SIZE = 300
 _STRIDES = (16, 32, 64, 128, 256, 512)

@@ -9,10 +9,10 @@ import numpy as np
 
 from streamproc.core.media import Image
 from streamproc.core.vision import Detections, FloatArray
+from streamproc.logic.boxes import nms
 from streamproc.vision.engine import Engine, ImageInput, accept_images
 from streamproc.vision.letterbox import letterbox
 from streamproc.vision.names import COCO
-from streamproc.vision.nms import nms
 
 STRIDES = (8, 16, 32)
 _NMS_IOU = 0.45

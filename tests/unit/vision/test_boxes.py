@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamproc.core.vision import Box
+from streamproc.logic.boxes import nms
 from streamproc.vision.adapters.ssd_tflite import anchors
 from streamproc.vision.adapters.yolox import grid
 from streamproc.vision.align import DLIB, RETAIL_0095, face_chip, similarity, square_crop
 from streamproc.vision.letterbox import letterbox, stretch
-from streamproc.vision.nms import nms
 
 
 @pytest.mark.parametrize("centred", [False, True])
