@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 from connectors.context import ConnectorContext
@@ -12,6 +11,7 @@ from connectors.file.settings import FileSinkSettings
 from streamproc.contracts import NOWHERE, Delivery, Images
 from streamproc.core.errors import SinkBusy
 from streamproc.core.event import Event, Pictures
+from streamproc.durable import write_durably
 from streamproc.plain import to_line
 
 
@@ -60,11 +60,4 @@ def _write_pictures(images: Images, pictures: Pictures) -> None:
         assert place is not None
         path = Path(place)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # One that is there already is replaced in one step, so that no reader sees half of it.
-        target = path.with_suffix(".part") if path.exists() else path
-        with target.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if target is not path:
-            target.replace(path)
+        write_durably(path, data)

@@ -96,7 +96,7 @@ class KafkaSource:
                     wait = backoff.failed(time.monotonic())
                     self.note = f"waiting for {self._settings.bootstrap_servers}: {words(error)}"
                     log.warning("brokers away", topic=self._settings.topic, reason=words(error), retry_s=round(wait, 1))
-                    _sleep(wait, stop)
+                    stop.wait(wait)
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
@@ -288,9 +288,3 @@ def _run(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], stop: th
         return task.result()
 
     return loop.run_until_complete(watched())
-
-
-def _sleep(wait_s: float, stop: threading.Event) -> None:
-    end = time.monotonic() + wait_s
-    while not stop.is_set() and (left := end - time.monotonic()) > 0:
-        stop.wait(min(left, PAUSE_S))

@@ -72,7 +72,7 @@ class RtspSource:
                     away = True
                     self._timeline.gap()
                     yield Gap(_gap_reason(error), self._last, str(error))
-            _sleep(wait, stop)
+            stop.wait(wait)
 
     def position(self) -> Position | None:
         if self._last is None:
@@ -136,9 +136,3 @@ def _gap_reason(error: SourceError) -> GapReason:
     if isinstance(error, SourceStalled):
         return GapReason.STALLED
     return GapReason.REFUSED if isinstance(error, SourceRefused) else GapReason.LOST
-
-
-def _sleep(wait_s: float, stop: threading.Event) -> None:
-    end = time.monotonic() + wait_s
-    while not stop.is_set() and (left := end - time.monotonic()) > 0:
-        stop.wait(min(left, PAUSE_S))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from connectors.s3.settings import S3SinkSettings
 from streamproc.contracts import NOWHERE, Delivery, Images
 from streamproc.core.errors import SinkBusy
 from streamproc.core.event import Event, EventType
+from streamproc.durable import write_durably
 from streamproc.plain import to_line
 
 SUMMARY = "session-summary.json"
@@ -84,11 +84,6 @@ def _write_object(folder: Path, key: str, body: bytes) -> None:
         raise SinkBusy(f"the key {key} leads out of {folder}; mend the prefix")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        with part.open("wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_durably(path, body)
     except OSError as error:
         raise SinkBusy(f"cannot write to {folder}: {error.strerror or error}") from error

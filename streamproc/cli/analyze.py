@@ -19,6 +19,7 @@ import typer
 from streamproc.cli.output import FAILED, errors_said, put, put_json, say, set_up_logs
 from streamproc.cli.places import default_data_dir
 from streamproc.core.errors import InputError
+from streamproc.durable import write_durably
 
 if TYPE_CHECKING:
     from streamproc.jobs.job_run import Advance
@@ -132,9 +133,8 @@ def _jobs(video: str, out: Path, asked: dict[JobKind, dict[str, Any]], service: 
     run = secrets.token_hex(8)
     owner = f"analyze:{run}"
     jobs = [service.start(JobRequest(kind, ref, options), owner=owner, run=run) for kind, options in asked.items()]
-    part = marker.with_suffix(".part")
-    part.write_text(json.dumps({"fingerprint": print_of, "jobs": [job.id for job in jobs]}))
-    part.replace(marker)
+    known = {"fingerprint": print_of, "jobs": [job.id for job in jobs]}
+    write_durably(marker, json.dumps(known).encode())
     return jobs
 
 
@@ -156,9 +156,7 @@ def _write(out: Path, jobs: list[Job], service: JobService) -> dict[str, Any]:
 
     names: list[str] = []
     for name, document in documents(service, jobs).items():
-        part = out / f"{name}.part"
-        part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        part.replace(out / name)
+        write_durably(out / name, (json.dumps(document, indent=1) + "\n").encode())
         names.append(name)
     names += draw(out, jobs, service)
     return summary_of(service, jobs) | {"out": str(out), "files": names}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Container
@@ -10,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from streamproc.core.event import Event, Pictures
+from streamproc.durable import sync_folder, write_durably
 
 _SAFE = re.compile(r"[A-Za-z0-9_.\-]{1,200}")
 _SUFFIX = ".pictures"
@@ -83,23 +83,3 @@ class Spool:
             if not _SAFE.fullmatch(part) or part.startswith("."):
                 raise ValueError(f"{part!r} cannot name a file; use letters, digits, '_', '.' and '-'")
         return self.directory / session / f"{event_id}{_SUFFIX}"
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Write and fsync a file. One that is there already is replaced in one step, so that no reader sees half of it."""
-    place = path.with_name(path.name + ".part") if path.exists() else path
-    with place.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    if place is not path:
-        place.replace(path)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -19,11 +19,12 @@ ROOMS: dict[str, set[str]] = {
     "logic": {"core", "contracts"},
     "config": {"core", "logic", "connectors"},
     "metrics": set(),
+    "durable": set(),
     "media": {"core", "logic", "contracts", "config"},
     "vision": {"core", "logic", "contracts", "config"},
     "plain": {"core", "logic", "contracts"},
     "perception": {"core", "logic", "contracts", "config", "vision", "media", "faces"},
-    "store": {"core", "logic", "contracts", "config", "plain"},
+    "store": {"core", "logic", "contracts", "config", "plain", "durable"},
     "outbox": {"core", "logic", "contracts", "config", "store", "metrics", "plain", "media"},
     "faces": {"core", "logic", "contracts", "config", "vision", "media", "store"},
     "pipeline": {"core", "logic", "contracts", "config", "media", "metrics"},
@@ -52,7 +53,7 @@ ROOMS: dict[str, set[str]] = {
     "cli": {"*"},
     "__main__": {"*"},
     "__init__": set(),
-    "connectors": {"core", "logic", "contracts", "config", "media", "metrics", "plain", "outbox"},
+    "connectors": {"core", "logic", "contracts", "config", "media", "metrics", "plain", "durable", "outbox"},
 }
 """Which rooms a room may import. ``*`` is every room, less those marked ``!``."""
 
