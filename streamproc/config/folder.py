@@ -19,7 +19,7 @@ def base_dir_of(file: Path) -> Path:
 
 
 def node_of(file: Path) -> NodeConfig:
-    """The box's document beside a processor's file, or the defaults. Raises ConfigError."""
+    """The node's document beside a processor's file, or the defaults. Raises ConfigError."""
     return load_node(base_dir_of(file) / NODE_FILE)
 
 

@@ -82,7 +82,7 @@ class LabelSettings(Settings):
     """Skip the detectors while nothing moves and nothing is tracked."""
     evidence: EvidenceSettings = EvidenceSettings()
     profile: str = "default"
-    """Which models: default, accurate, small, or a profile of the box's config."""
+    """Which models: default, accurate, small, or a profile of the node's config."""
 
     @field_validator("classes", mode="before")
     @classmethod
@@ -101,7 +101,7 @@ class FaceSettings(Settings):
     fps: float = Field(default=5.0, gt=0, le=60)
     """How many frames a second are looked at."""
     detector: Literal["default", "yunet", "centerface"] = "default"
-    """Finds the faces; the box's own where left out."""
+    """Finds the faces; the node's own where left out."""
     motion_gate: bool = True
     """Skip the detector while nothing moves and no face is in view."""
     records: bool = True

@@ -32,7 +32,7 @@ class Output:
 
 
 def outputs(name: str, config: ProcessorConfig, defaults: Sequence[ConnectorRef] = ()) -> tuple[Output, ...]:
-    """The outputs of processor ``name``: its own, else the box's ``defaults``. ValueError where two have one name."""
+    """The outputs of processor ``name``: its own, else the node's ``defaults``. ValueError where two have one name."""
     seen: Counter[str] = Counter()
     found: dict[str, Output] = {}
     for ref in config.outputs or defaults:

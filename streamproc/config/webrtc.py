@@ -1,4 +1,4 @@
-"""``webrtc:`` of the box's document."""
+"""``webrtc:`` of the node's document."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class IceServer(Settings):
 
 
 class WebrtcSettings(Settings):
-    """How peers reach this box. Nothing needs to be set on one network."""
+    """How peers reach this node. Nothing needs to be set on one network."""
 
     ice_servers: tuple[IceServer, ...] = ()
-    """Left out: no server is contacted, and only the box's own addresses are offered."""
+    """Left out: no server is contacted, and only the node's own addresses are offered."""
     udp_ports: tuple[int, int] | None = None
     """First and last UDP port; a peer takes one port for each address. Left out: any free ones."""
     addresses: tuple[str, ...] = ()
-    """The box's addresses that are offered; all of them where left out."""
+    """The node's addresses that are offered; all of them where left out."""
     max_viewers: int = Field(default=50, ge=1)
     """Of the whole box; more are refused with 503."""
 

@@ -1,4 +1,4 @@
-"""Which models the faces of this box are seen with, where its config does not say."""
+"""Which models the faces of this node are seen with, where its config does not say."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def with_models(
 ) -> NodeFaceSettings:
     """The settings with a detector and an embedder: those that the config names, else what can be had.
 
-    ``collections``: the models (``name/version``) that the box's collections were made with. They belong to their embedder: where there
+    ``collections``: the models (``name/version``) that the node's collections were made with. They belong to their embedder: where there
     are any, no other is taken for it. ``first_had`` gives the first model of some that can be had; what it raises is passed on.
     """
     chosen: dict[str, str] = {}

@@ -76,12 +76,12 @@ class FaceEngine:
         """The largest face that passes the gate. Raises NoFace."""
         return largest_of(self.detect(image, gate))
 
-    def stored_vector(self, name: str, shelf: CollectionIndex, face_id: str) -> FloatArray:
+    def stored_vector(self, name: str, index: CollectionIndex, face_id: str) -> FloatArray:
         """Raises UnknownFace."""
         rows = self.store.faces(name, face_ids=[face_id])
         if not rows:
             raise UnknownFace(f"faceId {face_id} was not found in the collection {name}")
-        vector: FloatArray = shelf.vectors(np.array([rows[0][0]], np.int64))[0]
+        vector: FloatArray = index.vectors(np.array([rows[0][0]], np.int64))[0]
         return vector
 
 

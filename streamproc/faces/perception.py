@@ -138,8 +138,8 @@ class FacePerception:
 
     def look(self, frame: Frame) -> FaceObservation:
         """Take in the next sampled frame. One in which nothing moved, while no face is in view, shows no face either: no model runs."""
-        shelf = self.engine.library.open(self.settings.collection)
-        self._follow_changes(shelf)
+        index = self.engine.library.open(self.settings.collection)
+        self._follow_changes(index)
         picture = frame.picture
         grey = picture.luma(*thumbnail_size(picture.width, picture.height))
         in_view = self._state.in_view
@@ -157,8 +157,8 @@ class FacePerception:
         self._forget({each.id for each in tracked})
         self._state.in_view = bool(tracked)
         embedded = self._embed(frame, judged, owner)
-        sightings = self._sightings(shelf, frame.at, judged, owner, embedded)
-        self._decide(shelf, frame.at, {owner[row] for row in embedded if row in owner})
+        sightings = self._sightings(index, frame.at, judged, owner, embedded)
+        self._decide(index, frame.at, {owner[row] for row in embedded if row in owner})
         views = [
             self._view(self._state.tracks[each.id], each.box, each.row is not None)
             for each in tracked
@@ -171,15 +171,15 @@ class FacePerception:
 
     # one look
 
-    def _follow_changes(self, shelf: CollectionIndex) -> None:
+    def _follow_changes(self, index: CollectionIndex) -> None:
         """Somebody was enrolled: old votes say nothing about them. Something was deleted or denied: decide anew, keep no vector of it."""
         state, before = self._state, self._state.collection
-        if before == shelf.version:
+        if before == index.version:
             return
-        state.collection = shelf.version
+        state.collection = index.version
         for track in state.tracks.values():
             track.seen.forget_votes()
-        if before is not None and before[:2] != shelf.version[:2]:
+        if before is not None and before[:2] != index.version[:2]:
             state.people = {}
             for track in state.tracks.values():
                 track.decision, track.person, track.match = Decision(FaceVerdict.PENDING), None, None
@@ -215,7 +215,7 @@ class FacePerception:
 
     def _sightings(
         self,
-        shelf: CollectionIndex,
+        index: CollectionIndex,
         at: Moment,
         judged: Sequence[tuple[DetectedFace, Image, FaceBox]],
         owner: dict[int, int],
@@ -226,8 +226,8 @@ class FacePerception:
         queries = (
             np.stack([vectors[row] for row in rows]) if rows else np.zeros((0, self.reader.dimensions), np.float32)
         )
-        matches = dict(zip(rows, shelf.search(queries, self.policy.threshold, 10), strict=True))
-        first = dict(zip(rows, shelf.people(queries, _HINT, 1), strict=True))
+        matches = dict(zip(rows, index.search(queries, self.policy.threshold, 10), strict=True))
+        first = dict(zip(rows, index.people(queries, _HINT, 1), strict=True))
         sightings = []
         for row, (detected, _, _) in enumerate(judged):
             track = self._track(owner.get(row), at, vectors.get(row))
@@ -267,15 +267,15 @@ class FacePerception:
 
     # decisions
 
-    def _decide(self, shelf: CollectionIndex, at: Moment, keys: set[int]) -> None:
+    def _decide(self, index: CollectionIndex, at: Moment, keys: set[int]) -> None:
         """Look again at the tracks that learned something."""
         tracks = [self._state.tracks[key] for key in sorted(keys) if self._state.tracks[key].seen.looks]
         if not tracks:
             return
         means = np.stack([track.seen.mean for track in tracks])
-        for track, candidates in zip(tracks, shelf.people(means, _HINT), strict=True):
+        for track, candidates in zip(tracks, index.people(means, _HINT), strict=True):
             rivals = self._rivals(candidates)
-            decision = decide(track.seen, rivals, shelf.size, at.seconds, self.policy)
+            decision = decide(track.seen, rivals, index.size, at.seconds, self.policy)
             if decision.verdict is FaceVerdict.MATCHED:
                 self._name(track, candidates[0])
             elif decision.verdict is FaceVerdict.UNKNOWN:

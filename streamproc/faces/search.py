@@ -20,10 +20,10 @@ class Searches:
 
     def by_face(self, name: str, face_id: str, *, threshold: float = 80.0, max_faces: int | None = None) -> FaceSearch:
         """Faces like a stored one, without itself. Raises UnknownFace."""
-        shelf = self._engine.library.open(name)
-        vector = self._engine.stored_vector(name, shelf, face_id)
+        index = self._engine.library.open(name)
+        vector = self._engine.stored_vector(name, index, face_id)
         limit = max_faces or DEFAULT_MATCHES
-        (matches,) = shelf.search(vector[None], threshold, limit + 1)
+        (matches,) = index.search(vector[None], threshold, limit + 1)
         others = [match for match in matches if match.face.face_id != face_id]
         return FaceSearch(tuple(others[:limit]), self._engine.reader.model_version)
 
@@ -37,11 +37,11 @@ class Searches:
         quality_filter: QualityFilter = QualityFilter.NONE,
     ) -> FaceSearch:
         """Faces like the largest of a picture. Raises NoFace."""
-        shelf = self._engine.library.open(name)
+        index = self._engine.library.open(name)
         image = self._engine.decode(data)
         searched = self._engine.largest(image, quality_filter)
         vector = self._engine.reader.embed(image, searched.face)
-        (matches,) = shelf.search(vector[None], threshold, max_faces or DEFAULT_MATCHES)
+        (matches,) = index.search(vector[None], threshold, max_faces or DEFAULT_MATCHES)
         return FaceSearch(tuple(matches), self._engine.reader.model_version, searched)
 
     def detect(self, data: bytes, *, attributes: bool = False) -> list[DetectedFace]:

@@ -178,11 +178,11 @@ class FaceService:
 
     def audit(self, name: str, threshold: float = 80.0) -> tuple[Audit, Image]:
         """How far a collection can be trusted, as a report and a picture of its similarities."""
-        shelf = self.engine.library.open(name)
+        index = self.engine.library.open(name)
         numbered = self.store.faces(name)
-        vectors = shelf.vectors(np.array([number for number, _ in numbered], np.int64))
-        report, genuine, strangers = audit([face for _, face in numbered], vectors, shelf.curve, threshold)
-        return report, draw(name, report, genuine, strangers, shelf.curve)
+        vectors = index.vectors(np.array([number for number, _ in numbered], np.int64))
+        report, genuine, strangers = audit([face for _, face in numbered], vectors, index.curve, threshold)
+        return report, draw(name, report, genuine, strangers, index.curve)
 
     def _row(
         self, image: Image, detected: DetectedFace, image_id: str, external_image_id: str | None, digest: bytes
@@ -210,7 +210,7 @@ class FaceService:
 
 
 def open_service(data_dir: Path, node: NodeConfig | None = None, zoo: ModelZoo | None = None) -> FaceService:
-    """The collections of a data directory, by the box's settings. Raises InputError for a wrong key file."""
+    """The collections of a data directory, by the node's settings. Raises InputError for a wrong key file."""
     node = node or NodeConfig()
     seal = Seal.from_file(node.faces.key_file) if node.faces.key_file else None
     store = CollectionStore(data_dir, seal)

@@ -48,15 +48,15 @@ class Users:
     def associate(self, name: str, user_id: str, face_ids: Sequence[str], *, threshold: float = 75.0) -> FaceChanges:
         """Give faces to a user. A face must resemble one that the user has (the first of a new user is taken as it is)."""
         self._require(name, user_id)
-        shelf = self._engine.library.open(name)
+        index = self._engine.library.open(name)
         numbered = {face.face_id: (number, face) for number, face in self._store.faces(name, face_ids=face_ids)}
-        own = self._vectors(shelf, [number for number, _ in self._store.faces(name, user_id=user_id)])
+        own = self._vectors(index, [number for number, _ in self._store.faces(name, user_id=user_id)])
         done: list[str] = []
         failed: list[FaceFailure] = []
         for face_id in dict.fromkeys(face_ids):
             number, face = numbered.get(face_id, (0, None))
-            vector = self._vectors(shelf, [number])
-            reason = self._refusal(shelf, face, vector, own, user_id, threshold)
+            vector = self._vectors(index, [number])
+            reason = self._refusal(index, face, vector, own, user_id, threshold)
             if reason is not None:
                 failed.append(FaceFailure(face_id, (reason,), face.user_id if face else None))
                 continue
@@ -95,13 +95,13 @@ class Users:
         limit: int | None = None,
     ) -> UserSearch:
         """Users like a stored face, or like another user; that user itself is left out."""
-        shelf = self._engine.library.open(name)
+        index = self._engine.library.open(name)
         if face_id is not None:
-            queries = self._engine.stored_vector(name, shelf, face_id)[None]
+            queries = self._engine.stored_vector(name, index, face_id)[None]
         else:
             self._require(name, user_id or "")
-            queries = self._vectors(shelf, [number for number, _ in self._store.faces(name, user_id=user_id)])
-        matches = self._matches(name, shelf, queries, threshold, user_id)
+            queries = self._vectors(index, [number for number, _ in self._store.faces(name, user_id=user_id)])
+        matches = self._matches(name, index, queries, threshold, user_id)
         return UserSearch(matches[: limit or DEFAULT_MATCHES], self._engine.reader.model_version)
 
     def search_by_image(
@@ -115,17 +115,17 @@ class Users:
     ) -> UserSearch:
         """Users like the largest face of a picture. Raises NoFace."""
         engine = self._engine
-        shelf = engine.library.open(name)
+        index = engine.library.open(name)
         image = engine.decode(data)
         found = engine.detect(image, quality_filter)
         searched = largest_of(found)
         others = [face for face in found if face.face.box != searched.face.box]
         refused = tuple(RefusedFace(face, face.quality.reasons or ("FACE_NOT_LARGEST",)) for face in others)
-        matches = self._matches(name, shelf, engine.reader.embed(image, searched.face)[None], threshold, None)
+        matches = self._matches(name, index, engine.reader.embed(image, searched.face)[None], threshold, None)
         return UserSearch(matches[: limit or DEFAULT_MATCHES], engine.reader.model_version, searched, refused)
 
     def _matches(
-        self, name: str, shelf: CollectionIndex, queries: FloatArray, threshold: float, without: str | None
+        self, name: str, index: CollectionIndex, queries: FloatArray, threshold: float, without: str | None
     ) -> tuple[UserMatch, ...]:
         """A user's likeness is that of its mean vector or of its best face, whichever is more."""
         grouped: dict[str, list[int]] = {}
@@ -136,17 +136,17 @@ class Users:
             return ()
         matches = []
         for user_id, numbers in grouped.items():
-            vectors = self._vectors(shelf, numbers)
+            vectors = self._vectors(index, numbers)
             mean = vectors.mean(0)
             mean /= max(float(np.linalg.norm(mean)), 1e-12)
             cosine = float((np.vstack([vectors, mean]) @ queries.T).max())
-            matches.append(UserMatch(user_id, UserStatus.ACTIVE, shelf.curve.similarity(cosine)))
+            matches.append(UserMatch(user_id, UserStatus.ACTIVE, index.curve.similarity(cosine)))
         matches.sort(key=lambda match: (-match.similarity, match.user_id))
         return tuple(match for match in matches if match.similarity >= threshold)
 
     @staticmethod
     def _refusal(
-        shelf: CollectionIndex,
+        index: CollectionIndex,
         face: StoredFace | None,
         vector: FloatArray,
         own: FloatArray,
@@ -157,12 +157,12 @@ class Users:
             return "FACE_NOT_FOUND"
         if face.user_id is not None and face.user_id != user_id:
             return "ASSOCIATED_TO_A_DIFFERENT_USER"
-        if len(own) and shelf.curve.similarity(float((own @ vector[0]).max())) < threshold:
+        if len(own) and index.curve.similarity(float((own @ vector[0]).max())) < threshold:
             return "LOW_MATCH_CONFIDENCE"
         return None
 
-    def _vectors(self, shelf: CollectionIndex, numbers: Sequence[int]) -> FloatArray:
-        return shelf.vectors(np.array(numbers, np.int64))
+    def _vectors(self, index: CollectionIndex, numbers: Sequence[int]) -> FloatArray:
+        return index.vectors(np.array(numbers, np.int64))
 
     def _status(self, name: str, user_id: str) -> UserStatus:
         return UserStatus.ACTIVE if self._store.faces(name, user_id=user_id, limit=1) else UserStatus.CREATED

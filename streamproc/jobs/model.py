@@ -42,7 +42,7 @@ class VideoRef:
     url: str
     """A path, ``s3://BUCKET/KEY`` or ``http(s)://...``."""
     store: Mapping[str, str] = field(default_factory=dict)
-    """Of an S3 URL: ``endpoint_url`` and ``region`` where they are not the box's own, and where its credentials are (``profile``, or the
+    """Of an S3 URL: ``endpoint_url`` and ``region`` where they are not the node's own, and where its credentials are (``profile``, or the
     environment variables ``access_key_id_env``, ``secret_access_key_env``, ``session_token_env``). No secrets."""
     bucket: str | None = None
     """As the client named it, for its answers: the S3Object's bucket, name and version."""
@@ -56,7 +56,7 @@ class Channel:
     """Who is told when the job is done."""
 
     topic: str
-    """An SNS topic's ARN, or the name of one of the box's outputs."""
+    """An SNS topic's ARN, or the name of one of the node's outputs."""
     role: str | None = None
 
 

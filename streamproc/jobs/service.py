@@ -35,7 +35,7 @@ _HELD_RESULTS = 4
 
 
 class VideoTooLarge(InputError):
-    """More bytes, or longer, than the box takes."""
+    """More bytes, or longer, than the node takes."""
 
 
 @dataclass(frozen=True, slots=True)

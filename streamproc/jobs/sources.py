@@ -40,7 +40,7 @@ class ObjectFacts:
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """The box's own S3, for URLs that name none."""
+    """The node's own S3, for URLs that name none."""
 
     endpoint_url: str | None = None
     region: str = "us-east-1"

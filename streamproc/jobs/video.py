@@ -25,7 +25,7 @@ UNSUPPORTED = "Unsupported codec/format."
 _FULL_RANGE = 2
 _ALONE = {"protocol_whitelist": "file"}
 _LISTS = frozenset({"hls", "applehttp", "dash", "concat", "sdp", "rtsp", "rtp"})
-"""What names other files or hosts. A video is one object: whoever may put one into a bucket may not have this box read others."""
+"""What names other files or hosts. A video is one object: whoever may put one into a bucket may not have this node read others."""
 _SEEK_MARGIN = Fraction(1)
 _MAX_ERRORS = 5_000
 _PEEKED = 100

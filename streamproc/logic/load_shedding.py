@@ -1,4 +1,4 @@
-"""What a box that has too much to do gives up, in which order, and when it takes it back. A pure state machine over figures."""
+"""What a node that has too much to do gives up, in which order, and when it takes it back. A pure state machine over figures."""
 
 from __future__ import annotations
 

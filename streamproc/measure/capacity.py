@@ -1,4 +1,4 @@
-"""How many cameras this box holds: what one costs it, measured with the configured models on a sample of a feed.
+"""How many cameras this node holds: what one costs it, measured with the configured models on a sample of a feed.
 
 A camera is measured three times: busy (the sample as it is), quiet (its first picture standing still under a camera's noise, which is
 what most cameras show most of the day, decoded and gated) and idle (the same asleep, as idle mode has it: its keyframes alone are decoded, its packets weighed).
