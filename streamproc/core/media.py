@@ -106,7 +106,7 @@ class Packet:
     data: object
     """A ``media.demux.Coded``; opaque outside the media room."""
     at: Moment
-    """Presentation instant where known, else arrival. Before zero: decode it, nobody is to see it."""
+    """Presentation instant where known, else arrival. Negative: decode for reference only; do not output."""
     size: int
     keyframe: bool
     fragment: FragmentMark | None = None

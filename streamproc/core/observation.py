@@ -1,4 +1,4 @@
-"""What one look at a feed told: the tracks in view, each with its class, how sure that is and what it rests on."""
+"""Result of analysing one frame: the tracks in view, each with class, confidence and evidence."""
 
 from __future__ import annotations
 

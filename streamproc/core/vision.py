@@ -103,7 +103,7 @@ class Pose:
 
 @dataclass(frozen=True, slots=True)
 class FaceQuality:
-    """0..100 each, as the service reports them, plus what the gate rests on."""
+    """0..100 each, as the service reports them, plus what the quality gate is decided by."""
 
     brightness: float
     sharpness: float

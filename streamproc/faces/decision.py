@@ -53,7 +53,7 @@ class Rival:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The verdict on a track, and what it rests on."""
+    """The verdict on a track, with its evidence."""
 
     verdict: FaceVerdict
     person: str | None = None

@@ -91,7 +91,7 @@ class _State:
 
 
 class FacePerception:
-    """What one feed's faces are seen with. Not thread-safe; one call at a time, frames in order.
+    """Face perception of one feed: gate, tracker and decisions. Not thread-safe; one call at a time, frames in order.
 
     Raises NotFound from ``look`` when the collection is gone, ModelMismatch when it is another embedder's.
     """

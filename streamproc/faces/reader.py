@@ -1,4 +1,4 @@
-"""Faces out of pictures: find them, judge them, make vectors of them. The models behind one door."""
+"""Faces out of pictures: detection, quality, vectors and attributes."""
 
 from __future__ import annotations
 

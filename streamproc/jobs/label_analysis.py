@@ -1,4 +1,4 @@
-"""Label detection: what is to be seen, at two samples a second."""
+"""Label detection in stored video, at two samples a second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From model scores to belief: what one look says about an object's class, and what many looks say together.
+"""From model scores to belief: the evidence of one analysed frame for an object's class, and of many together.
 
 One look: every model's score is a vote in log-odds, zero at the score at which that model is right as often as wrong. Classes compete: the
 evidence for one class is its log-odds against "nothing" and all the others (a multinomial model). Many looks: a CUSUM per class (Page 1954),

@@ -67,7 +67,8 @@ class Tracked:
 class BoxFilter:
     """Constant-velocity Kalman filter of a box's middle and size, each coordinate on its own.
 
-    Noise is in proportion to the box's size, as is usual (SORT and its heirs), so near and far objects are treated alike.
+    Noise is in proportion to the box's size, as is usual (SORT and its heirs), so near and far objects are treated alike. Not the filter of
+    ``logic.kalman``: that one smooths whole tracks afterwards, this one must not run away while nothing is seen, so its speed dies down.
     """
 
     _MEASURE: ClassVar = 0.06

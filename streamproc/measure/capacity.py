@@ -68,7 +68,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Capacity:
-    """The answer, with what it rests on."""
+    """The answer, with the measurements behind it."""
 
     sample: Sample
     costs: Costs

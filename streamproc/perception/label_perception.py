@@ -1,6 +1,6 @@
 """Live labels of one feed: sampled frames in, tracks with evidence out. Synchronous and deterministic.
 
-A look goes: motion gate on a thumbnail; detectors on the whole frame; a second look at tight native crops of what moves and is not explained yet;
+A frame goes through: motion gate on a thumbnail; detectors on the whole frame; a second look at tight native crops of what moves and is not explained yet;
 tracks; belief per track. Packages are looked for on their own (see ``parcels``): they do not move.
 """
 
@@ -97,7 +97,7 @@ class _Kept:
 
 
 class LabelPerception:
-    """What one feed's labels are seen with. Not thread-safe; one call at a time, frames in order."""
+    """Label perception of one feed: gate, trackers and beliefs. Not thread-safe; one call at a time, frames in order."""
 
     def __init__(self, settings: LabelSettings, models: LabelModels, policy: LookPolicy | None = None) -> None:
         self.settings = settings

@@ -79,11 +79,11 @@ def enrol(service: FaceService, collection: str, photos: list[Path]) -> None:
 def test_who_is_there_is_named_and_nobody_else(service: FaceService, corpus: Path, clip: str, there: set[str]) -> None:
     enrol(service, "gallery", sorted((corpus / "faces" / "video_gallery").iterdir()))
     enrol(service, "others", sorted((corpus / "faces" / "johns").rglob("*.jpg"))[::4])
-    provider = {name: FacePerception(FaceSettings(collection=name), service.engine) for name in ("gallery", "others")}
+    perceivers = {name: FacePerception(FaceSettings(collection=name), service.engine) for name in ("gallery", "others")}
     seen: dict[str, list[FaceObservation]] = {"gallery": [], "others": []}
     for frame in sampled(corpus / "video" / clip):
-        for name, seer in provider.items():
-            seen[name].append(seer.look(frame))
+        for name, perceiver in perceivers.items():
+            seen[name].append(perceiver.look(frame))
     assert set(told(seen["gallery"])["matched"]) == there
     assert told(seen["others"])["matched"] == []
     assert told(seen["others"])["unknown"], "somebody unknown was seen well"
@@ -97,9 +97,9 @@ def test_who_is_there_is_named_and_nobody_else(service: FaceService, corpus: Pat
 @pytest.mark.corpus
 def test_blurred_profiles_of_a_stranger_are_nobody(service: FaceService, corpus: Path) -> None:
     enrol(service, "others", sorted((corpus / "faces" / "knn" / "train").rglob("*.jp*g")))
-    seer = FacePerception(FaceSettings(collection="others"), service.engine)
+    perceiver = FacePerception(FaceSettings(collection="others"), service.engine)
     clip = corpus / "video" / "xr_doorbell_delivery.mp4"
-    looks = [seer.look(frame) for frame in sampled(clip, 5.0) if frame.at.seconds < 5]
+    looks = [perceiver.look(frame) for frame in sampled(clip, 5.0) if frame.at.seconds < 5]
     assert sum(len(seen.faces) for seen in looks) > 10
     assert told(looks)["matched"] == []
     assert not any(sighting.matches for seen in looks for sighting in seen.faces)
@@ -123,10 +123,10 @@ def astronaut() -> bytes:
 
 def test_records_tell_every_frame_also_an_empty_one(service: FaceService) -> None:
     service.index_faces("family", astronaut(), external_image_id="eileen")
-    seer = FacePerception(FaceSettings(collection="family"), service.engine)
-    empty = seer.look(scene(1, people=False)[0])
+    perceiver = FacePerception(FaceSettings(collection="family"), service.engine)
+    empty = perceiver.look(scene(1, people=False)[0])
     assert (empty.analysed, empty.faces) == (True, ())
-    (face,) = seer.look(scene(1, start=1)[0]).faces
+    (face,) = perceiver.look(scene(1, start=1)[0]).faces
     assert face.matches[0].face.person == "eileen"
 
 
@@ -156,27 +156,27 @@ def test_nothing_is_looked_for_while_nothing_moves_and_each_frame_has_its_record
 
 def test_a_face_that_sits_still_is_followed_and_one_that_left_is_not(service: FaceService) -> None:
     service.index_faces("family", astronaut(), external_image_id="eileen")
-    seer = FacePerception(FaceSettings(collection="family"), service.engine)
-    sitting = [seer.look(still(place, person=True)) for place in range(30)]
+    perceiver = FacePerception(FaceSettings(collection="family"), service.engine)
+    sitting = [perceiver.look(still(place, person=True)) for place in range(30)]
     assert all(seen.analysed and len(seen.faces) == 1 for seen in sitting)
     assert told(sitting) == {"matched": ["person:eileen"], "unknown": []}
     assert len({track.id for seen in sitting for track in seen.tracks}) == 1
-    left = [seer.look(still(place, person=False)) for place in range(30, 50)]
+    left = [perceiver.look(still(place, person=False)) for place in range(30, 50)]
     assert left[0].analysed and not left[-1].analysed and not left[-1].tracks
     ungated = FacePerception(FaceSettings(collection="family", motion_gate=False), service.engine)
     assert all(ungated.look(still(place, person=False)).analysed for place in range(12))
 
 
 def test_enrolling_takes_effect_on_the_next_look_and_deleting_too(service: FaceService) -> None:
-    seer = FacePerception(FaceSettings(collection="family"), service.engine)
+    perceiver = FacePerception(FaceSettings(collection="family"), service.engine)
     frames = scene(12)
-    before = [seer.look(frame) for frame in frames[:8]]
+    before = [perceiver.look(frame) for frame in frames[:8]]
     assert told(before) == {"matched": [], "unknown": ["unknown:1"]}
     (record,) = service.index_faces("family", astronaut(), external_image_id="eileen").records
-    after = seer.look(frames[8])
+    after = perceiver.look(frames[8])
     assert told([after])["matched"] == ["person:eileen"]
     service.delete_faces("family", [record[0].face_id])
-    gone = seer.look(frames[9])
+    gone = perceiver.look(frames[9])
     assert gone.faces[0].matches == ()
     assert told([gone])["matched"] == []
 
@@ -196,10 +196,10 @@ def test_going_on_from_a_snapshot_is_the_same_as_going_on(service: FaceService) 
 
 
 def test_after_a_gap_the_same_unknown_is_the_same_unknown(service: FaceService) -> None:
-    seer = FacePerception(FaceSettings(collection="family"), service.engine)
-    first = [seer.look(frame) for frame in scene(8)]
-    seer.reset()
-    second = [seer.look(frame) for frame in scene(8, start=20)]
+    perceiver = FacePerception(FaceSettings(collection="family"), service.engine)
+    first = [perceiver.look(frame) for frame in scene(8)]
+    perceiver.reset()
+    second = [perceiver.look(frame) for frame in scene(8, start=20)]
     assert told(first) == told(second) == {"matched": [], "unknown": ["unknown:1"]}
     assert {track.id for seen in first for track in seen.tracks}.isdisjoint(
         t.id for seen in second for t in seen.tracks
@@ -209,19 +209,19 @@ def test_after_a_gap_the_same_unknown_is_the_same_unknown(service: FaceService) 
 @pytest.mark.parametrize("fps", [0.5, 1.0])
 def test_a_slow_look_is_enough(service: FaceService, fps: float) -> None:
     service.index_faces("family", astronaut(), external_image_id="eileen")
-    seer = FacePerception(FaceSettings(collection="family", fps=fps), service.engine)
+    perceiver = FacePerception(FaceSettings(collection="family", fps=fps), service.engine)
     slow = [
         Frame(Moment(Fraction(place) / Fraction(fps), EPOCH), frame.picture) for place, frame in enumerate(scene(4))
     ]
-    assert told([seer.look(frame) for frame in slow])["matched"] == ["person:eileen"]
+    assert told([perceiver.look(frame) for frame in slow])["matched"] == ["person:eileen"]
 
 
 def test_two_names_of_one_person_are_one_announcement(service: FaceService) -> None:
     mirrored = cv2.imencode(".jpg", data.astronaut()[:, ::-1, ::-1])[1].tobytes()
     service.index_faces("family", astronaut(), external_image_id="eileen_1.jpg")
     service.index_faces("family", mirrored, external_image_id="eileen_2.jpg")
-    seer = FacePerception(FaceSettings(collection="family"), service.engine)
-    assert len(told([seer.look(frame) for frame in scene(8)])["matched"]) == 1
+    perceiver = FacePerception(FaceSettings(collection="family"), service.engine)
+    assert len(told([perceiver.look(frame) for frame in scene(8)])["matched"]) == 1
 
 
 def test_a_snapshot_is_sealed_where_vectors_are(tmp_path: Path, zoo: ModelZoo) -> None:
@@ -231,10 +231,10 @@ def test_a_snapshot_is_sealed_where_vectors_are(tmp_path: Path, zoo: ModelZoo) -
     box = NodeConfig(faces=NodeFaceSettings(key_file=key))
     service = open_service(tmp_path / "data", box, zoo)
     service.create_collection("family")
-    seer = FacePerception(FaceSettings(collection="family"), service.engine)
+    perceiver = FacePerception(FaceSettings(collection="family"), service.engine)
     for frame in scene(8):
-        seer.look(frame)
-    state = seer.snapshot()
+        perceiver.look(frame)
+    state = perceiver.snapshot()
     assert isinstance(state, bytes)
     assert b"TrackEvidence" not in state
     resumed = FacePerception(FaceSettings(collection="family"), service.engine)
@@ -243,6 +243,6 @@ def test_a_snapshot_is_sealed_where_vectors_are(tmp_path: Path, zoo: ModelZoo) -
 
 
 def test_a_collection_that_is_gone_is_said(service: FaceService) -> None:
-    seer = FacePerception(FaceSettings(collection="nobody"), service.engine)
+    perceiver = FacePerception(FaceSettings(collection="nobody"), service.engine)
     with pytest.raises(NotFound, match="nobody"):
-        seer.look(scene(1)[0])
+        perceiver.look(scene(1)[0])
