@@ -9,10 +9,10 @@ from pathlib import Path
 from threading import Lock
 
 from streamproc.core.errors import InputError
+from streamproc.durable import sync_folder, write_durably
 from streamproc.kinesis.index import FragmentIndex
 from streamproc.kinesis.matroska import MAX_FRAGMENT_BYTES
 from streamproc.kinesis.store import Entry, FragmentGone, FragmentTooLarge, NewFragment, StoreAway
-from streamproc.store.spool import sync_folder, write_durably
 
 _BATCH = 100
 
