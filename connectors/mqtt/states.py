@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from connectors.mqtt.topics import Topics
+from streamproc.core.media import rfc3339
 from streamproc.core.status import Presence, ProcessorStatus
-from streamproc.plain import rfc3339
 
 ON, OFF = "ON", "OFF"
 ONLINE, OFFLINE = "online", "offline"

@@ -114,7 +114,6 @@ async def _first(*waits: Coroutine[Any, Any, Any]) -> None:
 
 def _supervisor(file: Path, data_dir: Path, place: Path) -> Supervisor:
     from streamproc.live.supervisor import Supervisor
-    from streamproc.perception.provider import ModelProvider
     from streamproc.server.renderers import RENDERERS
     from streamproc.store.database import Database
 
