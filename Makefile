@@ -9,7 +9,7 @@ CLIP ?=
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
 PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help setup demo test test-servers check format lock schema docs bench clean
+.PHONY: help setup demo test test-servers check format lock schema docs bench release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -44,6 +44,9 @@ lock: ## write requirements.lock anew from pyproject.toml
 docs: setup ## write the generated pages of docs/ anew
 	@.venv/bin/streamproc schema --markdown > docs/configuration.md
 	@$(PY) -m streamproc.aws.compatibility > docs/aws-compatibility.md
+
+release: setup ## write wheel, sdist and SBOM into dist/
+	@scripts/release.sh
 
 clean: ## remove what the targets made in the tree
 	rm -rf .venv .tools .pytest_cache .ruff_cache .mypy_cache

@@ -107,7 +107,4 @@ def _write(target: Path) -> Path:
 
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("making the scene from photographs", total=None)
-        try:
-            return write_scene(target, lambda done, total: bar.update(task, completed=done, total=total))
-        except ImportError as error:
-            raise InputError(str(error)) from error
+        return write_scene(target, lambda done, total: bar.update(task, completed=done, total=total))

@@ -1,7 +1,6 @@
 """A doorstep scene, most of it real photographs that scikit-image carries: a person brings a parcel and goes, a cat comes and goes.
 
-The photographs (NASA's portrait of Eileen Collins, Stéfan van der Walt's cat Chelsea, textures of brick and gravel) are in
-the public domain or CC0; they are read from the installed package and stay there. The parcel is drawn (``demo.parcel``).
+The photographs are read from the package (``demo.photographs``); the parcel is drawn (``demo.parcel``).
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamproc.demo.parcel import draw_parcel
+from streamproc.demo.photographs import load_photographs
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -52,19 +52,6 @@ class Actor:
         x = -width + share * stage if self.from_left else WIDTH - share * stage
         bob = 4 * math.sin(second * 5)
         return round(x), round(HEIGHT - 20 - height + bob)
-
-
-def load_photographs() -> dict[str, Pixels]:
-    """The four photographs, BGR. Raises ImportError with the mend when scikit-image is not installed."""
-    try:
-        from skimage import data
-    except ImportError as error:
-        raise ImportError("the demo scene is made from scikit-image's photographs; install streamproc[demo]") from error
-    colour = {"person": data.astronaut(), "cat": data.chelsea()}
-    grey = {"wall": data.brick(), "ground": data.gravel()}
-    pictures = {name: cv2.cvtColor(image, cv2.COLOR_RGB2BGR) for name, image in colour.items()}
-    pictures |= {name: cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) for name, image in grey.items()}
-    return pictures
 
 
 def _backdrop(wall: Pixels, ground: Pixels) -> Pixels:
