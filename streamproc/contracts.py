@@ -100,10 +100,8 @@ class Delivery:
     event: Event
     pictures: Pictures | None
     """Only for sinks that are an ImageKeeper."""
-    arn: str
-    """The processor's ARN-like name, for renderers that need one."""
     context: dict[str, Any]
-    """Session facts that the AWS form echoes: tags, stream_arn, start_request."""
+    """Session facts that a form may echo, as whoever made the processor gave them; ``tags`` and ``start_request`` among them."""
     images: Images = NOWHERE
     """Where another output of the same processor keeps the pictures."""
     renderers: Mapping[str, Renderer] = field(default_factory=dict)

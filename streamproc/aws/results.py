@@ -159,8 +159,8 @@ def stream_arn(delivery: Delivery) -> str:
     given = delivery.context.get("stream_arn")
     if given:
         return str(given)
-    parts = delivery.arn.split(":")
-    partition, region, account = (parts[1], parts[3], parts[4]) if len(parts) > 5 else ("aws", "local", "0" * 12)
+    parts = str(delivery.context.get("arn", "")).split(":")
+    partition, region, account = (parts[1], parts[3], parts[4]) if len(parts) > 5 else ("aws", "us-east-1", "0" * 12)
     return f"arn:{partition}:kinesisvideo:{region}:{account}:stream/{delivery.event.processor}/0"
 
 

@@ -98,14 +98,13 @@ def _writer(document: ProcessorConfig, name: str, form: Form, as_json: bool) -> 
 
     ref = ConnectorRef.model_validate({"type": "stdout", "format": form.value})
     types = event_types(ref, labels=document.labels is not None, faces=document.faces is not None)
-    arn = f"arn:aws:rekognition:us-east-1:000000000000:streamprocessor/{name}"
     context = {"tags": dict(document.tags), "start_request": {"Name": name}}
 
     def write(event: Event, images: Images) -> None:
         if event.type not in types:
             return
         if form is Form.AWS:
-            put(json.dumps(render_aws(Delivery(event, None, arn, context), images), ensure_ascii=False))
+            put(json.dumps(render_aws(Delivery(event, None, context), images), ensure_ascii=False))
         elif as_json:
             put(to_line(plain_document(event, images)))
         else:

@@ -147,7 +147,7 @@ class SinkDenied(SinkBusy):
     """An output takes nothing until somebody has mended its rights or made what it writes to. The event waits, as with SinkBusy."""
 
     def __init__(self, message: str, service: str, *, missing: bool = False) -> None:
-        """``service``: kinesis, sns, s3... ``missing``: what it writes to is not there; else it may not."""
+        """``service``: the output's type, as in a config file. ``missing``: what it writes to is not there; else it may not."""
         super().__init__(message)
         self.service = service
         self.missing = missing

@@ -58,7 +58,7 @@ class Event:
     label: str | None = None
     """The class (``core.classes``), of a label detection."""
     person: str | None = None
-    """ExternalImageId (or user id) of a matched face."""
+    """Name of a matched face: that of its photograph, or of its user."""
     confidence: float | None = None
     """0..100."""
     box: Box | None = None

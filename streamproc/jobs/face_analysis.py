@@ -21,7 +21,7 @@ from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
 
 @dataclass(frozen=True, slots=True)
 class FaceOptions:
-    """What StartFaceDetection may say."""
+    """What a request for faces may say."""
 
     attributes: bool = False
     """FaceAttributes ALL."""
@@ -29,7 +29,7 @@ class FaceOptions:
 
 @dataclass(frozen=True, slots=True)
 class FaceSearchOptions:
-    """What StartFaceSearch may say."""
+    """What a request for a face search may say."""
 
     collection: str
     threshold: float = 80.0

@@ -56,7 +56,7 @@ class Channel:
     """Who is told when the job is done."""
 
     topic: str
-    """An SNS topic's ARN, or the name of one of the node's outputs."""
+    """A topic as the caller named it, or the name of one of the node's outputs."""
     role: str | None = None
 
 

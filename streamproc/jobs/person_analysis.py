@@ -38,7 +38,7 @@ FindFaces = Callable[[VideoFrame], list[DetectedFace]]
 
 @dataclass(frozen=True, slots=True)
 class PersonOptions:
-    """StartPersonTracking has none."""
+    """A request for persons has none."""
 
     faces: bool = True
     """Also find the persons' faces."""

@@ -23,7 +23,7 @@ _LOOKS_A_SECOND = 5
 
 @dataclass(frozen=True, slots=True)
 class SegmentOptions:
-    """What StartSegmentDetection may say. Shares are 0..1, confidences 50..100."""
+    """What a request for segments may say. Shares are 0..1, confidences 50..100."""
 
     shots: bool = True
     cues: bool = True

@@ -216,8 +216,7 @@ class Outbox:
             wanted = isinstance(output.sink, ImageKeeper)
             kept, pictures = await asyncio.to_thread(self._pictures, event, wanted)
             images = self._locate(output.processor, event) if kept else NOWHERE
-        arn = str(item.context.get("arn") or _arn(event.processor))
-        return Delivery(event, pictures, arn, item.context, images, self._renderers)
+        return Delivery(event, pictures, item.context, images, self._renderers)
 
     def _pictures(self, event: Event, wanted: bool) -> tuple[bool, Pictures | None]:
         """Whether the spool still has them, and they themselves if wanted."""
@@ -308,7 +307,3 @@ async def _happens(event: asyncio.Event, within_s: float) -> bool:
         async with asyncio.timeout(within_s):
             await event.wait()
     return event.is_set()
-
-
-def _arn(processor: str) -> str:
-    return f"arn:aws:rekognition:us-east-1:000000000000:streamprocessor/{processor}"

@@ -12,7 +12,7 @@ from streamproc.perception.taxonomy import Taxonomy
 
 @dataclass(frozen=True, slots=True)
 class LabelOptions:
-    """What StartLabelDetection may say. Filters match names, other names and categories, in any case of letters."""
+    """What a request for labels may say. Filters match names, other names and categories, in any case of letters."""
 
     min_confidence: float = 50.0
     include_labels: Sequence[str] = ()

@@ -67,7 +67,7 @@ class SessionRow:
     state: dict[str, Any] = field(default_factory=dict)
     """JSON-ready: whatever the session logic needs to go on after a restart."""
     context: dict[str, Any] = field(default_factory=dict)
-    """JSON-ready facts that outputs echo: ``arn``, ``stream_arn``, ``tags``, ``start_request``."""
+    """JSON-ready facts that outputs echo: see ``contracts.Delivery.context``."""
     closed: datetime | None = None
 
 

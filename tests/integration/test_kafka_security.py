@@ -158,7 +158,7 @@ def test_a_certificate_that_is_not_there_is_said(broker: Any) -> None:
 
 
 def delivery(event: Event) -> Delivery:
-    return Delivery(event, None, "arn", {}, renderers={"plain": render_plain})
+    return Delivery(event, None, {}, renderers={"plain": render_plain})
 
 
 async def publish(asked: dict[str, Any], where: ConnectorContext, fragment: bytes) -> None:

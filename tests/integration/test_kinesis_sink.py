@@ -30,7 +30,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 def delivery(number: int) -> Delivery:
     at = Moment(Fraction(number), datetime(2026, 1, 1, tzinfo=UTC))
     event = Event(EventType.FACE_RECORD, "door", "session-1", number, at)
-    return Delivery(event, None, "arn", {}, renderers={"aws": lambda made, images: {"Number": made.event.sequence}})
+    return Delivery(event, None, {}, renderers={"aws": lambda made, images: {"Number": made.event.sequence}})
 
 
 def sink(url: str, arn: str = ARN) -> KinesisSink:

@@ -303,7 +303,7 @@ async def test_sns_fifo_topics_group_by_session_and_take_each_event_once(
     await box.settled()
     assert box.dead() == []
     twice = make_sink(ConnectorRef.model_validate(ref), ConnectorContext("door"))
-    await twice.deliver(Delivery(label_event(1), None, "arn", {}, renderers={"plain": render_plain}))
+    await twice.deliver(Delivery(label_event(1), None, {}, renderers={"plain": render_plain}))
     await twice.aclose()
 
     def received() -> list[Any]:

@@ -26,6 +26,7 @@ BUCKET = Images(
     f"s3://home/cams/front-door/{SESSION}/000000-PERSON-crop.jpg",
 )
 CONTEXT = {
+    "arn": ARN,
     "tags": {"site": "home"},
     "stream_arn": STREAM,
     "start_request": {
@@ -108,7 +109,7 @@ RECORD = event(EventType.FACE_RECORD, 4, 2, fragment=MARK, offset_s=2.0, data=fa
 def delivery(what: Event, context: dict[str, Any] | None = None) -> Delivery:
     pictures = Pictures(b"", b"") if what.has_pictures else None
     renderers = {"plain": render_plain, "aws": render_aws}
-    return Delivery(what, pictures, ARN, CONTEXT if context is None else context, BUCKET, renderers)
+    return Delivery(what, pictures, CONTEXT if context is None else context, BUCKET, renderers)
 
 
 def documents() -> dict[str, dict[str, Any]]:

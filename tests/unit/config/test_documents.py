@@ -16,7 +16,7 @@ from streamproc.contracts import NOWHERE
 from streamproc.core.event import EventType
 from streamproc.core.vision import Box
 from streamproc.plain import plain_document, to_line, to_text
-from tests.unit.examples import COMPLETE, GAP, LABEL, MATCHED, RECORD, SESSION, delivery, documents
+from tests.unit.examples import ARN, COMPLETE, GAP, LABEL, MATCHED, RECORD, SESSION, delivery, documents
 
 DOC = Path(__file__).resolve().parents[3] / "docs" / "events.md"
 EXAMPLE = re.compile(r"<!-- example: (.+?) -->\n+```json\n(.+?)\n```", re.DOTALL)
@@ -84,11 +84,13 @@ def test_a_feed_without_fragments_still_has_digits_and_the_frame_s_time() -> Non
 
 
 def test_without_a_client_the_stream_is_named_after_the_processor() -> None:
-    document = delivery(LABEL, {}).document("aws")
+    document = delivery(LABEL, {"arn": ARN}).document("aws")
     arn = "arn:aws:kinesisvideo:eu-west-1:123456789012:stream/front-door/0"
     assert document["inputInformation"] == {"kinesisVideo": {"streamArn": arn}}
     assert document["tags"] == {}
     assert document["startStreamProcessorRequest"] == {"name": "front-door"}
+    nowhere = delivery(LABEL, {}).document("aws")["inputInformation"]["kinesisVideo"]["streamArn"]
+    assert nowhere == "arn:aws:kinesisvideo:us-east-1:000000000000:stream/front-door/0"
 
 
 def test_pictures_that_are_nowhere_are_not_named() -> None:

@@ -26,7 +26,7 @@ ARN = "arn:aws:rekognition:eu-west-1:123456789012:streamprocessor/door"
 
 def delivery(event: Event, images: Images | None = None) -> Delivery:
     pictures = PICTURES if event.has_pictures else None
-    return Delivery(event, pictures, ARN, {}, images or Images(), {"plain": render_plain, "aws": render_aws})
+    return Delivery(event, pictures, {"arn": ARN}, images or Images(), {"plain": render_plain, "aws": render_aws})
 
 
 def sink(folder: Path, **settings: object) -> FileSink:

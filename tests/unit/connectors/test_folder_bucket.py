@@ -11,7 +11,7 @@ from connectors.s3.sink import S3Sink
 from streamproc.aws.results import render_aws
 from streamproc.contracts import Delivery
 from streamproc.core.event import Event, EventType, Pictures
-from tests.unit.examples import ARN, CONTEXT, LABEL, SESSION, event
+from tests.unit.examples import CONTEXT, LABEL, SESSION, event
 
 
 async def test_objects_lie_under_their_keys(tmp_path: Path) -> None:
@@ -20,7 +20,7 @@ async def test_objects_lie_under_their_keys(tmp_path: Path) -> None:
     over = event(EventType.SESSION_COMPLETE, 1, 5, data={"counts": {}, "message": "over", "processed_s": 5.0})
     told: list[tuple[Event, Pictures | None]] = [(LABEL, Pictures(b"frame", b"crop")), (over, None)]
     for item, pictures in told:
-        await sink.deliver(Delivery(item, pictures, ARN, CONTEXT, renderers={"aws": render_aws}))
+        await sink.deliver(Delivery(item, pictures, CONTEXT, renderers={"aws": render_aws}))
     await sink.aclose()
     folder = tmp_path / "porch" / "front-door" / SESSION
     assert (folder / "000000-PERSON-frame.jpg").read_bytes() == b"frame"
