@@ -101,6 +101,7 @@ LARGE_CLASSES = {
     "FaceService": 270,
     "IdleMode": 250,
     "JobService": 240,
+    "KafkaSource": 240,
     "LabelPerception": 250,
     "Lane": 370,
     "Outbox": 270,
