@@ -99,11 +99,12 @@ LARGE_CLASSES = {
     "Cutter": 250,
     "FacePerception": 270,
     "FaceService": 270,
-    "IdleMode": 250,
+    "IdleMode": 280,
     "JobService": 240,
     "KafkaSource": 240,
     "LabelPerception": 250,
     "Lane": 370,
+    "NodeOnBroker": 250,
     "Outbox": 270,
     "ParcelSearch": 220,
     "Processor": 270,
@@ -120,8 +121,9 @@ AWS_WORDS = re.compile(
     r"|\b(Start|Get)(Label|Segment|Person|Face)(Detection|Tracking|Search)\b",
     re.IGNORECASE,
 )
-AWS_ROOMS = {"aws", "aws_protocol", "kinesis", "config", "cli", "server", "connectors", "__init__"}
-"""The endpoints and what they stand on; documents and commands in which users name AWS services; AWS services' connectors."""
+AWS_ROOMS = {"aws", "aws_protocol", "kinesis", "config", "cli", "server", "connectors", "metrics", "__init__"}
+"""The endpoints and what they stand on; documents, commands and metrics
+in which users name AWS services; AWS services' connectors."""
 AWS_ELSEWHERE = {
     "streamproc/live/processor.py": {"arn", "stream_arn"},  # keys under which the endpoint keeps what its form echoes
     "streamproc/logic/redact.py": {"arn"},  # a scheme without secrets
