@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -214,9 +214,6 @@ class Embedder(Protocol):
     def embed(self, image: Image, landmarks_px: Any) -> Any:
         """L2-normalised float32 vector of the face with these five landmarks ((5, 2) pixels of ``image``)."""
         ...
-
-
-Notify = Callable[[Sequence[Event]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,15 @@ StreamprocError
   TokenMismatch           an idempotency token came back with other parameters
   BadPageToken            a pagination token is forged, expired or for another question
   ModelUnavailable        no source of a model could be reached, or its bytes are wrong
-  SourceError             a feed cannot be read (retriable)
+  SourceError             a feed cannot be read; trying again may help
     SourceRefused           ... and trying again will not help: wrong password, no such stream
     SourceStalled           ... connected, but no frames arrive
   StateError              saved state cannot be gone on from: begin anew
     StateDamaged            ... its bytes are none that were written
     StateVersionUnknown     ... another version of streamproc wrote it
   SinkError               an output did not take an event
-    SinkBusy                ... for now (retriable)
+    SinkBusy                ... for now: try again
+      SinkDenied              ... until somebody acts: rights, or what it writes to is missing
     SinkRejected            ... and never will: goes to the dead letters
 """
 
@@ -29,8 +30,6 @@ from dataclasses import dataclass
 
 class StreamprocError(Exception):
     """Base of every error that this project raises on purpose."""
-
-    retriable = False
 
 
 class InputError(StreamprocError):
@@ -104,13 +103,9 @@ class ModelUnavailable(StreamprocError):
 class SourceError(StreamprocError):
     """A feed cannot be read at the moment."""
 
-    retriable = True
-
 
 class SourceRefused(SourceError):
     """A feed will not be served however often it is asked for (wrong password, no such stream)."""
-
-    retriable = False
 
 
 class SourceStalled(SourceError):
@@ -135,8 +130,6 @@ class SinkError(StreamprocError):
 
 class SinkBusy(SinkError):
     """An output cannot take the event now; try again, after ``retry_after`` seconds if given."""
-
-    retriable = True
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)

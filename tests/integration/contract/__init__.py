@@ -1,0 +1,1 @@
+"""What every source and every sink promises, each against the real outside."""

@@ -1,0 +1,219 @@
+"""One feed for each source of the catalogue: how it is had, lost, and refused."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+
+from connectors.catalog import make_source
+from connectors.context import ConnectorContext
+from connectors.webrtc.source import Unit, WebrtcSource
+from streamproc.config.processor import ConnectorRef
+from streamproc.contracts import Position, Source
+from streamproc.core.media import Gap, Packet, StreamItem
+from tests.daemon import run_cli
+
+SECRET = "a-password-nobody-may-see"
+
+
+class Reader:
+    """Reads a source in a thread of its own, as the daemon does. ``pause_s``: how long each item keeps it busy."""
+
+    def __init__(self, source: Source, resume: Position | None = None, pause_s: float = 0.0) -> None:
+        self.source = source
+        self.items: list[StreamItem] = []
+        self.positions: list[Position | None] = []
+        self.error: BaseException | None = None
+        self._stop = threading.Event()
+        self._pause_s = pause_s
+        self._thread = threading.Thread(target=self._run, args=(resume,), daemon=True)
+        self._thread.start()
+
+    def _run(self, resume: Position | None) -> None:
+        try:
+            for item in self.source.items(self._stop, resume):
+                self.items.append(item)
+                self.positions.append(self.source.position())
+                time.sleep(self._pause_s)
+        except BaseException as error:
+            self.error = error
+
+    @property
+    def packets(self) -> list[Packet]:
+        return [item for item in list(self.items) if isinstance(item, Packet)]
+
+    @property
+    def gaps(self) -> list[Gap]:
+        return [item for item in list(self.items) if isinstance(item, Gap)]
+
+    def until(self, true: Callable[[], Any], seconds: float = 60) -> None:
+        end = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < end, f"{len(self.items)} items after {seconds} s; {self.error!r}"
+            time.sleep(0.02)
+
+    def ended(self) -> bool:
+        return not self._thread.is_alive()
+
+    def stop(self, seconds: float = 10) -> bool:
+        """Whether the source let go of its thread in time."""
+        self._stop.set()
+        self._thread.join(seconds)
+        return self.ended()
+
+
+class Feed:
+    """A source's outside. Subclasses exist once per source of the catalogue."""
+
+    frames = True
+    """Whether it ever gives frames."""
+    has_gaps = True
+    """Whether losing it is a gap; a log or a file keeps what came meanwhile."""
+
+    def ref(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def wrong(self) -> dict[str, Any] | None:
+        """Settings that the outside refuses; None where nothing can be refused."""
+        raise NotImplementedError
+
+    def source(self, ref: dict[str, Any] | None = None) -> Source:
+        context = ConnectorContext(processor=f"door-{uuid.uuid4().hex[:6]}", node_id="test")
+        return make_source(ConnectorRef.model_validate(ref or self.ref()), context)
+
+    def lose(self) -> None:
+        """The outside goes away."""
+
+    def close(self) -> None:
+        """Nothing of it is left."""
+
+
+class FileFeed(Feed):
+    has_gaps = False
+
+    def __init__(self, clip: Path) -> None:
+        self.clip = clip
+
+    def ref(self) -> dict[str, Any]:
+        return {"type": "file", "path": str(self.clip), "loop": True}
+
+    def wrong(self) -> dict[str, Any]:
+        return {"type": "file", "path": str(self.clip.with_name("missing.mp4"))}
+
+
+class RtspFeed(Feed):
+    def __init__(self, serve: Callable[..., Any], clip: Path) -> None:
+        self._serve = serve
+        self.clip = clip
+        self.server = serve({"/cam": clip})
+
+    def ref(self) -> dict[str, Any]:
+        return {"type": "rtsp", "url": self.server.url("/cam")}
+
+    def wrong(self) -> dict[str, Any]:
+        """A wrong password; a path that is not there yet is waited for."""
+        guarded = self._serve({"/cam": self.clip}, auth=("viewer", "another password"))
+        os.environ |= {"CONTRACT_USER": "viewer", "CONTRACT_PASSWORD": SECRET}
+        return {
+            "type": "rtsp", "url": guarded.url("/cam"), "username_env": "CONTRACT_USER", "password_env": "CONTRACT_PASSWORD",
+        }  # fmt: skip
+
+    def close(self) -> None:
+        os.environ.pop("CONTRACT_USER", None)
+        os.environ.pop("CONTRACT_PASSWORD", None)
+
+    def lose(self) -> None:
+        self.server.stop()
+
+
+class KafkaFeed(Feed):
+    has_gaps = False
+
+    def __init__(self, bootstrap: str, clip: Path) -> None:
+        self.bootstrap = bootstrap
+        self.topic = f"contract-{uuid.uuid4().hex[:8]}"
+        words = ("--kafka", bootstrap, "--topic", self.topic, "--stream", "cam", "--fragment-seconds", "1")
+        published = run_cli("publish", clip, *words)
+        assert published.returncode == 0, published.stderr
+
+    def ref(self) -> dict[str, Any]:
+        return {
+            "type": "kafka", "bootstrap_servers": self.bootstrap, "topic": self.topic, "stream": "cam", "start": "earliest",
+        }  # fmt: skip
+
+    def wrong(self) -> None:
+        return None  # an open broker lets everybody in; test_kafka_security has brokers that refuse
+
+
+class WebrtcFeed(Feed):
+    """Encoded pictures handed over as the WHIP endpoint does it; test_webrtc has real publishers."""
+
+    def __init__(self, clip: Path) -> None:
+        self.clip = clip
+        self._publishing = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._sources: list[WebrtcSource] = []
+
+    def ref(self) -> dict[str, Any]:
+        return {"type": "webrtc"}
+
+    def wrong(self) -> None:
+        return None  # it is the publisher who asks
+
+    def source(self, ref: dict[str, Any] | None = None) -> Source:
+        source = super().source(ref)
+        assert isinstance(source, WebrtcSource)
+        source.join(self)
+        self._publishing.set()
+        self._sources.append(source)
+        self._threads.append(threading.Thread(target=self._publish, args=(source,), daemon=True))
+        self._threads[-1].start()
+        return source
+
+    def request_keyframe(self) -> None:
+        """Every second picture begins anew anyway."""
+
+    def _publish(self, source: WebrtcSource) -> None:
+        for number, data, keyframe in self._pictures():
+            if not self._publishing.is_set():
+                return
+            source.push(self, Unit("h264", data, keyframe, number * 6000, time.monotonic()))
+            time.sleep(1 / 15)
+
+    def _pictures(self) -> Iterator[tuple[int, bytes, bool]]:
+        number = 0
+        while True:
+            with av.open(str(self.clip)) as container:
+                annex_b = av.BitStreamFilterContext("h264_mp4toannexb", container.streams.video[0])
+                for packet in container.demux(video=0):
+                    for unit in annex_b.filter(packet) if packet.size else []:
+                        yield number, bytes(unit), bool(unit.is_keyframe)
+                        number += 1
+
+    def lose(self) -> None:
+        self._publishing.clear()
+        for source in self._sources:
+            source.leave(self, "the publisher closed the connection")
+
+    def close(self) -> None:
+        self.lose()
+        for thread in self._threads:
+            thread.join(5)
+
+
+class UnboundFeed(Feed):
+    frames = False
+    has_gaps = False
+
+    def ref(self) -> dict[str, Any]:
+        return {"type": "unbound", "reason": "Stream door doesn't exist"}
+
+    def wrong(self) -> dict[str, Any]:
+        return self.ref()
