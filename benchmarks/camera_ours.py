@@ -127,7 +127,7 @@ class Cameras:
     def _look_on(self, name: str) -> None:
         run = self.supervisor.run_of(name)
         if run is not None:
-            run.lane.parts.watchers.append(self._watcher(name, self._names.index(name)))
+            run.lane.frames.observers.add(self._watcher(name, self._names.index(name)))
 
     def _watcher(self, name: str, index: int) -> Callable[[Frame, Any], None]:
         """Called when a frame was looked at and what it decided is durable."""

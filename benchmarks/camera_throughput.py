@@ -21,6 +21,7 @@ import cv2
 
 from benchmarks.camera_ours import box_config, camera_config
 from benchmarks.cameras import FPS, Load, cores
+from streamproc.contracts import SourceTraits
 from streamproc.core.media import Moment, Packet
 from streamproc.live.assembly import make_analyses, session_rules
 from streamproc.live.commit import JournalCommitter, OnEvents
@@ -94,11 +95,10 @@ def make_lane(
     config = camera_config(load, index)
     parts = LaneSetup(
         name,
-        True,
+        SourceTraits(live=True),
         Sessions(name, session_rules(config), name),
         make_analyses(config, provider, index),
         JournalCommitter(journal, name, on_events),
-        replayable=False,
         latency=True,
     )
     lane = Lane(parts)

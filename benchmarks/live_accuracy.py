@@ -167,7 +167,7 @@ def run_session(
             continue
         analysis.sampler.take(frame.at.media)
         before = cpu_seconds()
-        look = analysis.look(frame)
+        look = analysis.analyse(frame)
         run.cpu, run.looks = run.cpu + cpu_seconds() - before, run.looks + 1
         for event in sessions.frame(Place(frame.at), look.sightings):
             if event.type is EventType.LABEL_DETECTED and event.label:

@@ -23,6 +23,7 @@ import cv2
 from benchmarks.common import Stopwatch, parser, prepared, progress, report
 from streamproc.config.node import NodeConfig
 from streamproc.config.processor import ProcessorConfig
+from streamproc.contracts import SourceTraits
 from streamproc.core.media import EndOfStream, Packet
 from streamproc.live.assembly import make_analyses, session_rules
 from streamproc.live.commit import JournalCommitter
@@ -98,7 +99,7 @@ def run_pipeline(
         name, config = f"camera-{index}", config_for(clip, seconds)
         parts = LaneSetup(
             name,
-            False,
+            SourceTraits(live=False, replayable=True),
             Sessions(name, session_rules(config), name),
             make_analyses(config, provider),
             JournalCommitter(journal, name, lambda events: None),
@@ -186,7 +187,7 @@ def main() -> None:
         progress("warming up")
         warm = next(islice(read_frames(clips[0]), 1))
         for analysis in make_analyses(config_for(clips[0], 1), provider):
-            analysis.look(warm)
+            analysis.analyse(warm)
         progress("pipeline")
         with Recorder() as recorder:
             pipeline, rows = run_pipeline(clips, options.seconds, provider, Path(place) / "data")

@@ -32,13 +32,14 @@ from benchmarks.common import parser, percentile, prepared, progress, report
 from benchmarks.face_photos import face_photos
 from streamproc.config.node import NodeConfig
 from streamproc.config.processor import IdleSettings, ProcessorConfig
+from streamproc.contracts import SourceTraits
 from streamproc.core.media import EndOfStream, Frame, Moment, Packet
 from streamproc.live.assembly import make_analyses, session_rules
 from streamproc.live.commit import JournalCommitter
 from streamproc.logic.session import Sessions
 from streamproc.media.reader import read_packets
 from streamproc.perception.provider import ModelProvider
-from streamproc.pipeline.analysis import Look
+from streamproc.pipeline.analysis import FrameResult
 from streamproc.pipeline.cores import usable_cores
 from streamproc.pipeline.lane import Lane
 from streamproc.pipeline.scheduler import Scheduler
@@ -250,22 +251,21 @@ class Bench:
     def _lane(self, journal: Journal, index: int, scheduler: Scheduler, window: Window) -> Lane:
         name, config = f"camera-{index}", self.config()
 
-        def looked(frame: Frame, looks: list[Look]) -> None:
+        def looked(frame: Frame, looks: list[FrameResult]) -> None:
             now = time.time()
             window.looks.append((now, now - frame.at.wall.timestamp()))
 
         parts = LaneSetup(
             name,
-            True,
+            SourceTraits(live=True),
             Sessions(name, session_rules(config), name),
             make_analyses(config, self.provider, index),
             JournalCommitter(journal, name, lambda events: None),
             latency=True,
             checkpoints=False,
-            replayable=False,
-            watchers=[looked],
         )
         lane = Lane(parts, scheduler.wake)
+        lane.frames.observers.add(looked)
         lane.edit(lambda: lane.idle.adopt(IdleSettings(enabled=False)))
         return lane
 

@@ -10,7 +10,7 @@ from typing import Any
 from streamproc.core.event import Event, EventType
 from streamproc.core.route import Route
 from streamproc.logic.session import Sessions
-from streamproc.pipeline.setup import Decision
+from streamproc.pipeline.recorder import Decision
 from streamproc.pipeline.snapshot import LaneState
 from streamproc.store.journal import Checkpoint, Commit, Journal, SessionRow
 
@@ -18,7 +18,7 @@ OnEvents = Callable[[Sequence[Event]], None]
 
 
 class JournalCommitter:
-    """One processor's way into the journal. See ``lane.Committer``."""
+    """One processor's way into the journal. See ``recorder.Committer``."""
 
     def __init__(self, journal: Journal, processor: str, on_events: OnEvents) -> None:
         self.routes: tuple[Route, ...] = ()

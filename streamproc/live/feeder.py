@@ -1,4 +1,4 @@
-"""The thread that reads one source and leaves its items in the lane's inbox."""
+"""Feeder: the thread that reads one source and leaves its items in the lane's inbox."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from streamproc.contracts import Position, Source
 from streamproc.core.errors import StreamprocError
 from streamproc.core.media import EndOfStream, StreamItem
 from streamproc.pipeline.lane import Lane
+from streamproc.pipeline.observers import Observers
 
 log = structlog.get_logger(__name__)
 
-Tap = Callable[[StreamItem], None]
+ItemObserver = Callable[[StreamItem], None]
 
 
 class Feeder:
     """Owns the source: nobody else calls ``items``. A source that fails ends the lane with its words."""
 
-    def __init__(self, name: str, source: Source, lane: Lane, resume: Position | None = None) -> None:
+    def __init__(
+        self, name: str, source: Source, lane: Lane, observers: Observers[ItemObserver], resume: Position | None = None
+    ) -> None:
+        """``observers``: called in the source's thread with every item. ``resume``: where the source goes on."""
         self.source = source
-        self.taps: list[Tap] = []
-        """Called in the source's thread with every item: viewers. Must be quick."""
+        self._observers = observers
         self._name = name
         self._lane = lane
         self._resume = resume
@@ -47,8 +50,8 @@ class Feeder:
         ended = False
         try:
             for item in self.source.items(self._stop, self._resume):
-                for tap in tuple(self.taps):
-                    tap(item)
+                for observer in self._observers.all():
+                    observer(item)
                 ended = isinstance(item, EndOfStream)
                 if not self._lane.offer(item, self.source.position(), self._stop) or ended:
                     break

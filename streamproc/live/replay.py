@@ -1,4 +1,4 @@
-"""A clip through the live pipeline, as fast as it can be looked at, with ids and times that come from the clip and the config."""
+"""Replay: a clip through the live pipeline as fast as it can be analysed, with ids and times that come from the clip and the config."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from streamproc.live.assembly import make_analyses, session_rules
 from streamproc.logic.session import Sessions
 from streamproc.perception.provider import ModelProvider
 from streamproc.pipeline.lane import Lane
-from streamproc.pipeline.setup import Decision, LaneSetup
+from streamproc.pipeline.recorder import Decision
+from streamproc.pipeline.setup import LaneSetup
 from streamproc.pipeline.snapshot import LaneState
 
 _NOT_SEEN = {"state", "outputs", "source", "aws", "tags"}
@@ -28,7 +29,7 @@ _NOT_SEEN = {"state", "outputs", "source", "aws", "tags"}
 
 
 class Collector:
-    """Keeps what is told, in order; nothing is durable."""
+    """A committer that keeps decisions in memory, in order; nothing is durable."""
 
     def __init__(self) -> None:
         self.told: list[Decision] = []
@@ -75,7 +76,7 @@ def replay(clip: Path, config: ProcessorConfig, provider: ModelProvider, name: s
     )
     told = Collector()
     sessions = Sessions(name, session_rules(config), run)
-    lane = Lane(LaneSetup(name, False, sessions, make_analyses(config, provider), told, checkpoints=False))
+    lane = Lane(LaneSetup(name, source.traits, sessions, make_analyses(config, provider), told, checkpoints=False))
     stop = threading.Event()
     try:
         for item in source.items(stop):

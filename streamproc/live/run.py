@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from connectors.catalog import make_source
 from connectors.context import ConnectorContext
 from streamproc.config.processor import ProcessorConfig
-from streamproc.contracts import Position, Source
-from streamproc.core.media import Gap, GapReason
+from streamproc.contracts import Source
 from streamproc.core.start import StartRequest
 from streamproc.live.assembly import make_analyses, retune, session_rules, with_start
 from streamproc.live.commit import JournalCommitter
-from streamproc.live.feeder import Feeder
+from streamproc.live.feeder import Feeder, ItemObserver
 from streamproc.live.resume import Resumed, origin_document
 from streamproc.logic.session import Sessions, session_id
 from streamproc.perception.provider import ModelProvider
 from streamproc.pipeline.lane import Lane
+from streamproc.pipeline.observers import Observers
 from streamproc.pipeline.scheduler import Scheduler
 from streamproc.pipeline.setup import LaneSetup
 from streamproc.store.journal import Checkpoint, Journal
@@ -67,32 +67,32 @@ class Run:
         source = self._make_source(spec.config)
         self.traits = source.traits
         resumed = self._usable(resumed)
-        live = source.traits.live
         analyses = make_analyses(spec.config, shared.provider, self._phase())
         self.lane = Lane(
             LaneSetup(
                 spec.name,
-                live,
+                source.traits,
                 self._sessions(resumed),
                 analyses,
                 committer,
-                waits=source.traits.waits_for_publisher,
                 request=origin_document(spec.config, spec.request),
-                latency=live,
-                replayable=source.traits.replayable,
+                latency=source.traits.live,
                 on_over=on_over,
                 on_durable=source.durable,
             ),
             wake=shared.scheduler.wake,
         )
         self.lane.idle.settings = spec.config.idle
-        position = self._go_on(resumed)
-        self.feeder = Feeder(spec.name, source, self.lane, position)
+        position = resumed.position if resumed is not None else None
+        if resumed is not None:
+            self.lane.resume(resumed.snapshot, position is not None)
+        self.items: Observers[ItemObserver] = Observers()
+        """Called in the source's thread with every item of the feed: viewers."""
+        self.feeder = Feeder(spec.name, source, self.lane, self.items, position)
 
     def start(self) -> None:
         """Write down that the session began, then read."""
-        state = self.lane.state()
-        self.committer.commit([], self.lane.sessions, state)
+        self.lane.frames.commit([])
         self._shared.scheduler.add(self.lane)
         self.feeder.start()
 
@@ -130,7 +130,7 @@ class Run:
         """Where the next session goes on, of a source that keeps a backlog."""
         if not self.traits.keeps_backlog:
             return None
-        state = self.lane.state()
+        state = self.lane.frames.state()
         if state.position is None:
             return None
         return Checkpoint(replace(state.snapshot, sessions=None, analyses=[]).encode(), state.position)
@@ -141,7 +141,7 @@ class Run:
         """Confidence, regions, rate, durations: nothing is interrupted."""
 
         def change() -> None:
-            retune(self.lane.parts.analyses, config)
+            retune(self.lane.frames.analyses.items, config)
             self.lane.idle.adopt(config.idle)
             self.lane.sessions.rules = session_rules(config, self.spec.request)
             self._adopt(config)
@@ -149,11 +149,11 @@ class Run:
         self.lane.edit(change)
 
     def replace_perceivers(self, config: ProcessorConfig) -> None:
-        """Other classes or models: the source and the session go on; what is followed is looked at anew."""
+        """Other classes or models: the source and the session go on; tracks are evaluated again from nothing."""
         analyses = make_analyses(config, self._shared.provider, self._phase())
 
         def change() -> None:
-            self.lane.parts.analyses = analyses
+            self.lane.frames.analyses.items = analyses
             self._adopt(config)
 
         self.lane.edit(change)
@@ -165,20 +165,12 @@ class Run:
         self.feeder.stop()
 
         def change() -> None:
-            parts = self.lane.parts
             self.traits = source.traits
-            parts.live, parts.replayable = source.traits.live, source.traits.replayable
-            parts.waits, parts.on_durable = source.traits.waits_for_publisher, source.durable
-            self.lane.attach_anew()
-            last = self.lane.sessions.last
-            if last is not None:
-                self.lane.interrupt(Gap(GapReason.LOST, last, "the source was changed"))
+            self.lane.intake.attach(source.traits, source.durable, "the source was changed")
             self._adopt(config)
 
         self.lane.edit(change)
-        taps = self.feeder.taps
-        self.feeder = Feeder(self.spec.name, source, self.lane)
-        self.feeder.taps = taps
+        self.feeder = Feeder(self.spec.name, source, self.lane, self.items)
         self.feeder.start()
 
     # -- inside
@@ -186,7 +178,7 @@ class Run:
     def _adopt(self, config: ProcessorConfig) -> None:
         """The document that the run now follows. Within ``lane.edit`` only."""
         self.spec = replace(self.spec, config=config)
-        self.lane.parts.request = origin_document(config, self.spec.request)
+        self.lane.frames.request = origin_document(config, self.spec.request)
 
     def _phase(self) -> int | None:
         """The feed's number among the staggered ones; None where the same frames must be chosen on every run."""
@@ -210,13 +202,3 @@ class Run:
         if resumed is None or (resumed.run_id is None and not self.traits.keeps_backlog):
             return None
         return None if resumed.position is None and self.traits.replayable else resumed
-
-    def _go_on(self, resumed: Resumed | None) -> Position | None:
-        if resumed is None:
-            return None
-        position = resumed.position
-        if resumed.run_id is None:
-            self.lane.continue_log(resumed.snapshot.after)
-        else:
-            self.lane.resume(resumed.snapshot, position is not None)
-        return position

@@ -14,6 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from streamproc.config.processor import ProcessorConfig
+from streamproc.contracts import SourceTraits
 from streamproc.core.media import Packet
 from streamproc.live.assembly import make_analyses, session_rules
 from streamproc.live.replay import Collector, whole_clip
@@ -159,7 +160,16 @@ def _cpu(work: Callable[[], object]) -> float:
 
 def _lane(config: ProcessorConfig, provider: ModelProvider, live: bool = False) -> Lane:
     sessions = Sessions("capacity", session_rules(config), "capacity")
-    return Lane(LaneSetup("capacity", live, sessions, make_analyses(config, provider), Collector(), checkpoints=False))
+    return Lane(
+        LaneSetup(
+            "capacity",
+            SourceTraits(live=live),
+            sessions,
+            make_analyses(config, provider),
+            Collector(),
+            checkpoints=False,
+        )
+    )
 
 
 def _run(config: ProcessorConfig, provider: ModelProvider, packets: Iterable[Packet]) -> Lane:

@@ -303,7 +303,7 @@ def _looks(frames: Iterable[Frame], config: ProcessorConfig, provider: ModelProv
     for frame in islice(frames, 3 * FRAMES):
         begun = frame.at.media if begun is None else begun
         with _timed() as one:
-            runs = [look.runs for look in (analysis.look(frame) for analysis in analyses)]
+            runs = [look.runs for look in (analysis.analyse(frame) for analysis in analyses)]
         if any(runs) if quiet else frame.at.media == begun:
             continue
         took.cpu_s, took.wall_s, count = took.cpu_s + one.cpu_s, took.wall_s + one.wall_s, count + 1

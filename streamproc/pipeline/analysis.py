@@ -1,4 +1,4 @@
-"""What a lane looks for: an analysis samples frames, looks, and says what may be announced."""
+"""Analyses of a lane: each samples frames, has its perceiver look at them, and says what may be announced."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from streamproc.logic.structure import from_document
 
 
 class LabelPerceiver(Protocol):
-    """``perception``'s side of the bargain. Deterministic; its state is a plain document."""
+    """What ``perception`` offers to a LabelAnalysis. Deterministic; its state is a plain document."""
 
     second_look: bool
     models: Any
@@ -44,7 +44,7 @@ class LabelPerceiver(Protocol):
 
 
 class FacePerceiver(Protocol):
-    """``faces``' side."""
+    """What ``faces`` offers to a FaceAnalysis. The same promises."""
 
     def look(self, frame: Frame) -> FaceObservation: ...
 
@@ -58,8 +58,8 @@ class FacePerceiver(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What one analysis made of one frame."""
+class FrameResult:
+    """Result of one analysis of one frame."""
 
     sightings: list[Sighting] = field(default_factory=list)
     record: Mapping[str, Any] | None = None
@@ -72,18 +72,18 @@ class Look:
 
 
 class Analysis(Protocol):
-    """One kind of look of a lane."""
+    """One kind of analysis of a lane's frames, at its own rate."""
 
     sampler: Sampler
     eased: QualityLevel
-    """What is given up of it at present."""
+    """What the governor has taken from it at present."""
 
     @property
     def left_out(self) -> float:
-        """How many frames that the document asks for are passed over, easing, for each one that is looked at."""
+        """Frames that the document asks for and that the lowered rate passes over, for each one that is analysed."""
         ...
 
-    def look(self, frame: Frame) -> Look: ...
+    def analyse(self, frame: Frame) -> FrameResult: ...
 
     def reset(self) -> None: ...
 
@@ -116,8 +116,8 @@ class _Kept:
     perceiver: Any
 
 
-class _Looking:
-    """What both kinds share."""
+class _RatedAnalysis:
+    """What label and face analysis share: sampling rate, easing, state."""
 
     def __init__(self, perceiver: LabelPerceiver | FacePerceiver, sampler: Sampler, regions: RegionMap) -> None:
         self.sampler = sampler
@@ -153,7 +153,7 @@ class _Looking:
             self._perceiver.pace(fps)
 
     def reset(self) -> None:
-        """After a gap: nothing is followed across it, and the next frame is looked at."""
+        """After a gap: nothing is followed across it, and the next frame is analysed."""
         self._perceiver.reset()
         self.sampler.reset()
 
@@ -167,7 +167,7 @@ class _Looking:
         self._pace()  # it may have been left while its rate was eased
 
 
-class LabelAnalysis(_Looking):
+class LabelAnalysis(_RatedAnalysis):
     """People, pets and packages inside the regions."""
 
     def __init__(
@@ -206,7 +206,7 @@ class LabelAnalysis(_Looking):
         if models is not self.perceiver.models:
             self.perceiver.use(models)
 
-    def look(self, frame: Frame) -> Look:
+    def analyse(self, frame: Frame) -> FrameResult:
         seen = self.perceiver.look(frame)
         sightings = [sighting for track in seen.tracks if (sighting := self._sighting(track)) is not None]
         in_view = [
@@ -214,7 +214,7 @@ class LabelAnalysis(_Looking):
             for t in seen.tracks
             if t.confirmed
         ]
-        return Look(sightings, None, seen.runs, seen.moving, in_view)
+        return FrameResult(sightings, None, seen.runs, seen.moving, in_view)
 
     def _sighting(self, track: TrackView) -> Sighting | None:
         hit = self.regions.best(track.box) if track.confirmed else None
@@ -232,7 +232,7 @@ class LabelAnalysis(_Looking):
         )
 
 
-class FaceAnalysis(_Looking):
+class FaceAnalysis(_RatedAnalysis):
     """Known and unknown faces inside the regions."""
 
     def __init__(self, perceiver: FacePerceiver, settings: FaceSettings, sampler: Sampler, regions: RegionMap) -> None:
@@ -241,13 +241,13 @@ class FaceAnalysis(_Looking):
         self.records = settings.records
         self.keep_unknown_crops = settings.keep_unknown_crops
 
-    def look(self, frame: Frame) -> Look:
+    def analyse(self, frame: Frame) -> FrameResult:
         seen = self.perceiver.look(frame)
         sightings = [sighting for track in seen.tracks if (sighting := self._sighting(track)) is not None]
         in_view = [
             {"label": t.person or "face", "confidence": t.confidence, "box": t.box, "track": t.id} for t in seen.tracks
         ]
-        return Look(
+        return FrameResult(
             sightings,
             face_record_data(seen.faces) if self.records else None,
             seen.runs,

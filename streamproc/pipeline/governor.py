@@ -1,8 +1,8 @@
 """Keeps the process under its CPU target: live lanes give things up in a stated order while there is too much to do.
 
-The decision is ``logic.easing``'s; here are the figures it is fed with and the lanes it is applied to. Steps apply to every live
-lane of the box alike. Durable sources (files as fast as possible, logs) are never eased: they decide the same on every run, and
-wait instead.
+``logic.load_shedding`` decides; here are the figures it is given and the lanes it is applied to. Steps apply to every live lane of
+the node alike. Durable sources (files as fast as possible, logs) are never eased: they decide the same on every run, and wait
+instead.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PRESSING = ("behind", "overflow")
 
 
 class Governor:
-    """One of a process. ``tick`` about once a second, from one thread at a time, and not the event loop's: it may load a model."""
+    """The one governor of a process. ``tick`` is called about once a second, from one thread at a time, and not in the event loop: it may load a model."""
 
     def __init__(self, target_percent: float | None, policy: LoadSheddingPolicy | None = None) -> None:
         """``target_percent``: of the usable cores; None or 0 switches easing off."""
@@ -53,7 +53,7 @@ class Governor:
 
     def tick(self, lanes: Sequence[Lane]) -> None:
         """Take in the time since the last tick, and do something about it if need be. ``lanes``: all that run."""
-        live = [lane for lane in lanes if lane.parts.live and not lane.over]
+        live = [lane for lane in lanes if lane.live and not lane.over]
         cpu, dropped = self._meter.read(), self._drops(live)
         metrics.CPU_SHARE.set(cpu)
         useful = [step for step in Step if any(_can(lane, step) for lane in live)]
@@ -65,20 +65,20 @@ class Governor:
         for lane in live:
             self._apply(lane, eased)
         for lane in lanes:
-            if not lane.parts.live and lane.stats.eased:
+            if not lane.live and lane.stats.eased:
                 self._apply(lane, FULL)  # its source was changed for a durable one
 
     def _drops(self, live: Sequence[Lane]) -> float:
-        """The share of the frames that fell due since the last tick, over all lanes, that nobody looked at."""
+        """Share of the frames that fell due since the last tick, over all lanes, that were dropped."""
         counts = {
-            lane: (lane.stats.looks, sum(lane.stats.drops[reason] for reason in PRESSING))
+            lane: (lane.stats.frames, sum(lane.stats.drops[reason] for reason in PRESSING))
             for lane in live
-            if lane.stats.first_look is not None and time.monotonic() - lane.stats.first_look > SETTLING_S
+            if lane.stats.first_frame is not None and time.monotonic() - lane.stats.first_frame > SETTLING_S
         }
-        looks = sum(seen - self._before.get(lane, (seen, 0))[0] for lane, (seen, _) in counts.items())
+        analysed = sum(seen - self._before.get(lane, (seen, 0))[0] for lane, (seen, _) in counts.items())
         drops = sum(lost - self._before.get(lane, (0, lost))[1] for lane, (_, lost) in counts.items())
         self._before = counts
-        return drops / (looks + drops) if drops else 0.0
+        return drops / (analysed + drops) if drops else 0.0
 
     def _note(self, change: Change, cpu: float, dropped: float) -> None:
         level = len(self._easing.taken)
@@ -105,22 +105,22 @@ class Governor:
 
     def _apply(self, lane: Lane, eased: QualityLevel) -> None:
         """Bring a lane to where it should be; it may be new, or have other models since it was last seen."""
-        for analysis in lane.parts.analyses:
+        for analysis in lane.frames.analyses.items:
             if analysis.eased != eased:
                 analysis.prepare(eased)
                 lane.edit(lambda analysis=analysis: analysis.ease(eased))  # type: ignore[misc]
         lane.idle.eager = eased.eager_idle
-        lane.stats.left_out = max((analysis.left_out for analysis in lane.parts.analyses), default=0.0)
+        lane.stats.left_out = max((analysis.left_out for analysis in lane.frames.analyses.items), default=0.0)
         lane.stats.eased = tuple(self._told.values()) if eased != FULL else ()
 
 
 def _waits(lane: Lane) -> bool:
     """Durable work is waiting: it takes whatever CPU is left, too."""
-    return not lane.parts.live and not lane.over and len(lane.inbox) > 0
+    return not lane.live and not lane.over and len(lane.intake.inbox) > 0
 
 
 def _can(lane: Lane, step: Step) -> bool:
     """Whether taking this step would change anything on this lane."""
     if step is Step.EAGER_IDLE:
         return lane.idle.settings.enabled and not lane.idle.eager
-    return any(analysis.can(step) for analysis in lane.parts.analyses)
+    return any(analysis.can(step) for analysis in lane.frames.analyses.items)

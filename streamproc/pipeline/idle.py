@@ -1,7 +1,7 @@
 """Idle mode: while a camera shows nothing, its packets are only weighed and its keyframes alone are decoded.
 
-Most cameras show nothing most of the day, and decoding is what a quiet camera costs. Asleep, a lane's inbox holds the packets since the last
-keyframe. When they rise (``logic/wakeup.py``), or the next keyframe shows another picture, the lane wakes and decodes what is held from that
+Most cameras show nothing most of the day, and decoding is what a quiet camera costs. While the camera is asleep, the lane's inbox holds the
+packets since the last keyframe. When they rise (``logic/wakeup.py``), or the next keyframe shows another picture, the lane wakes and decodes what is held from that
 keyframe on, so that no frame of what happened is lost. Cameras whose packets have not shown what their pictures did, and those whose keyframes
 are far apart while their packets tell little, are recognised and decoded as ever.
 """
@@ -20,24 +20,21 @@ import structlog
 
 from streamproc import metrics
 from streamproc.config.processor import IdleSettings
-from streamproc.core.media import Frame, Moment, Packet
+from streamproc.core.media import Frame, Moment, Packet, StreamItem
 from streamproc.logic.motion import MotionWatch, thumbnail_size
 from streamproc.logic.wakeup import PacketWatch, WakeRecord
-from streamproc.media.decode import Decoder
 from streamproc.media.weight import FeedScales
-from streamproc.pipeline.inbox import Inbox, Queued
 
 log = structlog.get_logger(__name__)
 
 CALM_S = Fraction(1)
-"""So much media time without anything moving and a camera may sleep, beyond the second that the motion gate itself stays open."""
+"""Seconds of media time without anything moving after which a camera may sleep, beyond the second that the motion gate itself stays open."""
 CALM_EAGER_S = Fraction(0)
 TOLERANCE = 1.1
 """Keyframes never come exactly on time."""
 LATE_S = 2.0
-"""What was held is looked at only while it is no older than the longest wake delay and this; an overloaded box goes on with the present."""
-SLACK_STILL_S = 0.1
-"""A keyframe that is only to be compared waits this long for frames that have to be looked at."""
+"""Seconds. Frames that were held back are analysed only while they are no older than the longest wake delay and this; an overloaded node
+goes on with the present."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +48,24 @@ class _Woke:
 
 
 class IdleMode:
-    """Of one lane. ``arrived`` is called by the source's thread, everything else by the lane's worker."""
+    """Whether one camera is asleep, and what wakes it. Knows no queue and no decoder: packets and frames are given to it.
 
-    def __init__(self, processor: str, inbox: Inbox) -> None:
+    ``arrived`` is called by the source's thread, everything else by the lane's worker. Media times are the source's.
+    """
+
+    def __init__(self, processor: str, live: bool) -> None:
+        """``live``: a durable feed is read whole and never sleeps."""
+        self.live = live
         self.settings = IdleSettings()
         self.eager = False
-        """Fall asleep sooner and compare no more keyframes than ``max_wake_delay`` asks for: the box is short of power."""
+        """Fall asleep sooner and compare no more keyframes than ``max_wake_delay`` asks for: the node has too much to do."""
         self.asleep = False
         self.served = 0.0
-        """When something that was held back was last looked at; monotonic seconds."""
+        """When a frame was last analysed; monotonic seconds."""
         self.wakes: Counter[str] = Counter()
         self.undecoded = 0
         """Packets that never had to be decoded."""
         self._processor = processor
-        self._inbox = inbox
         self._scales = FeedScales()
         self._watch = PacketWatch()
         self._record = WakeRecord()
@@ -82,34 +83,32 @@ class IdleMode:
 
     # -- called by the source's thread
 
-    def arrived(self, packet: Packet) -> None:
-        """Weigh a packet before it is queued."""
+    def arrived(self, packet: Packet, room: bool) -> None:
+        """Weigh a packet before it is queued. ``room``: more can be held back before the inbox overflows."""
         self._packets = True
-        if not self.settings.enabled or not self._inbox.live:
+        if not self.settings.enabled or not self.live:
             return
-        stirred = self._watch.update(self._scales.weigh(packet), packet.keyframe, packet.at.media)
+        risen = self._watch.update(self._scales.weigh(packet), packet.keyframe, packet.at.media)
         if not self.asleep or self._wake_reason is not None:
             return
-        if stirred:
+        if risen:
             self._watch.frozen = True
             self._wake_reason = "sizes"
         elif self._distant and self._watch.blind(asleep=True) is not None:
             self._wake_reason = "blind"
         elif self._hold_until is not None and packet.at.media >= self._hold_until:
             self._wake_reason = "session"
-        elif self._overdue(packet.at.media):
+        elif not room or self._overdue(packet.at.media):
             self._wake_reason = "keyframe_late"
 
     def _overdue(self, media: Fraction) -> bool:
-        if self._inbox.nearly_full:
-            return True
         since = media - self._watch.key_at if self._watch.key_at is not None else Fraction(0)
         return float(since) > self.bound_s * TOLERANCE + 0.1
 
     # -- called by control, between steps
 
     def adopt(self, settings: IdleSettings) -> None:
-        """Other settings; a camera that is asleep is looked at before it sleeps under them."""
+        """Other settings; a camera that is asleep wakes before it sleeps under them."""
         if settings != self.settings:
             self.settings = settings
             self.wake("settings")
@@ -131,47 +130,56 @@ class IdleMode:
         self._wake_reason = self._backlog_until = self._woke = self._active_at = self._last_at = None
         self._record.forget()
 
-    def deadline(self) -> float | None:
-        """While asleep: when a worker is wanted; None: not now."""
-        if self._wake_reason is not None:
-            head = self._inbox.head()
-            return head.arrived if head is not None else 0.0
-        border = self._border()
-        return border.arrived + SLACK_STILL_S if border is not None else None
+    @property
+    def wake_wanted(self) -> bool:
+        """Asleep, and something is to wake it: a worker is wanted at once."""
+        return self._wake_reason is not None
 
-    def next_still(self, decoder: Decoder) -> Frame | None:
-        """Asleep: the next keyframe's picture where it shows nothing new; what lies before it is given up undecoded.
+    def worth_comparing(self, keyframe: Packet, head: Packet) -> bool:
+        """Asleep: whether to compare this keyframe with the last one seen, or to wait for the next, which would still be in time.
 
-        None: nothing has come yet, or the camera is awake now and what is queued has to be decoded.
+        ``head``: the oldest packet that is held back.
         """
-        border = self._border()
-        if self._wake_reason is not None:
-            self._wake(self._wake_reason)
-        elif border is not None and not isinstance(border.item, Packet):
-            self._wake("gap")
-        elif border is not None:
-            assert isinstance(border.item, Packet)
-            frame = decoder.still(border.item)
-            if frame is None:
-                self._wake("damage")
-            elif self._shows_another(frame):
-                self._wake("picture")
-            else:
-                self.undecoded += self._inbox.drop_before(border)
-                decoder.pass_over(frame.at.media)
-                self._backlog_until = frame.at.media
-                return frame
-        return None
+        if not self.eager or self._watch.interval is None:
+            return True
+        ahead = keyframe.at.media - head.at.media + self._watch.interval
+        return float(ahead) > self.settings.max_wake_delay * TOLERANCE
 
-    def looked(self, active: bool, at: Moment) -> None:
-        """A frame was looked at; ``active``: something moves, or is being decided."""
+    def reason_to_wake(self, next_item: StreamItem | None) -> str | None:
+        """Asleep: why to wake now, if so. ``next_item``: a keyframe that is due to be compared, a gap or end that follows; None: nothing."""
+        if self._wake_reason is not None:
+            return self._wake_reason
+        return "gap" if next_item is not None and not isinstance(next_item, Packet) else None
+
+    def compare(self, still: Frame | None) -> str | None:
+        """Asleep: why to wake, after the picture of the next keyframe; None: it shows nothing new. ``still`` None: it is damaged."""
+        if still is None:
+            return "damage"
+        return "picture" if self._shows_another(still) else None
+
+    def stay_asleep(self, media: Fraction, undecoded: int) -> None:
+        """The keyframe at ``media`` showed nothing new; ``undecoded`` packets before it were given up."""
+        self.undecoded += undecoded
+        self._backlog_until = media
+
+    def wake_up(self, reason: str, newest: Fraction | None) -> None:
+        """Decode again. ``newest``: media time of the newest picture that was held back."""
+        self._backlog_until = newest
+        self._woke = _Woke(reason, datetime.now(UTC), self._watch.stirring)
+        self._wake_reason = None
+        self.wakes[reason] += 1
+        metrics.WAKES.labels(self._processor, reason).inc()
+        self._set_asleep(False)
+        # A calm second is asked for from here on.
+        self._active_at = self._last_at
+
+    def analysed(self, active: bool, at: Moment) -> None:
+        """A frame was analysed (wake up first where that is what it asks for). ``active``: something moves, or is being decided."""
         self.served = time.monotonic()
         self._last_at = at.media
         if active:
             self._active_at = at.media
             self._watch.frozen = True
-            if self.asleep:
-                self._wake("look")
             self._note_delay(at)
         elif not self.asleep and self._calm(at.media):  # whatever packets say, nothing moves
             self._watch.frozen = False
@@ -205,7 +213,7 @@ class IdleMode:
         self._hold_until = media
 
     def has_backlog(self, at: Moment) -> bool:
-        """Was this frame held back while the camera slept, so that it is looked at although newer ones are there?"""
+        """Whether this frame was held back while the camera slept, so that it is analysed although newer ones are there."""
         if self._backlog_until is None or at.media > self._backlog_until:
             return False
         age = (datetime.now(UTC) - at.wall).total_seconds()
@@ -215,7 +223,7 @@ class IdleMode:
         """Why the camera is decoded and not asleep; None: nothing keeps it awake."""
         if not self.settings.enabled:
             return "idle.enabled is false"
-        if not self._inbox.live:
+        if not self.live:
             return "a durable feed is read whole"
         if not self._packets:
             return "the feed comes decoded"
@@ -257,18 +265,6 @@ class IdleMode:
         """Keyframes are further apart than ``max_wake_delay``."""
         return float(self._watch.interval or 0) > self.settings.max_wake_delay * TOLERANCE
 
-    def _border(self) -> Queued | None:
-        """What to see to next while asleep; a box that is late compares with the newest keyframe only."""
-        found = self._inbox.newest_keyframe() or self._inbox.border()
-        head = self._inbox.head()
-        if not self.eager or found is None or head is None:
-            return found
-        if not isinstance(found.item, Packet) or not isinstance(head.item, Packet) or self._watch.interval is None:
-            return found
-        # The next keyframe would still be in time.
-        ahead = found.item.at.media - head.item.at.media + self._watch.interval
-        return found if float(ahead) > self.settings.max_wake_delay * TOLERANCE else None
-
     def _calm(self, media: Fraction) -> bool:
         return self._active_at is None or media - self._active_at >= (CALM_EAGER_S if self.eager else CALM_S)
 
@@ -276,16 +272,6 @@ class IdleMode:
         motion = self._stills.update(frame.picture.luma(*thumbnail_size(frame.picture.width, frame.picture.height)))
         self._stills.looked()
         return motion.worth and not motion.first
-
-    def _wake(self, reason: str) -> None:
-        self._backlog_until = self._inbox.newest_media()
-        self._woke = _Woke(reason, datetime.now(UTC), self._watch.stirring)
-        self._wake_reason = None
-        self.wakes[reason] += 1
-        metrics.WAKES.labels(self._processor, reason).inc()
-        self._set_asleep(False)
-        # A calm second is asked for from here on.
-        self._active_at = self._last_at
 
     def _note_delay(self, at: Moment) -> None:
         """The first frame on which something moves after waking: how late was it noticed?"""
@@ -297,7 +283,7 @@ class IdleMode:
         if reason in ("sizes", "picture", "look"):
             self._delays.append(delay)
             metrics.WAKE_DELAY.labels(self._processor).observe(delay)
-        if reason in ("sizes", "picture"):  # a look may wake for what stands still, and that no size can tell
+        if reason in ("sizes", "picture"):  # what stands still wakes by an analysis alone; no size can tell it
             self._record.found(at.media, missed=reason == "picture" and not woke.stirring)
 
     def _set_asleep(self, asleep: bool) -> None:

@@ -1,4 +1,4 @@
-"""How long a frame and its events took from capture on: one trail a frame, one figure a stage.
+"""Latency of frames and their events since capture: one trail a frame, one figure a stage.
 
 Every figure is the time since capture (the arrival of the frame's last packet at this machine, ``Frame.at.wall``) at the END of its
 stage, so the last one is the whole way and the difference of two is what lies between them:

@@ -1,4 +1,4 @@
-"""How frames meet models: a fixed set of workers that always serve the most urgent lane, one step at a time."""
+"""Scheduler of lanes: a fixed set of worker threads that always serve the most urgent lane, one step at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 
 class Task(Protocol):
-    """What a worker can run: a lane."""
+    """Work that comes in steps, and says how urgent the next is: a lane."""
 
     def urgency(self) -> float | None:
         """The deadline (monotonic seconds) of the most urgent thing that is waiting; None: nothing is. Cheap."""
@@ -33,9 +33,9 @@ class Task(Protocol):
 class Scheduler:
     """``workers`` threads, earliest deadline first, run to completion.
 
-    Tasks cut their own work into slices (a look, or a few packets), so nothing urgent waits longer than one slice. A task that has
-    just had a worker claims the next turn only after the others could have had as much (``logic.turns``), by at most half a second: when
-    there is too much to do nobody goes unserved for longer than one round of all and that.
+    Tasks cut their own work into slices (the analysis of a frame, or a few packets), so nothing urgent waits longer than one slice. A task
+    that has just had a worker claims the next turn only after the others could have had as much (``logic.fair_share``), by at most half
+    a second: when there is too much to do no task waits longer than one round of all and that.
     """
 
     def __init__(self, workers: int | None = None) -> None:
@@ -47,7 +47,7 @@ class Scheduler:
         self._waiting = 0
         self._stopped = False
         self._threads = [
-            threading.Thread(target=self._work, name=f"look-{index}", daemon=True) for index in range(self.workers)
+            threading.Thread(target=self._work, name=f"worker-{index}", daemon=True) for index in range(self.workers)
         ]
 
     def start(self) -> None:

@@ -2,66 +2,79 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 
+from streamproc.contracts import SourceTraits
 from streamproc.core.media import Moment
-from streamproc.pipeline.idle import IdleMode
-from streamproc.pipeline.inbox import Inbox
-from streamproc.pipeline.setup import LaneSetup
-from streamproc.pipeline.stats import LaneStats
 
 NO_FRAME_S = 10.0
-"""A live feed may take so long to give its first frame before its session's duration counts."""
-QUIET_LOG_S = 60.0
-"""A durable log that stays quiet for so long beyond its session's end has nothing more to say to it."""
+"""A live feed may take so long to give its first frame before its session's duration counts: connecting to
+a camera (``connect_timeout``, 5 s unless set) and waiting for its first keyframe come before it."""
+QUIET_BACKLOG_S = 60.0
+"""A durable feed that stays quiet for so long beyond its session's end has nothing more to say to it."""
 STALL_S = 15.0
-"""Sources notice a stall by themselves; one that gives nothing for so long without a word has a gap all the same."""
+"""Sources notice a stall by themselves, sooner than this; one that gives nothing for so long without saying so has a gap all the same."""
 SILENT_S = 3.0
 """A sleeping camera that gives nothing for so long is decoded to its last packet, so that its silence can be judged."""
+LATE_S = 1.0
+"""A live feed may be so late with the frame that ends its session."""
 
 
-class StallDetector:
-    """Of one lane. ``check`` is called about twice a second by control; the lane's worker acts on what it left."""
+@dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """What is known of a feed at one instant."""
 
-    def __init__(self, parts: LaneSetup, inbox: Inbox, idle: IdleMode, stats: LaneStats) -> None:
-        self.stalled = False
-        """The feed is in a gap of which its source knows nothing."""
-        self.over: Moment | None = None
-        """The session's time is up though no frame says so: now, on its clock."""
-        self._parts = parts
-        self._inbox = inbox
-        self._idle = idle
-        self._stats = stats
+    traits: SourceTraits
+    running: bool
+    """The last thing it gave was a picture."""
+    asleep: bool
+    """Its camera is asleep (idle mode)."""
+    waiting: bool
+    """Something of it is queued, or being seen to."""
+    quiet_s: float
+    """Seconds since it gave something."""
 
-    @property
-    def noticed(self) -> bool:
-        return self.stalled or self.over is not None
 
-    def check(self) -> bool:
-        """Let time pass. True: a worker is wanted."""
-        live, quiet = self._parts.live, self._stats.quiet_s
-        if self._idle.asleep:
-            if quiet > SILENT_S:
-                self._idle.wake("stall")
-            return quiet > SILENT_S
-        if len(self._inbox) or self.over is not None:
-            return False
-        if live and self._stats.source == "running" and quiet > STALL_S:
-            self.stalled = True
-        allowed = self._parts.sessions.silent_until()
-        if allowed is not None:
-            self.over = self._end(float(allowed), quiet)
-        return self.noticed
+@dataclass(frozen=True, slots=True)
+class StallVerdict:
+    """What a feed's silence means for its lane."""
 
-    def now(self, last: Moment) -> Moment:
-        """The present on the session's clock, of a feed that has been quiet since ``last``."""
-        return last.after(Fraction(round(self._stats.quiet_s * 1000), 1000))
+    wake: bool = False
+    """The camera has to wake up before its silence can be judged."""
+    stalled: bool = False
+    """The feed is in a gap of which its source knows nothing."""
+    over: Moment | None = None
+    """The session's time is up though no frame says so: now, on its clock."""
 
-    def _end(self, allowed: float, quiet: float) -> Moment | None:
-        last, live = self._parts.sessions.last, self._parts.live
-        if last is not None:
-            return self.now(last) if quiet > allowed + (1.0 if live else QUIET_LOG_S) else None
-        if live and not self._parts.waits and quiet > allowed + NO_FRAME_S:
-            return Moment(Fraction(0), datetime.now(UTC))
-        return None
+    def __bool__(self) -> bool:
+        return self.wake or self.stalled or self.over is not None
+
+
+QUIET = StallVerdict()
+
+
+def judge(feed: FeedStatus, last: Moment | None, allowed: Fraction | None, now: datetime) -> StallVerdict:
+    """The verdict on a feed's silence. ``last``: the session's last frame. ``allowed``: seconds that the session may go on from
+    there without a frame (``Sessions.silent_until``); None: for ever."""
+    if feed.asleep:
+        return StallVerdict(wake=feed.quiet_s > SILENT_S)
+    if feed.waiting:
+        return QUIET
+    stalled = feed.traits.live and feed.running and feed.quiet_s > STALL_S
+    return StallVerdict(stalled=stalled, over=None if allowed is None else _end(feed, last, float(allowed), now))
+
+
+def present(last: Moment, quiet_s: float) -> Moment:
+    """The present on the session's clock, of a feed that has been quiet since ``last``."""
+    return last.after(Fraction(round(quiet_s * 1000), 1000))
+
+
+def _end(feed: FeedStatus, last: Moment | None, allowed: float, now: datetime) -> Moment | None:
+    live = feed.traits.live
+    if last is not None:
+        over = feed.quiet_s > allowed + (LATE_S if live else QUIET_BACKLOG_S)
+        return present(last, feed.quiet_s) if over else None
+    never_came = live and not feed.traits.waits_for_publisher and feed.quiet_s > allowed + NO_FRAME_S
+    return Moment(Fraction(0), now) if never_came else None

@@ -1,16 +1,15 @@
-"""What a lane counts about itself: for Describe and for /metrics."""
+"""Counts and rates of one lane, for Describe and for /metrics."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from streamproc import metrics
 from streamproc.core.event import Event
 from streamproc.core.media import EndOfStream, Frame, Gap, Packet, StreamItem
-from streamproc.pipeline.analysis import Look
 from streamproc.pipeline.latency import StageTimes, Trail
 
 WINDOW_S = 10.0
@@ -25,8 +24,8 @@ class LaneStats:
         """idle (nothing came yet), running, gap or ended."""
         self.why = ""
         self.last_item = time.monotonic()
-        self.looks = 0
-        self.first_look: float | None = None
+        self.frames = 0
+        self.first_frame: float | None = None
         """Monotonic seconds."""
         self.drops: Counter[str] = Counter()
         self.runs: Counter[str] = Counter()
@@ -38,7 +37,7 @@ class LaneStats:
         self._passed_over = 0.0
         self.stages = StageTimes(processor)
         self._handed = 0.0
-        self._analysed = metrics.FRAMES_LOOKED_AT.labels(processor)
+        self._metered = metrics.FRAMES_LOOKED_AT.labels(processor)
 
     @property
     def quiet_s(self) -> float:
@@ -58,24 +57,25 @@ class LaneStats:
         metrics.SOURCE_GAPS.labels(self.processor, gap.reason.value).inc()
 
     def decoded(self, frame: Frame) -> Trail:
-        """A frame that will be looked at is decoded; the trail goes with it."""
+        """A frame that will be analysed is decoded; the trail goes with it."""
         trail = Trail(frame.at.wall)
         trail.mark("capture", time.monotonic() - self._handed)
         trail.mark("decode")
         return trail
 
-    def looked(self, looks: Sequence[Look]) -> None:
+    def analysed(self, runs: Sequence[Mapping[str, int]]) -> None:
+        """A frame was analysed. ``runs``: of each analysis, how often each model ran."""
         now = time.monotonic()
-        self.looks += 1
-        self.first_look = self.first_look or now
+        self.frames += 1
+        self.first_frame = self.first_frame or now
         self._pass_over()
-        self._analysed.inc()
+        self._metered.inc()
         self._recent.append(now)
         while now - self._recent[0] > WINDOW_S:
             self._recent.popleft()
-        for look in looks:
-            self.runs.update(look.runs)
-            for model, count in look.runs.items():
+        for each in runs:
+            self.runs.update(each)
+            for model, count in each.items():
                 metrics.INFERENCES.labels(model).inc(count)
 
     def dropped(self, reason: str) -> None:
@@ -114,7 +114,7 @@ class LaneStats:
         recent = [moment for moment in tuple(self._recent) if now - moment <= WINDOW_S]
         span = now - recent[0] if len(recent) > 1 else 0.0
         return {
-            "frames_looked_at": self.looks,
+            "frames_looked_at": self.frames,
             "fps": round((len(recent) - 1) / span, 2) if span > 0 else 0.0,
             "drops": dict(self.drops),
             "inferences": dict(self.runs),

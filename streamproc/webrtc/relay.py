@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from connectors.webrtc.source import WebrtcSource
 from streamproc.core.media import Frame, Gap, Packet, StreamItem
 from streamproc.live.run import Run
 from streamproc.media.demux import Coded, VideoTrack
-from streamproc.pipeline.analysis import Look
+from streamproc.pipeline.analysis import FrameResult
 from streamproc.webrtc.h264 import (
     SPS,
     ParameterSets,
@@ -49,7 +48,7 @@ class Relay:
         """Of the source, once a picture came."""
         self.unplayable: str | None = None
         """Why browsers cannot play it as it comes."""
-        self.observers: list[Callable[[Frame, list[Look]], None]] = []
+        self.observers: list[Callable[[Frame, list[FrameResult]], None]] = []
         """Called in the event loop after each look of the analysis."""
         self._run_of = run_of
         self._run: Run | None = None
@@ -119,8 +118,8 @@ class Relay:
         if run is not self._run:
             self._let_go()
             if run is not None:
-                run.feeder.taps.append(self._tap)
-                run.lane.parts.watchers.append(self._watch)
+                run.items.add(self._tap)
+                run.lane.frames.observers.add(self._watch)
             self._run = run
         if self.watched and not self._live:
             with self._lock:
@@ -157,13 +156,13 @@ class Relay:
             if self._live:
                 self._loop.call_soon_threadsafe(self._item, item)
 
-    def _watch(self, frame: Frame, looks: list[Look]) -> None:
+    def _watch(self, frame: Frame, looks: list[FrameResult]) -> None:
         if self.observers:
             self._loop.call_soon_threadsafe(self._looked, frame, looks)
 
     # -- inside
 
-    def _looked(self, frame: Frame, looks: list[Look]) -> None:
+    def _looked(self, frame: Frame, looks: list[FrameResult]) -> None:
         for looker in tuple(self.observers):
             looker(frame, looks)
 
@@ -280,7 +279,5 @@ class Relay:
             self._recent = []
         if run is None:
             return
-        with contextlib.suppress(ValueError):
-            run.feeder.taps.remove(self._tap)
-        with contextlib.suppress(ValueError):
-            run.lane.parts.watchers.remove(self._watch)
+        run.items.remove(self._tap)
+        run.lane.frames.observers.remove(self._watch)

@@ -10,7 +10,7 @@ from typing import Any
 
 from streamproc.core.event import Event
 from streamproc.core.media import Frame, rfc3339
-from streamproc.pipeline.analysis import Look
+from streamproc.pipeline.analysis import FrameResult
 from streamproc.plain import plain_document
 
 MAX_WAITING = 200
@@ -26,7 +26,7 @@ class Listener:
         self.rtp_of = rtp_of
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING)
 
-    def looked(self, frame: Frame, looks: list[Look]) -> None:
+    def looked(self, frame: Frame, looks: list[FrameResult]) -> None:
         """For ``Relay.observers``."""
         self.put("look", look_document(frame, looks, self.rtp_of))
 
@@ -53,7 +53,7 @@ def message(kind: str, document: Mapping[str, Any]) -> bytes:
     return f"event: {kind}\ndata: {json.dumps(document, ensure_ascii=False, default=str)}\n\n".encode()
 
 
-def look_document(frame: Frame, looks: list[Look], rtp_of: Rtp) -> dict[str, Any]:
+def look_document(frame: Frame, looks: list[FrameResult], rtp_of: Rtp) -> dict[str, Any]:
     """Boxes of what is in view in one frame: [left, top, right, bottom] in 0..1 of the upright picture."""
     boxes = [
         {

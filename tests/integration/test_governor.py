@@ -61,7 +61,7 @@ async def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 async def lane_of(box: Supervisor, name: str) -> Lane:
     """When it has looked at a few frames."""
-    await until(lambda: (run := box.run_of(name)) is not None and run.lane.stats.looks > 3, f"looks of {name}")
+    await until(lambda: (run := box.run_of(name)) is not None and run.lane.stats.frames > 3, f"looks of {name}")
     run = box.run_of(name)
     assert run is not None
     return run.lane
@@ -74,7 +74,7 @@ async def test_a_camera_is_eased_step_by_step_and_gets_everything_back(scene: Pa
     with capture_logs() as logs:
         await box.start("cam")
         lane = await lane_of(box, "cam")
-        (analysis,) = lane.parts.analyses
+        (analysis,) = lane.frames.analyses.items
         assert isinstance(analysis, LabelAnalysis)
         await until(lambda: "small_model" in [item["step"] for item in lane.stats.eased], "the last step")
         assert float(analysis.sampler.fps) == 1.25 and analysis.perceiver.second_look is False
@@ -111,7 +111,7 @@ async def test_a_durable_feed_is_not_eased_nor_a_reason_to_ease_cameras(scene: P
     await asyncio.sleep(1)
     eased = (await box.view("cam")).metrics["eased"]
     assert not [item for item in eased if "CPU" in item["why"]], "it takes what is left, whatever cameras give up"
-    assert float(tape.parts.analyses[0].sampler.fps) == 5 and (await box.view("tape")).metrics["eased"] == []
+    assert float(tape.frames.analyses.items[0].sampler.fps) == 5 and (await box.view("tape")).metrics["eased"] == []
 
 
 async def test_without_a_target_nothing_is_given_up() -> None:

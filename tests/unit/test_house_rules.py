@@ -103,7 +103,6 @@ LARGE_CLASSES = {
     "JobService": 240,
     "KafkaSource": 240,
     "LabelPerception": 250,
-    "Lane": 370,
     "NodeOnBroker": 250,
     "Outbox": 270,
     "ParcelSearch": 220,

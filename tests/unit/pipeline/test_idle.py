@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from streamproc.config.processor import IdleSettings
+from streamproc.contracts import SourceTraits
 from streamproc.core.event import EventType
 from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet, Weight
 from streamproc.core.vision import Box
@@ -21,9 +22,8 @@ from streamproc.logic.sampling import Sampler
 from streamproc.logic.session import SessionRules, Sessions, Sighting
 from streamproc.logic.wakeup import PacketWatch, WakePolicy
 from streamproc.media.reader import read_packets
-from streamproc.pipeline.analysis import Look
+from streamproc.pipeline.analysis import FrameResult
 from streamproc.pipeline.idle import IdleMode
-from streamproc.pipeline.inbox import Inbox
 from streamproc.pipeline.lane import Lane
 from streamproc.pipeline.setup import LaneSetup
 from tests.unit.pipeline.test_lane import Book, drain
@@ -62,13 +62,15 @@ class SquareEyes:
         self.looked: list[float] = []
         self.seen: list[float] = []
 
-    def look(self, frame: Frame) -> Look:
+    def analyse(self, frame: Frame) -> FrameResult:
         self.looked.append(round(frame.at.seconds, 2))
         there = bool((frame.picture.luma(32, 20) > 200).sum() >= 4)
         if not there:
-            return Look(active=False)
+            return FrameResult(active=False)
         self.seen.append(round(frame.at.seconds, 2))
-        return Look([Sighting(EventType.LABEL_DETECTED, "PERSON", 90.0, Box(0.1, 0.1, 0.5, 0.9), EVERYWHERE, True)])
+        return FrameResult(
+            [Sighting(EventType.LABEL_DETECTED, "PERSON", 90.0, Box(0.1, 0.1, 0.5, 0.9), EVERYWHERE, True)]
+        )
 
     def reset(self) -> None:
         self.sampler.reset()
@@ -85,7 +87,9 @@ def run(
 ) -> tuple[Lane, Book]:  # fmt: skip
     book = Book()
     rules = rules or SessionRules("continuous", None, Fraction(2), classes=("PERSON",))
-    lane = Lane(LaneSetup("door", True, Sessions("door", rules, "run"), [perceiver], book, checkpoints=False))  # type: ignore[list-item]
+    lane = Lane(
+        LaneSetup("door", SourceTraits(True), Sessions("door", rules, "run"), [perceiver], book, checkpoints=False)
+    )  # type: ignore[list-item]
     for number, packet in enumerate(packets):
         lane.offer(replace(packet, at=Moment(packet.at.media, datetime.now(UTC))), None, NEVER)
         change(lane, number)
@@ -119,7 +123,7 @@ def test_where_sizes_say_nothing_the_next_keyframe_does_and_all_is_still_seen(pa
 
 
 def test_packets_that_missed_twice_are_not_trusted_for_a_while() -> None:
-    idle = IdleMode("door", Inbox(True))
+    idle = IdleMode("door", True)
     idle._packets = True
     idle._watch = PacketWatch()
     for number in range(60):
@@ -127,12 +131,12 @@ def test_packets_that_missed_twice_are_not_trusted_for_a_while() -> None:
 
     def miss(media: int, before: float) -> None:
         idle._watch.score = before
-        idle._wake("picture")
+        idle.wake_up("picture", None)
         idle._watch.relax()
-        idle.looked(True, Moment(Fraction(media), datetime.now(UTC)))
+        idle.analysed(True, Moment(Fraction(media), datetime.now(UTC)))
 
     def rest(media: int) -> str | None:
-        idle.looked(False, Moment(Fraction(media), datetime.now(UTC)))
+        idle.analysed(False, Moment(Fraction(media), datetime.now(UTC)))
         return idle.hindrance()
 
     for media in (10, 20, 30):  # packets had begun to tell

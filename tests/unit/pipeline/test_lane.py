@@ -11,6 +11,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from streamproc.contracts import Position, SourceTraits
 from streamproc.core.event import Event, EventType
 from streamproc.core.media import EPOCH, EndOfStream, Frame, Gap, GapReason, Moment
 from streamproc.core.vision import Box
@@ -18,10 +19,12 @@ from streamproc.logic.regions import EVERYWHERE
 from streamproc.logic.sampling import Sampler
 from streamproc.logic.session import SessionRules, Sessions, Sighting
 from streamproc.media.picture import ArrayPicture
-from streamproc.pipeline.analysis import Look
+from streamproc.pipeline.analysis import FrameResult
 from streamproc.pipeline.lane import Lane
+from streamproc.pipeline.recorder import Decision
 from streamproc.pipeline.scheduler import Scheduler
-from streamproc.pipeline.setup import Decision, LaneSetup, LaneState
+from streamproc.pipeline.setup import LaneSetup
+from streamproc.pipeline.snapshot import LaneSnapshot, LaneState
 from streamproc.pipeline.stats import LaneStats
 
 PICTURE = ArrayPicture(np.zeros((36, 64, 3), np.uint8))
@@ -46,12 +49,12 @@ class Eyes:
         self.looked: list[float] = []
         self.resets = 0
 
-    def look(self, frame: Frame) -> Look:
+    def analyse(self, frame: Frame) -> FrameResult:
         self.looked.append(frame.at.seconds)
         if frame.at.seconds < self.person_from:
-            return Look()
+            return FrameResult()
         box = Box(0.1, 0.1, 0.5, 0.9)
-        return Look([Sighting(EventType.LABEL_DETECTED, "PERSON", 90.0, box, EVERYWHERE, True)])
+        return FrameResult([Sighting(EventType.LABEL_DETECTED, "PERSON", 90.0, box, EVERYWHERE, True)])
 
     def reset(self) -> None:
         self.resets += 1
@@ -81,7 +84,9 @@ class Book:
 
 def make(perceiver: Eyes, book: Book, live: bool = False, duration: float | None = None, wake: object = None) -> Lane:
     rules = SessionRules("session", None if duration is None else Fraction(duration), classes=("PERSON",))
-    parts = LaneSetup("door", live, Sessions("door", rules, "run"), [perceiver], book)  # type: ignore[list-item]
+    parts = LaneSetup(
+        "door", SourceTraits(live, replayable=not live), Sessions("door", rules, "run"), [perceiver], book
+    )  # type: ignore[list-item]
     return Lane(parts, wake or (lambda: None))  # type: ignore[arg-type]
 
 
@@ -173,7 +178,7 @@ def test_an_edit_takes_effect_at_the_next_frame() -> None:
 
 def test_a_broken_look_fails_its_lane_alone_and_still_sums_up() -> None:
     class Broken(Eyes):
-        def look(self, frame: Frame) -> Look:
+        def analyse(self, frame: Frame) -> FrameResult:
             raise RuntimeError("the model burst")
 
     scheduler = Scheduler(2)
@@ -187,7 +192,7 @@ def test_a_broken_look_fails_its_lane_alone_and_still_sums_up() -> None:
             errors[index] = error
             ends[index].set()
 
-        lane.parts.on_over = over
+        lane.on_over = over
         lanes.append(lane)
         scheduler.add(lane)
     for lane in lanes:
@@ -247,7 +252,70 @@ def test_what_a_lowered_rate_passes_over_is_counted(left_out: float, eased: int)
     stats = LaneStats("door")
     stats.left_out = left_out
     for _ in range(6):
-        stats.looked([])
+        stats.analysed([])
     for _ in range(2):
         stats.dropped("behind")
     assert stats.drops == {"behind": 2} | ({"eased": eased} if eased else {})
+
+
+def test_a_lane_that_is_left_open_keeps_its_state_and_tells_no_end() -> None:
+    perceiver, book = Eyes(person_from=0), Book()
+    ends: list[str | None] = []
+    lane = make(perceiver, book, live=True, duration=60)
+    lane.on_over = ends.append
+    lane.offer(frame(0), None, NEVER)
+    drain(lane)
+    assert lane.leave_open()
+    assert lane.over and lane.urgency() is None and not ends
+    assert kinds(book) == ["label_detected"]
+    left = book.states[-1]
+    assert left is not None and left.snapshot.sessions is not None and not left.snapshot.sessions.over
+
+    twin_book = Book()
+    twin = make(Eyes(person_from=0), twin_book, live=True, duration=60)
+    twin.frames.sessions = Sessions.restore("door", twin.sessions.rules, left.snapshot.sessions)
+    twin.resume(LaneSnapshot.decode(left.snapshot.encode()), has_position=False)
+    twin.offer(Frame(Moment(Fraction(0), at(4).wall), frame(0).picture), None, NEVER)
+    twin.end("stopped")
+    drain(twin)
+    twin.end("stopped")
+    assert kinds(twin_book) == ["session_complete"], "ended before the frame was analysed"
+    assert twin_book.events[0].data["counts"] == {"PERSON": 1}
+    assert not twin.leave_open(), "it has ended"
+
+
+def test_a_live_feed_goes_on_with_a_gap_and_announces_nobody_twice() -> None:
+    book = Book()
+    lane = make(Eyes(person_from=0), book, live=True)
+    lane.offer(frame(0), None, NEVER)
+    drain(lane)
+    lane.leave_open()
+    left = book.states[-1]
+    assert left is not None and left.snapshot.sessions is not None
+
+    perceiver, after = Eyes(person_from=0), Book()
+    twin = make(perceiver, after, live=True)
+    twin.frames.sessions = Sessions.restore("door", twin.sessions.rules, left.snapshot.sessions)
+    twin.resume(left.snapshot, has_position=False)
+    twin.offer(Frame(Moment(Fraction(900), at(4).wall), frame(0).picture), None, NEVER)
+    drain(twin)
+    (gap,) = after.events
+    assert (gap.type, gap.sequence, gap.data["seconds"]) == ("source_gap", 1, 4.0)
+    assert perceiver.looked == [4.0] and perceiver.resets == 1
+
+
+def test_another_source_is_attached_behind_a_gap() -> None:
+    perceiver, book = Eyes(), Book()
+    lane = make(perceiver, book, live=True)
+    safe: list[Position] = []
+    lane.offer(frame(7), Position({"a": 1}), NEVER)
+    drain(lane)
+    lane.edit(lambda: lane.intake.attach(SourceTraits(True), safe.append, "the source was changed"))
+    lane.offer(Frame(Moment(Fraction(0), at(9).wall), frame(0).picture), Position({"b": 2}), NEVER)
+    drain(lane)
+    (gap,) = book.events
+    assert gap.data == {"reason": "lost", "seconds": 2.0, "detail": "the source was changed"}
+    assert perceiver.looked == [7.0, 9.0]
+    lane.end("stopped")
+    drain(lane)
+    assert safe == [Position({"b": 2})]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
+from streamproc.contracts import SourceTraits
 from streamproc.core.event import Event, EventType
 from streamproc.core.media import EndOfStream, Frame, Moment
 from streamproc.logic.session import SessionRules, Sessions
@@ -43,7 +44,9 @@ def watched(name: str, live: bool) -> tuple[Lane, Book]:
     """One frame with a person in it, captured three seconds ago."""
     book = Book()
     sessions = Sessions(name, SessionRules("session", None, classes=("PERSON",)), "run")
-    lane = Lane(LaneSetup(name, live, sessions, [Eyes(person_from=0)], book, latency=live))
+    lane = Lane(
+        LaneSetup(name, SourceTraits(live, replayable=not live), sessions, [Eyes(person_from=0)], book, latency=live)
+    )
     lane.offer(Frame(Moment(Fraction(0), datetime.now(UTC) - timedelta(seconds=3)), PICTURE), None, NEVER)
     lane.offer(EndOfStream(), None, NEVER)
     drain(lane)

@@ -1,0 +1,68 @@
+"""All analyses of one lane, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import structlog
+
+from streamproc.core.errors import StreamprocError
+from streamproc.core.media import Frame
+from streamproc.pipeline.analysis import Analysis, FrameResult
+
+log = structlog.get_logger(__name__)
+
+
+class AnalysisSet:
+    """Which analyses want a frame, and what they make of it. Media times are the session's. Used by one thread at a time."""
+
+    def __init__(self, processor: str, analyses: Sequence[Analysis]) -> None:
+        self.items = list(analyses)
+        self._processor = processor
+
+    def due(self, media: Fraction) -> list[Analysis]:
+        """Those that want the frame at ``media``."""
+        return [analysis for analysis in self.items if analysis.sampler.due(media)]
+
+    def next_due(self) -> Fraction | None:
+        """The earliest media time that is due; None: any."""
+        times = [analysis.sampler.next_due() for analysis in self.items]
+        known = [time for time in times if time is not None]
+        return min(known) if known and len(known) == len(times) else None
+
+    def analyse(self, frame: Frame, due: Sequence[Analysis]) -> list[FrameResult]:
+        """Results of those that the frame is due for, in their order."""
+        results = []
+        for analysis in due:
+            analysis.sampler.take(frame.at.media)
+            results.append(analysis.analyse(frame))
+        return results
+
+    def pass_over(self, media: Fraction) -> bool:
+        """The frame at ``media`` is dropped for good. True: it was due."""
+        due = self.due(media)
+        for analysis in due:
+            analysis.sampler.take(media)
+        return bool(due)
+
+    def reset(self) -> None:
+        """After a gap."""
+        for analysis in self.items:
+            analysis.reset()
+
+    def snapshot(self) -> list[Any]:
+        """State of each, as plain documents."""
+        return [analysis.snapshot() for analysis in self.items]
+
+    def restore(self, saved: Sequence[Any]) -> None:
+        """Go on from a ``snapshot``; one that cannot (another version's, sealed with another key) begins anew."""
+        if len(saved) != len(self.items):
+            return
+        for analysis, state in zip(self.items, saved, strict=True):
+            try:
+                analysis.restore(state)
+            except StreamprocError as error:
+                log.warning("analysis_begins_anew", processor=self._processor, reason=str(error))
+                analysis.reset()

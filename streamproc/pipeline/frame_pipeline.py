@@ -1,0 +1,169 @@
+"""Frame pipeline: what becomes of one decoded frame: placed on the session's clock, analysed, decided, made durable."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any
+
+from streamproc.contracts import Position, SourceTraits
+from streamproc.core.event import Event
+from streamproc.core.media import Frame, Gap, GapReason, Moment
+from streamproc.logic.session import Place
+from streamproc.pipeline import stall
+from streamproc.pipeline.analysis import FrameResult
+from streamproc.pipeline.analysis_set import AnalysisSet
+from streamproc.pipeline.observers import Observers
+from streamproc.pipeline.pictures import pictures_of, stamped
+from streamproc.pipeline.recorder import Decision, Recorder
+from streamproc.pipeline.session_clock import SessionClock, later_of
+from streamproc.pipeline.setup import FrameObserver, LaneSetup
+from streamproc.pipeline.snapshot import LaneSnapshot, LaneState
+from streamproc.pipeline.stats import LaneStats
+
+
+@dataclass(frozen=True, slots=True)
+class FrameOutcome:
+    """What became of a frame."""
+
+    due: bool = False
+    """Some analysis wanted it."""
+    analysed: bool = False
+    """False, though due: dropped, since a newer one waits that is due too."""
+    active: bool = False
+    """Something moves in it, or is being decided."""
+
+
+NOT_DUE = FrameOutcome()
+
+
+class FramePipeline:
+    """Frames and gaps of one feed in, durable decisions out. Called by one thread at a time, in the feed's order."""
+
+    def __init__(self, setup: LaneSetup, stats: LaneStats) -> None:
+        self.traits: SourceTraits = setup.traits
+        self.request: Mapping[str, Any] = setup.request
+        self.sessions = setup.sessions
+        self.clock = SessionClock()
+        self.analyses = AnalysisSet(setup.name, setup.analyses)
+        self.observers: Observers[FrameObserver] = Observers()
+        self.recorder = Recorder(setup.committer, setup.checkpoints, setup.on_durable)
+        self.clean: Position | None = None
+        """Place in the source behind the last item that left nothing half done."""
+        self.recorder.note(time.monotonic())
+        self._latency = setup.latency
+        self._stats = stats
+
+    def frame(self, frame: Frame, newest: Fraction | None) -> FrameOutcome:
+        """Take in the next frame. ``newest``: media time (the source's) of the newest picture that waits behind it, where frames
+        that came too late are to be dropped; None: every frame counts."""
+        frame = self._placed(frame)
+        media = frame.at.media
+        due = self.analyses.due(media)
+        if not due:
+            return NOT_DUE
+        if newest is not None and due[0].sampler.later_slot(media, self.clock.to_session(newest)):
+            self.analyses.pass_over(media)
+            self._stats.dropped("behind")
+            return FrameOutcome(due=True)
+        trail = self._stats.decoded(frame)
+        results = self.analyses.analyse(frame, due)
+        trail.mark("detect")
+        self._stats.analysed([result.runs for result in results])
+        events = self._decide(Place(frame.at, frame.fragment, frame.offset), results)
+        trail.mark("decide")
+        if self._latency:
+            self._stats.stages.take(trail.marks)
+            events = [stamped(event, trail) for event in events]
+        if events:
+            self.commit([(event, pictures_of(event, frame)) for event in events])
+        for observer in self.observers.all():
+            observer(frame, results)
+        return FrameOutcome(due=True, analysed=True, active=any(result.active for result in results))
+
+    def gap(self, gap: Gap) -> None:
+        """The feed was interrupted, at an instant on the session's clock; every analysis begins anew."""
+        last = self.sessions.last
+        if last is not None or self.traits.live:  # a log may begin after a hole: nothing of this session is missing
+            self.sessions.gap(later_of(gap, last))
+        self._stats.gap(gap)
+        self.analyses.reset()
+
+    def silence(self, now: Moment) -> None:
+        """The session's time is up without a frame that says so."""
+        self.commit([(event, None) for event in self.sessions.silence(now)])
+
+    def finish(self, reason: str, at: Moment | None) -> None:
+        """End the session with its summary. ``at``: on its clock; None: its last frame, or the present where a live feed is in a gap."""
+        last = self.sessions.last
+        if at is None:
+            at = last or Moment(Fraction(0), datetime.now(UTC))
+            if last is not None and self.traits.live and self.sessions.in_gap:
+                at = stall.present(last, self._stats.quiet_s)
+        self.commit([(event, None) for event in self.sessions.end(reason, at)])
+
+    def dropped(self, lost: Sequence[Fraction], reason: str) -> None:
+        """Pictures (media times by the source's count) were thrown away undecoded: count those that were due."""
+        for media in lost:
+            if self.analyses.pass_over(self.clock.to_session(media)):
+                self._stats.dropped(reason)
+
+    def hold_until(self) -> Fraction | None:
+        """Media time, by the source's count, from which on the session must see frames whatever they show."""
+        return self.clock.source_time_in(self.sessions.silent_until())
+
+    def attach(self, traits: SourceTraits, on_durable: Callable[[Position], None]) -> None:
+        """Another source follows."""
+        self.traits, self.recorder.on_durable, self.clean = traits, on_durable, None
+        self.clock.attach()
+
+    # -- state
+
+    def state(self) -> LaneState:
+        """Snapshot of now. The position may lag: frames in between are decoded again on resume, but not analysed."""
+        # A camera's trackers begin anew after a gap, so only feeds that can be read again need what was followed.
+        analyses = self.analyses.snapshot() if self.traits.replayable else []
+        sessions, clock = self.sessions.snapshot(), self.clock
+        return LaneState(LaneSnapshot(sessions, clock.seen, clock.shift, dict(self.request), analyses), self.clean)
+
+    def resume(self, snapshot: LaneSnapshot, has_position: bool) -> None:
+        """Go on from a snapshot; its session was restored by whoever made ``sessions``. See ``Lane.resume``."""
+        if snapshot.sessions is None:
+            self.clock.begin_after(snapshot.after)
+            return
+        if has_position:
+            self.clock.resume_at(snapshot.shift, snapshot.after, live=self.traits.live)
+        else:
+            self.clock.resume(live=self.traits.live)
+        self.analyses.restore(snapshot.analyses)
+
+    def checkpoint_if_due(self) -> None:
+        if self.recorder.is_due(self.traits.live, time.monotonic()):
+            self.commit([])
+
+    def commit(self, told: list[Decision]) -> None:
+        """Make events durable, together with the state that decided them."""
+        self.recorder.note(time.monotonic())
+        state = self.state() if self.recorder.checkpoints and not self.sessions.over else None
+        self.recorder.commit(told, self.sessions, state, self.clean)
+        self._stats.told([event for event, _ in told], live=self._latency)
+
+    # -- inside
+
+    def _placed(self, frame: Frame) -> Frame:
+        """The frame on the session's clock; the gap of a restart is noticed with its first frame."""
+        last = self.sessions.last
+        at, jumped = self.clock.place(frame.at, last)
+        if jumped and last is not None and not self.sessions.in_gap:
+            self.gap(Gap(GapReason.LOST, last, "nobody watched: streamproc was not running"))
+        return frame if at is frame.at else replace(frame, at=at)
+
+    def _decide(self, place: Place, results: Sequence[FrameResult]) -> list[Event]:
+        events = self.sessions.frame(place, [sighting for result in results for sighting in result.sightings])
+        for result in results:
+            if result.record is not None:
+                events += self.sessions.record(place, result.record)
+        return events
