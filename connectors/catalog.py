@@ -48,6 +48,7 @@ TABLE: dict[str, Entry] = {
     "file": _both("file", "File"),
     "kafka": _both("kafka", "Kafka"),
     "kinesis": _sink("kinesis", "Kinesis"),
+    "kvs": _source("kvs", "Kvs"),
     "mqtt": _sink("mqtt", "Mqtt"),
     "rtsp": _source("rtsp", "Rtsp"),
     "s3": _sink("s3", "S3"),

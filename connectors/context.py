@@ -10,6 +10,7 @@ from pathlib import Path
 
 from streamproc.contracts import ProcessorControl
 from streamproc.core.errors import InputError
+from streamproc.core.video_log import FragmentReader
 
 
 def utc_now() -> datetime:
@@ -36,6 +37,8 @@ class ConnectorContext:
     clock: Callable[[], datetime] = utc_now
     control: ProcessorControl | None = None
     """What an output may ask of the node; None where nothing can be asked (replay, checks)."""
+    fragments: FragmentReader | None = None
+    """This node's own video streams, where it has any."""
 
     def path(self, path: Path) -> Path:
         """``path`` as meant by the config."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from connectors.starts import FragmentStart, TimestampStart
 from streamproc.config.base import OutputSettings, Settings
-from streamproc.logic.fragments import parse_instant
 
 
 class KafkaConnection(Settings):
@@ -34,31 +33,6 @@ class KafkaConnection(Settings):
         if self.security_protocol.startswith("SASL") and not (self.username_env and self.password_env):
             raise ValueError(f"security_protocol {self.security_protocol} needs username_env and password_env")
         return self
-
-
-class FragmentStart(Settings):
-    """Begin at a fragment."""
-
-    fragment: str = Field(pattern=r"^[0-9]{1,128}$", coerce_numbers_to_str=True)
-    """Its number; where it is gone, the next one."""
-
-
-class TimestampStart(Settings):
-    """Begin at an instant of the producer's clock."""
-
-    timestamp: Any
-    """ISO 8601, or Unix seconds or milliseconds. The fragment that holds it comes first."""
-
-    @field_validator("timestamp")
-    @classmethod
-    def _an_instant(cls, value: Any) -> Any:
-        parse_instant(value)
-        return value
-
-    @property
-    def instant(self) -> datetime:
-        """UTC."""
-        return parse_instant(self.timestamp)
 
 
 class KafkaSourceSettings(KafkaConnection):

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Coroutine, Iterator
 from datetime import timedelta
-from fractions import Fraction
 from random import Random
 from typing import Any, TypeVar
 
@@ -27,11 +26,10 @@ from connectors.kafka.settings import KafkaSourceSettings
 from connectors.kafka.start import StartPlace, resolve
 from streamproc.contracts import Position, SourceTraits
 from streamproc.core.errors import MediaError, SourceRefused
-from streamproc.core.media import EPOCH, FragmentMark, Gap, GapReason, Moment, Packet, StreamItem
+from streamproc.core.media import FragmentMark, Gap, GapReason, Packet, StreamItem
 from streamproc.logic.backoff import Backoff, BackoffRule
-from streamproc.logic.fragments import HOLE, FragmentClock
 from streamproc.logic.partition_merge import PartitionMerge
-from streamproc.media.demux import Coded
+from streamproc.media.fragment_feed import FragmentFeed
 from streamproc.media.fragments import Fragment, read_fragment
 
 log = structlog.get_logger(__name__)
@@ -63,9 +61,8 @@ class KafkaSource:
         self._settings = settings
         self._key = None if settings.stream is None else settings.stream.encode()
         self._context = context
-        self._clock = FragmentClock()
+        self._feed = FragmentFeed()
         self._next: dict[int, int] = {}
-        self._last = Moment(Fraction(0), EPOCH)
         self._position: Position | None = None
         self._start: StartPlace | None = None
         self._durable: dict[int, int] = {}
@@ -80,7 +77,7 @@ class KafkaSource:
         """Never ends by itself. Raises SourceRefused where the brokers refuse us, InputError where a secret is missing."""
         if resume is not None:
             self._next = {int(partition): int(offset) for partition, offset in resume.token["offsets"].items()}
-            self._clock.restore(resume.token["clock"])
+            self._feed.clock.restore(resume.token["clock"])
             self._position = resume
         backoff = Backoff(BackoffRule(cap_s=10.0, healthy_s=10.0), Random())
         loop = asyncio.new_event_loop()
@@ -210,7 +207,7 @@ class KafkaSource:
             self._pass(record)
             size, most = len(record.value), self._settings.max_fragment_bytes
             yield self._report(f"{_name(record)} has {size} bytes, max_fragment_bytes is {most}", GapReason.CORRUPT)
-        elif self._clock.is_repeated(record.number, record.producer):
+        elif self._feed.clock.is_repeated(record.number, record.producer):
             self._pass(record)
         else:
             yield from self._fragment(record, record.value)
@@ -234,20 +231,11 @@ class KafkaSource:
 
     def _packets(self, record: Record, fragment: Fragment) -> Iterator[StreamItem]:
         self._offer()
-        placed = self._clock.place(record.number, record.producer, fragment.first_pts, fragment.duration, record.server)
-        if placed.hole > HOLE and not fragment.is_still:
-            yield Gap(GapReason.LOST, self._last, f"no video for {float(placed.hole):.1f} s before {_name(record)}")
         mark = FragmentMark(record.number, record.producer, record.server)
-        for index, unit in enumerate(fragment.units, 1):
-            last = index == len(fragment.units)
-            wall = record.producer + timedelta(microseconds=round(unit.offset * 1_000_000))
-            at = Moment(placed.media + unit.offset, wall)
-            if at.media >= self._last.media:
-                self._last = at
-            if last:
+        for item in self._feed.packets(fragment, mark, _name(record)):
+            if isinstance(item, Packet) and item.ends:
                 self._pass(record)
-            raw = unit.raw
-            yield Packet(Coded(raw, fragment.track), at, raw.size, raw.is_keyframe, mark, unit.offset, ends=last)
+            yield item
 
     def _pass(self, record: Record) -> None:
         self._next[record.partition] = record.offset + 1
@@ -256,13 +244,13 @@ class KafkaSource:
     def _offer(self) -> None:
         """A clean point: between fragments."""
         self._position = Position(
-            {"offsets": {str(p): offset for p, offset in self._next.items()}, "clock": self._clock.snapshot()}
+            {"offsets": {str(p): offset for p, offset in self._next.items()}, "clock": self._feed.clock.snapshot()}
         )
 
     def _report(self, detail: str, reason: GapReason) -> Gap:
         self.skipped += 1
         log.warning("fragment skipped", topic=self._settings.topic, reason=detail)
-        return Gap(reason, self._last, detail)
+        return Gap(reason, self._feed.last, detail)
 
 
 def group_name(context: ConnectorContext) -> str:

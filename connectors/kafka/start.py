@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from connectors.kafka.log import Record, TopicLog
-from connectors.kafka.settings import FragmentStart, TimestampStart
+from connectors.starts import FragmentStart, TimestampStart
 
 LOOK_BACK = 32
 """Offsets that are looked at first for the fragment before an instant; doubled until one is found."""

@@ -31,12 +31,18 @@ def match(bindings: Mapping[str, ConnectorRef], arn: str, name: str | None = Non
 class Resolver:
     """Turns ARNs and buckets into connector references.
 
+    ``own_stream`` says whether a name is that of one of this node's own video streams; it is asked where a binding is missing.
     ``has_credentials`` says whether the user's own AWS can be asked at all; it is called only where a binding is missing.
     Relative paths of bindings start at ``folder``.
     """
 
     def __init__(
-        self, bindings: Bindings, aws: AwsSettings, has_credentials: Callable[[], bool], folder: Path = Path()
+        self,
+        bindings: Bindings,
+        aws: AwsSettings,
+        has_credentials: Callable[[], bool],
+        folder: Path = Path(),
+        own_stream: Callable[[str], bool] = lambda name: False,
     ) -> None:
         self.bindings = Bindings(
             streams=_all_at(bindings.streams, folder),
@@ -46,13 +52,16 @@ class Resolver:
         )
         self._aws = aws
         self._has_credentials = has_credentials
+        self._own_stream = own_stream
 
     def video_stream(self, arn: str) -> ConnectorRef:
         """The feed that a Kinesis video stream's ARN means."""
         name = resource_name(arn)
         bound = match(self.bindings.streams, arn)
         if bound is None:
-            raise Unbound(f"Stream {name} doesn't exist")
+            if not self._own_stream(name):
+                raise Unbound(f"Stream {name} doesn't exist")
+            return _ref("kvs", stream=name, endpoint_url="local")
         if "stream" in settings_class(bound.type, "source").model_fields and "stream" not in bound.options:
             return _with_defaults(bound, {"stream": name})
         return bound

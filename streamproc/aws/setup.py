@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -50,6 +50,8 @@ class EndpointServices:
     faces: FaceService
     jobs: JobService
     stills: Stills
+    own_stream: Callable[[str], bool] = lambda name: False
+    """Whether a name is that of one of this node's own video streams."""
 
 
 async def setup(app: web.Application, node: EndpointServices, environ: Mapping[str, str] = os.environ) -> Endpoint:
@@ -67,7 +69,7 @@ async def setup(app: web.Application, node: EndpointServices, environ: Mapping[s
 def make_core(node: EndpointServices) -> Core:
     """The core calls of the endpoint, on this node."""
     aws = node.config.aws
-    resolver = make_resolver(node.config, node.folder)
+    resolver = make_resolver(node.config, node.folder, node.own_stream)
     arns = Arns(aws.region, aws.account)
     return Core(
         processors=node.processors,
@@ -85,9 +87,9 @@ def make_core(node: EndpointServices) -> Core:
     )
 
 
-def make_resolver(config: NodeConfig, folder: Path) -> Resolver:
+def make_resolver(config: NodeConfig, folder: Path, own_stream: Callable[[str], bool] = lambda name: False) -> Resolver:
     """What names mean on this node."""
-    return Resolver(config.bindings, config.aws, has_credentials, folder)
+    return Resolver(config.bindings, config.aws, has_credentials, folder, own_stream)
 
 
 def _has_collection(faces: FaceService, name: str) -> bool:

@@ -25,6 +25,10 @@ class FragmentInfo:
 class FragmentReader(Protocol):
     """Reads streams from a thread of the reader's own; every call blocks for at most a second."""
 
+    def has(self, stream: str) -> bool:
+        """Whether there is a stream of that name."""
+        ...
+
     def begin(self, stream: str, start: str | Mapping[str, Any]) -> str | None:
         """The number after which to read ("" for all): ``start`` is now, earliest, {"fragment": NUMBER} (that one comes first) or {"timestamp":
         epoch seconds} (the one that holds it comes first). None while there is no such stream."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from streamproc.kinesis.matroska import (
+from streamproc.media.matroska import (
     END_OF_FRAGMENT,
     MAX_FRAGMENT_BYTES,
     ClusterBegin,

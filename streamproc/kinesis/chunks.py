@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from streamproc.core.video_log import FragmentInfo
-from streamproc.kinesis import ebml
-from streamproc.kinesis.ebml import MatroskaError
+from streamproc.media import ebml
+from streamproc.media.ebml import MatroskaError
 
 _PREFIX = "AWS_KINESISVIDEO_"
 CONTENT_TYPE = "video/webm"

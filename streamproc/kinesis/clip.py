@@ -12,8 +12,8 @@ import av
 from streamproc.aws_protocol.faults import AwsFault
 from streamproc.core.errors import MediaError
 from streamproc.core.video_log import FragmentInfo
-from streamproc.kinesis.measure import first_timecode_ms
 from streamproc.media.demux import media_errors, open_container
+from streamproc.media.matroska import first_timecode_ms
 
 VIDEO = {"h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg"}
 AUDIO = {"aac", "mp3", "opus", "flac", "alac"}

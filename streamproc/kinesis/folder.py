@@ -11,8 +11,8 @@ from threading import Lock
 from streamproc.core.errors import InputError
 from streamproc.durable import sync_folder, write_durably
 from streamproc.kinesis.index import FragmentIndex
-from streamproc.kinesis.matroska import MAX_FRAGMENT_BYTES
 from streamproc.kinesis.store import Entry, FragmentGone, FragmentTooLarge, NewFragment, StoreAway
+from streamproc.media.matroska import MAX_FRAGMENT_BYTES
 
 _BATCH = 100
 

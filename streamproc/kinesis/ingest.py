@@ -12,11 +12,11 @@ import structlog
 from streamproc.core.video_log import FragmentInfo
 from streamproc.kinesis.acks import AckError, AckWriter
 from streamproc.kinesis.assemble import Assembler, Buffering, RawFragment, Received, Step, TimecodeLesser
-from streamproc.kinesis.ebml import MatroskaError, TooLarge
 from streamproc.kinesis.log import FragmentHead, VideoLog, now_ms
-from streamproc.kinesis.matroska import Cutter
 from streamproc.kinesis.put_request import PutRequest
 from streamproc.kinesis.store import FragmentTooLarge, NewFragment
+from streamproc.media.ebml import MatroskaError, TooLarge
+from streamproc.media.matroska import Cutter
 from streamproc.metrics import KINESIS_BYTES, KINESIS_FRAGMENTS
 
 log = structlog.get_logger(__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
@@ -22,9 +23,18 @@ class LocalReader:
         self._log = log
         self._loop = loop
 
+    def has(self, stream: str) -> bool:
+        return self._log.streams.find(stream) is not None
+
     def begin(self, stream: str, start: str | Mapping[str, Any]) -> str | None:
+        try:
+            return self._begin(stream, start)
+        except sqlite3.Error as error:  # the daemon ends, and has closed its files
+            raise SourceError(f"the node's video streams: {error}") from None
+
+    def _begin(self, stream: str, start: str | Mapping[str, Any]) -> str | None:
         log = self._log
-        if log.streams.find(stream) is None:
+        if not self.has(stream):
             return None
         if start == "earliest":
             return ""
@@ -45,7 +55,7 @@ class LocalReader:
             raise SourceError("the node's video streams are closed")
         try:
             return asyncio.run_coroutine_threadsafe(work, self._loop).result(_ANSWER_S)
-        except StreamprocError as error:
-            raise SourceError(str(error)) from None
+        except (StreamprocError, sqlite3.Error) as error:
+            raise SourceError(f"the node's video streams: {error}") from None
         except (TimeoutError, CancelledError):
             raise SourceError("the node's video streams do not answer") from None

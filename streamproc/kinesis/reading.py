@@ -8,9 +8,9 @@ from typing import Any
 
 from streamproc.core.errors import InputError
 from streamproc.kinesis.chunks import chunk
-from streamproc.kinesis.ebml import MatroskaError
 from streamproc.kinesis.log import VideoLog, now_ms
 from streamproc.kinesis.store import Entry, StoreAway
+from streamproc.media.ebml import MatroskaError
 
 WAIT_S = 1.0
 """Between two looks at whether the reader is still there."""

@@ -19,6 +19,7 @@ from streamproc.core.errors import AlreadyExists, InUse, NotFound, SinkDenied
 from streamproc.core.event import Event
 from streamproc.core.route import Route
 from streamproc.core.start import StartRequest
+from streamproc.core.video_log import FragmentReader
 from streamproc.live.assembly import connector_context
 from streamproc.live.documents import Origin, check_connectors, new_row, stored_row
 from streamproc.live.outputs import Outputs
@@ -75,6 +76,8 @@ class Supervisor:
         """Called in the loop with the name of a processor whose run is about to begin to read."""
         self.state_listeners: list[Callable[[str], None]] = []
         """Called in the loop with the name of a processor whose state or document has changed, or which is gone."""
+        self.fragments: FragmentReader | None = None
+        """This node's own video streams, where it has any."""
         self.fails_on: Callable[[ProcessorConfig, SinkDenied], str | None] = lambda config, error: None
         """What a processor is to fail with whose output may not deliver; None: it goes on, and the events wait."""
         self._processors: dict[str, Processor] = {}
@@ -273,7 +276,8 @@ class Supervisor:
                 await processor.stop("hand_over" if hand_over else "shutdown")
 
     def _context(self, name: str) -> ConnectorContext:
-        return connector_context(self.node, name, self.base_dir, self.database.data_dir, self.database.node_id)
+        made = connector_context(self.node, name, self.base_dir, self.database.data_dir, self.database.node_id)
+        return replace(made, fragments=self.fragments)
 
     async def _set_outputs(self, processor: Processor, config: ProcessorConfig) -> None:
         def route(routes: tuple[Route, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from streamproc.server.context import DaemonContext
@@ -16,9 +17,11 @@ async def mount_kinesis_video(context: DaemonContext) -> None:
     """Kinesis Video: control operations, PutMedia, GetMedia and the archive, where the node's document asks for it."""
     if context.node.kinesis_video is None:
         return
+    from streamproc.kinesis.local import LocalReader
     from streamproc.kinesis.setup import setup
 
     room = await setup(context.app, context.node, context.folder, context.database.data_dir)
+    context.supervisor.fragments = LocalReader(room.video, asyncio.get_running_loop())
     context.on_close.append(room.close)
 
 
@@ -33,9 +36,9 @@ async def mount_aws(context: DaemonContext) -> None:
     jobs = await _open_jobs(context)
     supervisor.fails_on = words_for
     stills = Stills(supervisor.provider.objects)
-    await setup(
-        context.app, EndpointServices(context.node, context.folder, context.database, supervisor, faces, jobs, stills)
-    )
+    services = EndpointServices(context.node, context.folder, context.database, supervisor, faces, jobs, stills)
+    fragments = supervisor.fragments
+    await setup(context.app, services if fragments is None else replace(services, own_stream=fragments.has))
 
 
 async def _open_jobs(context: DaemonContext) -> JobService:

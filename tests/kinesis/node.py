@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from streamproc.kinesis.matroska import ClusterEnd, Cutter, Header, TagsRead
+from streamproc.media.matroska import ClusterEnd, Cutter, Header, TagsRead
 from tests.daemon import Daemon
 from tests.kinesis.sender import ACCESS_KEY, REGION, SECRET
 
@@ -83,7 +83,7 @@ def get_media(url: str, stream: str, selector: Mapping[str, Any], count: int, ti
 
 def header_tags(header: bytes) -> dict[str, str]:
     """The service's tags before the cluster."""
-    from streamproc.kinesis import ebml
+    from streamproc.media import ebml
 
     found: dict[str, str] = {}
     at = 0

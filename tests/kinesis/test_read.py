@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
-from streamproc.kinesis.matroska import Cutter, Header
+from streamproc.media.matroska import Cutter, Header
 from tests.daemon import Daemon
 from tests.kinesis.node import client, get_media, header_tags
 from tests.kinesis.sender import Sender, put

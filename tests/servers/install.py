@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.servers import kafka, mosquitto, rtsp, s3
+from tests.servers import kafka, kvs_java, mosquitto, rtsp, s3
 from tests.servers.common import Unavailable
 
 
@@ -15,6 +15,7 @@ def main() -> None:
         ("RTSP server", rtsp.check),
         ("S3 gateway", s3.install),
         ("mosquitto", mosquitto.check),
+        ("Kinesis Video's Java programs", kvs_java.install),
     )
     for name, prepare in servers:
         try:

@@ -6,10 +6,11 @@ wrong size, several files one behind the other), strict where bytes can be no Ma
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from streamproc.kinesis import ebml
-from streamproc.kinesis.ebml import MatroskaError, TooLarge
+from streamproc.media import ebml
+from streamproc.media.ebml import MatroskaError, TooLarge
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_FRAGMENT_BYTES = 50_000_000
@@ -351,11 +352,21 @@ def _track(data: bytes, begin: int, end: int) -> Track:
 
 def read_header(data: ebml.Buffer) -> Header:
     """The header of a complete fragment. Raises MatroskaError where there is no cluster."""
-    cutter = Cutter()
-    at = 0
-    while at < len(data):
-        for event in cutter.feed(data[at : at + 4096]):
-            if isinstance(event, Header):
-                return event
-        at += 4096
+    for event in _beginning(data):
+        if isinstance(event, Header):
+            return event
     raise MatroskaError("no cluster in it")
+
+
+def first_timecode_ms(data: ebml.Buffer) -> int:
+    """The timecode of a fragment's first cluster, as its producer sent it. Raises MatroskaError."""
+    for event in _beginning(data):
+        if isinstance(event, ClusterBegin):
+            return event.timecode_ms
+    raise MatroskaError("no cluster in it")
+
+
+def _beginning(data: ebml.Buffer) -> Iterator[Event]:
+    cutter = Cutter()
+    for at in range(0, len(data), 4096):
+        yield from cutter.feed(data[at : at + 4096])

@@ -1,0 +1,1 @@
+"""Kinesis video streams as feeds."""
