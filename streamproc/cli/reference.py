@@ -16,6 +16,7 @@ from streamproc.cli.schema import present
 from streamproc.config.duration import parse_duration
 from streamproc.config.node import NodeConfig
 from streamproc.config.processor import ConnectorRef, ProcessorConfig
+from streamproc.config.size import parse_size
 
 INTRO = """# Configuration
 
@@ -105,9 +106,15 @@ def _is_duration(field: FieldInfo) -> bool:
     return any(getattr(item, "func", None) is parse_duration for item in field.metadata)
 
 
+def _is_size(field: FieldInfo) -> bool:
+    return any(getattr(item, "func", None) is parse_size for item in field.metadata)
+
+
 def _kind(field: FieldInfo) -> str:
     if _is_duration(field):
         return "duration"
+    if _is_size(field):
+        return "size (`200MB`, `20GB` or bytes)"
     limits = {
         name: value
         for item in field.metadata
