@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 
 from connectors.catalog import make_source
 from connectors.context import ConnectorContext
 from connectors.webrtc.source import Unit, WebrtcSource
+from streamproc.config.kinesis_video import KinesisVideoSettings
 from streamproc.config.processor import ConnectorRef
 from streamproc.contracts import Position, Source
 from streamproc.core.media import Gap, Packet, StreamItem
+from streamproc.core.video_log import FragmentInfo
+from streamproc.kinesis.local import LocalReader
+from streamproc.kinesis.measure import measure
+from streamproc.kinesis.setup import open_video_log
+from streamproc.kinesis.store import NewFragment
+from streamproc.media.matroska import first_timecode_ms
+from streamproc.store.database import Database
 from tests.daemon import run_cli
+from tests.matroska import Clip, read_clip
+
+T = TypeVar("T")
 
 SECRET = "a-password-nobody-may-see"
 
@@ -150,6 +163,53 @@ class KafkaFeed(Feed):
 
     def wrong(self) -> None:
         return None  # an open broker lets everybody in; test_kafka_security has brokers that refuse
+
+
+class KvsFeed(Feed):
+    """A stream of this node: the log and its loop as the daemon has them, filled before anybody reads."""
+
+    has_gaps = False
+
+    def __init__(self, folder: Path, clip: Path) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._database = Database(folder, "kinesis-video.db")
+        self._log = self._run(open_video_log(KinesisVideoSettings(), self._database, ConnectorContext(data_dir=folder)))
+        self._log.streams.create("cam", 0)
+        self._run(self._fill(read_clip(clip)))
+
+    async def _fill(self, clip: Clip) -> None:
+        begin_ms = 1_700_000_000_000
+        for part in clip.clusters():
+            data = clip.header() + part
+            duration_ms, body = measure(data)
+            at_ms = begin_ms + first_timecode_ms(data)
+            head = self._log.begin("cam", at_ms)
+            info = FragmentInfo(head.number, at_ms, head.server_ms, duration_ms, len(data))
+            await self._log.append("cam", NewFragment(info, data, hashlib.sha256(body).digest()))
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+
+    def ref(self) -> dict[str, Any]:
+        return {"type": "kvs", "stream": "cam", "endpoint_url": "local", "start": "earliest"}
+
+    def wrong(self) -> dict[str, Any]:
+        """On a node that has no streams."""
+        return self.ref()
+
+    def source(self, ref: dict[str, Any] | None = None) -> Source:
+        reader = None if ref is not None else LocalReader(self._log, self._loop)
+        context = ConnectorContext(processor="door", node_id="test", fragments=reader)
+        return make_source(ConnectorRef.model_validate(self.ref()), context)
+
+    def close(self) -> None:
+        self._run(self._log.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+        self._database.close()
 
 
 class WebrtcFeed(Feed):

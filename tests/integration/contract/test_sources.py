@@ -17,6 +17,7 @@ from tests.integration.contract.feeds import (
     Feed,
     FileFeed,
     KafkaFeed,
+    KvsFeed,
     Reader,
     RtspFeed,
     UnboundFeed,
@@ -29,6 +30,7 @@ SOURCES = sorted(name for name, entry in TABLE.items() if entry.source is not No
 FEEDS: dict[str, Callable[[Path, pytest.FixtureRequest], Feed]] = {
     "file": lambda clip, request: FileFeed(clip),
     "kafka": lambda clip, request: KafkaFeed(request.getfixturevalue("kafka").bootstrap, clip),
+    "kvs": lambda clip, request: KvsFeed(request.getfixturevalue("tmp_path"), clip),
     "rtsp": lambda clip, request: RtspFeed(request.getfixturevalue("rtsp"), clip),
     "unbound": lambda clip, request: UnboundFeed(),
     "webrtc": lambda clip, request: WebrtcFeed(clip),
