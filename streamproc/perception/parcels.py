@@ -106,7 +106,7 @@ class ParcelState:
 
 
 _BY_CLASSIFIER = {"efficientnet": ParcelPolicy(first=0.03, neutral=0.19)}
-"""EfficientNet-Lite0 spreads its probability over more classes than MobileNetV2, which the default is for."""
+"""EfficientNet-Lite0 spreads its probability over more classes than MobileNetV2, which the default is for (``benchmarks.verifiers``)."""
 
 
 class ParcelSearch:
