@@ -31,6 +31,8 @@ SORTS: Mapping[JobKind, tuple[Sort, ...]] = {
     JobKind.SEGMENTS: (Sort.TIMESTAMP,),
 }
 Item = dict[str, Any]
+BRIDGED = 1
+"""Samples without a label that its span goes on over: at two samples a second a detector misses what is there now and then."""
 
 
 def items_of(kind: JobKind, result: Mapping[str, Any], sort: Sort, aggregate: Aggregate) -> list[Item]:
@@ -60,18 +62,24 @@ def items_of(kind: JobKind, result: Mapping[str, Any], sort: Sort, aggregate: Ag
 
 
 def spans(result: Mapping[str, Any]) -> list[Item]:
-    """Each label's spans of uninterrupted sight: one missed sample ends a span. The confidence is the highest of the span."""
-    sampled = {ms: index for index, ms in enumerate(result["sampled_ms"])}
+    """Each label's spans of uninterrupted sight, with the highest confidence of each.
+
+    A span lasts to the sample at which the label was not seen any more, or to the video's end; a single missed sample does not end it.
+    """
+    times = list(result["sampled_ms"])
+    sampled = {ms: index for index, ms in enumerate(times)}
+    ends = [*times[1:], max(result.get("duration_ms", 0), times[-1] if times else 0)]
     seen: defaultdict[str, list[Item]] = defaultdict(list)
     for item in sorted(result["labels"], key=_when):
         seen[item["name"]].append(item)
     out: list[Item] = []
     for name, items in seen.items():
-        breaks = [i for i, (a, b) in enumerate(pairwise(items), 1) if sampled[b["ms"]] - sampled[a["ms"]] > 1]
+        breaks = [i for i, (a, b) in enumerate(pairwise(items), 1) if sampled[b["ms"]] - sampled[a["ms"]] > 1 + BRIDGED]
         for start, end in pairwise([0, *breaks, len(items)]):
             part = items[start:end]
             best = max(item["confidence"] for item in part)
-            out.append({"name": name, "start_ms": part[0]["ms"], "end_ms": part[-1]["ms"], "confidence": best})
+            end = ends[sampled[part[-1]["ms"]]]
+            out.append({"name": name, "start_ms": part[0]["ms"], "end_ms": end, "confidence": best})
     return out
 
 

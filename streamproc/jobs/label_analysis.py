@@ -99,4 +99,4 @@ class LabelAnalysis:
             for ms, seen, traits in samples
             for label in labels_of(ms, seen, self._options, self._taxonomy, traits)
         ]
-        return {"sampled_ms": [ms for ms, _, _ in samples], "labels": labels}
+        return {"sampled_ms": [ms for ms, _, _ in samples], "duration_ms": video.duration_ms, "labels": labels}

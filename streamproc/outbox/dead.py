@@ -12,6 +12,11 @@ from streamproc.plain import plain_document, to_line
 from streamproc.store.deliveries import PendingDelivery
 
 
+def _private(path: str, flags: int) -> int:
+    """Events name persons: the file is its owner's alone."""
+    return os.open(path, flags, 0o600)
+
+
 class DeadLetters:
     """JSON lines, appended and fsynced: ``time``, ``output``, ``reason``, ``attempts`` and the ``event`` in plain form."""
 
@@ -30,7 +35,7 @@ class DeadLetters:
                 "event": plain_document(item.event),
             }
         )
-        with self._lock, self.path.open("a", encoding="utf-8") as file:
+        with self._lock, open(self.path, "a", encoding="utf-8", opener=_private) as file:
             file.write(line + "\n")
             file.flush()
             os.fsync(file.fileno())

@@ -61,7 +61,7 @@ class Housekeeper:
 
     def look(self, now: float) -> set[tuple[str, str]]:
         """One round; returns the (output, session) pairs with something to deliver. Blocks on the disk."""
-        if now - self._cleaned >= _CLEAN_EVERY_S:
+        if abs(now - self._cleaned) >= _CLEAN_EVERY_S:  # a clock that is set back must not stop the cleaning
             self._cleaned = now
             self._store.clean(
                 now - self.settings.keep_delivered, now - min(_KEEP_RECORDS_S, self.settings.keep_delivered)

@@ -11,6 +11,8 @@ JUMP = Fraction(1)
 """Seconds. A resumed live feed whose first frame lies further behind the last one has a gap; a restart within it is no interruption."""
 LEAST_STEP = Fraction(1, 25)
 """Seconds. Least media time between the last frame of one source and the first of the next: one frame of 25 a second."""
+NEVER = Fraction(400 * 86_400)
+"""Seconds. No session pauses for longer: the machine's clock was set meanwhile, as by NTP after a boot without a battery."""
 
 
 class SessionClock:
@@ -60,7 +62,7 @@ class SessionClock:
             self._shift = -at.media
             if last is not None:
                 elapsed = Fraction(round((at.wall - last.wall).total_seconds() * 1000), 1000)
-                self._shift += last.media + max(elapsed, LEAST_STEP)
+                self._shift += last.media + (elapsed if LEAST_STEP < elapsed < NEVER else LEAST_STEP)
         placed = replace(at, media=at.media + self._shift) if self._shift else at
         jumped = self._watch_for_jump and last is not None and placed.media - last.media > JUMP
         self._watch_for_jump = False

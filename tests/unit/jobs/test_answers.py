@@ -56,13 +56,22 @@ def test_labels_by_time_and_by_name() -> None:
     ]
 
 
-def test_a_missed_sample_ends_a_span() -> None:
+def spans_of(sampled: list[int], seen: list[int], duration_ms: int) -> list[tuple[int, int]]:
+    result = {"sampled_ms": sampled, "duration_ms": duration_ms, "labels": [label(ms, "Dog", 70.0) for ms in seen]}
+    spans = items_of(JobKind.LABELS, result, Sort.TIMESTAMP, Aggregate.SEGMENTS)
+    return [(span["start_ms"], span["end_ms"]) for span in spans]
+
+
+def test_a_span_lasts_to_the_sample_that_no_longer_shows_it_or_to_the_end() -> None:
     spans = items_of(JobKind.LABELS, RESULT, Sort.TIMESTAMP, Aggregate.SEGMENTS)
     assert [(s["name"], s["start_ms"], s["end_ms"], s["confidence"]) for s in spans] == [
-        ("Cat", 0, 0, 60.0),
-        ("Dog", 0, 500, 90.0),
-        ("Dog", 1500, 1500, 80.0),
+        ("Cat", 0, 500, 60.0),
+        ("Dog", 0, 2000, 90.0),
     ]
+    samples = list(range(0, 4000, 500))
+    assert spans_of(samples, [0], 3960) == [(0, 500)]
+    assert spans_of(samples, [2500, 3000, 3500], 3960) == [(2500, 3960)]
+    assert spans_of(samples, [500, 1500, 3000], 3960) == [(500, 2000), (3000, 3500)], "one miss is bridged, two are not"
 
 
 @pytest.mark.parametrize(

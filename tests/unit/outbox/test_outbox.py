@@ -159,6 +159,7 @@ async def test_refused_events_go_to_the_dead_letters_and_the_rest_goes_on(
     (dead,) = store.select(Selection(state="dead"))
     assert (dead.event.id, dead.reason, dead.attempts) == ("s1-000000", "no such field", 1)
     assert '"s1-000000"' in (tmp_path / "dead-letters.jsonl").read_text()
+    assert (tmp_path / "dead-letters.jsonl").stat().st_mode & 0o077 == 0, "it names persons"
 
     sink.refuse = lambda event: None
     assert store.retry(Selection(output="door/sink")) == 1

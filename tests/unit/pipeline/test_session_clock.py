@@ -22,7 +22,13 @@ def test_a_feed_that_begins_at_zero_is_taken_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wall", "expected"), [(14.25, Fraction(57, 4)), (10.0, 10 + LEAST_STEP), (9.0, 10 + LEAST_STEP)]
+    ("wall", "expected"),
+    [
+        (14.25, Fraction(57, 4)),
+        (10.0, 10 + LEAST_STEP),
+        (9.0, 10 + LEAST_STEP),
+        (54 * 365.25 * 86_400, 10 + LEAST_STEP),  # booted in 1972, then the clock was set
+    ],
 )
 def test_another_source_goes_on_behind_the_last_frame_by_wall_time(wall: float, expected: Fraction) -> None:
     clock, last = SessionClock(), at(10)
