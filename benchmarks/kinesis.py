@@ -219,14 +219,20 @@ async def _paced(url: str, name: str, seconds: float, offset: float, delays: lis
 def latency(streams: int, seconds: float) -> dict[str, Any]:
     delays: list[float] = []
 
-    async def load(url: str) -> None:
+    most = [0.0]
+
+    async def load(server: Server) -> None:
+        url = server.url
         names = await make_streams(url, streams)
+        watching = asyncio.create_task(_watch_memory(server, most))
         await asyncio.gather(*(_paced(url, name, seconds, 2 * n / streams, delays) for n, name in enumerate(names)))
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
     with serving("node") as server:
         cpu, memory = server.used()
-        asyncio.run(load(server.url))
-        after, grown = server.used()
+        asyncio.run(load(server))
+        after, _ = server.used()
     camera_seconds = streams * seconds
     return {
         "streams": streams,
@@ -234,8 +240,14 @@ def latency(streams: int, seconds: float) -> dict[str, Any]:
         "persisted_p95_ms": 1000 * (percentile(delays, 0.95) or 0.0),
         "cpu_ms_per_camera_s": 1000 * (after - cpu) / camera_seconds,
         "streams_per_core": camera_seconds / (after - cpu),
-        "memory_mb_per_stream": (grown - memory) / streams,
+        "memory_mb_per_stream": (most[0] - memory) / streams,
     }
+
+
+async def _watch_memory(server: Server, most: list[float]) -> None:
+    while True:
+        most[0] = max(most[0], server.used()[1])
+        await asyncio.sleep(0.5)
 
 
 async def _checked_reader(url: str, name: str, stop: asyncio.Event, seen: list[int]) -> None:

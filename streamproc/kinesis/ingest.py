@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -61,14 +62,17 @@ class PutSession:
         self._held = 0
         self._persisting: asyncio.Task[None] | None = None
         self._may_repeat = video.streams.was_cut_off(stream)
-        self._ended = asyncio.get_running_loop().create_future()
+        self._ended: SessionEnded | None = None
+        self._receiving: asyncio.Task[Any] | None = None
         self.done = asyncio.Event()
         """Set when nothing more of it will be begun; what is being stored goes on."""
 
     def end(self, error: AckError | None, reason: str) -> None:
         """End it from outside, with an error for the producer or without a word."""
-        if not self._ended.done():
-            self._ended.set_result(SessionEnded(error, reason))
+        if self._ended is None:
+            self._ended = SessionEnded(error, reason)
+            if self._receiving is not None:
+                self._receiving.cancel()
 
     async def run(self, read: Callable[[], Awaitable[bytes]]) -> bool:
         """``read`` gives what came, b"" at the end, and raises OSError when the connection is lost. Whether all is well at the end."""
@@ -76,7 +80,6 @@ class PutSession:
         try:
             await asyncio.to_thread(self._video.streams.set_open, self.stream, True)
             await self._receive(read)
-            await self._last_persisted()
             await asyncio.to_thread(self._video.streams.set_open, self.stream, False)
             clean = True
         except SessionEnded as ended:
@@ -102,10 +105,29 @@ class PutSession:
             await asyncio.gather(self._persisting, return_exceptions=True)
 
     async def _receive(self, read: Callable[[], Awaitable[bytes]]) -> None:
+        """Until the body has ended and everything of it is durable. Raises SessionEnded where somebody ended it."""
+        task = self._receiving = asyncio.current_task()
+        try:
+            if self._ended is not None:
+                raise self._ended
+            await self._receive_all(read)
+            await self._last_persisted()
+        except asyncio.CancelledError:
+            if self._ended is None or task is None:
+                raise
+            task.uncancel()
+            raise self._ended from None
+        finally:
+            self._receiving = None
+
+    async def _receive_all(self, read: Callable[[], Awaitable[bytes]]) -> None:
         while True:
-            data = await self._next_bytes(read)
-            if data is None:
-                if self._assembler.held and self._cutter.between_clusters:
+            pauses = self._assembler.held and self._cutter.between_clusters
+            try:
+                async with asyncio.timeout(self._assembler.pause_s if pauses else IDLE_S):
+                    data = await read()
+            except TimeoutError:
+                if pauses:
                     await self._handle(self._assembler.close())
                 else:
                     self._acks.say("IDLE")
@@ -117,24 +139,6 @@ class PutSession:
                 await self._handle(self._assembler.close())
                 return
             self._hold(self._cutter.buffered + self._assembler.held)
-
-    async def _next_bytes(self, read: Callable[[], Awaitable[bytes]]) -> bytes | None:
-        """None: nothing came for so long that the open fragment is complete, or the producer is idle."""
-        pauses = self._assembler.held and self._cutter.between_clusters
-        reading = asyncio.ensure_future(read())
-        try:
-            await asyncio.wait(
-                {reading, self._ended},
-                timeout=self._assembler.pause_s if pauses else IDLE_S,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if self._ended.done():
-                raise self._ended.result()
-            return reading.result() if reading.done() else None
-        finally:
-            if not reading.done():
-                reading.cancel()
-                await asyncio.gather(reading, return_exceptions=True)
 
     async def _handle(self, steps: Sequence[Step]) -> None:
         for step in steps:
@@ -156,13 +160,10 @@ class PutSession:
         self._persisting = asyncio.create_task(self._persist(head, fragment), name=f"fragment of {self.stream}")
 
     async def _last_persisted(self) -> None:
-        task = self._persisting
-        if task is None:
-            return
-        await asyncio.wait({task, self._ended}, return_when=asyncio.FIRST_COMPLETED)
-        if self._ended.done():
-            raise self._ended.result()
-        task.result()
+        if self._persisting is not None:
+            # Whoever ends the session ends the waiting; what is being stored goes on.
+            await asyncio.wait({self._persisting})
+            self._persisting.result()
 
     async def _persist(self, head: FragmentHead, fragment: RawFragment) -> None:
         data = fragment.header.data + fragment.body
