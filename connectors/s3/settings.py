@@ -15,6 +15,8 @@ class S3SinkSettings(AwsOutputSettings):
     bucket: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.\-_]{1,253}[0-9A-Za-z]$")
     prefix: str = Field(default="", max_length=1024)
     """Keys begin with it; slashes at its ends do not matter."""
+    uri_base: str | None = Field(default=None, pattern=r"^s3://.+[^/]$")
+    """What the URIs in events begin with, where readers know the place by another name; ``s3://BUCKET/PREFIX`` where left out."""
     path_style: bool | None = None
     """``http://host/bucket/key`` instead of ``http://bucket.host/key``; left out: yes where ``endpoint_url`` is set."""
     kms_key_id: str | None = Field(default=None, min_length=1, max_length=2048)

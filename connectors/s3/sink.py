@@ -21,8 +21,8 @@ SUMMARY = "session-summary.json"
 class S3Sink:
     """``PREFIX/PROCESSOR/SESSION/`` holds ``000000-PERSON-frame.jpg``, ``000000-PERSON-crop.jpg`` and ``session-summary.json``.
 
-    In the plain form each event's document lies beside its pictures as ``000000-PERSON.json``. Keys follow from the event alone:
-    writing an event again writes the same objects.
+    Each event's document (class, confidence, box, time) lies beside its pictures as ``000000-PERSON.json``, in the form that is set. Keys follow
+    from the event alone: writing an event again writes the same objects.
     """
 
     guarantee = "every event's objects at least once; written again after a crash they are the same objects with the same content"
@@ -37,7 +37,8 @@ class S3Sink:
         """``s3://BUCKET/KEY`` of both pictures."""
         if not event.has_pictures:
             return NOWHERE
-        place = f"s3://{self._settings.bucket}/{self._stem(event)}"
+        base = self._settings.uri_base or "/".join(filter(None, (f"s3://{self._settings.bucket}", self._prefix)))
+        place = f"{base}/{event.processor}/{event.session}/{self._name(event)}"
         return Images(f"{place}-frame.jpg", f"{place}-crop.jpg")
 
     async def deliver(self, delivery: Delivery) -> None:
@@ -49,7 +50,7 @@ class S3Sink:
             await self._put(f"{self._stem(event)}-crop.jpg", pictures.crop, "image/jpeg")
         if event.type is EventType.SESSION_COMPLETE:
             await self._put_document(f"{self._folder(event)}/{SUMMARY}", delivery, images)
-        elif self._settings.format == "plain" or not event.has_pictures:
+        else:
             await self._put_document(f"{self._stem(event)}.json", delivery, images)
 
     async def aclose(self) -> None:
@@ -59,7 +60,11 @@ class S3Sink:
         return "/".join(part for part in (self._prefix, event.processor, event.session) if part)
 
     def _stem(self, event: Event) -> str:
-        return f"{self._folder(event)}/{event.sequence:06d}-{event.label or event.type.value}"
+        return f"{self._folder(event)}/{self._name(event)}"
+
+    @staticmethod
+    def _name(event: Event) -> str:
+        return f"{event.sequence:06d}-{event.label or event.type.value}"
 
     async def _put_document(self, key: str, delivery: Delivery, images: Images) -> None:
         line = to_line(delivery.document(self._settings.format, images))

@@ -130,6 +130,8 @@ def _in_bucket(bound: ConnectorRef, bucket: str, prefix: str, kms_key_id: str | 
     extra: dict[str, object] = {}
     if bound.type == "s3":
         extra = {"prefix": "/".join(filter(None, (str(bound.options.get("prefix", "")).strip("/"), prefix)))}
+        # A client looks for its pictures where it asked for them, whatever its bucket is bound to.
+        extra["uri_base"] = "/".join(filter(None, (f"s3://{bucket}", prefix.strip("/"))))
         extra |= {"kms_key_id": kms_key_id} if kms_key_id else {}
     return _ref(bound.type, **({"name": "bucket", "format": "aws"} | bound.options | extra))
 

@@ -108,7 +108,9 @@ def describe(name: str, config: ProcessorConfig, arns: Arns) -> dict[str, Any]:
     if "ConnectedHome" in settings:
         settings["ConnectedHome"] = {"MinConfidence": DEFAULT_MIN_CONFIDENCE} | settings["ConnectedHome"]
     if "FaceSearch" in settings:
-        settings["FaceSearch"] = {"FaceMatchThreshold": DEFAULT_MATCH_THRESHOLD} | settings["FaceSearch"]
+        given = settings["FaceSearch"].get("FaceMatchThreshold", DEFAULT_MATCH_THRESHOLD)
+        # The service sets lower values to 80 (CreateStreamProcessor, FaceMatchThreshold), and says so.
+        settings["FaceSearch"] = settings["FaceSearch"] | {"FaceMatchThreshold": max(given, DEFAULT_MATCH_THRESHOLD)}
     shown["Settings"] = settings
     shown.setdefault("DataSharingPreference", {"OptIn": False})
     return shown
@@ -123,7 +125,7 @@ def _from_document(name: str, config: ProcessorConfig, arns: Arns) -> dict[str, 
         settings["ConnectedHome"] = {"Labels": list(labels.classes), "MinConfidence": labels.min_confidence}
     if config.faces is not None:
         faces = config.faces
-        settings["FaceSearch"] = {"CollectionId": faces.collection, "FaceMatchThreshold": faces.threshold}
+        settings["FaceSearch"] = {"CollectionId": faces.collection, "FaceMatchThreshold": faces.effective_threshold}
         output["KinesisDataStream"] = {"Arn": arns.data_stream(name)}
     for ref in config.outputs:
         if ref.type == "s3":

@@ -34,7 +34,7 @@ class ImageTooLarge(MediaError):
 
 
 class ImageTooSmall(MediaError):
-    """Too few pixels to hold a face."""
+    """Too few pixels to see anything in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def decode(data: bytes, *, max_bytes: int | None = None) -> Photo:
     if width * height > MAX_PIXELS:
         raise ImageTooLarge(f"{width}x{height} pixels, at most {MAX_PIXELS // 1_000_000} megapixels are taken")
     if min(width, height) < _MIN_SIDE:
-        raise ImageTooSmall(f"{width}x{height} pixels is too small to hold a face; the shorter side needs {_MIN_SIDE}")
+        raise ImageTooSmall(f"{width}x{height} pixels is too small; the shorter side needs {_MIN_SIDE}")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), _mode(width * height))
     except cv2.error:  # the decoder has limits of its own

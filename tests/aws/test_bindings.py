@@ -77,7 +77,10 @@ def test_topics_and_buckets() -> None:
 
 
 def test_encryption_that_was_asked_for_is_passed_on_or_refused() -> None:
-    assert resolver().bucket("far", "porch", "alias/home").options["kms_key_id"] == "alias/home"
+    far = resolver().bucket("far", "porch", "alias/home").options
+    assert far["kms_key_id"] == "alias/home" and far["uri_base"] == "s3://far/porch", (
+        "pictures are named as the client asked for them"
+    )
     with pytest.raises(Unbound, match="cannot encrypt with KmsKeyId"):
         resolver().bucket("videos", "porch", "alias/home")
 

@@ -186,6 +186,7 @@ async def test_s3_has_the_service_layout(box: Box, s3_server: Any, monkeypatch: 
     assert files(folder) == [
         f"{home}/000000-PERSON-crop.jpg",
         f"{home}/000000-PERSON-frame.jpg",
+        f"{home}/000000-PERSON.json",
         f"{home}/session-summary.json",
     ]
     assert (folder / home / "000000-PERSON-frame.jpg").read_bytes() == PICTURES.frame

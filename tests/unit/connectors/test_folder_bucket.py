@@ -24,6 +24,10 @@ async def test_objects_lie_under_their_keys(tmp_path: Path) -> None:
     await sink.aclose()
     folder = tmp_path / "porch" / "front-door" / SESSION
     assert (folder / "000000-PERSON-frame.jpg").read_bytes() == b"frame"
+    inference = json.loads((folder / "000000-PERSON.json").read_text())["labels"][0]
+    assert (
+        inference["name"] == "PERSON" and inference["confidence"] and inference["frameImageUri"].endswith("-frame.jpg")
+    )
     assert json.loads((folder / "session-summary.json").read_text())["sessionId"] == SESSION
     assert sink.locate(LABEL).frame == f"s3://videos/porch/front-door/{SESSION}/000000-PERSON-frame.jpg"
     assert not list(folder.glob(".*"))
