@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from enum import Enum
@@ -13,6 +12,9 @@ from streamproc.metrics import KINESIS_ACKS
 GAP_S = 0.02
 """Between two writes. The native producer core forgets its upload after the first acknowledgement of one read, so each must come in a
 segment of its own: 12 of 24 were lost back to back, none at 10 ms."""
+
+MOST_WAITING = 500
+"""Acknowledgements that wait to be written; beyond that ``room`` holds a producer back that sends fragments faster than they can be told."""
 
 
 class AckError(Enum):
@@ -46,6 +48,8 @@ class AckWriter:
         self._write = write
         self._wanted = wanted
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._room = asyncio.Event()
+        self._room.set()
         self._task = asyncio.create_task(self._run(), name="acknowledgements")
 
     def say(self, kind: str, timecode_ms: int | None = None, number: str = "", error: AckError | None = None) -> None:
@@ -53,6 +57,12 @@ class AckWriter:
         if self._wanted or error is not None:
             KINESIS_ACKS.labels(kind).inc()
             self._queue.put_nowait(line(kind, timecode_ms, number, error))
+            if self._queue.qsize() > MOST_WAITING and not self._task.done():
+                self._room.clear()
+
+    async def room(self) -> None:
+        """Returns when few enough wait, or nobody reads them any more."""
+        await self._room.wait()
 
     async def drain(self) -> None:
         """Returns when all were written, or the connection is gone."""
@@ -65,7 +75,13 @@ class AckWriter:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        with contextlib.suppress(OSError):
+        try:
             while (ack := await self._queue.get()) is not None:
                 await self._write(ack)
+                if self._queue.qsize() <= MOST_WAITING:
+                    self._room.set()
                 await asyncio.sleep(GAP_S)
+        except OSError:
+            return  # the connection is gone: nobody reads them
+        finally:
+            self._room.set()

@@ -139,6 +139,7 @@ class PutSession:
                 await self._handle(self._assembler.close())
                 return
             self._hold(self._cutter.buffered + self._assembler.held)
+            await self._acks.room()
 
     async def _handle(self, steps: Sequence[Step]) -> None:
         for step in steps:
