@@ -85,7 +85,7 @@ class Completions:
         self._room.journal.commit(
             Commit(
                 OWNER,
-                SessionRow(job.id, OWNER, ended, closed=ended),
+                [SessionRow(job.id, OWNER, ended, closed=ended)],
                 [(event, None)],
                 [Route(_key(channel.topic), frozenset({EventType.JOB_COMPLETE}))],
             )

@@ -29,24 +29,22 @@ class JournalCommitter:
         self._on_events = on_events
 
     def commit(self, told: Sequence[Decision], sessions: Sessions, state: LaneState | None) -> None:
-        """One transaction for each session that is touched; the checkpoint goes with the last."""
-        groups: dict[str, list[Decision]] = {}
-        for event, pictures in told:
-            groups.setdefault(event.session, []).append((event, pictures))
+        """One transaction for everything: a process that is killed has told all of it or nothing."""
+        groups: dict[str, list[Event]] = {}
+        for event, _ in told:
+            groups.setdefault(event.session, []).append(event)
         groups.setdefault(sessions.session, [])
+        rows = [self._row(session, events, sessions) for session, events in groups.items()]
         checkpoint = Checkpoint(state.snapshot.encode(), state.position) if state is not None else None
-        last = list(groups)[-1]
-        for session, events in groups.items():
-            row = self._row(session, [event for event, _ in events], sessions)
-            commit = Commit(self._processor, row, events, self.routes, checkpoint if session == last else None)
-            fresh = self._journal.commit(commit)
-            if fresh:
-                self._on_events(fresh)
+        self._commit(Commit(self._processor, rows, told, self.routes, checkpoint))
 
     def close(self, row: SessionRow, events: Sequence[Event]) -> None:
         """End a session of which only its row is known; the last of ``events`` is its summary."""
         closed = replace(row, closed=events[-1].at.wall, state=_closing_state(row.state, events[-1]))
-        fresh = self._journal.commit(Commit(self._processor, closed, [(event, None) for event in events], self.routes))
+        self._commit(Commit(self._processor, [closed], [(event, None) for event in events], self.routes))
+
+    def _commit(self, commit: Commit) -> None:
+        fresh = self._journal.commit(commit)
         if fresh:
             self._on_events(fresh)
 

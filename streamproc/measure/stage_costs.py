@@ -150,7 +150,7 @@ def telling(frames: Sequence[Frame], folder: Path) -> Iterator[Stage]:
 
     def commit(_: object) -> None:
         event = Event(EventType.LABEL_DETECTED, "bench", "bench", next(sequence), at, "PERSON", has_pictures=True)
-        journal.commit(Commit("bench", SessionRow("bench", "bench", datetime.now(UTC)), [(event, pictures)]))
+        journal.commit(Commit("bench", [SessionRow("bench", "bench", datetime.now(UTC))], [(event, pictures)]))
 
     try:
         yield _calls("commit an event to the journal (fsync)", "event", [None], commit, waits=True)

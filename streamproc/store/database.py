@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -93,6 +93,11 @@ class Database:
             connection.execute("PRAGMA query_only = ON")
             self._local.connection = connection
         return connection
+
+    def trace(self, watcher: Callable[[str], None] | None) -> None:
+        """Call ``watcher`` with every statement that writes, just before it is executed: for tests that kill the process there."""
+        with self._lock:
+            self._writer.set_trace_callback(watcher)
 
     def get(self, key: str) -> str | None:
         """A fact that was kept with ``put``."""

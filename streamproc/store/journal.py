@@ -7,9 +7,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
+
+import structlog
 
 from streamproc.contracts import Position
 from streamproc.core.event import Event, EventType, Pictures
@@ -17,6 +19,8 @@ from streamproc.core.route import Route
 from streamproc.store.codec import event_from_json, event_to_json
 from streamproc.store.database import Database
 from streamproc.store.spool import Spool
+
+log = structlog.get_logger(__name__)
 
 JOURNAL_SCHEMA = (
     """
@@ -84,8 +88,8 @@ class Commit:
     """Everything that one decision changes, all or nothing."""
 
     processor: str
-    session: SessionRow | None = None
-    """Written when given; a session must be written with or before its first event."""
+    sessions: Sequence[SessionRow] = ()
+    """Every session that is touched; a session must be written with or before its first event."""
     events: Sequence[tuple[Event, Pictures | None]] = ()
     routes: Sequence[Route] = ()
     """The processor's outputs; an event is owed to each that takes its type."""
@@ -110,16 +114,16 @@ class Journal:
     def commit(self, commit: Commit) -> list[Event]:
         """Make it durable in one transaction; returns the events that were not known yet.
 
-        Events that are known by id (a restart decided them again) change nothing. Face records that no route takes, or
-        while records are refused for want of space, are not kept.
+        Events that are known by id (a restart decided them again) change nothing; where what is known is something else, that is
+        logged as an error. Face records that no route takes, or while records are refused for want of space, are not kept.
         """
         wanted = [pair for pair in commit.events if self._wanted(pair[0], commit.routes)]
         fresh = self._unknown(wanted)
         sizes = [self.spool.write(event, pictures) if pictures else 0 for event, pictures in fresh]
         owed: set[tuple[str, str]] = set()
         with self.database.write() as connection:
-            if commit.session is not None:
-                _write_session(connection, commit.session)
+            for session in commit.sessions:
+                _write_session(connection, session)
             if commit.checkpoint is not None:
                 _write_checkpoint(connection, commit.processor, commit.checkpoint)
             for (event, _), size in zip(fresh, sizes, strict=True):
@@ -199,11 +203,27 @@ class Journal:
         return not self._records_refused.is_set() and any(event.type in route.types for route in routes)
 
     def _unknown(self, pairs: list[tuple[Event, Pictures | None]]) -> list[tuple[Event, Pictures | None]]:
-        known: set[str] = set()
-        for event, _ in pairs:
-            if self.database.read().execute("SELECT 1 FROM events WHERE id = ?", (event.id,)).fetchone():
-                known.add(event.id)
-        return [pair for pair in pairs if pair[0].id not in known]
+        fresh: dict[str, tuple[Event, Pictures | None]] = {}
+        for event, pictures in pairs:
+            query = "SELECT document FROM events WHERE id = ?"
+            row = self.database.read().execute(query, (event.id,)).fetchone()
+            known = event_from_json(row["document"]) if row is not None else fresh.get(event.id, (None,))[0]
+            if known is None:
+                fresh[event.id] = (event, pictures)
+            elif _content(known) != _content(event):
+                log.error(
+                    "event_id_taken",
+                    event_id=event.id,
+                    processor=event.processor,
+                    kept=known.type.value,
+                    lost=event.type.value,
+                )
+        return list(fresh.values())
+
+
+def _content(event: Event) -> str:
+    """Everything of an event that deciding it again gives again: how long it took is measured."""
+    return event_to_json(replace(event, data={key: value for key, value in event.data.items() if key != "latency"}))
 
 
 def _write_session(connection: sqlite3.Connection, session: SessionRow) -> None:

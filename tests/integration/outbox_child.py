@@ -37,7 +37,7 @@ def decide(journal: Journal, count: int) -> None:
     for first in range(max(0, start - STEP), count, STEP):
         events = [(label_event(number), pictures(number)) for number in range(first, min(first + STEP, count))]
         after = Checkpoint(None, Position({"next": first + STEP}))
-        journal.commit(Commit("door", SessionRow("s1", "door", START), events, ROUTES, after))
+        journal.commit(Commit("door", [SessionRow("s1", "door", START)], events, ROUTES, after))
 
 
 async def main(folder: Path, count: int) -> None:

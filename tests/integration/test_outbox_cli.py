@@ -27,7 +27,7 @@ def data_dir(tmp_path: Path) -> Path:
     journal = Journal(Database(tmp_path / "data"))
     events = [(label_event(number, has_pictures=False), None) for number in range(3)]
     routes = [Route("door/webhook", frozenset(EventType))]
-    journal.commit(Commit("door", SessionRow("s1", "door", START), events, routes))
+    journal.commit(Commit("door", [SessionRow("s1", "door", START)], events, routes))
     store = DeliveryStore(journal)
     store.dead("door/webhook", store.next("door/webhook", "s1", 1)[0].seq, "HTTP 422: no such chat")
     journal.database.close()

@@ -56,7 +56,7 @@ class Box:
         for event in events:
             row = SessionRow(event.session, "door", START, context={"tags": {"site": "home"}})
             pictures = PICTURES if event.has_pictures else None
-            commit = Commit("door", row, [(event, pictures)], self._routes)
+            commit = Commit("door", [row], [(event, pictures)], self._routes)
             await asyncio.to_thread(self.journal.commit, commit)
 
     async def settled(self, seconds: float = 30) -> None:

@@ -78,7 +78,7 @@ def test_yesterdays_session_gets_a_gap_and_a_summary_and_its_pickle_is_not_read(
 ) -> None:
     state = {"announced": {"PERSON": "2024-05-04T12:00:12.000000Z"}, "counts": {"PERSON": 1}}
     row = SessionRow("s1", "door", OPENED, state, {"tags": {"site": "home"}})
-    journal.commit(Commit("door", row, [(person(3), None)], (Route("door/file", ALL),), yesterdays(tmp_path)))
+    journal.commit(Commit("door", [row], [(person(3), None)], (Route("door/file", ALL),), yesterdays(tmp_path)))
 
     assert read_checkpoint(journal.checkpoint("door"), config()) is None
     gap, summary = close(journal)
@@ -99,12 +99,12 @@ def test_yesterdays_session_gets_a_gap_and_a_summary_and_its_pickle_is_not_read(
 def test_a_session_whose_events_are_no_longer_kept_gets_a_number_far_behind_them(
     journal: Journal, tmp_path: Path
 ) -> None:
-    journal.commit(Commit("door", SessionRow("s1", "door", OPENED), checkpoint=yesterdays(tmp_path)))
+    journal.commit(Commit("door", [SessionRow("s1", "door", OPENED)], checkpoint=yesterdays(tmp_path)))
     assert [event.sequence for event in close(journal)] == [UNKNOWN_SEQUENCE, UNKNOWN_SEQUENCE + 1]
 
 
 def test_between_visits_nothing_is_owed_a_summary(journal: Journal, tmp_path: Path) -> None:
-    journal.commit(Commit("door", SessionRow("run", "door", OPENED), checkpoint=yesterdays(tmp_path)))
+    journal.commit(Commit("door", [SessionRow("run", "door", OPENED)], checkpoint=yesterdays(tmp_path)))
     assert close(journal, SessionRules("continuous")) == []
     assert journal.checkpoint("door") is None
 

@@ -77,7 +77,7 @@ async def box(journal: Journal) -> AsyncIterator[Outbox]:
 def tell(journal: Journal, *events: Event, routes: tuple[Route, ...] = (ROUTE,)) -> None:
     for event in events:
         row = SessionRow(event.session, "door", START, context={"tags": {"site": "home"}})
-        journal.commit(Commit("door", row, [(event, PICTURES if event.has_pictures else None)], routes))
+        journal.commit(Commit("door", [row], [(event, PICTURES if event.has_pictures else None)], routes))
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -242,7 +242,7 @@ def test_a_full_outbox_gives_up_pictures_of_the_oldest_then_records_never_notifi
     big = Pictures(b"f" * 400_000, b"c" * 100_000)
     for number in range(4):
         event = label_event(number)
-        journal.commit(Commit("door", SessionRow("s1", "door", START), [(event, big)], [ROUTE]))
+        journal.commit(Commit("door", [SessionRow("s1", "door", START)], [(event, big)], [ROUTE]))
     keeper = make_housekeeper(journal, OutboxSettings(max_bytes=1_400_000))
     keeper.look(0)
     have = [journal.spool.read("s1", event_id) is not None for event_id in ids(0, 1, 2, 3)]
@@ -250,11 +250,11 @@ def test_a_full_outbox_gives_up_pictures_of_the_oldest_then_records_never_notifi
     assert len(DeliveryStore(journal).next("door/sink", "s1", 10)) == 4
 
     crowd = [(label_event(n, data={"x": "y" * 200_000}, has_pictures=False), None) for n in range(4, 14)]
-    journal.commit(Commit("door", None, crowd, [ROUTE]))
+    journal.commit(Commit("door", (), crowd, [ROUTE]))
     keeper.look(0)
     record = label_event(50, type=EventType.FACE_RECORD, has_pictures=False)
-    assert journal.commit(Commit("door", None, [(record, None)], [ROUTE])) == []
-    assert len(journal.commit(Commit("door", None, [(label_event(51), None)], [ROUTE]))) == 1
+    assert journal.commit(Commit("door", (), [(record, None)], [ROUTE])) == []
+    assert len(journal.commit(Commit("door", (), [(label_event(51), None)], [ROUTE]))) == 1
 
 
 def test_dropping_by_hand_forgets(journal: Journal) -> None:

@@ -88,7 +88,7 @@ def test_everything_of_a_commit_is_there_after_a_reopen(tmp_path: Path) -> None:
     journal = Journal(Database(tmp_path))
     checkpoint = Checkpoint(b"state", Position({"partition": 0, "offset": 12}))
     row = session(state={"announced": ["PERSON"]}, context={"tags": {"site": "home"}})
-    fresh = journal.commit(Commit("door", row, [(label_event(0), PICTURES)], [Route("door/file", ALL)], checkpoint))
+    fresh = journal.commit(Commit("door", [row], [(label_event(0), PICTURES)], [Route("door/file", ALL)], checkpoint))
     assert [event.id for event in fresh] == ["s1-000000"]
     journal.database.close()
 
@@ -102,9 +102,9 @@ def test_everything_of_a_commit_is_there_after_a_reopen(tmp_path: Path) -> None:
 
 def test_an_event_decided_again_changes_nothing(journal: Journal) -> None:
     routes = [Route("door/file", ALL)]
-    journal.commit(Commit("door", session(), [(label_event(0), PICTURES)], routes))
+    journal.commit(Commit("door", [session()], [(label_event(0), PICTURES)], routes))
     other = label_event(0, confidence=12.0)
-    assert journal.commit(Commit("door", None, [(other, Pictures(b"x", b"y"))], routes)) == []
+    assert journal.commit(Commit("door", (), [(other, Pictures(b"x", b"y"))], routes)) == []
     assert journal.event("s1-000000") == (label_event(0), PICTURES)
     assert len(deliveries(journal)) == 1
 
@@ -115,7 +115,7 @@ def test_an_event_is_owed_to_the_outputs_that_take_its_type(journal: Journal) ->
         Route("door/sns", frozenset({EventType.SESSION_COMPLETE})),
     ]
     complete = label_event(1, type=EventType.SESSION_COMPLETE, has_pictures=False)
-    journal.commit(Commit("door", session(), [(label_event(0), PICTURES), (complete, None)], routes))
+    journal.commit(Commit("door", [session()], [(label_event(0), PICTURES), (complete, None)], routes))
     assert deliveries(journal) == [
         ("s1-000000", "door/file"),
         ("s1-000001", "door/file"),
@@ -126,17 +126,17 @@ def test_an_event_is_owed_to_the_outputs_that_take_its_type(journal: Journal) ->
 def test_face_records_are_kept_only_for_who_takes_them(journal: Journal) -> None:
     record = label_event(0, type=EventType.FACE_RECORD, has_pictures=False)
     told = frozenset({EventType.LABEL_DETECTED})
-    assert journal.commit(Commit("door", session(), [(record, None)], [Route("door/sns", told)])) == []
-    assert len(journal.commit(Commit("door", None, [(record, None)], [Route("door/kafka", ALL)]))) == 1
+    assert journal.commit(Commit("door", [session()], [(record, None)], [Route("door/sns", told)])) == []
+    assert len(journal.commit(Commit("door", (), [(record, None)], [Route("door/kafka", ALL)]))) == 1
     journal.refuse_records(True)
     more = label_event(1, type=EventType.FACE_RECORD, has_pictures=False)
-    assert journal.commit(Commit("door", None, [(more, None)], [Route("door/kafka", ALL)])) == []
+    assert journal.commit(Commit("door", (), [(more, None)], [Route("door/kafka", ALL)])) == []
 
 
 def test_a_commit_that_fails_leaves_nothing(journal: Journal) -> None:
     bad = label_event(1, data={"score": object()})
     with pytest.raises(TypeError):
-        journal.commit(Commit("door", session(), [(label_event(0), PICTURES), (bad, None)], []))
+        journal.commit(Commit("door", [session()], [(label_event(0), PICTURES), (bad, None)], []))
     assert journal.open_sessions("door") == []
     assert journal.recent("door") == []
 
@@ -144,15 +144,15 @@ def test_a_commit_that_fails_leaves_nothing(journal: Journal) -> None:
 def test_listeners_hear_which_sessions_have_something_to_deliver(journal: Journal) -> None:
     heard: list[set[tuple[str, str]]] = []
     journal.subscribe(heard.append)
-    journal.commit(Commit("door", session(), [], [Route("door/file", ALL)]))
-    journal.commit(Commit("door", None, [(label_event(0), None)], [Route("door/file", ALL)]))
+    journal.commit(Commit("door", [session()], [], [Route("door/file", ALL)]))
+    journal.commit(Commit("door", (), [(label_event(0), None)], [Route("door/file", ALL)]))
     assert heard == [{("door/file", "s1")}]
 
 
 def test_closed_sessions_are_not_resumed(journal: Journal) -> None:
-    journal.commit(Commit("door", session("a")))
-    journal.commit(Commit("door", session("b")))
-    journal.commit(Commit("door", session("a", closed=START + timedelta(seconds=9))))
+    journal.commit(Commit("door", [session("a")]))
+    journal.commit(Commit("door", [session("b")]))
+    journal.commit(Commit("door", [session("a", closed=START + timedelta(seconds=9))]))
     assert [row.id for row in journal.open_sessions("door")] == ["b"]
 
 
@@ -160,7 +160,7 @@ def test_threads_commit_beside_each_other(journal: Journal) -> None:
     def work(name: str) -> None:
         for sequence in range(20):
             event = label_event(sequence, name)
-            journal.commit(Commit("door", session(name), [(event, PICTURES)], [Route("door/file", ALL)]))
+            journal.commit(Commit("door", [session(name)], [(event, PICTURES)], [Route("door/file", ALL)]))
 
     threads = [threading.Thread(target=work, args=(f"t{index}",)) for index in range(4)]
     for thread in threads:
@@ -171,7 +171,7 @@ def test_threads_commit_beside_each_other(journal: Journal) -> None:
 
 
 def test_pictures_of_events_that_never_were_are_swept(journal: Journal) -> None:
-    journal.commit(Commit("door", session(), [(label_event(0), PICTURES)], []))
+    journal.commit(Commit("door", [session()], [(label_event(0), PICTURES)], []))
     journal.spool.write(label_event(1), PICTURES)
     assert journal.spool.sweep({"s1-000000"}) == 0, "too young to be given up"
     assert journal.spool.sweep({"s1-000000"}, older_than_s=0) == 1
@@ -225,6 +225,19 @@ def test_a_file_that_is_no_database_is_said_plainly(tmp_path: Path) -> None:
 
 def test_nobody_else_may_read_the_state(tmp_path: Path) -> None:
     journal = Journal(Database(tmp_path / "data"))
-    journal.commit(Commit("door", session(), [(label_event(0), PICTURES)]))
+    journal.commit(Commit("door", [session()], [(label_event(0), PICTURES)]))
     assert (tmp_path / "data").stat().st_mode & 0o077 == 0
     assert journal.database.path.stat().st_mode & 0o077 == 0
+
+
+def test_an_id_that_another_content_has_taken_is_said(journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:
+    journal.commit(Commit("door", [session()], [(label_event(0), None)]))
+    again = label_event(0, data={"latency": {"decided_ms": 12.0}})
+    assert journal.commit(Commit("door", (), [(again, None)])) == []
+    assert "event_id_taken" not in capsys.readouterr().out
+    gap = label_event(0, type=EventType.SOURCE_GAP, has_pictures=False)
+    assert journal.commit(Commit("door", (), [(gap, None)])) == []
+    said = capsys.readouterr().out
+    assert "event_id_taken" in said and "lost=source_gap" in said.replace("\x1b[0m", "").replace(
+        "\x1b[35m", ""
+    ).replace("\x1b[36m", "")
