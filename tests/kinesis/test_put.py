@@ -309,3 +309,21 @@ def test_times_that_are_no_times_are_refused(kvs: Daemon, stream: Callable[[], s
     sender = Sender(kvs.url, stream(), headers={"x-amzn-producer-start-timestamp": "yesterday"})
     assert sender.status == 400 and sender.headers["x-amzn-errortype"] == "InvalidArgumentException"
     assert "x-amzn-producer-start-timestamp" in json.loads(sender.body)["Message"]
+
+
+def test_what_another_stream_answered_may_be_sent_here(kvs: Daemon, stream: Callable[[], str], clip: Clip) -> None:
+    """Chunks of GetMedia, each a file of its own with timecodes from 0 and the service's tags: every one is a fragment."""
+    groups = [clip.packets[at : at + 25] for at in range(0, 150, 25)]
+    clusters = [cluster(0, *(block(time - part[0][0], data, key=key) for time, key, data in part)) for part in groups]
+    chunks = [
+        clip.header()
+        + tags(AWS_KINESISVIDEO_FRAGMENT_NUMBER=str(n))
+        + part
+        + tags(AWS_KINESISVIDEO_CONTINUATION_TOKEN="1")
+        for n, part in enumerate(clusters)
+    ]
+    name = stream()
+    sender = put(kvs.url, name, b"".join(chunks), start=START)
+    assert [ack["FragmentTimecode"] for ack in sender.of("PERSISTED")] == [0] * 6
+    kept = get_media(kvs.url, name, ALL, 6)
+    assert [part.data for chunk in kept for part in chunk.clusters] == clusters
