@@ -118,8 +118,8 @@ class DeliveryStore:
         return counted
 
     def bytes_kept(self) -> int:
-        """What the kept events and their pictures take."""
-        return int(self._database.read().execute("SELECT bytes FROM outbox_size").fetchone()[0])
+        """What the events that are still owed take, with their pictures."""
+        return int(self._database.read().execute("SELECT owed FROM outbox_size").fetchone()[0])
 
     def clean(self, before: float, records_before: float) -> int:
         """Forget events that nobody waits for any more: stored before that epoch second, face records before another.

@@ -16,8 +16,10 @@ import structlog
 from streamproc.contracts import Position
 from streamproc.core.event import Event, EventType, Pictures
 from streamproc.core.route import Route
+from streamproc.logic.event_query import EventQuery
 from streamproc.store.codec import event_from_json, event_to_json
 from streamproc.store.database import Database
+from streamproc.store.history import HISTORY_STEP, History, enter
 from streamproc.store.spool import Spool
 
 log = structlog.get_logger(__name__)
@@ -58,6 +60,7 @@ JOURNAL_SCHEMA = (
         UPDATE outbox_size SET bytes = bytes + NEW.picture_bytes - OLD.picture_bytes;
     END;
     """,
+    HISTORY_STEP,
 )
 
 
@@ -107,7 +110,10 @@ class Journal:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.spool = Spool(database.data_dir / "spool")
+        self.history = History(database)
         self._listeners: list[Listener] = []
+        self.watchers: list[Callable[[], None]] = []
+        """Called after each commit with new events, in the committing thread. Must be quick and must not raise."""
         self._records_refused = threading.Event()
         database.migrate("journal", JOURNAL_SCHEMA)
 
@@ -131,6 +137,9 @@ class Journal:
         if owed:
             for listener in self._listeners:
                 listener(owed)
+        if fresh:
+            for watcher in self.watchers:
+                watcher()
         return [event for event, _ in fresh]
 
     def subscribe(self, listener: Listener) -> None:
@@ -194,8 +203,7 @@ class Journal:
 
     def recent(self, processor: str, limit: int = 50) -> list[Event]:
         """The processor's latest events (no face records), newest first."""
-        query = "SELECT document FROM events WHERE processor = ? AND type <> 'face_record' ORDER BY seq DESC LIMIT ?"
-        return [event_from_json(row["document"]) for row in self.database.read().execute(query, (processor, limit))]
+        return [kept.event for kept in self.history.page(EventQuery(processors=(processor,)), limit=limit).kept]
 
     def _wanted(self, event: Event, routes: Sequence[Route]) -> bool:
         if event.type is not EventType.FACE_RECORD:
@@ -257,8 +265,9 @@ def _write_event(
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
         (event.id, event.processor, event.session, event.type.value, now, event_to_json(event), picture_bytes),
     )
-    if cursor.rowcount == 0:
+    if cursor.rowcount == 0 or cursor.lastrowid is None:
         return set()
+    enter(connection, cursor.lastrowid, event)
     owed = {(route.output, event.session) for route in routes if event.type in route.types}
     connection.executemany(
         "INSERT INTO deliveries (event, output, session, state, changed) VALUES (?, ?, ?, 'waiting', ?)",
