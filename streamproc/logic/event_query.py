@@ -26,7 +26,15 @@ class EventKind:
     @property
     def text(self) -> str:
         """What words are looked for in, casefolded."""
-        words = (self.processor, self.type, self.type.replace("_", " "), self.label, self.person, self.region, self.detail)
+        words = (
+            self.processor,
+            self.type,
+            self.type.replace("_", " "),
+            self.label,
+            self.person,
+            self.region,
+            self.detail,
+        )
         return "\n".join(words).casefold()
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from streamproc.config.node import NodeConfig
 from streamproc.live.supervisor import Supervisor
 from streamproc.store.database import Database
-from streamproc.web.guard import KnownToken
+from streamproc.web.guard import Guard, KnownToken
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class DaemonContext:
     database: Database
     supervisor: Supervisor
     tokens: tuple[KnownToken, ...]
+    guard: Guard
+    """Before every route of the control API."""
     listen: str
     """HOST:PORT."""
     on_close: list[Callable[[], Awaitable[None]]] = field(default_factory=list)

@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import json
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-import structlog
 from aiohttp import web
 from pydantic import ValidationError
 
 from streamproc.config.load import Document, check_name, faults_of
 from streamproc.config.processor import ProcessorConfig
-from streamproc.core.errors import (
-    AlreadyExists,
-    ConfigError,
-    Fault,
-    InputError,
-    InUse,
-    NotFound,
-    StreamprocError,
-)
+from streamproc.core.errors import ConfigError, Fault, InputError, InUse
 from streamproc.core.start import StartRequest
 from streamproc.live.supervisor import Supervisor
 from streamproc.plain import plain_document
-from streamproc.web.guard import Guard, Refused
+from streamproc.server.answers import answered, json_object, known_keys
+from streamproc.web.guard import Guard
 
-log = structlog.get_logger(__name__)
-Handler = Callable[[web.Request], Awaitable[Any]]
-
-STATUS: tuple[tuple[type[StreamprocError], int], ...] = (
-    (NotFound, 404),
-    (AlreadyExists, 409),
-    (InUse, 409),
-    (InputError, 400),
-)
 ACTIVE = ("starting", "running", "stopping")
 
 
@@ -58,7 +38,7 @@ class Control:
             ("GET", "/api/processors/{name}/events", self.events),
         )
         for method, path, handler in routes:
-            app.router.add_route(method, path, self._answered(handler))
+            app.router.add_route(method, path, answered(self._guard, handler))
 
     async def list_all(self, request: web.Request) -> Any:
         return [view.to_json(brief=True) for view in await self._supervisor.views()]
@@ -68,7 +48,7 @@ class Control:
 
     async def create(self, request: web.Request) -> Any:
         """``{"name":, "config": {...}}``; started when its document says ``state: running``."""
-        body = await _body(request)
+        body = await json_object(request)
         name = body.get("name")
         if not isinstance(name, str):
             raise InputError("name: missing; give the processor a name")
@@ -82,15 +62,13 @@ class Control:
     async def update(self, request: web.Request) -> Any:
         """``{"config": {...}}``: applied with the least disturbance."""
         name = request.match_info["name"]
-        config = _config((await _body(request)).get("config"))
+        config = _config((await json_object(request)).get("config"))
         return (await self._supervisor.update(name, config)).to_json()
 
     async def start(self, request: web.Request) -> Any:
         """``{"at":, "duration_s":}``, both optional."""
-        name, body = request.match_info["name"], await _body(request)
-        unknown = body.keys() - {"at", "duration_s"}
-        if unknown:
-            raise InputError(f"{sorted(unknown)[0]}: unknown key; use at and duration_s")
+        name, body = request.match_info["name"], await json_object(request)
+        known_keys(body, ("at", "duration_s"))
         duration = body.get("duration_s")
         if duration is not None and (
             not isinstance(duration, int | float) or isinstance(duration, bool) or duration <= 0
@@ -129,39 +107,6 @@ class Control:
         found = self._supervisor.journal.recent(name, limit)
         return [plain_document(event, self._supervisor.outputs.images_of(event)) for event in found]
 
-    def _answered(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
-        """Guard, run, and turn our errors into statuses."""
-
-        @functools.wraps(handler)
-        async def answer(request: web.Request) -> web.Response:
-            try:
-                self._guard.check(request)
-                return web.json_response(await handler(request), dumps=_dumps)
-            except Refused as error:
-                return _error(error.status, "refused", str(error))
-            except StreamprocError as error:
-                status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
-                return _error(status, type(error).__name__, str(error))
-            except web.HTTPException:
-                raise
-            except Exception:  # a request's boundary: the caller hears of it, the daemon goes on
-                log.exception("request_failed", path=request.path)
-                return _error(500, "InternalError", "something went wrong; the daemon's log has it")
-
-        return answer
-
-
-async def _body(request: web.Request) -> dict[str, Any]:
-    if not request.can_read_body:
-        return {}
-    try:
-        body = await request.json()
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise InputError("the body is no JSON") from None
-    if not isinstance(body, dict):
-        raise InputError("send a JSON object")
-    return body
-
 
 def _config(value: Any) -> ProcessorConfig:
     if not isinstance(value, dict):
@@ -172,11 +117,3 @@ def _config(value: Any) -> ProcessorConfig:
         raise ConfigError(
             "config", [Fault(f.field, f.message) for f in faults_of(error, Document("config", value, {}))]
         ) from None
-
-
-def _error(status: int, code: str, message: str) -> web.Response:
-    return web.json_response({"error": {"code": code, "message": message}}, status=status, dumps=_dumps)
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)

@@ -22,7 +22,7 @@ from streamproc.server.app import make_app
 from streamproc.server.configdir import ConfigDir
 from streamproc.server.context import DaemonContext
 from streamproc.server.lock import DirectoryLock
-from streamproc.server.mounts import mount_aws, mount_kinesis_video, mount_webrtc
+from streamproc.server.mounts import mount_aws, mount_history, mount_kinesis_video, mount_webrtc
 from streamproc.server.nodefile import NodeFile
 from streamproc.server.renderers import RENDERERS
 from streamproc.server.systemd import keep_watchdog, notify, reloading
@@ -31,7 +31,12 @@ from streamproc.web.guard import Guard, load_tokens, safe_listen
 
 log = structlog.get_logger(__name__)
 
-MOUNTS: tuple[Callable[[DaemonContext], Awaitable[None]], ...] = (mount_kinesis_video, mount_aws, mount_webrtc)
+MOUNTS: tuple[Callable[[DaemonContext], Awaitable[None]], ...] = (
+    mount_kinesis_video,
+    mount_aws,
+    mount_webrtc,
+    mount_history,
+)
 """Rooms that add routes to the same port, in this order."""
 DRAIN_S = 10.0
 HAND_OVER_DRAIN_S = 2.0
@@ -70,8 +75,11 @@ class Daemon:
         tokens = load_tokens(self.node.server)
         database = await asyncio.to_thread(Database, self.data_dir)
         supervisor = Supervisor(self.node, self.folder, database, renderers=RENDERERS)
-        app = make_app(supervisor, Guard(tokens), lambda: self.ready, trust_local=self.node.server.local == "open")
-        context = DaemonContext(app, self.node, self.folder, database, supervisor, tokens, self._listen_address())
+        guard = Guard(tokens)
+        app = make_app(supervisor, guard, lambda: self.ready, trust_local=self.node.server.local == "open")
+        context = DaemonContext(
+            app, self.node, self.folder, database, supervisor, tokens, guard, self._listen_address()
+        )
         runner = await self._listen(context)
         again = False
         try:

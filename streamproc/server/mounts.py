@@ -81,3 +81,22 @@ async def mount_webrtc(context: DaemonContext) -> None:
     Pages(hub, Access(context.tokens)).mount(context.app)
     hub.open()
     context.on_close.append(hub.close)
+
+
+async def mount_history(context: DaemonContext) -> None:
+    """What was told and how everything stands: pages of events, their pictures, stills and the stream."""
+    from streamproc.live.stills import Stills
+    from streamproc.server.events import Events
+    from streamproc.server.feed import Feed
+    from streamproc.server.standing import States
+    from streamproc.server.stream import Stream
+
+    supervisor = context.supervisor
+    stills = Stills(supervisor)
+    stills.open()
+    Events(supervisor, stills).mount(context.app, context.guard)
+    feed = Feed(supervisor.journal, [States(supervisor).snapshot])
+    supervisor.state_listeners.append(lambda name: feed.look())
+    Stream(feed).mount(context.app, context.guard)
+    feed.open()
+    context.on_close.append(feed.close)

@@ -63,6 +63,7 @@ HISTORY_STEP = f"""
     """
 """A step of the journal's tables. ``outbox_size``: ``bytes`` is everything that is kept, ``owed`` the part that an output has not taken."""
 
+PRUNED = "history_pruned"
 _FEW_KINDS = 64
 """Up to so many kinds are looked up one by one; with more of them a walk over the newest entries finds enough soon."""
 
@@ -142,10 +143,9 @@ class History:
         row = self._database.read().execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
         return int(row["seq"]) if row is not None else 0
 
-    def oldest(self) -> int | None:
-        """The oldest sequence that is kept."""
-        row = self._database.read().execute("SELECT MIN(seq) AS seq FROM history").fetchone()
-        return None if row["seq"] is None else int(row["seq"])
+    def pruned(self) -> int:
+        """The newest sequence that was pruned: events up to it may be missing. 0: none."""
+        return int(self._database.get(PRUNED) or 0)
 
     def kinds(self) -> list[EventKind]:
         """Every kind of which events are kept: what filters can offer."""
