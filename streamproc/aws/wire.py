@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any
 
 import structlog
 
@@ -20,7 +20,8 @@ from streamproc.aws_protocol.faults import AwsFault
 from streamproc.aws_protocol.keys import Key
 from streamproc.aws_protocol.parse import Faults
 from streamproc.aws_protocol.sigv4 import Signed, verify
-from streamproc.core.errors import StreamprocError
+from streamproc.core.errors import InputError, StreamprocError
+from streamproc.web.json_body import parse_object
 
 log = structlog.get_logger(__name__)
 
@@ -176,13 +177,9 @@ def _processor_of(call: Call) -> str | None:
 
 def _load(body: bytes) -> Any:
     try:
-        return json.loads(body.decode("utf-8") or "{}", parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        return parse_object(body or b"{}")
+    except InputError:
         raise invalid_parameter("The request body must be one JSON object in UTF-8.") from None
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
 
 
 def _dump(document: dict[str, Any]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 from collections.abc import Callable, Mapping
@@ -250,14 +251,32 @@ def read_text(path: Path) -> str:
 def processor_from_text(text: str, file: str, check: CheckConnector | None = None) -> ProcessorConfig:
     """A processor's document; with ``check`` also its connectors' own settings."""
     document = parse(text, file)
-    config = validate(document, ProcessorConfig)
+    faults: list[Fault] = []
     if check is not None:
-        _check_connectors(document, [(("source",), config.source, "source")], check)
-        outputs: list[tuple[Path_, ConnectorRef, Role]] = [
-            (("outputs", index), ref, "sink") for index, ref in enumerate(config.outputs)
-        ]
-        _check_connectors(document, outputs, check)
+        faults = _connector_faults(document, _refs_of(document), check)
+    try:
+        config = validate(document, ProcessorConfig)
+    except ConfigError as error:
+        more = [fault for fault in faults if fault.field not in {known.field for known in error.faults}]
+        raise ConfigError(file, sorted([*error.faults, *more], key=lambda fault: fault.line or 0)) from None
+    if faults:
+        raise ConfigError(file, faults)
     return config
+
+
+def _refs_of(document: Document) -> list[tuple[Path_, ConnectorRef, Role]]:
+    """The source and the outputs of a processor's document, as far as they say what they are, whatever else is wrong in it."""
+    data = document.data if isinstance(document.data, dict) else {}
+    outputs = data.get("outputs")
+    places: list[tuple[Path_, Any, Role]] = [(("source",), data.get("source"), "source")]
+    places += [
+        (("outputs", index), value, "sink") for index, value in enumerate(outputs if isinstance(outputs, list) else [])
+    ]
+    refs: list[tuple[Path_, ConnectorRef, Role]] = []
+    for where, value, role in places:
+        with contextlib.suppress(ValidationError):  # the whole document's validation says so
+            refs.append((where, ConnectorRef.model_validate(value), role))
+    return refs
 
 
 def load_processor(path: Path, check: CheckConnector | None = None) -> ProcessorConfig:
@@ -291,11 +310,14 @@ def load_node(path: Path, check: CheckConnector | None = None) -> NodeConfig:
         )
         for key, table, role in tables:
             refs += [(("bindings", key, name), ref, role) for name, ref in table.items()]
-        _check_connectors(document, refs, check)
+        if faults := _connector_faults(document, refs, check):
+            raise ConfigError(document.file, faults)
     return config.model_copy(update={"models": config.models.below(path.parent)})
 
 
-def _check_connectors(document: Document, refs: list[tuple[Path_, ConnectorRef, Role]], check: CheckConnector) -> None:
+def _connector_faults(
+    document: Document, refs: list[tuple[Path_, ConnectorRef, Role]], check: CheckConnector
+) -> list[Fault]:
     faults: list[Fault] = []
     for where, ref, role in refs:
         try:
@@ -304,5 +326,4 @@ def _check_connectors(document: Document, refs: list[tuple[Path_, ConnectorRef, 
             faults += faults_of(error, document, prefix=where)
         except ValueError as error:
             faults.append(Fault(field_name((*where, "type")), str(error), document.line((*where, "type"))))
-    if faults:
-        raise ConfigError(document.file, faults)
+    return faults

@@ -23,6 +23,7 @@ from streamproc.core.errors import (
 from streamproc.kinesis.models import OperationModel
 from streamproc.kinesis.store import StoreAway
 from streamproc.kinesis.streams import TooManyTags, VersionMismatch
+from streamproc.web.json_body import parse_object
 
 RULES = SigningRules("kinesisvideo", ("host", "x-amz-date"), payload_header=True, status=403)
 """The C and C++ SDKs do not sign x-amz-security-token; some clients hash nothing, some say UNSIGNED-PAYLOAD."""
@@ -61,8 +62,8 @@ def check_permission(key: Key | None, operation: str, stream: str | None) -> Non
 def read_input(model: OperationModel, body: bytes) -> dict[str, Any]:
     """The validated members. Raises AwsFault."""
     try:
-        document = json.loads(body.decode("utf-8") or "{}")
-    except (ValueError, RecursionError):
+        document = parse_object(body or b"{}")
+    except InputError:
         raise invalid("The request body must be one JSON object in UTF-8.") from None
     faults = Faults()
     read = model.read(document, "", faults)

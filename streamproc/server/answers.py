@@ -48,19 +48,6 @@ def answered(guard: Guard, handler: Handler) -> Callable[[web.Request], Awaitabl
     return answer
 
 
-async def json_object(request: web.Request) -> dict[str, Any]:
-    """The request's body; empty where there is none. Raises InputError where it is no JSON object."""
-    if not request.can_read_body:
-        return {}
-    try:
-        body = await request.json()
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise InputError("the body is no JSON") from None
-    if not isinstance(body, dict):
-        raise InputError("send a JSON object")
-    return body
-
-
 def known_keys(given: Any, known: tuple[str, ...]) -> None:
     """Raises InputError for a key, or a parameter, that a request does not have."""
     unknown = sorted(set(given) - set(known))

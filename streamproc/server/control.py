@@ -13,8 +13,9 @@ from streamproc.core.errors import ConfigError, Fault, InputError, InUse
 from streamproc.core.start import StartRequest
 from streamproc.live.supervisor import Supervisor
 from streamproc.plain import plain_document
-from streamproc.server.answers import answered, json_object, known_keys
+from streamproc.server.answers import answered, known_keys
 from streamproc.web.guard import Guard
+from streamproc.web.json_body import json_object
 
 ACTIVE = ("starting", "running", "stopping")
 

@@ -57,6 +57,7 @@ ROOMS: dict[str, set[str]] = {
         "durable",
         "connectors",
         "aws_protocol",
+        "web",
     },
     "server": {"*", "!cli"},
     "webrtc": {"*", "!cli", "!aws", "!aws_protocol", "!kinesis", "!jobs"},

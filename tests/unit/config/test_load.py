@@ -196,3 +196,11 @@ def test_a_pipe_is_no_config_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "streamproc.yaml")
     with pytest.raises(ConfigError, match="no plain file"):
         load_node(tmp_path / "streamproc.yaml")
+
+
+def test_a_source_of_an_unknown_type_is_said_beside_other_faults() -> None:
+    text = "source: {type: rtspp, url: rtsp://cam/1}\nlabels: {classes: [PERSON], min_confidence: 500}\n"
+    with pytest.raises(ConfigError) as error:
+        processor_from_text(text, "door.yaml", catalog.check)
+    fields = [fault.field for fault in error.value.faults]
+    assert "source.type" in fields and "labels.min_confidence" in fields
