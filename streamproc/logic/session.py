@@ -18,6 +18,7 @@ from streamproc.core.classes import STILL_CLASSES
 from streamproc.core.event import Event, EventType, RegionHit
 from streamproc.core.media import FragmentMark, Gap, Moment, rfc3339
 from streamproc.core.vision import Box
+from streamproc.logic.attention import EVERYTHING, OpenNews
 from streamproc.logic.session_record import OpenGap, SessionRecord
 
 
@@ -131,6 +132,16 @@ class Sessions:
     @property
     def in_gap(self) -> bool:
         return self._gap is not None
+
+    @property
+    def news(self) -> OpenNews:
+        """What could still be told of the rules' classes."""
+        classes = frozenset(self.rules.classes)
+        if self._account is None:
+            return EVERYTHING
+        if self.rules.mode == "session":
+            return OpenNews(not classes <= self._account.announced.keys())
+        return OpenNews(not classes <= self._seen.keys(), classes, self.rules.gone_after)
 
     def frame(self, place: Place, sightings: Iterable[Sighting] = ()) -> list[Event]:
         """A frame was looked at."""

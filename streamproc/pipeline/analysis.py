@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Protocol
 
 from streamproc.config.processor import FaceSettings, LabelSettings
@@ -13,6 +14,7 @@ from streamproc.core.faces import FaceObservation, FaceTrackView, FaceVerdict
 from streamproc.core.media import Frame
 from streamproc.core.observation import Observation, TrackView
 from streamproc.core.records import face_record_data
+from streamproc.logic.attention import OpenNews, presence_interval
 from streamproc.logic.load_shedding import FULL, QualityLevel, Step
 from streamproc.logic.regions import RegionMap
 from streamproc.logic.sampling import Sampler
@@ -107,6 +109,10 @@ class Analysis(Protocol):
         """Give up so much from the next frame on, or take it back. Within the lane's ``edit``."""
         ...
 
+    def attend(self, news: OpenNews) -> None:
+        """Analyse as many frames as what could still be told of this feed needs. Called after a frame was decided, of feeds that are live."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
@@ -124,6 +130,9 @@ class _RatedAnalysis:
         self.regions = regions
         self.eased = FULL
         self._fps = float(sampler.fps)
+        self._paced = self._fps
+        self._presence: Fraction | None = None
+        """Seconds between frames while only presence counts."""
         self._perceiver = perceiver
 
     def set_rate(self, fps: float) -> None:
@@ -146,14 +155,22 @@ class _RatedAnalysis:
         self.eased = eased
         self._pace()
 
+    def attend(self, news: OpenNews) -> None:
+        """Every frame that is asked for."""
+
     def _pace(self) -> None:
         fps = self.eased.fps(self._fps)
-        if self.sampler.fps != Sampler(fps).fps:
-            self.sampler.retune(fps)
+        if self._paced != fps:
+            self._paced = fps
             self._perceiver.pace(fps)
+        sampled = fps if self._presence is None else min(fps, float(1 / self._presence))
+        if self.sampler.fps != Sampler(sampled).fps:
+            self.sampler.retune(sampled)
 
     def reset(self) -> None:
         """After a gap: nothing is followed across it, and the next frame is analysed."""
+        self._presence = None
+        self._pace()
         self._perceiver.reset()
         self.sampler.reset()
 
@@ -187,6 +204,9 @@ class LabelAnalysis(_RatedAnalysis):
         self._load_small = small_models
         self._small: Any = None
         self._small_known = False
+        self._in_view: frozenset[str] = frozenset()
+        self._analysed = Fraction(0)
+        """Media time of the newest frame."""
 
     def can(self, step: Step) -> bool:
         if step is Step.SECOND_LOOK:
@@ -206,21 +226,34 @@ class LabelAnalysis(_RatedAnalysis):
         if models is not self.perceiver.models:
             self.perceiver.use(models)
 
+    def attend(self, news: OpenNews) -> None:
+        interval = presence_interval(news, self._in_view)
+        if interval != self._presence:
+            self._presence = interval
+            self._pace()
+            if interval is not None:
+                self.sampler.take(self._analysed)
+
     def analyse(self, frame: Frame) -> FrameResult:
         seen = self.perceiver.look(frame)
+        self._analysed = frame.at.media
         sightings = [sighting for track in seen.tracks if (sighting := self._sighting(track)) is not None]
         in_view = [
             {"label": t.label, "confidence": t.confidence, "box": t.box, "track": t.id}
             for t in seen.tracks
             if t.confirmed
         ]
+        self._in_view = frozenset(track.label for track in seen.tracks if track.supported and self._sighting(track))
         return FrameResult(sightings, None, seen.runs, seen.moving, in_view)
 
     def _sighting(self, track: TrackView) -> Sighting | None:
-        hit = self.regions.best(track.box) if track.confirmed else None
+        seen = track.confidence >= self.min_confidence and track.supported
+        # Between frames that lie far apart people are lost and found anew: one found a moment ago shows that somebody is there.
+        counts = track.confirmed or (seen and self._presence is not None)
+        hit = self.regions.best(track.box) if counts else None
         if hit is None:
             return None
-        ready = track.confidence >= self.min_confidence and track.supported
+        ready = seen and track.confirmed
         return Sighting(
             EventType.LABEL_DETECTED,
             track.label,

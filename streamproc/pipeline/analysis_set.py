@@ -10,6 +10,7 @@ import structlog
 
 from streamproc.core.errors import StreamprocError
 from streamproc.core.media import Frame
+from streamproc.logic.attention import OpenNews
 from streamproc.pipeline.analysis import Analysis, FrameResult
 
 log = structlog.get_logger(__name__)
@@ -46,6 +47,11 @@ class AnalysisSet:
         for analysis in due:
             analysis.sampler.take(media)
         return bool(due)
+
+    def attend(self, news: OpenNews) -> None:
+        """See ``Analysis.attend``."""
+        for analysis in self.items:
+            analysis.attend(news)
 
     def reset(self) -> None:
         """After a gap."""

@@ -12,6 +12,7 @@ from typing import Any
 from streamproc.contracts import Position, SourceTraits
 from streamproc.core.event import Event
 from streamproc.core.media import Frame, Gap, GapReason, Moment
+from streamproc.logic.attention import EVERYTHING
 from streamproc.logic.session import Place
 from streamproc.pipeline import stall
 from streamproc.pipeline.analysis import FrameResult
@@ -54,6 +55,8 @@ class FramePipeline:
         self.clean: Position | None = None
         """Place in the source behind the last item that left nothing half done."""
         self.recorder.note(time.monotonic())
+        self.boxes_wanted: Callable[[], bool] = lambda: False
+        """Whether somebody follows the boxes of every frame."""
         self._latency = setup.latency
         self._stats = stats
 
@@ -74,6 +77,8 @@ class FramePipeline:
         trail.mark("detect")
         self._stats.analysed([result.runs for result in results])
         events = self._decide(Place(frame.at, frame.fragment, frame.offset), results)
+        if self.traits.live:  # what can be read again is decided the same however often
+            self.analyses.attend(EVERYTHING if self.boxes_wanted() else self.sessions.news)
         trail.mark("decide")
         if self._latency:
             self._stats.stages.take(trail.marks)

@@ -120,6 +120,7 @@ class Relay:
             if run is not None:
                 run.items.add(self._tap)
                 run.lane.frames.observers.add(self._watch)
+                run.lane.frames.boxes_wanted = lambda: bool(self.observers)
             self._run = run
         if self.watched and not self._live:
             with self._lock:
@@ -281,3 +282,4 @@ class Relay:
             return
         run.items.remove(self._tap)
         run.lane.frames.observers.remove(self._watch)
+        run.lane.frames.boxes_wanted = lambda: False

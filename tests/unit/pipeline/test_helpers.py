@@ -11,6 +11,7 @@ import pytest
 from streamproc.contracts import Position, SourceTraits
 from streamproc.core.errors import StateDamaged
 from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet, StreamItem
+from streamproc.logic.attention import OpenNews
 from streamproc.logic.sampling import Sampler
 from streamproc.logic.session import SessionRules, Sessions
 from streamproc.pipeline import stall
@@ -129,6 +130,8 @@ class Counting:
         self.sampler = Sampler(fps)
         self.frames: list[float] = []
         self.resets = 0
+
+    def attend(self, news: OpenNews) -> None: ...
 
     def analyse(self, frame: Frame) -> FrameResult:
         self.frames.append(frame.at.seconds)

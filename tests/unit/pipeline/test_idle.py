@@ -17,6 +17,7 @@ from streamproc.contracts import SourceTraits
 from streamproc.core.event import EventType
 from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet, Weight
 from streamproc.core.vision import Box
+from streamproc.logic.attention import OpenNews
 from streamproc.logic.regions import EVERYWHERE
 from streamproc.logic.sampling import Sampler
 from streamproc.logic.session import SessionRules, Sessions, Sighting
@@ -61,6 +62,8 @@ class SquareEyes:
         self.sampler = Sampler(5)
         self.looked: list[float] = []
         self.seen: list[float] = []
+
+    def attend(self, news: OpenNews) -> None: ...
 
     def analyse(self, frame: Frame) -> FrameResult:
         self.looked.append(round(frame.at.seconds, 2))

@@ -15,6 +15,7 @@ from streamproc.contracts import Position, SourceTraits
 from streamproc.core.event import Event, EventType
 from streamproc.core.media import EPOCH, EndOfStream, Frame, Gap, GapReason, Moment
 from streamproc.core.vision import Box
+from streamproc.logic.attention import OpenNews
 from streamproc.logic.regions import EVERYWHERE
 from streamproc.logic.sampling import Sampler
 from streamproc.logic.session import SessionRules, Sessions, Sighting
@@ -48,6 +49,8 @@ class Eyes:
         self.person_from = person_from
         self.looked: list[float] = []
         self.resets = 0
+
+    def attend(self, news: OpenNews) -> None: ...
 
     def analyse(self, frame: Frame) -> FrameResult:
         self.looked.append(frame.at.seconds)
