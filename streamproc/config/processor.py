@@ -75,7 +75,7 @@ class LabelSettings(Settings):
     min_confidence: float = Field(default=50.0, ge=0, le=100)
     """Announce at this confidence (0-100) or above."""
     fps: float = Field(default=5.0, gt=0, le=60)
-    """How many frames a second are looked at."""
+    """How many frames a second are looked at; fewer of a live feed while nothing but a presence could be told of them."""
     second_look: bool = True
     """Also look at tight crops of what moves, at native resolution."""
     motion_gate: bool = True
