@@ -20,12 +20,12 @@ STREAMPROC = [sys.executable, "-m", "streamproc"]
 
 
 def run_cli(
-    *arguments: str | Path, cwd: Path | None = None, timeout: float = 120, **environ: str
+    *arguments: str | Path, cwd: Path | None = None, timeout: float = 120, stdin: str | None = None, **environ: str
 ) -> subprocess.CompletedProcess[str]:
-    """One verb, to its end."""
+    """One verb, to its end. ``stdin``: what it reads there."""
     command = [*STREAMPROC, *(str(argument) for argument in arguments)]
     return subprocess.run(
-        command, cwd=cwd, env={**os.environ, **environ}, capture_output=True, text=True, timeout=timeout
+        command, cwd=cwd, env={**os.environ, **environ}, input=stdin, capture_output=True, text=True, timeout=timeout
     )
 
 

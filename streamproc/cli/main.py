@@ -24,6 +24,7 @@ VERBS = {
     "replay": "replay:replay",
     "run": "run:run",
     "serve": "serve:serve",
+    "passwd": "passwd:passwd",
     "create": "control:create",
     "start": "control:start",
     "stop": "control:stop",

@@ -295,7 +295,13 @@ def load_node(path: Path, check: CheckConnector | None = None) -> NodeConfig:
     """``streamproc.yaml``; defaults where the file is absent."""
     if not path.exists():
         return NodeConfig()
-    document = parse(read_text(path), str(path))
+    config = node_from_text(read_text(path), str(path), check)
+    return config.model_copy(update={"models": config.models.below(path.parent)})
+
+
+def node_from_text(text: str, file: str, check: CheckConnector | None = None) -> NodeConfig:
+    """The node's document, with paths as they stand; with ``check`` also its connectors' own settings."""
+    document = parse(text, file)
     config = validate(document, NodeConfig)
     if check is not None:
         bindings = config.bindings
@@ -312,7 +318,7 @@ def load_node(path: Path, check: CheckConnector | None = None) -> NodeConfig:
             refs += [(("bindings", key, name), ref, role) for name, ref in table.items()]
         if faults := _connector_faults(document, refs, check):
             raise ConfigError(document.file, faults)
-    return config.model_copy(update={"models": config.models.below(path.parent)})
+    return config
 
 
 def _connector_faults(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from streamproc.config.base import Settings, wrong
 from streamproc.config.duration import Duration
@@ -44,13 +45,43 @@ class Token(Settings):
     name: str
     token_env: str | None = None
     token: SecretStr | None = None
-    may: tuple[Literal["publish", "watch", "control", "metrics"], ...] = ("watch",)
+    may: tuple[Literal["publish", "watch", "view", "review", "control", "admin", "metrics"], ...] = ("watch",)
+    """``publish`` and ``watch``: WHIP, WHEP and the watch page. ``view``, ``review``, ``control`` and ``admin``: what a user of that
+    role may do; ``control`` includes ``view`` and ``review``. ``metrics``: /metrics."""
 
     @model_validator(mode="after")
     def _one_token(self) -> Token:
         if (self.token_env is None) == (self.token is None):
             raise ValueError("give token_env (or token)")
         return self
+
+
+class User(Settings):
+    """One person who may sign in to the console."""
+
+    name: str = Field(min_length=1, max_length=64)
+    password_hash_env: str = Field(min_length=1)
+    """Environment variable that holds the line that ``streamproc passwd`` printed."""
+    role: Literal["view", "review", "control", "admin"] = "view"
+    """``view``: cameras and events without faces. ``review``: also faces and jobs. ``control``: also change processors.
+    ``admin``: also the node's own document."""
+
+
+class ProxySettings(Settings):
+    """A reverse proxy that is believed when it names the user."""
+
+    trusted: tuple[str, ...] = Field(min_length=1)
+    """Addresses the proxy's requests come from; the same headers from anybody else are ignored."""
+    user_header: str = "X-Forwarded-User"
+    role: Literal["view", "review", "control", "admin"] = "view"
+    """Role of names that ``users`` does not list."""
+
+    @field_validator("trusted")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            ipaddress.ip_address(address)
+        return value
 
 
 class ServerSettings(Settings):
@@ -62,6 +93,10 @@ class ServerSettings(Settings):
     credentials_file: Path | None = None
     """YAML list of access keys; must have mode 0600."""
     tokens: tuple[Token, ...] = ()
+    users: tuple[User, ...] = ()
+    """Who may sign in to the console. Where there are any, the console and the control API need a session or a token, also on this host."""
+    proxy: ProxySettings | None = None
+    """A reverse proxy that signs people in and says who they are."""
     local: Literal["open", "token"] = "open"
     """``open``: requests from this host itself need no token. ``token``: they do too; for a node behind a reverse proxy on the same host
     that adds no header by which forwarded requests could be told."""
@@ -69,6 +104,13 @@ class ServerSettings(Settings):
     """Certificate (PEM, with its chain): everything is then served by HTTPS."""
     tls_key: Path | None = None
     """Its private key, PEM; left out where it lies in the same file."""
+
+    @model_validator(mode="after")
+    def _each_user_once(self) -> ServerSettings:
+        names = [user.name for user in self.users]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise wrong("users", f"{twice!r} is there twice; give each user one entry")
+        return self
 
     @model_validator(mode="after")
     def _no_key_alone(self) -> ServerSettings:

@@ -12,6 +12,7 @@ from streamproc.config.node import NodeConfig
 from streamproc.live.supervisor import Supervisor
 from streamproc.store.database import Database
 from streamproc.web.guard import Guard, KnownToken
+from streamproc.web.signin import SignIn
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,9 @@ class DaemonContext:
     supervisor: Supervisor
     tokens: tuple[KnownToken, ...]
     guard: Guard
-    """Before every route of the control API."""
+    """Who may use the API; every route under /api asks it."""
+    sign_in: SignIn | None
+    """None where no users are set and no proxy signs them in."""
     listen: str
     """HOST:PORT."""
     on_close: list[Callable[[], Awaitable[None]]] = field(default_factory=list)

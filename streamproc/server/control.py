@@ -12,8 +12,9 @@ from streamproc.config.processor import ProcessorConfig
 from streamproc.core.errors import ConfigError, Fault, InputError, InUse
 from streamproc.core.start import StartRequest
 from streamproc.live.supervisor import Supervisor
+from streamproc.logic.event_query import FACES
 from streamproc.plain import plain_document
-from streamproc.server.answers import answered, known_keys
+from streamproc.web.answers import answered, known_keys, may
 from streamproc.web.guard import Guard
 from streamproc.web.json_body import json_object
 
@@ -106,7 +107,8 @@ class Control:
         except ValueError:
             raise InputError("limit: give a number from 1 to 1000") from None
         found = self._supervisor.journal.recent(name, limit)
-        return [plain_document(event, self._supervisor.outputs.images_of(event)) for event in found]
+        seen = [event for event in found if may(request, "review") or event.type.value not in FACES]
+        return [plain_document(event, self._supervisor.outputs.images_of(event)) for event in seen]
 
 
 def _config(value: Any) -> ProcessorConfig:

@@ -22,12 +22,14 @@ from streamproc.server.app import make_app
 from streamproc.server.configdir import ConfigDir
 from streamproc.server.context import DaemonContext
 from streamproc.server.lock import DirectoryLock
-from streamproc.server.mounts import mount_aws, mount_history, mount_kinesis_video, mount_webrtc
+from streamproc.server.mounts import mount_aws, mount_console, mount_history, mount_kinesis_video, mount_webrtc
 from streamproc.server.nodefile import NodeFile
 from streamproc.server.renderers import RENDERERS
 from streamproc.server.systemd import keep_watchdog, notify, reloading
 from streamproc.store.database import Database
+from streamproc.store.signins import SigninStore
 from streamproc.web.guard import Guard, load_tokens, safe_listen
+from streamproc.web.signin import SignIn, load_users
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +38,7 @@ MOUNTS: tuple[Callable[[DaemonContext], Awaitable[None]], ...] = (
     mount_aws,
     mount_webrtc,
     mount_history,
+    mount_console,
 )
 """Rooms that add routes to the same port, in this order."""
 DRAIN_S = 10.0
@@ -75,10 +78,11 @@ class Daemon:
         tokens = load_tokens(self.node.server)
         database = await asyncio.to_thread(Database, self.data_dir)
         supervisor = Supervisor(self.node, self.folder, database, renderers=RENDERERS)
-        guard = Guard(tokens)
+        sign_in = await asyncio.to_thread(open_sign_in, self.node.server, database)
+        guard = Guard(tokens, sign_in)
         app = make_app(supervisor, guard, lambda: self.ready, trust_local=self.node.server.local == "open")
         context = DaemonContext(
-            app, self.node, self.folder, database, supervisor, tokens, guard, self._listen_address()
+            app, self.node, self.folder, database, supervisor, tokens, guard, sign_in, self._listen_address()
         )
         runner = await self._listen(context)
         again = False
@@ -143,11 +147,13 @@ class Daemon:
 
     def _listen_address(self) -> str:
         server = self.node.server
-        guarded = bool(server.credentials or server.credentials_file or server.tokens)
+        guarded = bool(server.credentials or server.credentials_file or server.tokens or server.users)
         listen = safe_listen(server.listen, guarded)
         if listen != server.listen:
             log.warning(
-                "no access keys and no tokens are set: only this host is served", asked=server.listen, listen=listen
+                "no access keys, no tokens and no users are set: only this host is served",
+                asked=server.listen,
+                listen=listen,
             )
         return listen
 
@@ -172,9 +178,16 @@ class Daemon:
 def check_node(node: NodeConfig, folder: Path) -> None:
     """Raises InputError for what a document's keys name and this process lacks: secrets in the environment, certificates."""
     load_tokens(node.server)
+    load_users(node.server)
     load_keys(node.server, folder)
     check_secrets(node.webrtc)
     _tls(node.server, folder)
+
+
+def open_sign_in(server: ServerSettings, database: Database) -> SignIn | None:
+    """None where nobody can sign in. Raises ConfigError for a user without a hash."""
+    users = load_users(server)
+    return SignIn(users, SigninStore(database), server.proxy) if users or server.proxy else None
 
 
 def split_listen(listen: str) -> tuple[str, int]:

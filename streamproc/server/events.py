@@ -16,10 +16,10 @@ from streamproc.core.event import EventType
 from streamproc.core.media import rfc3339
 from streamproc.live.stills import Stills
 from streamproc.live.supervisor import Supervisor
-from streamproc.logic.event_query import EventQuery, parse_instant
+from streamproc.logic.event_query import FACES, EventQuery, parse_instant
 from streamproc.plain import plain_document
-from streamproc.server.answers import answered, known_keys, picture
 from streamproc.store.history import Kept
+from streamproc.web.answers import answered, known_keys, may, picture
 from streamproc.web.guard import Guard
 
 PARAMETERS = ("processor", "type", "class", "person", "region", "from", "to", "text", "before", "limit")
@@ -63,7 +63,8 @@ class Events:
         """What the filters of a page can be set to."""
         kinds = await asyncio.to_thread(self._history.kinds)
         names = {"processor": "processor", "type": "type", "class": "label", "person": "person", "region": "region"}
-        return {key: sorted({getattr(kind, name) for kind in kinds} - {""}) for key, name in names.items()}
+        seen = [kind for kind in kinds if kind.type not in FACES or may(request, "review")]
+        return {key: sorted({getattr(kind, name) for kind in seen} - {""}) for key, name in names.items()}
 
     async def event(self, request: web.Request) -> Any:
         """One event in plain form, with how its ``deliveries`` stand."""
@@ -95,7 +96,7 @@ class Events:
 
     async def _kept(self, request: web.Request) -> Kept:
         kept = await asyncio.to_thread(self._history.get, request.match_info["id"])
-        if kept is None:
+        if kept is None or (kept.event.type.value.startswith("face_") and not may(request, "review")):
             raise NotFound(f"no event {request.match_info['id']!r} is kept")
         return kept
 
@@ -137,6 +138,7 @@ def read_query(request: web.Request) -> EventQuery:
         since=_instant(request, "from"),
         until=_instant(request, "to"),
         text=text,
+        faces=may(request, "review"),
     )
 
 

@@ -78,7 +78,7 @@ async def mount_webrtc(context: DaemonContext) -> None:
 
     check_secrets(context.node.webrtc)
     hub = WebRtcHub(context.supervisor, context.node.webrtc)
-    Pages(hub, Access(context.tokens)).mount(context.app)
+    Pages(hub, Access(context.tokens, context.guard)).mount(context.app)
     hub.open()
     context.on_close.append(hub.close)
 
@@ -100,3 +100,10 @@ async def mount_history(context: DaemonContext) -> None:
     Stream(feed).mount(context.app, context.guard)
     feed.open()
     context.on_close.append(feed.close)
+
+
+async def mount_console(context: DaemonContext) -> None:
+    """The console's pages, signing in, and what only the console asks for."""
+    from streamproc.console.setup import setup
+
+    setup(context.app, context.supervisor, context.guard, context.sign_in, context.folder)

@@ -12,8 +12,8 @@ from typing import Any
 from aiohttp import web
 
 from streamproc.core.errors import InputError, LimitExceeded
-from streamproc.server.answers import answered, failure, known_keys
 from streamproc.server.feed import Feed, Viewer, message
+from streamproc.web.answers import answered, failure, known_keys, may
 from streamproc.web.guard import Guard
 
 COMMENT_EVERY_S = 15.0
@@ -36,7 +36,7 @@ class Stream:
         """``?after=``: a sequence (``latest`` of a page of events) to begin behind; a browser cannot set a header when it begins."""
         begin = position_of(request)
         try:
-            viewer = await self._feed.join(faces=True)
+            viewer = await self._feed.join(faces=may(request, "review"))
         except LimitExceeded as error:
             answer = failure(503, "LimitExceeded", str(error))
             answer.headers["Retry-After"] = "10"

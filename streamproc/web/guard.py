@@ -7,12 +7,14 @@ import ipaddress
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from streamproc.config.node import ServerSettings
 from streamproc.core.errors import ConfigError, Fault
+from streamproc.web.roles import LOCAL, Identity, needed, rights_of_token
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 FORWARDING_HEADERS = frozenset(
@@ -39,6 +41,8 @@ FORWARDING_HEADERS = frozenset(
     }
 )
 """Headers that reverse proxies and content networks add; any ``x-forwarded-...`` counts too. RFC 7239 (Forwarded), RFC 9110 7.6.3 (Via)."""
+FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
+"""What a page may send to another site without asking it first."""
 TRUST_LOCAL: web.AppKey[bool] = web.AppKey("trust_local", bool)
 """Of an app: False where ``server.local`` is ``token``, for nodes behind a proxy that adds no header."""
 
@@ -70,25 +74,59 @@ class Refused(Exception):
         super().__init__(message)
 
 
+class Users(Protocol):
+    """Who is signed in."""
+
+    def who(self, request: web.Request) -> Identity | None:
+        """The user whose session, or whose trusted proxy, sent the request; None where it is nobody's."""
+        ...
+
+
 class Guard:
-    """Pure but for the request that it looks at."""
+    """Pure but for the request that it looks at. ``users``: where there are any, being on this host is not enough."""
 
-    def __init__(self, tokens: Sequence[KnownToken]) -> None:
+    def __init__(self, tokens: Sequence[KnownToken], users: Users | None = None) -> None:
         self._tokens = tokens
+        self._users = users
 
-    def check(self, request: web.Request, need: str = "control") -> None:
-        """Raises Refused (401, 403 or 415)."""
+    @property
+    def has_users(self) -> bool:
+        return self._users is not None
+
+    def signed_in(self, request: web.Request) -> bool:
+        """Whether a user's session came with the request, allowed or not."""
+        return self._users is not None and self._users.who(request) is not None
+
+    def check(self, request: web.Request, need: str | None = None) -> Identity:
+        """Who asks. ``need``: the right it takes, that of the request's method and path where left out.
+
+        Raises Refused (401, 403 or 415).
+        """
+        need = need or needed(request.method, request.path)
+        identity = self._who(request, need)
+        if need not in identity.may:
+            raise Refused(403, f"{identity.name} may not {need}")
+        return identity
+
+    def _who(self, request: web.Request, need: str) -> Identity:
         given = request.headers.get("Authorization", "")
         if given.startswith("Bearer "):
-            self.check_token(given.removeprefix("Bearer ").strip(), need)
-            return
+            return self.check_token(given.removeprefix("Bearer ").strip(), need)
+        if self._users is not None:
+            identity = self._users.who(request)
+            if identity is not None:
+                check_same_origin(request)
+                return identity
+            if need != "metrics":
+                raise Refused(401, "sign in, or send a bearer token")
         check_site(request)
         reason = foreign(request)
         if reason is not None:
             raise Refused(401, f"a bearer token whose may lists {need} is needed: {reason}")
         check_browser(request)
+        return LOCAL
 
-    def check_token(self, value: str, need: str) -> None:
+    def check_token(self, value: str, need: str) -> Identity:
         """Raises Refused (401 or 403)."""
         found = [
             token
@@ -97,8 +135,10 @@ class Guard:
         ]
         if not found:
             raise Refused(401, "unknown token")
-        if not any(need in token.may for token in found):
+        may = rights_of_token(frozenset().union(*(token.may for token in found)))
+        if need not in may:
             raise Refused(403, f"this token may not {need}; add it to the token's may")
+        return Identity(found[0].name, may)
 
 
 def safe_listen(listen: str, guarded: bool) -> str:
@@ -143,7 +183,8 @@ def names_this_host(request: web.Request) -> bool:
 def check_browser(request: web.Request) -> None:
     """The same for requests that carry JSON or nothing, which a page cannot send elsewhere unasked. Raises Refused."""
     check_site(request)
-    if request.method not in ("GET", "HEAD") and request.content_type != "application/json":
+    upload = request.content_type.startswith(("image/", "video/")) and not _as_a_form(request)
+    if request.method not in ("GET", "HEAD") and request.content_type != "application/json" and not upload:
         raise Refused(415, "send application/json")
 
 
@@ -151,6 +192,25 @@ def check_site(request: web.Request) -> None:
     """A page of another site can make a browser on this host send requests: not to us. Raises Refused."""
     if not names_this_host(request):
         raise Refused(403, "use localhost or 127.0.0.1 as the host, or a token")
+    _check_origin(request)
+
+
+def check_same_origin(request: web.Request) -> None:
+    """For requests that a cookie vouches for: no page of another site may have sent them. Raises Refused.
+
+    A page can send elsewhere, unasked, only what an HTML form could (Fetch standard, CORS-safelisted request headers); browsers name
+    the page's own origin with every request that is no GET. A program that holds the cookie sends neither header.
+    """
+    _check_origin(request)
+    if request.method not in ("GET", "HEAD") and request.can_read_body and _as_a_form(request):
+        raise Refused(415, "send application/json, or a file with its own type")
+
+
+def _as_a_form(request: web.Request) -> bool:
+    return "Content-Type" not in request.headers or request.content_type in FORM_TYPES
+
+
+def _check_origin(request: web.Request) -> None:
     host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != host:
         raise Refused(403, "requests of other sites' pages are not served without a token")

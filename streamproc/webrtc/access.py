@@ -12,15 +12,17 @@ from streamproc.web.guard import Guard, KnownToken, Refused, check_site, is_loca
 class Access:
     """Looks at requests only."""
 
-    def __init__(self, tokens: Sequence[KnownToken]) -> None:
+    def __init__(self, tokens: Sequence[KnownToken], guard: Guard | None = None) -> None:
         self.open = not tokens
         """No tokens are set."""
-        self._guard = Guard(tokens)
+        self._guard = guard or Guard(tokens)
 
     def check(self, request: web.Request, need: str) -> None:
         """Raises Refused: 401 without a token or with an unknown one, 403 where it may not."""
         given = request.headers.get("Authorization", "")
-        if not self.open:
+        if not given and self._guard.signed_in(request):
+            self._guard.check(request, need)
+        elif not self.open or self._guard.has_users:
             if not given.lower().startswith("bearer ") or not given[7:].strip():
                 raise Refused(401, "send Authorization: Bearer TOKEN")
             self._guard.check_token(given[7:].strip(), need)

@@ -60,6 +60,7 @@ ROOMS: dict[str, set[str]] = {
         "web",
     },
     "server": {"*", "!cli"},
+    "console": {"core", "logic", "config", "durable", "live", "web", "connectors"},
     "webrtc": {"*", "!cli", "!aws", "!aws_protocol", "!kinesis", "!jobs"},
     "demo": {"*"},
     "cli": {"*"},
@@ -72,6 +73,8 @@ ROOMS: dict[str, set[str]] = {
 HOMES: dict[str, tuple[str, ...]] = {
     "openvino": ("streamproc/vision/", "streamproc/cli/doctor.py"),
     "uvloop": ("streamproc/cli/",),
+    "argon2": ("streamproc/web/",),
+    "ruamel": ("streamproc/config/",),
     "aiokafka": ("connectors/kafka/",),
     "aiomqtt": ("connectors/mqtt/",),
     "paho": ("connectors/mqtt/",),

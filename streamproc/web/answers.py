@@ -12,8 +12,10 @@ from aiohttp import web
 
 from streamproc.core.errors import AlreadyExists, InputError, InUse, LimitExceeded, NotFound, StreamprocError
 from streamproc.web.guard import Guard, Refused
+from streamproc.web.roles import Identity
 
 log = structlog.get_logger(__name__)
+_IDENTITY = "streamproc.identity"
 Handler = Callable[[web.Request], Awaitable[Any]]
 
 STATUS: tuple[tuple[type[StreamprocError], int], ...] = (
@@ -31,7 +33,7 @@ def answered(guard: Guard, handler: Handler) -> Callable[[web.Request], Awaitabl
     @functools.wraps(handler)
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
-            guard.check(request)
+            request[_IDENTITY] = guard.check(request)
             result = await handler(request)
         except Refused as error:
             return failure(error.status, "refused", str(error))
@@ -46,6 +48,12 @@ def answered(guard: Guard, handler: Handler) -> Callable[[web.Request], Awaitabl
         return result if isinstance(result, web.StreamResponse) else web.json_response(result, dumps=dumps)
 
     return answer
+
+
+def may(request: web.Request, right: str) -> bool:
+    """Whether whoever sent this request, which the guard let pass, also has ``right``."""
+    identity: Identity = request[_IDENTITY]
+    return right in identity.may
 
 
 def known_keys(given: Any, known: tuple[str, ...]) -> None:

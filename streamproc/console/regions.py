@@ -1,0 +1,153 @@
+"""``/api/processors/NAME/regions``: what is drawn, where it is kept, what it would have let through, and saving it."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from pydantic import TypeAdapter, ValidationError
+
+from connectors.catalog import check
+from streamproc.config.edit import replace_list
+from streamproc.config.folder import processor_files
+from streamproc.config.load import Document, faults_of, processor_from_text, read_text
+from streamproc.config.processor import ProcessorConfig
+from streamproc.config.regions import RegionSettings, check_regions, to_regions
+from streamproc.console.settings import replace_text
+from streamproc.core.errors import ConfigError, Fault, InputError
+from streamproc.core.event import Event
+from streamproc.core.media import rfc3339
+from streamproc.live.supervisor import Supervisor
+from streamproc.logic.regions import RegionMap
+from streamproc.web.answers import answered
+from streamproc.web.guard import Guard
+from streamproc.web.json_body import json_object
+
+MOST_EVENTS = 1000
+DAY = timedelta(days=1)
+_REGIONS = TypeAdapter(tuple[RegionSettings, ...])
+
+
+class RegionRoutes:
+    """Handlers over one supervisor; ``folder``: the config folder."""
+
+    def __init__(self, supervisor: Supervisor, guard: Guard, folder: Path) -> None:
+        self._supervisor = supervisor
+        self._guard = guard
+        self._folder = folder
+
+    def mount(self, app: web.Application) -> None:
+        path = "/api/processors/{name}/regions"
+        app.router.add_get(path, answered(self._guard, self.show))
+        app.router.add_put(path, answered(self._guard, self.save))
+        app.router.add_post(f"{path}/try", answered(self._guard, self.attempt))
+
+    async def show(self, request: web.Request) -> Any:
+        """``{"regions": [...], "owner": "store|file|read-only", "file":}``; each region with its corners as ``points``."""
+        name = request.match_info["name"]
+        view = await self._supervisor.view(name)
+        owner, path = await self._owner(name, view.origin)
+        drawn = [
+            entry_of(region) | {"points": [list(point) for point in region.points]} for region in view.config.regions
+        ]
+        return {"regions": drawn, "owner": owner, "file": str(path) if path else None}
+
+    async def attempt(self, request: web.Request) -> Any:
+        """``{"regions": [...]}``: which of the last day's detections would be told with these, and which not."""
+        name = request.match_info["name"]
+        await self._supervisor.view(name)
+        regions = regions_of((await json_object(request)).get("regions"))
+        events = await asyncio.to_thread(self._supervisor.journal.recent, name, MOST_EVENTS)
+        return judged(events, regions, datetime.now(UTC) - DAY)
+
+    async def save(self, request: web.Request) -> Any:
+        """``{"regions": [...]}``: into the store, or into the processor's file; of a read-only file the answer is the patch."""
+        name = request.match_info["name"]
+        view = await self._supervisor.view(name)
+        regions = regions_of((await json_object(request)).get("regions"))
+        owner, path = await self._owner(name, view.origin)
+        if path is None:
+            config = ProcessorConfig.model_validate(
+                view.config.model_dump(mode="json", exclude_unset=True)
+                | {"regions": [entry_of(item) for item in regions]}
+            )
+            await self._supervisor.update(name, config)
+            return {"saved": True, "owner": owner, "file": None, "patch": ""}
+        before = await asyncio.to_thread(read_text, path)
+        after = replace_list(before, "regions", [entry_of(item) for item in regions])
+        await asyncio.to_thread(processor_from_text, after, str(path), check)
+        patch = "".join(
+            difflib.unified_diff(
+                before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{path.name}", f"b/{path.name}"
+            )
+        )
+        if owner == "file":
+            await asyncio.to_thread(replace_text, path, after)
+        return {"saved": owner == "file", "owner": owner, "file": str(path), "patch": patch}
+
+    async def _owner(self, name: str, origin: str) -> tuple[str, Path | None]:
+        if origin != "file":
+            return "store", None
+        files = await asyncio.to_thread(processor_files, self._folder)
+        path = next((path for path, stem in files.items() if stem == name), None)
+        if path is None:
+            raise InputError(f"{name}: its file is gone from {self._folder}")
+        writable = os.access(path, os.W_OK) and os.access(path.resolve().parent, os.W_OK)
+        return ("file" if writable else "read-only"), path
+
+
+def regions_of(value: Any) -> tuple[RegionSettings, ...]:
+    """Regions of a request. Raises ConfigError with every fault; keys that only pages need are passed over."""
+    if not isinstance(value, list):
+        raise InputError("regions: send a list")
+    entries = [
+        {key: part for key, part in entry.items() if key != "points"} if isinstance(entry, dict) else entry
+        for entry in value
+    ]
+    try:
+        regions = _REGIONS.validate_python(entries)
+        check_regions(regions)
+    except ValidationError as error:
+        faults = faults_of(error, Document("regions", entries, {}))
+        raise ConfigError("regions", [Fault(fault.field, fault.message) for fault in faults]) from None
+    except ValueError as error:
+        raise ConfigError("regions", [Fault("", str(error))]) from None
+    return regions
+
+
+def entry_of(region: RegionSettings) -> dict[str, Any]:
+    """As it stands in a file: only what was said."""
+    return region.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+
+
+def judged(events: Sequence[Event], regions: Sequence[RegionSettings], since: datetime) -> dict[str, Any]:
+    """``{"kept":, "dropped":, "events": [{"id":, "time":, "class":, "box":, "was":, "now":, "overlap":}]}``, newest first. Pure.
+
+    Only what was told has a box that is kept, so objects that the old regions refused are not among them.
+    """
+    found = RegionMap(to_regions(regions))
+    rows = []
+    for event in events:
+        if event.box is None or event.at.wall < since:
+            continue
+        hit = found.best(event.box)
+        rows.append(
+            {
+                "id": event.id,
+                "time": rfc3339(event.at.wall),
+                "class": event.label or event.person,
+                "box": [round(value, 4) for value in event.box.clipped()],
+                "was": event.region.name if event.region else None,
+                "now": hit.name if hit else None,
+                "kept": hit is not None,
+                "overlap": round(hit.overlap, 3) if hit else 0.0,
+            }
+        )
+    kept = sum(1 for row in rows if row["kept"])
+    return {"kept": kept, "dropped": len(rows) - kept, "events": rows}

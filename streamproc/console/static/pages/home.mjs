@@ -1,0 +1,75 @@
+// Every camera at a glance.
+import { useEffect, useRef, useState } from "preact/hooks";
+import { Crop, Empty, Link, Picture, Skeleton, State, age, headline, html, percent } from "../ui.mjs";
+import { address, api, get } from "../api.mjs";
+import { cameraPath } from "../go.mjs";
+import { listen, now, opened, processors } from "../live.mjs";
+
+const STILL_EVERY_MS = 10_000;
+const EXAMPLE = `# processors/front-door.yaml
+source: {type: rtsp, url: "rtsp://192.168.1.20/stream1"}
+labels: {classes: [PERSON, PET, PACKAGE]}`;
+
+export function Home() {
+  const all = processors.value;
+  const [last, setLast] = useState({});
+  const [wanted, setWanted] = useState("");
+  useEffect(() => listen("event", (event) => event.crop && setLast((before) => ({ ...before, [event.processor]: event }))), []);
+  const names = (all || []).map((processor) => processor.name).join("\n");
+  useEffect(() => {
+    for (const name of names ? names.split("\n") : []) {
+      get(address("/api/events", { processor: name, limit: 5 })).then(
+        ({ events }) => {
+          const found = events.find((event) => event.crop);
+          if (found) setLast((before) => ({ [name]: found, ...before }));
+        },
+        () => {},
+      );
+    }
+  }, [names, opened.value]);
+  if (!all) return html`<h1>Cameras</h1><div class="cameras">${[1, 2, 3].map((i) => html`<div class="card pad" key=${i}><${Skeleton} lines=${4} /></div>`)}</div>`;
+  const shown = all.filter((processor) => processor.name.toLowerCase().includes(wanted.toLowerCase()));
+  const running = all.filter((processor) => processor.state === "running").length;
+  return html`
+    <div class="head"><h1>Cameras</h1>${all.length > 0 && html`<span class="dim">${running} of ${all.length} running</span>`}
+      ${all.length > 6 && html`<div class="actions"><label class="field"><span class="visually-hidden">Find a camera</span>
+        <input type="search" placeholder="Find" value=${wanted} onInput=${(input) => setWanted(input.target.value)} /></label></div>`}
+    </div>
+    ${all.length === 0
+      ? html`<${Empty} icon="camera" title="No camera yet">
+          <p>Put a file into the config folder's <code>processors</code>; it is read at once. Its name becomes the camera's.</p>
+          <pre>${EXAMPLE}</pre></${Empty}>`
+      : html`<div class="cameras">${shown.map((processor) => html`<${Card} key=${processor.name} processor=${processor} event=${last[processor.name]} />`)}</div>`}`;
+}
+
+function Card({ processor, event }) {
+  const { name } = processor;
+  return html`<article class="card camera" data-test="camera-card" data-name=${name}>
+    <${Link} class="view" to=${cameraPath(name)} aria-label="Open ${name}"><${Still} name=${name} running=${processor.state === "running"} /></${Link}>
+    <div class="body">
+      <div class="row spread"><h2><${Link} to=${cameraPath(name)}>${name}</${Link}></h2><${State} processor=${processor} /></div>
+      ${event
+        ? html`<${Link} class="last" to="/console/events/${encodeURIComponent(event.id)}">
+            <${Crop} event=${event} className="thumb" /><span><b>${headline(event)}</b> ${percent(event.confidence)}
+            <span class="dim small">${age(event.time)}${event.region ? ` · ${event.region}` : ""}</span></span></${Link}>`
+        : html`<p class="dim small">${processor.message || "Nothing announced yet"}</p>`}
+      <div class="row"><${Link} class="button" to=${cameraPath(name, "/regions")}>Regions</${Link}
+        ><${Link} class="button" to=${address("/console/events", { processor: name })}>History</${Link}></div>
+    </div>
+  </article>`;
+}
+
+/** The newest picture of a camera, loaded anew now and then while it is in view. */
+export function Still({ name, running, every = STILL_EVERY_MS, onLoad }) {
+  const frame = useRef(null);
+  const seen = useRef(true);
+  useEffect(() => {
+    const watch = new IntersectionObserver(([entry]) => { seen.current = entry.isIntersecting; });
+    watch.observe(frame.current);
+    return () => watch.disconnect();
+  }, []);
+  const turn = Math.floor(now.value / every);
+  const shown = useRef(turn);
+  if (running && seen.current && !document.hidden) shown.current = turn;
+  return html`<div class="still" ref=${frame}><${Picture} src=${api(name, `/still.jpg?t=${shown.current}`)} alt="Newest picture of ${name}" onLoad=${onLoad} /></div>`;
+}

@@ -1,0 +1,206 @@
+"""What the console must refuse, asked of a running daemon."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.daemon import Daemon, run_cli
+
+PASSWORDS = {"ann": "correct horse battery", "vera": "only looking around", "rita": "reviews the faces"}
+ROLES = {"ann": "admin", "vera": "view", "rita": "review"}
+
+
+@dataclass
+class Answer:
+    status: int
+    body: Any
+    headers: dict[str, str] = field(default_factory=dict)
+    cookie: str = ""
+
+
+class Caller:
+    """Requests with whatever headers a test wants, ``Host`` among them."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        data = None
+        if body is not None:
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            sent.setdefault("Content-Type", "application/json")
+        connection.putrequest(method, path, skip_host="Host" in sent, skip_accept_encoding=True)
+        for name, value in sent.items():
+            connection.putheader(name, value)
+        if data is not None:
+            connection.putheader("Content-Length", str(len(data)))
+        connection.endheaders(data)
+        answer = connection.getresponse()
+        raw = answer.read()
+        connection.close()
+        found = {name.lower(): value for name, value in answer.getheaders()}
+        cookie = found.get("set-cookie", "").split(";")[0]
+        is_json = "json" in found.get("content-type", "")
+        return Answer(answer.status, json.loads(raw) if is_json else raw.decode(errors="replace"), found, cookie)
+
+    def sign_in(self, name: str, password: str | None = None, **headers: str) -> Answer:
+        return self("POST", "/api/session", {"name": name, "password": password or PASSWORDS[name]}, **headers)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A daemon with users, and no camera."""
+    environ = {}
+    for name, password in PASSWORDS.items():
+        done = run_cli("passwd", "--json", stdin=password + "\n")
+        assert done.returncode == 0, done.stderr
+        environ[f"{name.upper()}_HASH"] = json.loads(done.stdout)["hash"]
+    daemon = Daemon(tmp_path_factory.mktemp("users"), environ)
+    users = [f"{{name: {name}, password_hash_env: {name.upper()}_HASH, role: {role}}}" for name, role in ROLES.items()]
+    (daemon.config / "streamproc.yaml").write_text(
+        f"server:\n  users: [{', '.join(users)}]\n  tokens: [{{name: script, token: sesame, may: [control]}}]\n"
+    )
+    daemon.start()
+    yield daemon
+    daemon.close()
+
+
+@pytest.fixture
+def call(served: Daemon) -> Caller:
+    return Caller(served.port)
+
+
+def test_nothing_of_the_api_without_signing_in_also_on_this_host(call: Caller) -> None:
+    for path in ("/api/processors", "/api/settings", "/api/processors/door/regions"):
+        assert call("GET", path).status == 401
+    assert call("GET", "/api/session").body["signed_in"] is False
+    assert call("GET", "/console/").status == 200, "the page itself is public"
+    assert call("GET", "/api/processors", Authorization="Bearer sesame").status == 200
+    assert call("GET", "/api/processors", Authorization="Bearer wrong").status == 401
+
+
+def test_signing_in_and_out(call: Caller, served: Daemon) -> None:
+    entered = call.sign_in("ann")
+    assert entered.status == 200
+    attributes = entered.headers["set-cookie"].lower()
+    for wanted in ("httponly", "samesite=strict", "path=/", "max-age=2592000"):
+        assert wanted in attributes
+    assert "secure" not in attributes, "served without TLS here"
+    secret = entered.cookie.partition("=")[2]
+    assert len(secret) >= 43, "32 random bytes"
+    assert call("GET", "/api/session", Cookie=entered.cookie).body["role"] == "admin"
+    assert call("GET", "/api/processors", Cookie=entered.cookie).status == 200
+    on_disk = b"".join(path.read_bytes() for path in served.data.glob("streamproc.db*"))
+    assert secret.encode() not in on_disk, "only its digest is kept"
+    assert secret not in served.log.read_text()
+    assert call("DELETE", "/api/session", Cookie=entered.cookie).status == 200
+    assert call("GET", "/api/processors", Cookie=entered.cookie).status == 401
+
+
+def test_a_cookie_that_somebody_planted_is_never_taken_up(call: Caller) -> None:
+    planted = "streamproc_session=" + "A" * 43
+    entered = call.sign_in("vera", Cookie=planted)
+    assert entered.cookie != planted
+    assert call("GET", "/api/processors", Cookie=planted).status == 401
+    again = call.sign_in("vera", Cookie=entered.cookie)
+    assert again.cookie != entered.cookie
+    assert call("GET", "/api/processors", Cookie=entered.cookie).status == 401, "signing in ends the session before"
+    assert call("GET", "/api/processors", Cookie=again.cookie).status == 200
+
+
+def test_other_sites_pages_cannot_use_the_cookie(call: Caller, served: Daemon) -> None:
+    cookie = call.sign_in("ann").cookie
+    own = f"http://127.0.0.1:{served.port}"
+    stop = "/api/processors/none/stop"
+    assert call("POST", stop, {}, Cookie=cookie, Origin="http://evil.example").status == 403
+    assert call("POST", stop, {}, Cookie=cookie, Origin="null").status == 403
+    assert call("POST", stop, {}, Cookie=cookie, Sec_Fetch_Site="cross-site").status == 403
+    assert call("POST", stop, b"{}", Cookie=cookie, Content_Type="text/plain").status == 415
+    assert call("GET", "/api/processors", Cookie=cookie, Origin="http://evil.example").status == 403
+    assert call("POST", stop, {}, Cookie=cookie, Origin=own, Sec_Fetch_Site="same-origin").status == 404
+    assert call.sign_in("ann", Origin="http://evil.example").status == 403
+    assert call("DELETE", "/api/session", Cookie=cookie, Origin="http://evil.example").status == 403
+
+
+def test_a_viewer_gets_nothing_of_a_reviewer_and_changes_nothing(call: Caller) -> None:
+    viewer, reviewer = call.sign_in("vera").cookie, call.sign_in("rita").cookie
+    for path in ("/api/faces", "/api/faces/family/people", "/api/jobs", "/api/settings"):
+        assert call("GET", path, Cookie=viewer).status in (403, 404), path
+    assert call("GET", "/api/settings", Cookie=viewer).status == 403
+    assert call("GET", "/api/settings", Cookie=reviewer).status == 403
+    for method, path in (("POST", "/api/processors"), ("PUT", "/api/processors/x"), ("DELETE", "/api/processors/x")):
+        assert call(method, path, {}, Cookie=viewer).status == 403
+        assert call(method, path, {}, Cookie=reviewer).status == 403
+    assert call("POST", "/whip/x", b"v=0", Cookie=viewer, Content_Type="application/sdp").status == 403
+
+
+def test_framing_and_foreign_scripts_are_forbidden(call: Caller) -> None:
+    headers = call("GET", "/console/").headers
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_paths_do_not_leave_their_folder(call: Caller, served: Daemon) -> None:
+    cookie = call.sign_in("ann").cookie
+    for path in ("/console/static/x/../../../setup.py", "/console/static/x/%2e%2e/%2e%2e/setup.py"):
+        answer = call("GET", path)
+        assert "def setup" not in str(answer.body)
+    for name in ("../data/streamproc.db", "/etc/passwd", "processors/../../x.yaml"):
+        assert call("GET", f"/api/settings?file={name}", Cookie=cookie).status == 404
+    assert call("GET", "/api/events/..%2f..%2fetc/frame.jpg", Cookie=cookie).status == 404
+    assert served.ready()
+
+
+@pytest.mark.alone("counts sign-ins of this address")
+def test_z_passwords_cannot_be_tried_out(call: Caller) -> None:
+    """Last: afterwards nobody signs in from here for a minute."""
+    answers = [call.sign_in("ann", f"guess {number}") for number in range(6)]
+    assert [answer.status for answer in answers[:5]] == [401] * 5
+    assert answers[5].status == 429 and int(answers[5].headers["retry-after"]) > 30
+    assert call.sign_in("ann").status == 429, "the right password neither"
+    unknown = call("GET", "/api/session")
+    assert unknown.status == 200
+
+
+def test_without_users_this_host_needs_nothing_and_foreign_names_get_nothing(daemon: Daemon) -> None:
+    daemon.start()
+    call = Caller(daemon.port)
+    assert call("GET", "/api/session").body["role"] == "admin"
+    assert call("GET", "/api/processors").status == 200
+    assert call("GET", "/api/processors", Host="evil.example").status == 403, "DNS rebinding"
+    assert call("GET", "/api/processors", Origin="http://evil.example").status == 403
+    assert call("GET", "/api/processors", X_Forwarded_For="10.0.0.9").status == 401
+    assert call.sign_in("ann").status == 404
+
+
+def test_a_proxy_is_believed_only_where_it_is_trusted(daemon: Daemon) -> None:
+    path = daemon.config / "streamproc.yaml"
+    path.write_text("server: {proxy: {trusted: [10.0.0.2]}}\n")
+    daemon.start()
+    call = Caller(daemon.port)
+    assert call("GET", "/api/processors", X_Forwarded_User="ann").status == 401
+    daemon.terminate()
+    path.write_text("server: {proxy: {trusted: [127.0.0.1], role: view}}\n")
+    daemon.start()
+    assert call("GET", "/api/session", X_Forwarded_User="ann").body["role"] == "view"
+    assert call("PUT", "/api/processors/x", {}, X_Forwarded_User="ann").status == 403
+    assert call("GET", "/api/processors").status == 401
+
+
+def test_a_user_without_a_hash_is_said_with_its_field(tmp_path: Path) -> None:
+    conf = tmp_path / "conf"
+    conf.mkdir()
+    (conf / "streamproc.yaml").write_text("server: {users: [{name: ann, password_hash_env: NO_SUCH}]}\n")
+    done = run_cli("serve", "--config-dir", conf, "--data-dir", tmp_path / "data", "--listen", "127.0.0.1:0")
+    assert done.returncode == 2
+    assert "server.users[0].password_hash_env" in done.stderr and "streamproc passwd" in done.stderr
