@@ -13,8 +13,11 @@ import structlog
 
 from connectors.context import ConnectorContext
 from connectors.rtsp.connection import Arrived, Connection
-from connectors.rtsp.credentials import url_with_credentials
+from connectors.rtsp.credentials import camera_address, url_with_credentials
+from connectors.rtsp.handshake import NotReadHere
 from connectors.rtsp.settings import RtspSourceSettings
+from connectors.rtsp.tcp import DESCRIBE_S, TcpConnection
+from streamproc import metrics
 from streamproc.contracts import Position, SourceTraits
 from streamproc.core.errors import SourceError, SourceRefused, SourceStalled
 from streamproc.core.media import Gap, GapReason, Moment, Packet, StreamItem
@@ -42,10 +45,13 @@ class RtspSource:
     def __init__(self, settings: RtspSourceSettings, context: ConnectorContext) -> None:
         self._settings = settings
         self._context = context
+        self._address = camera_address(settings, context)
         self._url = url_with_credentials(settings, context)
+        self._own_reader = settings.transport == "tcp"
+        """False: FFmpeg reads, which knows more transports and codecs."""
         self._shown = redact(settings.url)
         self._timeline = LiveTimeline()
-        rule = BackoffRule(cap_s=max(1.0, LONGEST_RETRY_S - settings.connect_timeout), healthy_s=10.0)
+        rule = BackoffRule(cap_s=max(1.0, LONGEST_RETRY_S - max(settings.connect_timeout, DESCRIBE_S)), healthy_s=10.0)
         self._backoff = Backoff(rule, Random())
         self._last: Moment | None = None
         self._refusals = 0
@@ -63,6 +69,10 @@ class RtspSource:
                     away = False
                     yield packet
                 return
+            except NotReadHere as error:
+                self._own_reader = False
+                log.info("camera_read_by_ffmpeg", url=self._shown, reason=str(error))
+                continue
             except SourceError as error:
                 self._judge(error)
                 wait = self._backoff.failed(time.monotonic())
@@ -100,9 +110,7 @@ class RtspSource:
 
     def _connected(self, stop: threading.Event) -> Iterator[Packet]:
         """Packets of one connection, from its first keyframe. Returns when stopped, raises SourceError when it is over."""
-        connection = Connection(
-            self._url, self._settings.transport, self._settings.connect_timeout, self._settings.stall_after
-        )
+        connection = self._connection()
         keyframe_by: float | None = None
         started = False
         try:
@@ -113,6 +121,7 @@ class RtspSource:
                 self._refusals = 0
                 keyframe_by = keyframe_by or arrived.at + float(MAX_BLIND)
                 if not started and not arrived.raw.is_keyframe and arrived.at < keyframe_by:
+                    self.note = "connected; waiting for the camera's next keyframe"
                     continue
                 if not started:
                     started = True
@@ -123,10 +132,22 @@ class RtspSource:
         finally:
             connection.leave()
 
+    def _connection(self) -> Connection | TcpConnection:
+        settings = self._settings
+        if not self._own_reader:
+            return Connection(self._url, settings.transport, settings.connect_timeout, settings.stall_after)
+        connection = TcpConnection(self._address, settings.connect_timeout, settings.stall_after)
+        connection.lost = metrics.PACKETS_LOST.labels(self._context.processor, "network").inc
+        return connection
+
     def _packet(self, arrived: Arrived) -> Packet:
         raw = arrived.raw
         base = raw.time_base
+        believed = self._timeline.believed
         media = self._timeline.place(seconds(raw.pts, base), seconds(raw.dts, base), arrived.at)
+        if self._timeline.believed != believed:
+            what = "camera_clock_believed_again" if self._timeline.believed else "camera_clock_not_believed"
+            log.warning(what, url=self._shown, used="its timestamps" if self._timeline.believed else "arrival times")
         wall = self._context.clock() - timedelta(seconds=time.monotonic() - arrived.at)
         self._last = Moment(media, wall)
         return Packet(Coded(raw, arrived.track), self._last, raw.size, raw.is_keyframe)

@@ -17,6 +17,8 @@ BACKWARD = Fraction(1)
 STEP = Fraction(1, 25)
 """Assumed frame duration where nothing tells it."""
 TICKS = 90_000
+LEAST = Fraction(1, 1000)
+"""Packets that are placed by their arrival and came in one piece are so far apart."""
 
 
 def ticks(seconds: float) -> Fraction:
@@ -115,64 +117,96 @@ class Timeline:
 
 
 class LiveTimeline:
-    """Media time of a feed that arrives at its own pace; gaps are bridged by the clock of arrival."""
+    """Media time of a feed that arrives at its own pace; gaps are bridged by the clock of arrival.
 
-    MAX_DRIFT = Fraction(1, 2)
+    Media time is exact; what is only compared with arrival is reckoned in floats, which cost a tenth.
+    """
+
+    MAX_DRIFT = 0.5
     """Seconds that media time may differ from arrival before it is steered back."""
-    STEER = Fraction(1, 1000)
+    STEER = 1e-3
     """Seconds of steering per second: more than any camera's crystal is wrong, less than anybody sees."""
+    TRIAL = 2.0
+    """Seconds of arrival over which a clock's pace is compared with that of arrival."""
+    RATES = 2 / 3, 3 / 2
+    """A clock that runs slower or faster than arrival by more is not believed: it stands, or counts in other units than it says."""
 
     def __init__(self, start: Fraction = Fraction(0)) -> None:
         self._media = start
         self._shift: Fraction | None = None
-        self._origin: Fraction | None = None
+        self._origin: float | None = None
+        """Arrival at media time 0."""
         self._clock: Fraction | None = None
-        self._arrival: Fraction | None = None
+        self._arrival = 0.0
         self._step = STEP
+        self._trial: tuple[float, float] | None = None
+        """Clock and arrival at which the present comparison began."""
+        self._verdicts = 0
+        """How often in a row comparisons spoke against ``believed``."""
+        self.believed = True
+        """False: packets are placed by their arrival."""
         self.jumps = 0
 
     def place(self, pts: Fraction | None, dts: Fraction | None, arrival: float) -> Fraction:
         """Media time of a packet that arrived at ``arrival`` (seconds of a monotonic clock)."""
-        came = ticks(arrival)
         if self._origin is None:
-            self._origin = came - self._media
-        expected = came - self._origin
+            self._origin, self._arrival = arrival - float(self._media), arrival
+        expected = arrival - self._origin
         when = pts if pts is not None else dts
         clock = dts if dts is not None else pts
         if when is None and self._clock is not None:
             when = clock = self._clock + self._step
         if when is None or clock is None:
-            self._media = max(self._media, expected)
+            self._media = max(self._media, ticks(expected))
         else:
-            self._media = self._placed(when, clock, expected, came)
-        self._arrival = came
+            step = float(clock - self._clock) if self._clock is not None else None
+            self._judge(float(clock), step, arrival)
+            if self.believed:
+                self._media = self._placed(when, step, expected, arrival)
+                if step is not None and self._clock is not None and 0 < step < 1:
+                    self._step = clock - self._clock
+            else:
+                self._media, self._shift = max(self._media + LEAST, ticks(expected)), None
+            self._clock = clock
+        self._arrival = arrival
         return self._media
 
     def gap(self) -> None:
         """The connection was lost: whatever comes next is placed by its arrival."""
-        self._shift = self._clock = None
+        self._shift = self._clock = self._trial = None
 
-    def _placed(self, when: Fraction, clock: Fraction, expected: Fraction, came: Fraction) -> Fraction:
+    def _judge(self, clock: float, step: float | None, arrival: float) -> None:
+        """Compare the clock's pace with that of arrival, again and again. Silences, bursts and jumps say nothing about it."""
+        silent = arrival - self._arrival > self.TRIAL / 2
+        if self._trial is None or step is None or silent or not -BACKWARD <= step <= JUMP:
+            self._trial, self._verdicts = (clock, arrival), 0
+            return
+        took = arrival - self._trial[1]
+        if took < self.TRIAL:
+            return
+        ran = clock - self._trial[0]
+        right = self.RATES[0] * took <= ran <= self.RATES[1] * took
+        self._trial = clock, arrival
+        self._verdicts = self._verdicts + 1 if right != self.believed else 0
+        if self._verdicts >= 2:
+            self.believed, self._verdicts = right, 0
+
+    def _placed(self, when: Fraction, step: float | None, expected: float, arrival: float) -> Fraction:
         if self._shift is None:
-            self._shift = max(expected, self._media) - when
-        elif self._broken(when, clock, expected):
-            self._shift = max(expected, self._media) - when
+            return self._anchored(when, expected)
+        placed = when + self._shift
+        error = expected - float(placed)
+        if (step is not None and step < -BACKWARD) or abs(error) > JUMP:
             self.jumps += 1
-        else:
-            self._steer(when, expected, came)
-        if self._clock is not None and 0 < clock - self._clock < BACKWARD:
-            self._step = clock - self._clock
-        self._clock = clock
-        return when + self._shift
-
-    def _broken(self, when: Fraction, clock: Fraction, expected: Fraction) -> bool:
-        assert self._shift is not None
-        backward = self._clock is not None and clock - self._clock < -BACKWARD
-        return backward or abs(when + self._shift - expected) > JUMP
-
-    def _steer(self, when: Fraction, expected: Fraction, came: Fraction) -> None:
-        assert self._shift is not None and self._arrival is not None
-        error = expected - (when + self._shift)
+            return self._anchored(when, expected)
         if abs(error) > self.MAX_DRIFT:
-            room = ticks(float((came - self._arrival) * self.STEER))
-            self._shift += max(-room, min(room, error))
+            room = (arrival - self._arrival) * self.STEER
+            self._shift += ticks(max(-room, min(room, error)))
+            return when + self._shift
+        return placed
+
+    def _anchored(self, when: Fraction, expected: float) -> Fraction:
+        """The clock begins anew: this packet is where arrival says."""
+        media = max(ticks(expected), self._media)
+        self._shift = media - when
+        return media

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction as F
+from itertools import pairwise
 
 import pytest
 
@@ -122,3 +123,29 @@ def test_live_drift_is_steered_back_without_a_jump() -> None:
         last = media
     assert timeline.jumps == 0
     assert abs(float(media) - 39_999) < 1
+
+
+@pytest.mark.parametrize("rate", [F(0), F(1, 90), F(1, 10), F(10)], ids=["stands", "1 kHz", "a tenth", "ten times"])
+def test_a_live_clock_of_another_pace_than_arrival_is_not_believed(rate: F) -> None:
+    timeline = LiveTimeline()
+    placed = [(n / 15, timeline.place(F(n, 15) * rate, F(n, 15) * rate, n / 15)) for n in range(300)]
+    assert not timeline.believed
+    assert all(after > before for (_, before), (_, after) in pairwise(placed[90:]))
+    assert all(abs(float(media) - at) < 0.1 for at, media in placed[150:] if rate < 1)
+
+
+def test_a_clock_that_is_put_right_is_believed_again() -> None:
+    timeline = LiveTimeline()
+    for n in range(150):
+        timeline.place(F(0), F(0), n / 15)
+    assert not timeline.believed
+    media = [timeline.place(F(n, 15), F(n, 15), n / 15) for n in range(150, 300)]
+    assert timeline.believed and media == sorted(set(media))
+
+
+def test_a_burst_at_the_beginning_and_network_stalls_do_not_cost_a_clock_its_belief() -> None:
+    timeline = LiveTimeline()
+    for n in range(600):
+        late = max(0.0, 3.0 - n / 15) if n < 45 else 2.0 if n % 200 in range(20, 50) else 0.0
+        timeline.place(F(n, 15), F(n, 15), max(n / 15 + late, 3.0))
+        assert timeline.believed
