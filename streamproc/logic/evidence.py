@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from streamproc.core.classes import OBJECT_GROUPS, Group, Vote
 from streamproc.core.vision import Box
@@ -139,6 +139,11 @@ class Belief:
             self._sums[group] = min(self.policy.most, max(0.0, self._sums.get(group, 0.0) + step))
             if value > 0:
                 self._times.setdefault(group, deque(maxlen=64)).append(at_s)
+        self._settle(at_s)
+
+    def settle_alone(self, at_s: float) -> None:
+        """No other look will come (a photograph): the class is settled by what was seen."""
+        self.policy = replace(self.policy, samples=1)
         self._settle(at_s)
 
     def samples(self, group: Group, at_s: float) -> int:

@@ -34,6 +34,8 @@ _HINT = 0.3
 """A candidate of less strength is noise of the detectors."""
 _AGAINST = -1.0
 """Evidence below this says that the object is not there; a little above, that it is badly seen."""
+_SLOW, _SLOW_S = 1.5, 1.0
+"""A feed is slower than asked where its pictures come more than so many times (and so many seconds) further apart; a dropped frame is no such."""
 _TRAVEL_S = 0.6
 """Whether a track goes on is seen over so long."""
 
@@ -86,6 +88,8 @@ class _State:
     known: dict[int, _Known] = field(default_factory=dict)
     boxes: dict[int, Box] = field(default_factory=dict)
     last: tuple[TrackView, ...] = ()
+    last_s: float = 0.0
+    """Media time of the newest frame."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +115,19 @@ class LabelPerception:
         if models.proposals and models.classifier is not None:
             self._parcels = ParcelSearch(models.proposals, models.classifier, self._belief)
         self._state = _State(Tracker(self._tracking))
+        self._asked_fps = self._paced_fps = settings.fps
 
     def pace(self, fps: float) -> None:
         """Frames come at another rate from now on."""
+        self._asked_fps = fps
+        self._pace(fps)
+
+    def _pace(self, fps: float) -> None:
+        self._paced_fps = fps
         self._belief, self._tracking = _paced(self.settings, fps)
+        self._adopt()
+
+    def _adopt(self) -> None:
         self._state.tracker.policy = self._tracking
         for known in self._state.known.values():
             known.belief.policy = self._belief
@@ -153,6 +166,7 @@ class LabelPerception:
     def look(self, frame: Frame) -> Observation:
         """Take in the next sampled frame."""
         state, picture = self._state, frame.picture
+        state.last_s = frame.at.seconds
         grey = picture.luma(*thumbnail_size(picture.width, picture.height))
         gate = state.gate.update(grey, frame.at.seconds, undecided=self._undecided(), policy=self._gate)
         if not gate.analyse:
@@ -167,6 +181,28 @@ class LabelPerception:
             tracks += self._parcels.look(picture, frame.at, grey, found, people, runs)
         state.last = tuple(view for view in tracks if view.label in self.settings.classes)
         return Observation(frame.at, state.last, analysed=True, runs=dict(runs), moving=not gate.calm)
+
+    def conclude(self) -> tuple[TrackView, ...]:
+        """The feed gave one picture and ended (a photograph): tracks, decided on what it shows."""
+        views = []
+        for view in self._state.last:
+            known = self._state.known.get(view.id // 2) if view.id % 2 else None
+            if known is not None:
+                known.belief.settle_alone(self._state.last_s)
+                settled = known.belief.label is not None and known.belief.label.value == view.label
+                views.append(replace(view, confirmed=settled))
+        return tuple(views)
+
+    def spaced(self, seconds: float) -> None:
+        """The feed gives fewer pictures than are asked for (a time lapse): windows and tracks last from one to the next."""
+        slow = seconds > _SLOW * (1 / self._asked_fps) + _SLOW_S
+        fps = 1 / seconds if slow else self._asked_fps
+        if abs(fps - self._paced_fps) > 0.2 * self._paced_fps:
+            self._pace(fps)
+            if slow and seconds > self.settings.evidence.window:
+                # Each picture shows another scene: what moves is elsewhere by the next, so each is decided on what it shows.
+                self._belief = replace(self._belief, samples=1)
+                self._adopt()
 
     def _undecided(self) -> bool:
         """Whether the next frame may verify a package, or settle whether a track is still in view."""

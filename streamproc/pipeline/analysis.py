@@ -30,6 +30,14 @@ class LabelPerceiver(Protocol):
 
     def look(self, frame: Frame) -> Observation: ...
 
+    def spaced(self, seconds: float) -> None:
+        """The feed's own pictures come so far apart."""
+        ...
+
+    def conclude(self) -> Sequence[TrackView]:
+        """Tracks of a feed that gave one picture and ended, decided on what it shows."""
+        ...
+
     def pace(self, fps: float) -> None:
         """Frames come at another rate from now on."""
         ...
@@ -87,6 +95,14 @@ class Analysis(Protocol):
 
     def analyse(self, frame: Frame) -> FrameResult: ...
 
+    def spaced(self, seconds: float) -> None:
+        """The feed's own pictures come so far apart; called where that is more than a second or was so before."""
+        ...
+
+    def conclude(self) -> list[Sighting]:
+        """What may be announced of a feed that gave one picture and ended."""
+        ...
+
     def reset(self) -> None: ...
 
     def snapshot(self) -> Any:
@@ -134,6 +150,13 @@ class _RatedAnalysis:
         self._presence: Fraction | None = None
         """Seconds between frames while only presence counts."""
         self._perceiver = perceiver
+
+    def spaced(self, seconds: float) -> None:
+        """Nothing here depends on it."""
+
+    def conclude(self) -> list[Sighting]:
+        """Nothing more than was announced."""
+        return []
 
     def set_rate(self, fps: float) -> None:
         """The document asks for another rate."""
@@ -245,6 +268,12 @@ class LabelAnalysis(_RatedAnalysis):
         ]
         self._in_view = frozenset(track.label for track in seen.tracks if track.supported and self._sighting(track))
         return FrameResult(sightings, None, seen.runs, seen.moving, in_view)
+
+    def spaced(self, seconds: float) -> None:
+        self.perceiver.spaced(seconds)
+
+    def conclude(self) -> list[Sighting]:
+        return [sighting for track in self.perceiver.conclude() if (sighting := self._sighting(track)) is not None]
 
     def _sighting(self, track: TrackView) -> Sighting | None:
         seen = track.confidence >= self.min_confidence and track.supported

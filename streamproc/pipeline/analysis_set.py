@@ -11,6 +11,7 @@ import structlog
 from streamproc.core.errors import StreamprocError
 from streamproc.core.media import Frame
 from streamproc.logic.attention import OpenNews
+from streamproc.logic.session import Sighting
 from streamproc.pipeline.analysis import Analysis, FrameResult
 
 log = structlog.get_logger(__name__)
@@ -22,6 +23,7 @@ class AnalysisSet:
     def __init__(self, processor: str, analyses: Sequence[Analysis]) -> None:
         self.items = list(analyses)
         self._processor = processor
+        self._sparse = False
 
     def due(self, media: Fraction) -> list[Analysis]:
         """Those that want the frame at ``media``."""
@@ -40,6 +42,17 @@ class AnalysisSet:
             analysis.sampler.take(frame.at.media)
             results.append(analysis.analyse(frame))
         return results
+
+    def spaced(self, seconds: float) -> None:
+        """The feed's own pictures come so far apart. Cheap where they come often."""
+        if self._sparse or seconds > 1:
+            self._sparse = seconds > 1
+            for analysis in self.items:
+                analysis.spaced(seconds)
+
+    def conclude(self) -> list[Sighting]:
+        """What may be announced of a feed that gave one picture and ended."""
+        return [sighting for analysis in self.items for sighting in analysis.conclude()]
 
     def pass_over(self, media: Fraction) -> bool:
         """The frame at ``media`` is dropped for good. True: it was due."""

@@ -57,14 +57,20 @@ class FramePipeline:
         self.recorder.note(time.monotonic())
         self.boxes_wanted: Callable[[], bool] = lambda: False
         """Whether somebody follows the boxes of every frame."""
+        self._photograph: Frame | None = None
+        """The first picture, while it is the only one."""
+        self._pictures = 0
         self._latency = setup.latency
         self._stats = stats
 
     def frame(self, frame: Frame, newest: Fraction | None) -> FrameOutcome:
         """Take in the next frame. ``newest``: media time (the source's) of the newest picture that waits behind it, where frames
         that came too late are to be dropped; None: every frame counts."""
+        before = self.sessions.last
         frame = self._placed(frame)
         media = frame.at.media
+        if before is not None and not self.traits.live:  # a camera's pictures are far apart only while it sleeps
+            self.analyses.spaced(float(media - before.media))
         due = self.analyses.due(media)
         if not due:
             return NOT_DUE
@@ -72,6 +78,8 @@ class FramePipeline:
             self.analyses.pass_over(media)
             self._stats.dropped("behind")
             return FrameOutcome(due=True)
+        self._pictures += 1
+        self._photograph = frame if self._pictures == 1 and before is None else None
         trail = self._stats.decoded(frame)
         results = self.analyses.analyse(frame, due)
         trail.mark("detect")
@@ -103,6 +111,8 @@ class FramePipeline:
 
     def finish(self, reason: str, at: Moment | None) -> None:
         """End the session with its summary. ``at``: on its clock; None: its last frame, or the present where a live feed is in a gap."""
+        if reason == "end_of_stream" and self._photograph is not None:
+            self._conclude(self._photograph)
         last = self.sessions.last
         if at is None:
             at = last or Moment(Fraction(0), datetime.now(UTC))
@@ -165,6 +175,13 @@ class FramePipeline:
         if jumped and last is not None and not self.sessions.in_gap:
             self.gap(Gap(GapReason.LOST, last, "nobody watched: streamproc was not running"))
         return frame if at is frame.at else replace(frame, at=at)
+
+    def _conclude(self, frame: Frame) -> None:
+        """The feed was this one picture: what it shows for sure is announced."""
+        sightings = self.analyses.conclude()
+        events = self.sessions.frame(Place(frame.at, frame.fragment, frame.offset), sightings) if sightings else []
+        if events:
+            self.commit([(event, pictures_of(event, frame)) for event in events])
 
     def _decide(self, place: Place, results: Sequence[FrameResult]) -> list[Event]:
         events = self.sessions.frame(place, [sighting for result in results for sighting in result.sightings])

@@ -181,6 +181,28 @@ def test_any_rate_and_any_number_of_samples_settles(fps, samples):
     assert told.keys() == {"PERSON", "PACKAGE"} and min(told.values()) >= samples
 
 
+def test_pictures_further_apart_than_the_window_are_each_decided_on_what_they_show():
+    """A time lapse: the person stands elsewhere in each picture, so no track ever has two samples."""
+    perception, *_ = perceiver(("PERSON",))
+    told = []
+    for number in range(4):
+        perception.spaced(60.0)
+        at = Moment(Fraction(60 * number), EPOCH)
+        tracks = perception.look(Frame(at, ArrayPicture(scene(walk(20 * number))))).tracks
+        told += [number for track in tracks if track.confirmed and track.confidence >= 50]
+    assert told and told[0] <= 1
+    perception.spaced(0.2)
+    assert perception._belief.samples == 2, "a feed that is quick again is judged as ever"
+
+
+def test_a_photograph_is_decided_when_it_is_known_to_be_the_only_picture():
+    perception, *_ = perceiver(("PERSON",))
+    (seen,) = perception.look(Frame(Moment(Fraction(0), EPOCH), ArrayPicture(scene(walk(0))))).tracks
+    assert not seen.confirmed
+    (concluded,) = perception.conclude()
+    assert concluded.confirmed and concluded.id == seen.id
+
+
 def small_cat(step: int) -> np.ndarray:
     return scene((GREEN, 100 + 18 * step, 200, 26, 26))
 

@@ -13,7 +13,7 @@ from streamproc.core.errors import StateDamaged
 from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet, StreamItem
 from streamproc.logic.attention import OpenNews
 from streamproc.logic.sampling import Sampler
-from streamproc.logic.session import SessionRules, Sessions
+from streamproc.logic.session import SessionRules, Sessions, Sighting
 from streamproc.pipeline import stall
 from streamproc.pipeline.analysis import FrameResult
 from streamproc.pipeline.analysis_set import AnalysisSet
@@ -132,6 +132,11 @@ class Counting:
         self.resets = 0
 
     def attend(self, news: OpenNews) -> None: ...
+
+    def spaced(self, seconds: float) -> None: ...
+
+    def conclude(self) -> list[Sighting]:
+        return []
 
     def analyse(self, frame: Frame) -> FrameResult:
         self.frames.append(frame.at.seconds)

@@ -65,6 +65,11 @@ class SquareEyes:
 
     def attend(self, news: OpenNews) -> None: ...
 
+    def spaced(self, seconds: float) -> None: ...
+
+    def conclude(self) -> list[Sighting]:
+        return []
+
     def analyse(self, frame: Frame) -> FrameResult:
         self.looked.append(round(frame.at.seconds, 2))
         there = bool((frame.picture.luma(32, 20) > 200).sum() >= 4)

@@ -52,6 +52,11 @@ class Eyes:
 
     def attend(self, news: OpenNews) -> None: ...
 
+    def spaced(self, seconds: float) -> None: ...
+
+    def conclude(self) -> list[Sighting]:
+        return []
+
     def analyse(self, frame: Frame) -> FrameResult:
         self.looked.append(frame.at.seconds)
         if frame.at.seconds < self.person_from:
