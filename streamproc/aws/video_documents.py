@@ -16,7 +16,7 @@ from streamproc.core.vision import Box
 from streamproc.jobs.answers import Aggregate
 from streamproc.jobs.facefacts import face_from, match_from
 from streamproc.jobs.model import Job, JobKind, JobState, VideoRef
-from streamproc.jobs.service import JobPage
+from streamproc.jobs.service import JobPage, JobService, PageRequest
 from streamproc.jobs.video import VideoFacts
 from streamproc.perception.taxonomy import Label
 
@@ -38,6 +38,20 @@ _LISTS = {
     JobKind.FACE_SEARCH: "Persons",
 }
 Document = dict[str, Any]
+WHOLE = PageRequest()
+
+
+def whole(service: JobService, job: Job, page: PageRequest = WHOLE) -> dict[str, Any]:
+    """The whole answer of the job's Get operation, all pages joined."""
+    items: list[Any] = []
+    token = None
+    while True:
+        asked = PageRequest(page.limit, token, page.sort, page.aggregate)
+        found = service.get(job.id, page=asked)
+        items += found.items
+        token = found.next_token
+        if token is None:
+            return get_document(JobPage(found.job, items, None, page))
 
 
 def get_document(page: JobPage) -> Document:

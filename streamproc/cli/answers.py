@@ -5,26 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from streamproc.aws.video_documents import get_document
+from streamproc.aws.video_documents import whole
 from streamproc.jobs.answers import spans
 from streamproc.jobs.model import Job, JobKind
-from streamproc.jobs.service import JobPage, JobService, PageRequest
+from streamproc.jobs.service import JobService
 
-WHOLE = PageRequest()
 _MANY = 12
-
-
-def whole(service: JobService, job: Job, page: PageRequest = WHOLE) -> dict[str, Any]:
-    """The whole answer of the job's Get operation, all pages joined."""
-    items: list[dict[str, Any]] = []
-    token = None
-    while True:
-        asked = PageRequest(page.limit, token, page.sort, page.aggregate)
-        found = service.get(job.id, page=asked)
-        items += found.items
-        token = found.next_token
-        if token is None:
-            return get_document(JobPage(found.job, items, None, page))
 
 
 def documents(service: JobService, jobs: list[Job]) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,7 +91,7 @@ def results(
     with errors_said():
         import json
 
-        from streamproc.cli.answers import whole
+        from streamproc.aws.video_documents import whole
         from streamproc.jobs.answers import Aggregate, Sort
         from streamproc.jobs.service import PageRequest
 
@@ -117,22 +116,6 @@ def _find(service: JobService, start: str) -> Job:
 
 
 def _row(job: Job) -> dict[str, Any]:
-    from streamproc.logic.redact import redact
+    from streamproc.jobs.documents import job_document
 
-    return {
-        "id": job.id,
-        "kind": str(job.request.kind),
-        "state": str(job.state),
-        "video": redact(job.request.video.url),
-        "frames": job.frames,
-        "expected": job.expected,
-        "created": _time(job.created),
-        "ended": _time(job.ended) if job.ended is not None else None,
-        "message": job.message,
-        "tag": job.request.tag,
-        "options": dict(job.request.options),
-    }
-
-
-def _time(epoch: float) -> str:
-    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds")
+    return job_document(job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from connectors.catalog import make_sink
@@ -9,12 +10,14 @@ from connectors.context import ConnectorContext
 from streamproc.config.node import OutboxSettings
 from streamproc.config.processor import ConnectorRef, ProcessorConfig
 from streamproc.config.routes import outputs as outputs_of
-from streamproc.contracts import NOWHERE, ImageKeeper, Images, Renderer, Sink
-from streamproc.core.errors import InputError
+from streamproc.contracts import NOWHERE, Delivery, ImageKeeper, Images, Renderer, Sink
+from streamproc.core.errors import InputError, NotFound
 from streamproc.core.event import Event
 from streamproc.core.route import Route
 from streamproc.outbox.outbox import Outbox
 from streamproc.store.journal import Journal
+
+TRY_OUT_S = 20.0
 
 
 class Outputs:
@@ -29,6 +32,7 @@ class Outputs:
     ) -> None:
         """``context``: what a processor's connectors are told, by its name."""
         self.outbox = Outbox(journal, renderers, settings)
+        self._renderers = renderers
         self._context = context
         self._sinks: dict[str, dict[str, tuple[ConnectorRef, Sink]]] = {}
 
@@ -64,6 +68,18 @@ class Outputs:
         """The processor is deleted: what it owes is delivered first, as far as that goes."""
         await self.outbox.remove(name)
         self._sinks.pop(name, None)
+
+    def types(self) -> dict[str, str]:
+        """Every output by its key, and which connector it is."""
+        return {key: ref.type for sinks in self._sinks.values() for key, (ref, _) in sinks.items()}
+
+    async def try_out(self, key: str, event: Event) -> None:
+        """Deliver an event to one output past the journal, once. Raises NotFound, SinkBusy, SinkRejected, TimeoutError."""
+        found = self._sinks.get(key.partition("/")[0], {}).get(key)
+        if found is None:
+            raise NotFound(f"there is no output {key!r}")
+        async with asyncio.timeout(TRY_OUT_S):
+            await found[1].deliver(Delivery(event, None, {}, NOWHERE, self._renderers))
 
     def images_of(self, event: Event) -> Images:
         """Where the processor's outputs keep an event's pictures: an output that gives URIs first."""

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from streamproc.config.node import NodeConfig
 from streamproc.live.supervisor import Supervisor
+from streamproc.server.feed import Snapshot
 from streamproc.store.database import Database
 from streamproc.web.guard import Guard, KnownToken
 from streamproc.web.signin import SignIn
@@ -32,5 +33,7 @@ class DaemonContext:
     """None where no users are set and no proxy signs them in."""
     listen: str
     """HOST:PORT."""
+    snapshots: list[Snapshot] = field(default_factory=list)
+    """What the stream tells of beside events."""
     on_close: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """Called when the daemon ends, last one first, before the supervisor closes."""

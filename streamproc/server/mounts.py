@@ -10,6 +10,7 @@ from streamproc.server.context import DaemonContext
 
 if TYPE_CHECKING:
     from connectors.context import ConnectorContext
+    from streamproc.faces.service import FaceService
     from streamproc.jobs.service import JobService
 
 
@@ -34,11 +35,23 @@ async def mount_aws(context: DaemonContext) -> None:
     supervisor = context.supervisor
     faces = await asyncio.to_thread(lambda: supervisor.provider.faces)
     jobs = await _open_jobs(context)
+    await _mount_jobs_and_faces(context, jobs, faces)
     supervisor.fails_on = words_for
     stills = Stills(supervisor.provider.objects)
     services = EndpointServices(context.node, context.folder, context.database, supervisor, faces, jobs, stills)
     fragments = supervisor.fragments
     await setup(context.app, services if fragments is None else replace(services, own_stream=fragments.has))
+
+
+async def _mount_jobs_and_faces(context: DaemonContext, jobs: JobService, faces: FaceService) -> None:
+    from streamproc.server.faces import FaceRoutes
+    from streamproc.server.jobs import JobRoutes
+
+    routes = JobRoutes(jobs, context.database, context.node.limits, faces.describe_collection)
+    await routes.tidy()
+    routes.mount(context.app, context.guard)
+    context.snapshots.append(routes.snapshot)
+    FaceRoutes(faces, context.supervisor).mount(context.app, context.guard)
 
 
 async def _open_jobs(context: DaemonContext) -> JobService:
@@ -88,6 +101,7 @@ async def mount_history(context: DaemonContext) -> None:
     from streamproc.live.stills import Stills
     from streamproc.server.events import Events
     from streamproc.server.feed import Feed
+    from streamproc.server.outputs import OutputRoutes
     from streamproc.server.standing import States
     from streamproc.server.stream import Stream
 
@@ -95,7 +109,8 @@ async def mount_history(context: DaemonContext) -> None:
     stills = Stills(supervisor)
     stills.open()
     Events(supervisor, stills).mount(context.app, context.guard)
-    feed = Feed(supervisor.journal, [States(supervisor).snapshot])
+    OutputRoutes(supervisor).mount(context.app, context.guard)
+    feed = Feed(supervisor.journal, [States(supervisor).snapshot, *context.snapshots])
     supervisor.state_listeners.append(lambda name: feed.look())
     Stream(feed).mount(context.app, context.guard)
     feed.open()

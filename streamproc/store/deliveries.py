@@ -6,7 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from streamproc.core.event import Event
@@ -48,6 +48,18 @@ class Selection:
         pairs = {"d.state": self.state, "d.output": self.output, "e.id": self.event}
         chosen = {column: value for column, value in pairs.items() if value is not None}
         return " AND ".join([*(f"{column} = ?" for column in chosen), "1"]), list(chosen.values())
+
+
+@dataclass(frozen=True, slots=True)
+class OutputStanding:
+    """What an output has not taken."""
+
+    waiting: int = 0
+    oldest: float | None = None
+    """When the event that waits longest became durable, epoch seconds."""
+    error: str | None = None
+    """What the output said last to that event."""
+    dead: int = 0
 
 
 class DeliveryStore:
@@ -116,6 +128,17 @@ class DeliveryStore:
             query = f"SELECT output, COUNT(*) AS n FROM deliveries WHERE state = '{state}' GROUP BY output"
             counted |= {(row["output"], state): row["n"] for row in self._database.read().execute(query)}
         return counted
+
+    def standing(self) -> dict[str, OutputStanding]:
+        """How each output stands that has something waiting or refused."""
+        read = self._database.read()
+        found: dict[str, OutputStanding] = {}
+        for row in read.execute(_WAITING):
+            found[row["output"]] = OutputStanding(row["waiting"], row["oldest"], row["reason"])
+        dead = "SELECT output, COUNT(*) AS n FROM deliveries WHERE state = 'dead' GROUP BY output"
+        for row in read.execute(dead):
+            found[row["output"]] = replace(found.get(row["output"], OutputStanding()), dead=row["n"])
+        return found
 
     def bytes_kept(self) -> int:
         """What the events that are still owed take, with their pictures."""
@@ -193,6 +216,11 @@ class _KnownEvents:
         return self._connection.execute("SELECT 1 FROM events WHERE id = ?", (event_id,)).fetchone() is not None
 
 
+_WAITING = (
+    "SELECT w.output, w.waiting, e.stored AS oldest, d.reason FROM "
+    "(SELECT output, COUNT(*) AS waiting, MIN(event) AS first FROM deliveries WHERE state = 'waiting' GROUP BY output) w "
+    "JOIN events e ON e.seq = w.first JOIN deliveries d ON d.event = w.first AND d.output = w.output"
+)
 _FROM = "FROM deliveries d JOIN events e ON e.seq = d.event"
 _SELECT = (
     "SELECT d.event AS seq, d.output, d.state, d.attempts, d.reason, e.stored, e.document, s.context "
