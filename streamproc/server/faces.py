@@ -23,11 +23,12 @@ from streamproc.faces.lookup import face_of, preview
 from streamproc.faces.service import FaceService
 from streamproc.live.supervisor import Supervisor
 from streamproc.logic.event_query import EventQuery
-from streamproc.server.answers import answered, json_object, known_keys
 from streamproc.server.events import event_document
 from streamproc.store.feedback import Feedback, FeedbackStore
 from streamproc.store.history import Kept
+from streamproc.web.answers import answered, known_keys
 from streamproc.web.guard import Guard
+from streamproc.web.json_body import json_object
 
 LAST_SEEN = 20
 """So many of a person's latest events are looked through for the best picture."""

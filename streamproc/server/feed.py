@@ -50,12 +50,16 @@ class Viewer:
     """One open stream."""
 
     faces: bool = True
-    """Whether it may see events about faces."""
+    """Whether it may see events about faces, and jobs."""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     pending: dict[tuple[str, str], bytes] = field(default_factory=dict)
     """The newest of each topic and key that was not sent yet."""
     overrun: bool = False
     """It missed some of them."""
+
+    def sees(self, topic: str) -> bool:
+        """Jobs are for who may review, as events about faces are."""
+        return self.faces or topic != "job"
 
     def put(self, key: tuple[str, str], words: bytes) -> None:
         if key not in self.pending and len(self.pending) >= MAX_PENDING:
@@ -129,9 +133,9 @@ class Feed:
             return [news for news in self._ring if news.seq > seq]
         return [render(kept) for kept in await asyncio.to_thread(self.history.since, seq, BATCH)]
 
-    async def standing(self) -> dict[tuple[str, str], bytes]:
-        """How all other topics stand."""
-        return {key: message(key[0], document) for key, document in (await self._snapshot()).items()}
+    async def standing(self, viewer: Viewer) -> list[bytes]:
+        """How all other topics stand that the viewer may see."""
+        return [message(key[0], document) for key, document in (await self._snapshot()).items() if viewer.sees(key[0])]
 
     def look(self) -> None:
         """Something of the other topics may have changed: compare at once."""
@@ -191,7 +195,8 @@ class Feed:
     def _send(self, key: tuple[str, str], document: Mapping[str, Any]) -> None:
         words = message(key[0], document)
         for viewer in self._viewers:
-            viewer.put(key, words)
+            if viewer.sees(key[0]):
+                viewer.put(key, words)
 
 
 def render(kept: Kept) -> News:

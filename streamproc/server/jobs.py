@@ -18,9 +18,10 @@ from streamproc.jobs.documents import job_document
 from streamproc.jobs.model import Job, JobKind, JobRequest, VideoRef
 from streamproc.jobs.service import JobService, VideoTooLarge
 from streamproc.logic.redact import redact
-from streamproc.server.answers import answered, json_object, known_keys
 from streamproc.store.database import Database
-from streamproc.web.guard import Guard
+from streamproc.web.answers import answered, known_keys, may
+from streamproc.web.guard import Guard, Refused
+from streamproc.web.json_body import json_object
 
 UPLOAD = "upload:"
 _SAFE_NAME = re.compile(r"[^A-Za-z0-9._\-]+")
@@ -69,6 +70,12 @@ class JobRoutes:
         body = await json_object(request)
         known_keys(body, ("video", "analyses", "collection", "options", "tag"))
         requests = self._requests(body)
+        if (
+            "://" not in str(body["video"])
+            and not str(body["video"]).startswith(UPLOAD)
+            and not may(request, "control")
+        ):
+            raise Refused(403, "video: only who may control may name a path on the node; upload the video")
 
         def start_all() -> list[Job]:
             if body.get("collection"):

@@ -17,9 +17,10 @@ from streamproc.core.media import Moment, rfc3339
 from streamproc.core.vision import Box
 from streamproc.live.supervisor import Supervisor
 from streamproc.plain import plain_document
-from streamproc.server.answers import answered, json_object, known_keys
 from streamproc.store.deliveries import DeliveryStore, OutputStanding, PendingDelivery, Selection, State
+from streamproc.web.answers import answered, known_keys
 from streamproc.web.guard import Guard
+from streamproc.web.json_body import json_object
 
 STATES = get_args(State)
 MAX_LISTED = 1000

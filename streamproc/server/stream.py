@@ -96,7 +96,7 @@ class Session:
                 self._comment_at = time.monotonic() + COMMENT_EVERY_S
 
     async def _standing(self) -> None:
-        for words in (await self._feed.standing()).values():
+        for words in await self._feed.standing(self._viewer):
             await self._write(words)
 
     async def _wait(self) -> None:
