@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from benchmarks.common import arguments, progress, report, table
 from benchmarks.face_photos import FacePhoto, face_photos
-from streamproc.config.node import FaceBoxSettings
+from streamproc.config.node import NodeFaceSettings
 from streamproc.core.errors import MediaError
 from streamproc.core.media import Image
 from streamproc.core.vision import FaceBox, FloatArray
@@ -55,11 +55,11 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     figures: dict[str, Any] = {}
     for detector in DETECTORS:
-        reader = FaceReader(zoo, FaceBoxSettings(detector=detector))
+        reader = FaceReader(zoo, NodeFaceSettings(detector=detector))
         with_faces, detect_ms = _detected(reader, images)
         shrunk = _shrunk_faces(reader, with_faces)
         for embedder in EMBEDDERS:
-            reader = FaceReader(zoo, FaceBoxSettings(detector=detector, embedder=embedder))
+            reader = FaceReader(zoo, NodeFaceSettings(detector=detector, embedder=embedder))
             for landmarks in ("detector", "68"):
                 progress(f"{detector} + {embedder}, landmarks: {landmarks}")
                 found, embed_ms = _embedded(reader, zoo, with_faces, landmarks)

@@ -78,10 +78,12 @@ def scene(
 
 def _document(clip: Path, folder: Path, *, made: bool, realtime: bool) -> dict[str, Any]:
     """The processor's file. The made scene has a region on the doorstep; in a clip of yours everything counts."""
+    from streamproc.config.processor import LABEL_CLASSES
+
     document: dict[str, Any] = {
         "source": {"type": "file", "path": str(clip), "realtime": realtime},
         "session": {"duration": 0, "allow_long": True},
-        "labels": {"classes": ["PERSON", "PET", "PACKAGE"], "min_confidence": 50},
+        "labels": {"classes": list(LABEL_CLASSES), "min_confidence": 50},
     }
     if made:
         doorstep = [[0.05, 0.1], [0.95, 0.1], [0.95, 1.0], [0.05, 1.0]]
