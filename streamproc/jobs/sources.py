@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 from collections import OrderedDict
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import structlog
@@ -65,8 +66,8 @@ class Videos:
             except OSError as error:
                 raise InvalidObject(f"{ref.url}: {error.strerror}") from None
             return ObjectFacts(found.st_size, f"{found.st_size}-{found.st_mtime_ns}")
-        meta = self._remote_file(ref).meta
-        return ObjectFacts(int(meta["size"]), str(meta.get("e_tag") or meta.get("last_modified") or meta["size"]))
+        found_there = self._remote_file(ref).source
+        return ObjectFacts(found_there.size, found_there.version)
 
     def open(self, ref: VideoRef) -> StoredVideo:
         """Raises MediaError where it cannot be decoded, InvalidObject where it cannot be had."""
@@ -82,52 +83,86 @@ class Videos:
             raise
 
     def _remote_file(self, ref: VideoRef) -> RangeFile:
-        import obstore
-        from obstore.exceptions import BaseError
-
         try:
-            store, path = self._store(ref)
+            return RangeFile(self._object(ref))
         except InputError as error:  # a secret of the bucket's binding: nothing that the caller may know or can mend
             log.error("store_credentials_missing", url=redact(ref.url), reason=str(error))
             raise InvalidObject(NO_OBJECT) from None
-        try:
-            meta: Any = obstore.get(store, path, options={"head": True, **_version(ref.version)}).meta
-        except (BaseError, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise InvalidObject(_reason(ref, error)) from None
-        return RangeFile(store, path, meta, ref.version)
 
-    def _store(self, ref: VideoRef) -> tuple[Any, str]:
-        from obstore.store import HTTPStore, S3Store
+    def _object(self, ref: VideoRef) -> RemoteObject:
+        """Raises OSError or ValueError where it cannot be had."""
+        from connectors.chain import chain_endpoint
+        from connectors.s3.objects import S3Object
 
-        from connectors.chain import chain_endpoint, named_credentials
-
-        parts = urlsplit(ref.url)
-        retry: Any = {"max_retries": 3, "retry_timeout": _seconds(20)}
-        options: Any = {"timeout": _seconds(30), "connect_timeout": _seconds(5)}
-        if parts.scheme in ("http", "https"):
-            path = parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
-            options["allow_http"] = parts.scheme == "http"
-            base = f"{parts.scheme}://{parts.netloc}"
-            return HTTPStore.from_url(base, client_options=options, retry_config=retry), path
+        if urlsplit(ref.url).scheme in ("http", "https"):
+            return HttpObject(ref.url)
         endpoint = ref.store.get("endpoint_url") or self._settings.endpoint_url or chain_endpoint("s3")
-        config: dict[str, Any] = {"region": ref.store.get("region") or self._settings.region}
-        if endpoint:
-            options["allow_http"] = endpoint.startswith("http:")
-            config |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
-        keys = named_credentials(ref.store)
-        config |= keys if keys is not None else {"skip_signature": True}
-        # Not by URL rules: a key may hold ? and #.
+        options = {**ref.store, "region": ref.store.get("region") or self._settings.region}
+        # Not by URL rules: a key may hold ? and #, and begin with a slash.
         bucket, _, key = ref.url.removeprefix("s3://").partition("/")
-        return S3Store(bucket, client_options=options, retry_config=retry, **config), key
+        return S3Object(bucket, key, options | ({"endpoint_url": endpoint} if endpoint else {}), ref.version)
+
+
+class RemoteObject(Protocol):
+    """A video in a store or on a web server. Synchronous; errors are OSError."""
+
+    size: int
+    version: str
+    """Changes when the bytes change."""
+
+    def read(self, start: int, end: int) -> bytes:
+        """Bytes from ``start`` up to ``end``, of the object as it was when it was opened."""
+        ...
+
+
+class HttpObject:
+    """A file of a web server that serves byte ranges."""
+
+    def __init__(self, url: str) -> None:
+        import obstore
+        from obstore.exceptions import BaseError
+        from obstore.store import HTTPStore
+
+        parts = urlsplit(url)
+        retry: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
+        options: Any = {
+            "timeout": timedelta(seconds=30),
+            "connect_timeout": timedelta(seconds=5),
+            "allow_http": parts.scheme == "http",
+        }
+        self._path = parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
+        try:
+            self._store = HTTPStore.from_url(
+                f"{parts.scheme}://{parts.netloc}", client_options=options, retry_config=retry
+            )
+            meta: Any = obstore.get(self._store, self._path, options={"head": True}).meta
+        except BaseError as error:
+            raise OSError(str(error)) from None
+        self.size = int(meta["size"])
+        self._etag = meta.get("e_tag")
+        self.version = str(self._etag or meta.get("last_modified") or self.size)
+
+    def read(self, start: int, end: int) -> bytes:
+        """See ``RemoteObject``."""
+        import obstore
+        from obstore.exceptions import BaseError
+
+        unchanged = {"if_match": self._etag} if self._etag and not str(self._etag).startswith("W/") else {}
+        options: Any = {"range": (start, end), **unchanged}
+        try:
+            return bytes(obstore.get(self._store, self._path, options=options).bytes())
+        except BaseError as error:
+            raise OSError(str(error)) from None
 
 
 class RangeFile(io.RawIOBase):
     """A remote object as a seekable file: blocks are fetched by range when they are read and a few are kept."""
 
-    def __init__(self, store: Any, path: str, meta: Any, version: str | None = None) -> None:
-        """``version``: of an S3 object, where it is not the newest that is meant."""
-        self._store, self._path, self.meta, self._version = store, path, meta, version
-        self._size = int(meta["size"])
+    def __init__(self, source: RemoteObject) -> None:
+        self.source = source
+        self._size = source.size
         self._at = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._failure: BaseException | None = None
@@ -163,22 +198,14 @@ class RangeFile(io.RawIOBase):
             raise SourceError(GONE) from self._failure
 
     def _block(self, number: int) -> bytes:
-        import obstore
-        from obstore.exceptions import BaseError
-
         known = self._blocks.get(number)
         if known is not None:
             self._blocks.move_to_end(number)
             return known
         start = number * BLOCK
         try:
-            fetched = obstore.get(
-                self._store,
-                self._path,
-                options={"range": (start, min(self._size, start + BLOCK)), **self._unchanged()},
-            )
-            data = bytes(fetched.bytes())
-        except (BaseError, OSError, ValueError) as error:
+            data = self.source.read(start, min(self._size, start + BLOCK))
+        except (OSError, ValueError) as error:
             # Remembered, because FFmpeg takes it for the end of the file.
             self._failure = error
             raise OSError("the video cannot be read any further") from None
@@ -187,24 +214,9 @@ class RangeFile(io.RawIOBase):
             self._blocks.popitem(last=False)
         return data
 
-    def _unchanged(self) -> dict[str, Any]:
-        tag = self.meta.get("e_tag")
-        unchanged = {"if_match": tag} if tag and not str(tag).startswith("W/") else {}
-        return unchanged | _version(self._version)
-
-
-def _version(version: str | None) -> dict[str, Any]:
-    return {"version": version} if version else {}
-
 
 def _remote(url: str) -> bool:
     return urlsplit(url).scheme in ("s3", "http", "https")
-
-
-def _seconds(value: float) -> Any:
-    from datetime import timedelta
-
-    return timedelta(seconds=value)
 
 
 def _reason(ref: VideoRef, error: BaseException) -> str:

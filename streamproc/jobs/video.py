@@ -166,7 +166,7 @@ class StoredVideo:
             codec=_codec(context),
             format=str(container.format.long_name),
             duration_ms=floor_ms(Fraction(duration)),
-            rate=_rate(stream),
+            rate=_rate(stream, container.format.name),
             width=height if turned else width,
             height=width if turned else height,
             full_range=int(context.color_range or 0) == _FULL_RANGE or str(context.pix_fmt).startswith("yuvj"),
@@ -313,8 +313,11 @@ def _codec(context: Any) -> str:
     return str(context.codec.canonical_name or context.name)
 
 
-def _rate(stream: Any) -> Fraction:
+def _rate(stream: Any, container_format: str) -> Fraction:
     """Frames a second. A fragmented file's average is one of few frames; there the rate of its clock is near it and better."""
+    if container_format == "avi" and stream.guessed_rate:
+        # AVI has no timestamps, its "average" is the header's tick: FFmpeg writes H.264 in ticks of half a frame.
+        return snap_rate(Fraction(stream.guessed_rate))
     average = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
     steady = Fraction(stream.base_rate or average)
     near = abs(steady - average) <= steady / 100 and snap_rate(steady) in STANDARD_RATES
