@@ -86,14 +86,20 @@ class BrokerConnection:
             raise Away(self.why or "not connected") from None
 
     async def publish(
-        self, topic: str, payload: str | bytes, *, retain: bool = False, properties: Properties | None = None
+        self,
+        topic: str,
+        payload: str | bytes,
+        *,
+        retain: bool = False,
+        properties: Properties | None = None,
+        qos: int = 1,
     ) -> None:
         """Returns when the broker has confirmed it. Raises Away."""
         client = self._client
         if client is None:
             raise Away(self.why or "not connected")
         try:
-            await client.publish(topic, payload, self.settings.qos, retain, properties, timeout=ANSWER_S)
+            await client.publish(topic, payload, qos, retain, properties, timeout=ANSWER_S)
         except MqttError as error:
             raise Away(self._words(error)) from error
         except ValueError as error:

@@ -58,6 +58,10 @@ class NodeOnBroker:
         self._orders: asyncio.Queue[tuple[Command, str, str]] = asyncio.Queue(maxsize=100)
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
+        self._shown_by: dict[str, object] = {}
+        self._leaving: set[str] = set()
+        """Processors that have to be taken off the broker, also when nobody uses it any more."""
+        self._last_words: asyncio.Task[None] | None = None
 
     # -- who uses it
 
@@ -71,8 +75,11 @@ class NodeOnBroker:
     async def detach(self, user: object) -> None:
         """The last one says goodbye; what still has to be removed from the broker is tried for a moment more."""
         self._users.discard(user)
-        if self._users or self._closing or not self._tasks:
-            return
+        if self._users or self._closing or not self._tasks or (self._leaving and not self.connection.connected):
+            return  # what has to be removed from a broker that is away is removed when it is back
+        await self._close()
+
+    async def _close(self) -> None:
         self._closing = True
         with suppress(TimeoutError, Away):
             async with asyncio.timeout(_CLOSE_S):
@@ -91,9 +98,13 @@ class NodeOnBroker:
 
     # -- what is published
 
-    def show(self, topics: Topics, config: Mapping[str, Any] | None, messages: Mapping[str, Payload]) -> None:
+    def show(
+        self, user: object, topics: Topics, config: Mapping[str, Any] | None, messages: Mapping[str, Payload]
+    ) -> None:
         """Everything retained of a processor: its discovery document and its states."""
         owner = level(topics.name)
+        self._shown_by[owner] = user
+        self._leaving.discard(owner)
         wanted: dict[str, Payload] = {}
         if config is not None and topics.config is not None:
             wanted[topics.config] = _json(config)
@@ -117,8 +128,16 @@ class NodeOnBroker:
         self._retained.put(level(topics.name), topic, payload)
         await self._send(topic, payload)
 
-    def remove(self, topics: Topics) -> None:
-        """The processor, or its output here, is no more."""
+    def retire(self, user: object, topics: Topics) -> bool:
+        """The processor, or its output here, is no more. False: another output shows it here by now."""
+        if self._shown_by.get(level(topics.name), user) is not user:
+            return False
+        self._shown_by.pop(level(topics.name), None)
+        self._leaving.add(level(topics.name))
+        self._remove(topics)
+        return True
+
+    def _remove(self, topics: Topics) -> None:
         also = [topics.hero, topics.at("stats")] + ([topics.config] if topics.config else [])
         self._retained.remove(level(topics.name), also)
         self._commands.pop(level(topics.name), None)
@@ -131,6 +150,7 @@ class NodeOnBroker:
                 while not self._retained.clean(level(topics.name)):
                     await self.connection.ready(within_s)
                     await self._push()
+                self._leaving.discard(level(topics.name))
 
     def obey(self, topics: Topics, command: Command) -> None:
         """Commands for this processor go there from now on."""
@@ -226,6 +246,10 @@ class NodeOnBroker:
             with suppress(Away):
                 await self.connection.ready(3600.0)
                 await self._push()
+                self._leaving = {owner for owner in self._leaving if not self._retained.clean(owner)}
+                if not self._users and not self._leaving and not self._closing:
+                    self._last_words = asyncio.create_task(self._close(), name="mqtt close")
+                    return
 
     async def _push(self) -> None:
         """Send what is due. Raises Away."""
@@ -261,7 +285,7 @@ class NodeOnBroker:
                 await asyncio.sleep(_ORPHAN_S)
                 for owner in self._retained.orphans():
                     log.info("mqtt_leftovers_removed", processor=owner)
-                    self.remove(Topics(self.topics, owner))
+                    self._remove(Topics(self.topics, owner))
             await asyncio.sleep(_ORPHAN_S)
 
 
@@ -284,7 +308,7 @@ def node_on_broker(settings: MqttSinkSettings, context: ConnectorContext) -> Nod
     own = settings.model_dump(
         include={
             "host", "port", "tls", "ca_file", "cert_file", "key_file",
-            "username_env", "password_env", "prefix", "discovery", "qos",
+            "username_env", "password_env", "prefix", "discovery",
         }
     )  # fmt: skip
     key = (*own.values(), context.node_id, context.data_dir)

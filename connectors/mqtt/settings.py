@@ -36,7 +36,7 @@ class MqttSinkSettings(OutputSettings):
     commands: bool = False
     """Whether who may publish to the broker may start, stop and set this processor."""
     qos: Literal[1, 2] = 1
-    """How events and states are sent: at least once, or once per connection."""
+    """How events are sent: at least once, or once per connection. States are always sent at least once."""
     pictures: bool = True
     """Whether the last detection's picture is published (JPEG, at most 200 KB)."""
     status_every: Duration = Field(default=60.0, ge=5, le=3600)

@@ -24,6 +24,7 @@ from streamproc.core.status import Figures, ProcessorStatus
 log = structlog.get_logger(__name__)
 
 _PATIENCE_S = 5.0
+_RETIRE_S = 3.0
 _SHOWN = frozenset({EventType.LABEL_DETECTED, EventType.FACE_MATCHED, EventType.FACE_UNKNOWN})
 
 
@@ -40,6 +41,7 @@ class MqttSink:
         self._context = context
         self._node: NodeOnBroker | None = None
         self._status: ProcessorStatus | None = None
+        self._retired = False
         self._pictured: datetime | None = None
         """When what the last published picture shows was."""
         self._measured = float("-inf")
@@ -54,10 +56,10 @@ class MqttSink:
         topics = node.topics.processor(delivery.event.processor)
         await node.connection.ready(_PATIENCE_S)
         pictures = delivery.pictures
-        if pictures is not None and self._settings.pictures and delivery.event.type in _SHOWN:
+        if pictures is not None and self._settings.pictures and not self._retired and delivery.event.type in _SHOWN:
             await self._show_picture(node, delivery.event, pictures.frame)
         topic, payload = message(delivery, topics, self._settings.format)
-        await node.connection.publish(topic, payload)
+        await node.connection.publish(topic, payload, qos=self._settings.qos)
 
     async def _show_picture(self, node: NodeOnBroker, event: Event, jpeg: bytes) -> None:
         """Before its message, so that who hears of an event finds its picture. Not where a later one is shown already."""
@@ -75,6 +77,8 @@ class MqttSink:
 
     def status(self, status: ProcessorStatus) -> None:
         """Publish what is different from last time; figures alone every ``status_every``."""
+        if self._retired:
+            return
         node, settings = self._attached(), self._settings
         topics = node.topics.processor(status.processor)
         now = asyncio.get_running_loop().time()
@@ -82,7 +86,7 @@ class MqttSink:
             offer = Offer(settings.commands, settings.format == "plain", settings.pictures, settings.configuration_url)
             config = device(topics, status.watched, offer) if settings.discovery else None
             messages = states(status, topics)
-            node.show(topics, config, messages | dict([figures(status, topics)]))
+            node.show(self, topics, config, messages | dict([figures(status, topics)]))
             self._measured = now
         elif now - self._measured >= settings.status_every:
             node.keep(topics, *figures(status, topics))
@@ -95,8 +99,9 @@ class MqttSink:
         """Leave nothing on the broker: the output was taken out of its processor's document, or the processor deleted."""
         node = self._attached()
         topics = node.topics.processor(self._context.processor)
-        node.remove(topics)
-        await node.removed(topics, _PATIENCE_S)
+        self._retired = True
+        if node.retire(self, topics):
+            await node.removed(topics, _RETIRE_S)
 
     async def aclose(self) -> None:
         node, self._node = self._node, None

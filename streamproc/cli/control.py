@@ -47,19 +47,19 @@ def start(
     """Begin a session."""
     with errors_said():
         body = {} if duration is None else {"duration_s": duration}
-        _show(call(url, "POST", f"{_path(name)}/start", body), as_json)
+        _show(call(url, "POST", f"{processor_path(name)}/start", body), as_json)
 
 
 def stop(name: Name, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     """End the session with its summary; returns when it has ended."""
     with errors_said():
-        _show(call(url, "POST", f"{_path(name)}/stop", {}), as_json)
+        _show(call(url, "POST", f"{processor_path(name)}/stop", {}), as_json)
 
 
 def describe(name: Name, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     """Everything about one processor: state, config, session, source, figures."""
     with errors_said():
-        found = call(url, "GET", _path(name))
+        found = call(url, "GET", processor_path(name))
         if as_json:
             put_json(found)
         else:
@@ -83,7 +83,7 @@ def list_processors(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
 def delete(name: Name, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     """Stop a processor and forget it."""
     with errors_said():
-        gone = call(url, "DELETE", _path(name), {})
+        gone = call(url, "DELETE", processor_path(name), {})
         if as_json:
             put_json(gone)
         else:
@@ -124,7 +124,7 @@ def _error(status: int, body: bytes, url: str) -> StreamprocError:
     return NotFound(said) if status == 404 else InputError(said) if status == 400 else StreamprocError(said)
 
 
-def _path(name: str) -> str:
+def processor_path(name: str) -> str:
     return "/api/processors/" + urllib.parse.quote(name, safe="")
 
 

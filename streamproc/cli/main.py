@@ -31,6 +31,7 @@ VERBS = {
     "describe": "control:describe",
     "list": "control:list_processors",
     "delete": "control:delete",
+    "schedule": "schedule:schedule",
     "validate": "files:validate",
     "schema": "files:schema",
     "doctor": "doctor:doctor",

@@ -8,7 +8,9 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from streamproc.config.base import Settings, wrong
 from streamproc.config.duration import Duration
+from streamproc.config.masks import MaskSettings
 from streamproc.config.regions import RegionSettings, check_regions
+from streamproc.config.schedule import ScheduleSettings
 from streamproc.core.classes import ANNOUNCED
 
 LABEL_CLASSES: tuple[str, ...] = tuple(each.value for each in ANNOUNCED)
@@ -108,6 +110,8 @@ class FaceSettings(Settings):
     """Also give a face search record for each analysed frame to outputs that take records."""
     keep_unknown_crops: bool = False
     """Keep pictures of faces that matched nobody."""
+    blur_unknown: bool = False
+    """Blur faces that match nobody in every picture that is kept."""
 
     @property
     def effective_threshold(self) -> float:
@@ -136,6 +140,10 @@ class ProcessorConfig(Settings):
     idle: IdleSettings = IdleSettings()
     regions: tuple[RegionSettings, ...] = ()
     """Where to look; nothing drawn means everywhere."""
+    masks: tuple[MaskSettings, ...] = ()
+    """What is black in every picture before anybody or anything sees it."""
+    schedule: ScheduleSettings | None = None
+    """When anything is announced; left out: always. Outside of it a camera stays connected and idle."""
     allow_many_regions: bool = False
     """Opt in to more than the service's 10 regions."""
     outputs: tuple[ConnectorRef, ...] = ()

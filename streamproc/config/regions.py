@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from streamproc.config.base import Settings, wrong
+from streamproc.config.schedule import ScheduleSettings
 from streamproc.core.region import Region, RegionRule
 
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -29,6 +30,12 @@ class RegionBox(Settings):
             raise ValueError("the box reaches outside the frame; left + width and top + height may be at most 1")
         return self
 
+    @property
+    def points(self) -> tuple[tuple[float, float], ...]:
+        """The four corners, in order."""
+        right, bottom = min(1.0, self.left + self.width), min(1.0, self.top + self.height)
+        return ((self.left, self.top), (right, self.top), (right, bottom), (self.left, bottom))
+
 
 class RegionSettings(Settings):
     """One region of interest: a ``box`` or a ``polygon``, and when an object counts as inside."""
@@ -41,6 +48,8 @@ class RegionSettings(Settings):
     rule: Literal["overlap", "feet", "centre", "intersect", "contain"] = "overlap"
     overlap: float = Field(default=0.5, ge=0, lt=1)
     """For rule overlap: the share of the object's area that must be exceeded."""
+    schedule: ScheduleSettings | None = None
+    """When something in this region is announced; left out: always."""
 
     @model_validator(mode="after")
     def _one_sound_shape(self) -> RegionSettings:
@@ -65,9 +74,7 @@ class RegionSettings(Settings):
         if self.polygon is not None:
             return self.polygon
         assert self.box is not None
-        left, top = self.box.left, self.box.top
-        right, bottom = min(1.0, left + self.box.width), min(1.0, top + self.box.height)
-        return ((left, top), (right, top), (right, bottom), (left, bottom))
+        return self.box.points
 
 
 def check_regions(regions: Sequence[RegionSettings]) -> None:

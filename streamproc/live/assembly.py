@@ -13,9 +13,11 @@ from streamproc.config.node import NodeConfig
 from streamproc.config.processor import ConnectorRef, ProcessorConfig
 from streamproc.config.regions import to_regions
 from streamproc.core.start import StartRequest
+from streamproc.logic.hours import Hours
 from streamproc.logic.regions import RegionMap
 from streamproc.logic.sampling import Sampler, staggered_phase
 from streamproc.logic.session import SessionRules
+from streamproc.media.mask import PrivacyMask
 from streamproc.perception.provider import ModelProvider
 from streamproc.pipeline.analysis import Analysis, FaceAnalysis, LabelAnalysis
 
@@ -36,9 +38,27 @@ def exact(seconds: float) -> Fraction:
     return Fraction(seconds).limit_denominator(1_000_000)
 
 
-def make_analyses(config: ProcessorConfig, provider: ModelProvider, stagger: int | None = None) -> list[Analysis]:
+def make_hours(config: ProcessorConfig) -> Hours:
+    """When the document wants anything announced, and where."""
+    names = [region.name for region in to_regions(config.regions)]
+    schedules = {
+        name: region.schedule.schedule()
+        for name, region in zip(names, config.regions, strict=True)
+        if region.schedule is not None
+    }
+    return Hours(config.schedule.schedule() if config.schedule is not None else None, schedules)
+
+
+def make_mask(config: ProcessorConfig) -> PrivacyMask:
+    """What nobody is to see of the pictures, and where in them movement counts."""
+    return PrivacyMask([mask.points for mask in config.masks], [region.points for region in config.regions])
+
+
+def make_analyses(
+    config: ProcessorConfig, provider: ModelProvider, stagger: int | None = None, hours: Hours | None = None
+) -> list[Analysis]:
     """What the document looks for. ``stagger``: the feed's number among the live ones; None for durable feeds, whose frames
-    are chosen the same on every run."""
+    are chosen the same on every run. ``hours``: when anything is announced; the document's own where left out."""
     regions = RegionMap(to_regions(config.regions))
     analyses: list[Analysis] = []
     if config.labels is not None:
@@ -48,6 +68,9 @@ def make_analyses(config: ProcessorConfig, provider: ModelProvider, stagger: int
     if config.faces is not None:
         sampler = make_sampler(config.faces.fps, stagger)
         analyses.append(FaceAnalysis(provider.face_perceiver(config.faces), config.faces, sampler, regions))
+    shared = hours or make_hours(config)
+    for each in analyses:
+        each.hours = shared  # all of a processor's analyses hear of an override together
     return analyses
 
 
@@ -62,12 +85,15 @@ def retune(analyses: Sequence[Analysis], config: ProcessorConfig) -> None:
     """Apply what needs no other models: confidence, regions, rate."""
     regions = RegionMap(to_regions(config.regions))
     for analysis in analyses:
+        analysis.hours.adopt(make_hours(config))
         settings = config.labels if isinstance(analysis, LabelAnalysis) else config.faces
         if settings is None:
             continue
         if isinstance(analysis, LabelAnalysis | FaceAnalysis):
             analysis.regions = regions
             analysis.set_rate(settings.fps)
+        if isinstance(analysis, FaceAnalysis) and config.faces is not None:
+            analysis.blur_unknown = config.faces.blur_unknown
         if isinstance(analysis, LabelAnalysis) and config.labels is not None:
             analysis.min_confidence = config.labels.min_confidence
 
@@ -81,7 +107,7 @@ def _perceiver(config: ProcessorConfig) -> tuple[object, object]:
     labels, faces = config.labels, config.faces
     return (
         labels.model_copy(update={"min_confidence": 0.0, "fps": 1.0}) if labels is not None else None,
-        faces.model_copy(update={"fps": 1.0}) if faces is not None else None,
+        faces.model_copy(update={"fps": 1.0, "blur_unknown": False}) if faces is not None else None,
     )
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import structlog
 
 from connectors.catalog import make_sink
 from connectors.context import ConnectorContext
 from streamproc.config.node import OutboxSettings
 from streamproc.config.processor import ConnectorRef, ProcessorConfig
 from streamproc.config.routes import outputs as outputs_of
-from streamproc.contracts import NOWHERE, Delivery, ImageKeeper, Images, Renderer, Sink
+from streamproc.contracts import NOWHERE, Delivery, ImageKeeper, Images, Renderer, Sink, StatusSink
 from streamproc.core.errors import InputError, NotFound
 from streamproc.core.event import Event
 from streamproc.core.route import Route
 from streamproc.outbox.outbox import Outbox
 from streamproc.store.journal import Journal
 
+log = structlog.get_logger(__name__)
 TRY_OUT_S = 20.0
 
 
@@ -33,6 +36,8 @@ class Outputs:
         """``context``: what a processor's connectors are told, by its name."""
         self.outbox = Outbox(journal, renderers, settings)
         self._renderers = renderers
+        self.appeared: Callable[[str], None] = lambda name: None
+        """Called in the loop with the name of a processor whose outputs are others now, before those that are gone are closed."""
         self._context = context
         self._sinks: dict[str, dict[str, tuple[ConnectorRef, Sink]]] = {}
 
@@ -62,10 +67,14 @@ class Outputs:
             raise InputError(f"{name}: outputs: {error}") from None
         self._sinks[name] = sinks
         route(tuple(output.route for output in wanted))
+        # What shows states in the same place takes it over before the one that had it leaves.
+        self.appeared(name)
+        await _retire(sink for key, (_, sink) in before.items() if key not in sinks or sinks[key][1] is not sink)
         await self.outbox.set_outputs(name, {key: sink for key, (_, sink) in sinks.items()})
 
     async def remove(self, name: str) -> None:
         """The processor is deleted: what it owes is delivered first, as far as that goes."""
+        await _retire(sink for _, sink in self._sinks.get(name, {}).values())
         await self.outbox.remove(name)
         self._sinks.pop(name, None)
 
@@ -81,8 +90,23 @@ class Outputs:
         async with asyncio.timeout(TRY_OUT_S):
             await found[1].deliver(Delivery(event, None, {}, NOWHERE, self._renderers))
 
+    def status_sinks(self, name: str) -> dict[str, StatusSink]:
+        """The processor's outputs that show states, by key."""
+        return {key: sink for key, (_, sink) in self._sinks.get(name, {}).items() if isinstance(sink, StatusSink)}
+
     def images_of(self, event: Event) -> Images:
         """Where the processor's outputs keep an event's pictures: an output that gives URIs first."""
         sinks = [sink for _, sink in self._sinks.get(event.processor, {}).values() if isinstance(sink, ImageKeeper)]
-        places = [sink.locate(event) for sink in sinks]
+        places = [place for sink in sinks if (place := sink.locate(event)) != NOWHERE]
         return next((place for place in places if "://" in (place.frame or "")), places[0] if places else NOWHERE)
+
+
+async def _retire(sinks: Iterable[Sink]) -> None:
+    for sink in sinks:
+        if isinstance(sink, StatusSink):
+            try:
+                await sink.retire()
+            except (
+                Exception
+            ):  # the boundary of a sink: what it could not take back must not keep the edit from being done
+                log.warning("output_not_retired_cleanly", exc_info=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import structlog
@@ -14,13 +15,14 @@ from streamproc.config.processor import ProcessorConfig
 from streamproc.core.errors import StreamprocError
 from streamproc.core.event import Event
 from streamproc.core.start import StartRequest
-from streamproc.live.assembly import same_perception
+from streamproc.live.assembly import make_hours, same_perception
 from streamproc.live.commit import JournalCommitter
 from streamproc.live.documents import Origin, document_of, echoed
 from streamproc.live.leftover import LeftOver, by_itself
 from streamproc.live.resume import Resumed, new_run_id, source_key
 from streamproc.live.run import Run, RunSpec, SharedServices
-from streamproc.live.view import ProcessorView, session_of, source_of
+from streamproc.live.view import ProcessorView, schedule_of, session_of, source_of
+from streamproc.logic.hours import Hours, Override
 from streamproc.logic.lifecycle import Lifecycle, State, Trigger
 from streamproc.store.journal import Checkpoint, Commit
 from streamproc.store.processors import ProcessorRow, ProcessorStore
@@ -63,6 +65,7 @@ class Processor:
     """Set while nothing runs."""
     complaint: str | None = None
     """What is wrong with the newest version of its file; the last good one is in force."""
+    override: Override | None = None
     tried: str = ""
     """Hash of the document that it was last started with."""
     _begin: asyncio.Task[None] | None = None
@@ -75,6 +78,7 @@ class Processor:
 
     def __post_init__(self) -> None:
         self.idle.set()
+        self.override = self.services.store.override(self.name)
         self.committer = JournalCommitter(self.services.shared.journal, self.name, self.services.on_events)
 
     # -- start and stop
@@ -152,6 +156,7 @@ class Processor:
 
         try:
             run = await asyncio.to_thread(Run, spec, self.services.shared, self.committer, over, resumed)
+            run.lane.frames.hours.override = self.override
             self.run = run
             self.services.on_run(self)
             await asyncio.to_thread(run.start)
@@ -267,6 +272,7 @@ class Processor:
             origin=self.row.origin,
             session=session_of(run) if run is not None else self._last_session,
             source=source_of(run) if run is not None else {},
+            schedule=schedule_of(hours_of(self), datetime.now(UTC)),
             metrics={**lane.stats.view(), "idle": lane.idle.view()} if lane is not None else {},
         )
 
@@ -294,3 +300,12 @@ class Processor:
 
     def _save(self, **changes: Any) -> None:
         self.row = self.services.store.update(self.name, **changes)
+
+
+def hours_of(processor: Processor) -> Hours:
+    """When it announces: its run's own hours, or what they would be."""
+    if processor.run is not None:
+        return processor.run.lane.frames.hours
+    hours = make_hours(processor.config)
+    hours.override = processor.override
+    return hours

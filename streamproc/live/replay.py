@@ -16,7 +16,7 @@ from connectors.context import ConnectorContext
 from streamproc.config.processor import ConnectorRef, ProcessorConfig, SessionSettings
 from streamproc.core.errors import InputError, SourceRefused
 from streamproc.core.media import EPOCH
-from streamproc.live.assembly import make_analyses, session_rules
+from streamproc.live.assembly import make_analyses, make_mask, session_rules
 from streamproc.logic.session import Sessions
 from streamproc.perception.provider import ModelProvider
 from streamproc.pipeline.lane import Lane
@@ -76,7 +76,16 @@ def replay(clip: Path, config: ProcessorConfig, provider: ModelProvider, name: s
     )
     told = Collector()
     sessions = Sessions(name, session_rules(config), run)
-    lane = Lane(LaneSetup(name, source.traits, sessions, make_analyses(config, provider), told, checkpoints=False))
+    setup = LaneSetup(
+        name,
+        source.traits,
+        sessions,
+        make_analyses(config, provider),
+        told,
+        mask=make_mask(config),
+        checkpoints=False,
+    )
+    lane = Lane(setup)
     stop = threading.Event()
     try:
         for item in source.items(stop):

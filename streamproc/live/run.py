@@ -10,10 +10,11 @@ from connectors.context import ConnectorContext
 from streamproc.config.processor import ProcessorConfig
 from streamproc.contracts import Source
 from streamproc.core.start import StartRequest
-from streamproc.live.assembly import make_analyses, retune, session_rules, with_start
+from streamproc.live.assembly import make_analyses, make_hours, make_mask, retune, session_rules, with_start
 from streamproc.live.commit import JournalCommitter
 from streamproc.live.feeder import Feeder, ItemObserver
 from streamproc.live.resume import Resumed, origin_document
+from streamproc.logic.hours import Override
 from streamproc.logic.session import Sessions, session_id
 from streamproc.perception.provider import ModelProvider
 from streamproc.pipeline.lane import Lane
@@ -67,7 +68,8 @@ class Run:
         source = self._make_source(spec.config)
         self.traits = source.traits
         resumed = self._usable(resumed)
-        analyses = make_analyses(spec.config, shared.provider, self._phase())
+        hours = make_hours(spec.config)
+        analyses = make_analyses(spec.config, shared.provider, self._phase(), hours)
         self.lane = Lane(
             LaneSetup(
                 spec.name,
@@ -76,6 +78,8 @@ class Run:
                 analyses,
                 committer,
                 request=origin_document(spec.config, spec.request),
+                hours=hours,
+                mask=make_mask(spec.config),
                 latency=source.traits.live,
                 on_over=on_over,
                 on_durable=source.durable,
@@ -142,15 +146,25 @@ class Run:
 
         def change() -> None:
             retune(self.lane.frames.analyses.items, config)
+            self.lane.frames.mask.adopt(make_mask(config))
             self.lane.idle.adopt(config.idle)
             self.lane.sessions.rules = session_rules(config, self.spec.request)
             self._adopt(config)
 
         self.lane.edit(change)
 
+    def override(self, override: Override | None) -> None:
+        """What somebody says over the schedule; a camera that is asleep is looked at."""
+
+        def change() -> None:
+            self.lane.frames.hours.override = override
+            self.lane.idle.wake("settings")
+
+        self.lane.edit(change)
+
     def replace_perceivers(self, config: ProcessorConfig) -> None:
         """Other classes or models: the source and the session go on; tracks are evaluated again from nothing."""
-        analyses = make_analyses(config, self._shared.provider, self._phase())
+        analyses = make_analyses(config, self._shared.provider, self._phase(), self.lane.frames.hours)
 
         def change() -> None:
             self.lane.frames.analyses.items = analyses

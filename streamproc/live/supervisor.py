@@ -26,8 +26,10 @@ from streamproc.live.outputs import Outputs
 from streamproc.live.ownership import Ownership, SoleNode
 from streamproc.live.processor import Processor, ProcessorServices
 from streamproc.live.refused import Refused
+from streamproc.live.remote import NodeControl
 from streamproc.live.run import Run, SharedServices
-from streamproc.live.tickers import govern, let_time_pass
+from streamproc.live.status import StatusBoard
+from streamproc.live.tickers import govern, let_time_pass, show_states
 from streamproc.live.view import ProcessorView
 from streamproc.logic.lifecycle import Lifecycle, State
 from streamproc.perception.provider import ModelProvider
@@ -85,6 +87,9 @@ class Supervisor:
         self._count = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tickers: list[asyncio.Task[None]] = []
+        self._board = StatusBoard(self.journal, self.outputs, lambda: self._processors)
+        self.listeners.append(self._board.told)
+        self.state_listeners.append(self._board.show)
 
     # -- the node's own life
 
@@ -100,6 +105,7 @@ class Supervisor:
         self._tickers = [
             asyncio.create_task(let_time_pass(everything), name="tick"),
             asyncio.create_task(govern(self.governor, everything), name="governor"),
+            asyncio.create_task(show_states(self._board), name="states"),
         ]
 
     async def close(self, drain_s: float = 10.0, *, hand_over: bool = False) -> None:
@@ -277,7 +283,7 @@ class Supervisor:
 
     def _context(self, name: str) -> ConnectorContext:
         made = connector_context(self.node, name, self.base_dir, self.database.data_dir, self.database.node_id)
-        return replace(made, fragments=self.fragments)
+        return replace(made, fragments=self.fragments, control=NodeControl(self))
 
     async def _set_outputs(self, processor: Processor, config: ProcessorConfig) -> None:
         def route(routes: tuple[Route, ...]) -> None:

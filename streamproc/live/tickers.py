@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from streamproc.live.processor import Processor
+from streamproc.live.status import StatusBoard
 from streamproc.pipeline.governor import EVERY_S, Governor
 
 log = structlog.get_logger(__name__)
 TICK_S = 0.5
+SHOW_S = 1.0
 
 Processors = Callable[[], Iterable[Processor]]
 """Those that exist at the moment."""
@@ -23,6 +25,16 @@ async def let_time_pass(processors: Processors) -> None:
         for processor in list(processors()):
             processor.check()
         await asyncio.sleep(TICK_S)
+
+
+async def show_states(board: StatusBoard) -> None:
+    """For ever: outputs that show states hear of what changes without an event: who is in view, the source, figures."""
+    while True:
+        await asyncio.sleep(SHOW_S)
+        try:
+            board.show_all()
+        except Exception:  # the boundary of the board: it tries again
+            log.exception("states_not_shown")
 
 
 async def govern(governor: Governor, processors: Processors) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from streamproc.config.processor import ProcessorConfig
 from streamproc.contracts import Explains
 from streamproc.core.media import rfc3339
+from streamproc.logic.hours import Hours
 from streamproc.logic.redact import without_secrets
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class ProcessorView:
     """Of the running (or the last) session: id, announced, counts."""
     source: Mapping[str, Any] = field(default_factory=dict)
     """state (running, gap, idle, ended) and why."""
+    schedule: Mapping[str, Any] = field(default_factory=dict)
+    """active, next (when that changes, or null) and override (what somebody says over it, or null)."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self, brief: bool = False) -> dict[str, Any]:
@@ -48,6 +51,7 @@ class ProcessorView:
             "updated": rfc3339(self.updated),
             "session": dict(self.session) if self.session else None,
             "source": dict(self.source),
+            "schedule": dict(self.schedule) or None,
         }
         if not brief:
             document["config"] = without_secrets(self.config.model_dump(mode="json", exclude_none=True))
@@ -59,6 +63,17 @@ def session_of(run: Run) -> dict[str, Any]:
     """``ProcessorView.session`` of a run."""
     sessions = run.lane.sessions
     return {"id": sessions.session, "announced": dict(sessions.announced), "counts": dict(sessions.counts)}
+
+
+def schedule_of(hours: Hours, now: datetime) -> dict[str, Any]:
+    """``ProcessorView.schedule``."""
+    change, override = hours.next_change(now), hours.override
+    ruling = override if override is not None and override.rules(now) else None
+    return {
+        "active": hours.active(now),
+        "next": rfc3339(change.at) if change is not None else None,
+        "override": ruling.to_json() if ruling is not None else None,
+    }
 
 
 def source_of(run: Run) -> dict[str, Any]:

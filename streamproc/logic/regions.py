@@ -6,7 +6,7 @@ what lies outside of the picture can be in no region, so it may not count agains
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from shapely.geometry import Point, Polygon
 from shapely.geometry import box as rectangle
@@ -43,10 +43,11 @@ class RegionMap:
     def __init__(self, regions: Sequence[Region]) -> None:
         self._regions = [(region, Polygon(region.points)) for region in regions]
 
-    def best(self, box: Box) -> RegionHit | None:
+    def best(self, box: Box, closed: Collection[str] = ()) -> RegionHit | None:
         """The region that ``box`` is inside of, the one with the largest overlap first (then the first drawn).
 
-        No regions drawn: a hit without a name. None: the box is in no region, or wholly outside of the frame.
+        ``closed``: regions that do not count now. No regions drawn: a hit without a name. None: the box is in no region, or wholly
+        outside of the frame.
         """
         if not self._regions:
             return EVERYWHERE
@@ -55,6 +56,8 @@ class RegionMap:
             return None
         hits: list[RegionHit] = []
         for region, shape in self._regions:
+            if region.name in closed:
+                continue
             overlap = self._overlap(shape, area)
             if _RULES[region.rule](shape, area, region.share, overlap):
                 hits.append(RegionHit(region.name, overlap))

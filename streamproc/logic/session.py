@@ -122,6 +122,13 @@ class Sessions:
         return dict(self._account.announced) if self._account else {}
 
     @property
+    def in_view(self) -> tuple[str, ...]:
+        """Keys announced and not gone; in session mode nothing goes. While the feed is interrupted between visits everything counts as gone."""
+        if self.rules.mode == "session":
+            return tuple(self.announced)
+        return () if self._account is None and self._gap is not None else tuple(self._seen)
+
+    @property
     def counts(self) -> Mapping[str, int]:
         return dict(self._account.counts) if self._account else {}
 

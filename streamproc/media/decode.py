@@ -10,6 +10,7 @@ import av
 
 from streamproc.core.media import Frame, Packet
 from streamproc.media.demux import Coded, VideoTrack
+from streamproc.media.mask import PrivacyMask
 from streamproc.media.picture import AvPicture
 
 MAX_BLIND = Fraction(10)
@@ -36,10 +37,19 @@ class Decoder:
     Frames leave in display order with strictly growing media time. A new track (a reconnect, the next fragment) drains the old.
     """
 
-    def __init__(self, *, threads: int = 1, after: Fraction | None = None, skip_loop_filter: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        threads: int = 1,
+        after: Fraction | None = None,
+        skip_loop_filter: bool = False,
+        mask: PrivacyMask | None = None,
+    ) -> None:
         """``threads``: of the codec; 1 costs least, more give a single file back sooner. ``after``: frames up to this media time are
-        dropped (they were seen before a restart). ``skip_loop_filter``: a fifth off the cost for slightly rougher pictures.
+        dropped (they were seen before a restart). ``skip_loop_filter``: a fifth off the cost for slightly rougher pictures. ``mask``: what is
+        black in every picture that leaves.
         """
+        self._mask = mask
         self._threads = threads
         self._skip_loop_filter = skip_loop_filter
         self._last = after
@@ -94,7 +104,7 @@ class Decoder:
         if not decoded or decoded[0].is_corrupt:
             return None
         self.counts.frames += 1
-        return Frame(packet.at, AvPicture(decoded[0], coded.track.aspect), packet.fragment, packet.offset)
+        return Frame(packet.at, AvPicture(decoded[0], coded.track.aspect, self._mask), packet.fragment, packet.offset)
 
     def pass_over(self, media: Fraction) -> None:
         """Frames up to this media time were seen."""
@@ -160,7 +170,7 @@ class Decoder:
             return None
         self._last = packet.at.media
         assert self._track is not None
-        return Frame(packet.at, AvPicture(decoded, self._track.aspect), packet.fragment, packet.offset)
+        return Frame(packet.at, AvPicture(decoded, self._track.aspect, self._mask), packet.fragment, packet.offset)
 
     def _hidden(self, packet: Packet) -> bool:
         """Whether nobody is to see this frame: before the first, seen already, or smeared by damage."""

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamproc.core.media import Image
+from streamproc.media.mask import PrivacyMask
 from streamproc.media.orientation import Orientation
 
 Plane = npt.NDArray[np.uint8]
@@ -88,19 +89,32 @@ def _yuv_to_bgr(space: int, full_range: bool) -> npt.NDArray[np.float32]:
 class AvPicture:
     """The picture of one ``av.VideoFrame``: upright by its display matrix, in square pixels by its sample aspect ratio."""
 
-    def __init__(self, frame: Any, aspect: Fraction | None = None) -> None:
-        """``aspect``: width over height of one stored pixel; None or zero where the stream does not say (square)."""
-        self._frame = frame
+    def __init__(self, frame: Any, aspect: Fraction | None = None, mask: PrivacyMask | None = None) -> None:
+        """``aspect``: width over height of one stored pixel; None or zero where the stream does not say (square). ``mask``: what is
+        black before any pixel is looked at."""
+        self._decoded = frame
+        self._mask = mask if mask else None
+        self._counts = mask if mask is not None and mask.regions else None
         self.aspect = aspect
         self.orientation = Orientation.of_frame(frame)
         self._square = square_size(int(frame.width), int(frame.height), aspect)
-        self._planar = frame.format.name in PLANAR
         self._cache: dict[tuple[int, int], Image] = {}
         self._thumbnail: Plane | None = None
 
     @property
+    def _frame(self) -> Any:
+        """The only way to the pixels: what is masked is painted over when somebody first looks."""
+        if self._mask is not None:
+            self._decoded, self._mask = self._mask.applied(self._decoded, self.orientation), None
+        return self._decoded
+
+    @property
+    def _planar(self) -> bool:
+        return self._frame.format.name in PLANAR
+
+    @property
     def frame(self) -> Any:
-        """The ``av.VideoFrame`` as it was decoded."""
+        """The ``av.VideoFrame`` as it was decoded, masked."""
         return self._frame
 
     @property
@@ -136,7 +150,8 @@ class AvPicture:
         if self._thumbnail is None or self._thumbnail.shape != (height, width):
             raw = (height, width) if self.orientation.transposed else (width, height)
             plane = _thumbnail(self._plane(0), *raw) if self._planar else self._scale(raw, "gray")
-            self._thumbnail = self.orientation.apply(plane)
+            upright = self.orientation.apply(plane)
+            self._thumbnail = upright if self._counts is None else self._counts.where_it_counts(upright)
             self._thumbnail.setflags(write=False)
         return self._thumbnail
 

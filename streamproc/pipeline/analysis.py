@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Protocol
@@ -14,7 +14,9 @@ from streamproc.core.faces import FaceObservation, FaceTrackView, FaceVerdict
 from streamproc.core.media import Frame
 from streamproc.core.observation import Observation, TrackView
 from streamproc.core.records import face_record_data
+from streamproc.core.vision import Box
 from streamproc.logic.attention import OpenNews, presence_interval
+from streamproc.logic.hours import Hours
 from streamproc.logic.load_shedding import FULL, QualityLevel, Step
 from streamproc.logic.regions import RegionMap
 from streamproc.logic.sampling import Sampler
@@ -79,6 +81,12 @@ class FrameResult:
     """Something moves, or is being decided: more frames are wanted."""
     in_view: Sequence[Mapping[str, Any]] = field(default_factory=list)
     """What is in view, for overlays: label, confidence, box, track."""
+    hides: Sequence[Box] | None = None
+    """Faces that pictures which are kept may not show; None: nothing is known of faces here, what was known before stands."""
+
+
+RESTING = FrameResult(active=False)
+"""Not analysed: it is outside the hours of the processor."""
 
 
 class Analysis(Protocol):
@@ -87,6 +95,8 @@ class Analysis(Protocol):
     sampler: Sampler
     eased: QualityLevel
     """What the governor has taken from it at present."""
+    hours: Hours
+    """When and where it may announce."""
 
     @property
     def left_out(self) -> float:
@@ -144,7 +154,11 @@ class _RatedAnalysis:
     def __init__(self, perceiver: LabelPerceiver | FacePerceiver, sampler: Sampler, regions: RegionMap) -> None:
         self.sampler = sampler
         self.regions = regions
+        self.hours = Hours()
         self.eased = FULL
+        self._resting = False
+        self._closed: frozenset[str] = frozenset()
+        """Regions in which nothing was announced at the last frame."""
         self._fps = float(sampler.fps)
         self._paced = self._fps
         self._presence: Fraction | None = None
@@ -157,6 +171,14 @@ class _RatedAnalysis:
     def conclude(self) -> list[Sighting]:
         """Nothing more than was announced."""
         return []
+
+    def rests(self, frame: Frame) -> bool:
+        """Outside its hours no frame is analysed; what was followed until then is followed no longer."""
+        resting = not self.hours.active(frame.at.wall)
+        if resting and not self._resting:
+            self._perceiver.reset()
+        self._resting = resting
+        return resting
 
     def set_rate(self, fps: float) -> None:
         """The document asks for another rate."""
@@ -258,28 +280,35 @@ class LabelAnalysis(_RatedAnalysis):
                 self.sampler.take(self._analysed)
 
     def analyse(self, frame: Frame) -> FrameResult:
-        seen = self.perceiver.look(frame)
         self._analysed = frame.at.media
-        sightings = [sighting for track in seen.tracks if (sighting := self._sighting(track)) is not None]
+        if self.rests(frame):
+            self._in_view = frozenset()
+            return RESTING
+        seen, closed = self.perceiver.look(frame), self.hours.closed(frame.at.wall)
+        self._closed = closed
+        sightings = [found for track in seen.tracks if (found := self._sighting(track, closed)) is not None]
         in_view = [
             {"label": t.label, "confidence": t.confidence, "box": t.box, "track": t.id}
             for t in seen.tracks
             if t.confirmed
         ]
-        self._in_view = frozenset(track.label for track in seen.tracks if track.supported and self._sighting(track))
+        self._in_view = frozenset(
+            track.label for track in seen.tracks if track.supported and self._sighting(track, closed)
+        )
         return FrameResult(sightings, None, seen.runs, seen.moving, in_view)
 
     def spaced(self, seconds: float) -> None:
         self.perceiver.spaced(seconds)
 
     def conclude(self) -> list[Sighting]:
-        return [sighting for track in self.perceiver.conclude() if (sighting := self._sighting(track)) is not None]
+        found = () if self._resting else self.perceiver.conclude()
+        return [sighting for track in found if (sighting := self._sighting(track, self._closed)) is not None]
 
-    def _sighting(self, track: TrackView) -> Sighting | None:
+    def _sighting(self, track: TrackView, closed: Collection[str]) -> Sighting | None:
         seen = track.confidence >= self.min_confidence and track.supported
         # Between frames that lie far apart people are lost and found anew: one found a moment ago shows that somebody is there.
         counts = track.confirmed or (seen and self._presence is not None)
-        hit = self.regions.best(track.box) if counts else None
+        hit = self.regions.best(track.box, closed) if counts else None
         if hit is None:
             return None
         ready = seen and track.confirmed
@@ -302,23 +331,29 @@ class FaceAnalysis(_RatedAnalysis):
         self.perceiver = perceiver
         self.records = settings.records
         self.keep_unknown_crops = settings.keep_unknown_crops
+        self.blur_unknown = settings.blur_unknown
 
     def analyse(self, frame: Frame) -> FrameResult:
-        seen = self.perceiver.look(frame)
-        sightings = [sighting for track in seen.tracks if (sighting := self._sighting(track)) is not None]
+        if self.rests(frame):
+            return RESTING
+        seen, closed = self.perceiver.look(frame), self.hours.closed(frame.at.wall)
+        sightings = [found for track in seen.tracks if (found := self._sighting(track, closed)) is not None]
         in_view = [
             {"label": t.person or "face", "confidence": t.confidence, "box": t.box, "track": t.id} for t in seen.tracks
         ]
+        # Whoever is not recognised, or not yet, is unknown.
+        hides = [track.box for track in seen.tracks if not track.person] if self.blur_unknown else []
         return FrameResult(
             sightings,
             face_record_data(seen.faces) if self.records else None,
             seen.runs,
             seen.moving,
             in_view,
+            hides,
         )
 
-    def _sighting(self, track: FaceTrackView) -> Sighting | None:
-        hit = self.regions.best(track.box) if track.verdict is not FaceVerdict.PENDING else None
+    def _sighting(self, track: FaceTrackView, closed: Collection[str]) -> Sighting | None:
+        hit = self.regions.best(track.box, closed) if track.verdict is not FaceVerdict.PENDING else None
         if hit is None:
             return None
         matched = track.verdict is FaceVerdict.MATCHED

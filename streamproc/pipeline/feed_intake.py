@@ -30,7 +30,7 @@ class FeedIntake:
         self.frames = FramePipeline(setup, stats)
         self.schedule = FrameSchedule()
         self._stats = stats
-        self._decoder = Decoder()
+        self._decoder = Decoder(mask=setup.mask)
 
     @property
     def live(self) -> bool:
@@ -70,7 +70,7 @@ class FeedIntake:
         """Another source follows, after a gap; its media time goes on where the last one's ended."""
         self.inbox.clear()
         self.inbox.live = self.idle.live = traits.live
-        self._decoder = Decoder()
+        self._decoder = Decoder(mask=self.frames.mask)
         self.frames.attach(traits, on_durable)
         last = self.frames.sessions.last
         if last is not None:
@@ -80,7 +80,7 @@ class FeedIntake:
     def resume(self, snapshot: LaneSnapshot, has_position: bool) -> None:
         """See ``Lane.resume``."""
         if has_position or snapshot.sessions is None:
-            self._decoder = Decoder(after=snapshot.after)
+            self._decoder = Decoder(after=snapshot.after, mask=self.frames.mask)
         self.frames.resume(snapshot, has_position)
         self._stats.last_item = time.monotonic()
 

@@ -12,6 +12,7 @@ from typing import Any
 from streamproc.contracts import Position, SourceTraits
 from streamproc.core.event import Event
 from streamproc.core.media import Frame, Gap, GapReason, Moment
+from streamproc.core.vision import Box
 from streamproc.logic.attention import EVERYTHING
 from streamproc.logic.session import Place
 from streamproc.pipeline import stall
@@ -48,6 +49,8 @@ class FramePipeline:
         self.traits: SourceTraits = setup.traits
         self.request: Mapping[str, Any] = setup.request
         self.sessions = setup.sessions
+        self.hours = setup.hours
+        self.mask = setup.mask
         self.clock = SessionClock()
         self.analyses = AnalysisSet(setup.name, setup.analyses)
         self.observers: Observers[FrameObserver] = Observers()
@@ -61,6 +64,8 @@ class FramePipeline:
         """The first picture, while it is the only one."""
         self._pictures = 0
         self._latency = setup.latency
+        self._hidden: Sequence[Box] = ()
+        """Faces that are blurred in what is kept, by the last result that knew of faces."""
         self._stats = stats
 
     def frame(self, frame: Frame, newest: Fraction | None) -> FrameOutcome:
@@ -84,6 +89,8 @@ class FramePipeline:
         results = self.analyses.analyse(frame, due)
         trail.mark("detect")
         self._stats.analysed([result.runs for result in results])
+        for result in results:
+            self._hidden = result.hides if result.hides is not None else self._hidden
         events = self._decide(Place(frame.at, frame.fragment, frame.offset), results)
         if self.traits.live:  # what can be read again is decided the same however often
             self.analyses.attend(EVERYTHING if self.boxes_wanted() else self.sessions.news)
@@ -92,7 +99,7 @@ class FramePipeline:
             self._stats.stages.take(trail.marks)
             events = [stamped(event, trail) for event in events]
         if events:
-            self.commit([(event, pictures_of(event, frame)) for event in events])
+            self.commit([(event, pictures_of(event, frame, self._hidden)) for event in events])
         for observer in self.observers.all():
             observer(frame, results)
         return FrameOutcome(due=True, analysed=True, active=any(result.active for result in results))
@@ -127,8 +134,13 @@ class FramePipeline:
                 self._stats.dropped(reason)
 
     def hold_until(self) -> Fraction | None:
-        """Media time, by the source's count, from which on the session must see frames whatever they show."""
-        return self.clock.source_time_in(self.sessions.silent_until())
+        """Media time, by the source's count, from which on frames must be seen whatever they show: for the session, or as hours begin."""
+        last, waits = self.sessions.last, self.sessions.silent_until()
+        opening = self.hours.next_opening(last.wall) if last is not None else None
+        if opening is not None and last is not None:
+            until = Fraction(round((opening - last.wall).total_seconds() * 1000), 1000)
+            waits = until if waits is None else min(waits, until)
+        return self.clock.source_time_in(waits)
 
     def attach(self, traits: SourceTraits, on_durable: Callable[[Position], None]) -> None:
         """Another source follows."""

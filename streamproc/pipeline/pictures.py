@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from streamproc.core.event import Event, Pictures
 from streamproc.core.media import Frame
+from streamproc.core.vision import Box
 from streamproc.media import jpeg
+from streamproc.media.blur import blur
+from streamproc.media.picture import ArrayPicture
 from streamproc.pipeline.latency import Trail
 
 
-def pictures_of(event: Event, frame: Frame) -> Pictures | None:
+def pictures_of(event: Event, frame: Frame, hidden: Sequence[Box] = ()) -> Pictures | None:
     """The hero frame and the crop of a detection, as JPEG; None for events without pictures."""
     if not event.has_pictures or event.box is None:
         return None
+    if hidden:
+        blurred = ArrayPicture(blur(frame.picture.bgr(), hidden))
+        return Pictures(jpeg.encode_frame(blurred), jpeg.encode_crop(blurred, event.box))
     return Pictures(jpeg.encode_frame(frame.picture), jpeg.encode_crop(frame.picture, event.box))
 
 

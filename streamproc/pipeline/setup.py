@@ -8,7 +8,9 @@ from typing import Any
 
 from streamproc.contracts import Position, SourceTraits
 from streamproc.core.media import Frame
+from streamproc.logic.hours import Hours
 from streamproc.logic.session import Sessions
+from streamproc.media.mask import PrivacyMask
 from streamproc.pipeline.analysis import Analysis, FrameResult
 from streamproc.pipeline.recorder import Committer
 
@@ -28,6 +30,10 @@ class LaneSetup:
     committer: Committer
     request: Mapping[str, Any] = field(default_factory=dict)
     """What the run was started with, a plain document; kept with the state."""
+    hours: Hours = field(default_factory=Hours)
+    """When and where anything may be announced; the analyses keep the same."""
+    mask: PrivacyMask = field(default_factory=PrivacyMask)
+    """What nobody is to see of any picture."""
     latency: bool = False
     """Events say how long they took (never in replay)."""
     checkpoints: bool = True

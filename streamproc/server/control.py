@@ -7,10 +7,12 @@ from typing import Any
 from aiohttp import web
 from pydantic import ValidationError
 
+from streamproc.config.duration import parse_duration
 from streamproc.config.load import Document, check_name, faults_of
 from streamproc.config.processor import ProcessorConfig
 from streamproc.core.errors import ConfigError, Fault, InputError, InUse
 from streamproc.core.start import StartRequest
+from streamproc.live.remote import made_override, put_override
 from streamproc.live.supervisor import Supervisor
 from streamproc.logic.event_query import FACES
 from streamproc.plain import plain_document
@@ -38,6 +40,8 @@ class Control:
             ("POST", "/api/processors/{name}/start", self.start),
             ("POST", "/api/processors/{name}/stop", self.stop),
             ("GET", "/api/processors/{name}/events", self.events),
+            ("PUT", "/api/processors/{name}/override", self.override),
+            ("DELETE", "/api/processors/{name}/override", self.take_back),
         )
         for method, path, handler in routes:
             app.router.add_route(method, path, answered(self._guard, handler))
@@ -97,6 +101,25 @@ class Control:
             await self._supervisor.stop(name)
         await self._supervisor.delete(name)
         return {"name": name, "deleted": True}
+
+    async def override(self, request: web.Request) -> Any:
+        """``{"mode": "home|away|pause", "for": "1h"}``; ``for`` may be left out."""
+        name, body = request.match_info["name"], await json_object(request)
+        known_keys(body, ("mode", "for"))
+        try:
+            seconds = parse_duration(body["for"]) if body.get("for") is not None else None
+        except ValueError as error:
+            raise InputError(f"for: {error}") from None
+        if not isinstance(body.get("mode"), str):
+            raise InputError("mode: missing; give home, away or pause")
+        await put_override(self._supervisor, name, made_override(body["mode"], seconds))
+        return (await self._supervisor.view(name)).to_json()
+
+    async def take_back(self, request: web.Request) -> Any:
+        """The schedule rules again."""
+        name = request.match_info["name"]
+        await put_override(self._supervisor, name, None)
+        return (await self._supervisor.view(name)).to_json()
 
     async def events(self, request: web.Request) -> Any:
         """The latest events, newest first; ``?limit=`` up to 1000."""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from streamproc.core.errors import AlreadyExists, NotFound
+from streamproc.logic.hours import Override
 from streamproc.store.database import Database
 
 PROCESSOR_SCHEMA = (
@@ -19,6 +20,9 @@ PROCESSOR_SCHEMA = (
         state TEXT NOT NULL, message TEXT NOT NULL, tags TEXT NOT NULL, finished TEXT,
         created TEXT NOT NULL, updated TEXT NOT NULL
     ) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE overrides (processor TEXT PRIMARY KEY, override TEXT NOT NULL) WITHOUT ROWID;
     """,
 )
 
@@ -103,7 +107,21 @@ class ProcessorStore:
     def delete(self, name: str) -> bool:
         """Whether there was one."""
         with self.database.write() as connection:
+            connection.execute("DELETE FROM overrides WHERE processor = ?", (name,))
             return connection.execute("DELETE FROM processors WHERE name = ?", (name,)).rowcount > 0
+
+    def override(self, name: str) -> Override | None:
+        """What somebody said over the processor's schedule."""
+        query = "SELECT override FROM overrides WHERE processor = ?"
+        row = self.database.read().execute(query, (name,)).fetchone()
+        return Override.from_json(json.loads(row["override"])) if row else None
+
+    def put_override(self, name: str, override: Override | None) -> None:
+        """None takes it back."""
+        with self.database.write() as connection:
+            connection.execute("DELETE FROM overrides WHERE processor = ?", (name,))
+            if override is not None:
+                connection.execute("INSERT INTO overrides VALUES (?, ?)", (name, json.dumps(override.to_json())))
 
 
 def _values(row: ProcessorRow) -> tuple[Any, ...]:

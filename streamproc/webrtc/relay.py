@@ -14,6 +14,7 @@ from connectors.webrtc.source import WebrtcSource
 from streamproc.core.media import Frame, Gap, Packet, StreamItem
 from streamproc.live.run import Run
 from streamproc.media.demux import Coded, VideoTrack
+from streamproc.media.mask import PrivacyMask
 from streamproc.pipeline.analysis import FrameResult
 from streamproc.webrtc.h264 import (
     SPS,
@@ -52,6 +53,8 @@ class Relay:
         """Called in the event loop after each look of the analysis."""
         self._run_of = run_of
         self._run: Run | None = None
+        self._mask = PrivacyMask()
+        """What viewers may not see; stays when the run ends, for what is still on its way."""
         self._loop = asyncio.get_running_loop()
         self._seen = asyncio.Event()
         self._track: VideoTrack | None = None
@@ -80,7 +83,7 @@ class Relay:
             return None
         finally:
             self._peeking -= 1
-        return self.codec if self.unplayable is None else None
+        return self.codec if self.unplayable is None and not self._mask else None
 
     def add(self, viewer: Viewer) -> None:
         self.viewers[viewer.identity] = viewer
@@ -121,6 +124,9 @@ class Relay:
                 run.items.add(self._tap)
                 run.lane.frames.observers.add(self._watch)
                 run.lane.frames.boxes_wanted = lambda: bool(self.observers)
+                self._mask = run.lane.frames.mask
+            for codec in list(self._transcoders):  # the next packet begins one with this run's masks
+                self._transcoders.pop(codec).close()
             self._run = run
         if self.watched and not self._live:
             with self._lock:
@@ -187,7 +193,9 @@ class Relay:
             self._begin(coded.track)
         nals = self._nals(packet, coded.packet)
         self._seen.set()
-        direct = self.unplayable is None and packet.at.media >= 0
+        direct = self.unplayable is None and not self._mask and packet.at.media >= 0
+        if self._mask:
+            self._forget_group()
         if direct:
             shown = self._shown(packet, coded, nals)
             self._keep(shown)
@@ -198,7 +206,9 @@ class Relay:
             if not self._direct(viewer) and viewer.codec not in self._transcoders:
                 with self._lock:
                     recent = [known for known in self._recent if known is not packet]
-                self._transcoders[viewer.codec] = Transcoder(viewer.codec, self._transcoded, recent, packet.at.media)
+                self._transcoders[viewer.codec] = Transcoder(
+                    viewer.codec, self._transcoded, recent, packet.at.media, self._mask
+                )
         for transcoder in self._transcoders.values():
             transcoder.put(packet)
 
@@ -259,8 +269,8 @@ class Relay:
         self._group_bytes = 0
 
     def _direct(self, viewer: Viewer) -> bool:
-        """Whether it gets the source's pictures as they came."""
-        return self.unplayable is None and viewer.codec == self.codec
+        """Whether it gets the source's pictures as they came; never those of a camera with privacy masks."""
+        return self.unplayable is None and not self._mask and viewer.codec == self.codec
 
     def _needs(self, codec: str) -> bool:
         return any(viewer.codec == codec and not self._direct(viewer) for viewer in self.viewers.values())

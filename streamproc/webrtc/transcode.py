@@ -17,6 +17,7 @@ import structlog
 from streamproc.core.media import Frame, Gap, Packet
 from streamproc.media.decode import Decoder
 from streamproc.media.demux import Coded, VideoTrack
+from streamproc.media.mask import PrivacyMask
 from streamproc.media.picture import AvPicture
 from streamproc.webrtc.h264 import ParameterSets, for_viewers, packetize, split
 from streamproc.webrtc.outbound import Shown
@@ -45,15 +46,16 @@ class Transcoder:
         on_shown: Callable[[Shown], None],
         recent: Sequence[Packet] = (),
         show_from: Fraction = Fraction(0),
+        mask: PrivacyMask | None = None,
     ) -> None:
         """``codec``: what comes out, h264 or vp8. ``recent``: packets since the last keyframe; of what they hold only pictures
-        from media time ``show_from`` on are shown."""
+        from media time ``show_from`` on are shown. ``mask``: what viewers may not see."""
         self.codec = codec
         self._on_shown = on_shown
         self._queue: queue.Queue[Packet | None] = queue.Queue(MAX_WAITING + len(recent))
         for packet in recent:
             self._queue.put_nowait(packet)
-        self._decoder = Decoder()
+        self._decoder = Decoder(mask=mask)
         self._track: tuple[VideoTrack, VideoTrack] | None = None
         self._encoder: Any = None
         self._keyframe = True

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from tests.servers.certificates import Authority
-from tests.servers.common import ServerProcess, Unavailable, free_port, port_open
+from tests.servers.common import ServerProcess, Unavailable, port_open
 
 _PLACES = "/usr/sbin:/usr/local/sbin:" + os.environ.get("PATH", "")
+
+
+def _fixed_port() -> int:
+    """A free port from below those that the kernel gives to clients: one of these, tried again and again while the broker is away,
+    would sooner or later be given to the very client that tries, which then talks to itself and keeps the port."""
+    while True:
+        port = random.randint(20_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def check() -> str:
@@ -40,7 +53,7 @@ class Mosquitto:
         self._binary = check()
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.host, self.port = "127.0.0.1", free_port()
+        self.host, self.port = "127.0.0.1", _fixed_port()
         lines = [f"listener {self.port} 127.0.0.1", "log_type all", "connection_messages true"]
         if os.geteuid() == 0:
             lines.append("user root")  # else it would give its rights up, and with them this folder
