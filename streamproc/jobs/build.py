@@ -60,10 +60,18 @@ class Analyses:
             case JobKind.FACE_SEARCH:
                 from streamproc.jobs.face_analysis import FaceSearchAnalysis, FaceSearchOptions
 
-                return FaceSearchAnalysis(parse(FaceSearchOptions, options), video, self._provider.faces)
+                search = parse(FaceSearchOptions, options)
+                return FaceSearchAnalysis(search, video, self._provider.faces, self._bodies(video))
 
     def _objects(self, video: VideoFacts) -> ObjectFinder:
         return self._provider.objects.finder(video.width, video.height)
+
+    def _bodies(self, video: VideoFacts) -> ObjectFinder | None:
+        """A search for faces does without bodies where no model for them can be had."""
+        try:
+            return self._objects(video)
+        except ModelUnavailable:
+            return None
 
     def _appearance(self) -> Appearance | None:
         try:

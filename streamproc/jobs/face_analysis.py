@@ -10,13 +10,15 @@ from typing import Any
 from streamproc.config.processor import FaceSettings
 from streamproc.core.faces import face_confidence
 from streamproc.core.media import EPOCH, Frame, Moment
+from streamproc.core.vision import Box
 from streamproc.faces.decision import DecisionPolicy
 from streamproc.faces.perception import FacePerception
 from streamproc.faces.service import FaceService
-from streamproc.jobs.facefacts import LEAST_CONFIDENCE, face_to, match_to
+from streamproc.jobs.facefacts import LEAST_CONFIDENCE, face_to, match_to, owner_of
 from streamproc.jobs.person_analysis import FindFaces
 from streamproc.jobs.steps import coarse_step
 from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
+from streamproc.perception.objects import LOOK, ObjectFinder
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +76,24 @@ class FaceAnalysis:
         return {"faces": [row for part in rows for row in part]}
 
 
+BODY_CONFIDENCE = 50.0
+"""Right every second time; whose face it is is known already."""
+
+
 class FaceSearchAnalysis:
-    """Every face of every look, compared with a collection."""
+    """Every face of every look, compared with a collection, and the body that it belongs to where one is seen."""
 
     name = "face-search"
     hears = False
 
-    def __init__(self, options: FaceSearchOptions, video: VideoFacts, service: FaceService) -> None:
+    def __init__(
+        self, options: FaceSearchOptions, video: VideoFacts, service: FaceService, objects: ObjectFinder | None = None
+    ) -> None:
+        """``objects``: finds the bodies; None where no model for them can be had."""
         service.describe_collection(options.collection)
         self._step = coarse_step(video.rate)
         settings = FaceSettings(collection=options.collection, threshold=options.threshold)
+        self._objects = objects
         self._perception = FacePerception(settings, service.engine, DecisionPolicy(threshold=options.threshold))
         self._rows: list[dict[str, Any]] = []
 
@@ -92,18 +102,26 @@ class FaceSearchAnalysis:
 
     def add(self, frame: VideoFrame) -> None:
         look = self._perception.look(Frame(Moment(frame.at, EPOCH), frame.picture))
-        for sighting in look.faces:
-            confidence = face_confidence(sighting.detected.face.score)
-            if confidence >= LEAST_CONFIDENCE:
-                self._rows.append(
-                    {
-                        "ms": frame.milliseconds,
-                        "track": sighting.track,
-                        "confidence": round(confidence, 4),
-                        "face": face_to(sighting.detected),
-                        "matches": [match_to(match) for match in sighting.matches],
-                    }
-                )
+        told = [each for each in look.faces if face_confidence(each.detected.face.score) >= LEAST_CONFIDENCE]
+        bodies = self._bodies(frame) if told else []
+        for sighting in told:
+            face = sighting.detected.face
+            owner = owner_of(face.box, bodies)
+            row = {
+                "ms": frame.milliseconds,
+                "track": sighting.track,
+                "confidence": round(face_confidence(face.score), 4),
+                "face": face_to(sighting.detected),
+                "matches": [match_to(match) for match in sighting.matches],
+            }
+            self._rows.append(row if owner is None else row | {"box": [round(value, 6) for value in bodies[owner]]})
+
+    def _bodies(self, frame: VideoFrame) -> list[Box]:
+        """People of a frame that has faces; frames without any are not looked through for them."""
+        if self._objects is None:
+            return []
+        found = self._objects.find(frame.picture.bgr(LOOK, LOOK), BODY_CONFIDENCE, frame.memo, only="person")
+        return [person.box for person in found]
 
     def hear(self, sound: Sound) -> None:
         """Not asked for."""
