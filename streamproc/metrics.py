@@ -118,7 +118,16 @@ OUTBOX_WAITING = Gauge(
     "streamproc_outbox_waiting", "Events that an output has not confirmed yet", ["output"], registry=REGISTRY
 )
 OUTBOX_DEAD = Gauge("streamproc_outbox_dead", "Events that an output refused for good", ["output"], registry=REGISTRY)
-OUTBOX_BYTES = Gauge("streamproc_outbox_bytes", "Disk space that waiting and kept events take", registry=REGISTRY)
+OUTBOX_BYTES = Gauge(
+    "streamproc_outbox_bytes",
+    "Disk space that events take which an output waits for, with their pictures",
+    registry=REGISTRY,
+)
+HISTORY_BYTES = Gauge(
+    "streamproc_history_bytes",
+    "What events take on disk that no output waits for, with their pictures",
+    registry=REGISTRY,
+)
 OUTBOX_SHED = Counter(
     "streamproc_outbox_shed_total",
     "What was given up because the outbox was full, by kind: pictures, records",

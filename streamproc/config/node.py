@@ -13,6 +13,7 @@ from streamproc.config.duration import Duration
 from streamproc.config.kinesis_video import KinesisVideoSettings
 from streamproc.config.model_settings import ModelSettings
 from streamproc.config.processor import ConnectorRef
+from streamproc.config.size import Size
 from streamproc.config.webrtc import WebrtcSettings
 
 
@@ -180,6 +181,16 @@ class OutboxSettings(Settings):
     max_bytes: int = Field(default=2 * 1024**3, ge=1_000_000)
     """Quota of the spool. When full: pictures of the oldest undelivered events go first, then new records; notifications stay."""
     keep_delivered: Duration = 24 * 3600.0
+    """Least time for which an event stays that all outputs have taken; ``history`` usually keeps it longer."""
+
+
+class HistorySettings(Settings):
+    """Events and their pictures for people who look back, whatever the outputs have taken."""
+
+    keep: Duration = 30 * 86400.0
+    """0: only as long as outbox.keep_delivered."""
+    max_bytes: Size = 5 * 10**9
+    """Of events and pictures that no output waits for; the oldest go first. What outputs wait for counts in outbox.max_bytes."""
 
 
 class NodeConfig(Settings):
@@ -192,6 +203,7 @@ class NodeConfig(Settings):
     models: ModelSettings = ModelSettings()
     limits: Limits = Limits()
     outbox: OutboxSettings = OutboxSettings()
+    history: HistorySettings = HistorySettings()
     outputs: tuple[ConnectorRef, ...] = ()
     """Outputs of processors that name none."""
     workers: int | None = Field(default=None, ge=1, le=256)

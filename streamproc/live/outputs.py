@@ -9,7 +9,7 @@ import structlog
 
 from connectors.catalog import make_sink
 from connectors.context import ConnectorContext
-from streamproc.config.node import OutboxSettings
+from streamproc.config.node import HistorySettings, OutboxSettings
 from streamproc.config.processor import ConnectorRef, ProcessorConfig
 from streamproc.config.routes import outputs as outputs_of
 from streamproc.contracts import NOWHERE, Delivery, ImageKeeper, Images, Renderer, Sink, StatusSink
@@ -30,11 +30,11 @@ class Outputs:
         self,
         journal: Journal,
         renderers: Mapping[str, Renderer],
-        settings: OutboxSettings,
+        settings: tuple[OutboxSettings, HistorySettings],
         context: Callable[[str], ConnectorContext],
     ) -> None:
         """``context``: what a processor's connectors are told, by its name."""
-        self.outbox = Outbox(journal, renderers, settings)
+        self.outbox = Outbox(journal, renderers, *settings)
         self._renderers = renderers
         self.appeared: Callable[[str], None] = lambda name: None
         """Called in the loop with the name of a processor whose outputs are others now, before those that are gone are closed."""

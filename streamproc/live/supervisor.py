@@ -65,7 +65,7 @@ class Supervisor:
         self.database = database
         self.journal = Journal(database)
         self.store = ProcessorStore(database)
-        self.outputs = Outputs(self.journal, renderers, node.outbox, self._context)
+        self.outputs = Outputs(self.journal, renderers, (node.outbox, node.history), self._context)
         self.outputs.outbox.delivered_listeners.append(self._delivered)
         self.outputs.outbox.denied_listeners.append(self._denied)
         self.scheduler = Scheduler(node.workers)
@@ -123,12 +123,13 @@ class Supervisor:
         await asyncio.to_thread(self.database.close)
 
     async def adopt(self, node: NodeConfig) -> None:
-        """Another document of the node, as far as that goes without a restart: ``cpu_target``, ``outbox``, ``outputs``."""
+        """Another document of the node, as far as that goes without a restart: ``cpu_target``, ``outbox``,
+        ``history``, ``outputs``."""
         self.governor.retarget(node.cpu_target)
-        self.outputs.outbox.settings = node.outbox
+        self.outputs.outbox.adopt(node.outbox, node.history)
         before = self.node.outputs
         self.node = self.node.model_copy(
-            update={key: getattr(node, key) for key in ("cpu_target", "outbox", "outputs")}
+            update={key: getattr(node, key) for key in ("cpu_target", "outbox", "history", "outputs")}
         )
         for processor in [*self._processors.values()] if node.outputs != before else []:
             async with processor.lock:

@@ -1,4 +1,4 @@
-"""Keeping the journal small: what was delivered is forgotten in time, and a full disk quota has an order of sacrifice."""
+"""Keeping the journal small: what nobody waits for is forgotten in time, and a full disk quota has an order of sacrifice."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from contextlib import suppress
 
 import structlog
 
-from streamproc.config.node import OutboxSettings
-from streamproc.metrics import OUTBOX_BYTES, OUTBOX_DEAD, OUTBOX_SHED, OUTBOX_WAITING
+from streamproc.config.node import HistorySettings, OutboxSettings
+from streamproc.metrics import HISTORY_BYTES, OUTBOX_BYTES, OUTBOX_DEAD, OUTBOX_SHED, OUTBOX_WAITING
 from streamproc.store.deliveries import DeliveryStore
 from streamproc.store.journal import Journal
+from streamproc.store.retention import Keep, Retention
 
 log = structlog.get_logger()
 
@@ -33,10 +34,13 @@ class Housekeeper:
         store: DeliveryStore,
         settings: OutboxSettings,
         wake: Callable[[set[tuple[str, str]]], None],
+        history: HistorySettings | None = None,
     ) -> None:
         self._journal = journal
         self._store = store
         self.settings = settings
+        self.history = history or HistorySettings()
+        self._retention = Retention(journal)
         self._wake = wake
         self._task: asyncio.Task[None] | None = None
         self._cleaned = 0.0
@@ -63,23 +67,23 @@ class Housekeeper:
         """One round; returns the (output, session) pairs with something to deliver. Blocks on the disk."""
         if abs(now - self._cleaned) >= _CLEAN_EVERY_S:  # a clock that is set back must not stop the cleaning
             self._cleaned = now
-            self._store.clean(
-                now - self.settings.keep_delivered, now - min(_KEEP_RECORDS_S, self.settings.keep_delivered)
-            )
+            self._retention.by_age(now, self._keep())
+        self._retention.by_size(now, self._keep())
         self._hold_quota()
         self._show()
         return set(self._store.waiting_sessions())
 
+    def _keep(self) -> Keep:
+        delivered, history = self.settings.keep_delivered, self.history
+        return Keep(min(_KEEP_RECORDS_S, delivered), max(delivered, history.keep), history.max_bytes)
+
     def _hold_quota(self) -> None:
-        """Over the quota: delivered events go, then pictures of the oldest events, then new face records are not kept.
+        """Over the quota: pictures of the oldest owed events go, then new face records are not kept.
 
         Notifications themselves are never given up.
         """
         quota = self.settings.max_bytes
         size = self._store.bytes_kept()
-        if size > quota:
-            self._store.clean(time.time(), time.time())
-            size = self._store.bytes_kept()
         if size > quota:
             shed = self._store.shed_pictures(size - int(quota * _RELIEF))
             if shed:
@@ -94,6 +98,7 @@ class Housekeeper:
                 OUTBOX_SHED.labels("records").inc()
                 log.error("outbox_full", quota=quota, gave_up="new face records")
         OUTBOX_BYTES.set(size)
+        HISTORY_BYTES.set(self._retention.history_bytes())
 
     def _show(self) -> None:
         OUTBOX_WAITING.clear()

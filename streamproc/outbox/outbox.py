@@ -12,7 +12,7 @@ from random import Random
 
 import structlog
 
-from streamproc.config.node import OutboxSettings
+from streamproc.config.node import HistorySettings, OutboxSettings
 from streamproc.contracts import NOWHERE, Delivery, ImageKeeper, Images, Renderer, Sink
 from streamproc.core.errors import SinkBusy, SinkDenied, SinkRejected
 from streamproc.core.event import Event, Pictures
@@ -60,7 +60,11 @@ class Outbox:
     """
 
     def __init__(
-        self, journal: Journal, renderers: Mapping[str, Renderer], settings: OutboxSettings | None = None
+        self,
+        journal: Journal,
+        renderers: Mapping[str, Renderer],
+        settings: OutboxSettings | None = None,
+        history: HistorySettings | None = None,
     ) -> None:
         self._journal = journal
         self._store = DeliveryStore(journal)
@@ -68,7 +72,7 @@ class Outbox:
         self._outputs: dict[str, _Output] = {}
         self._random = Random()
         self._dead = DeadLetters(journal.database.data_dir / "dead-letters.jsonl")
-        self._housekeeper = Housekeeper(journal, self._store, settings or OutboxSettings(), self._wake_again)
+        self._housekeeper = Housekeeper(journal, self._store, settings or OutboxSettings(), self._wake_again, history)
         self.delivered_listeners: list[Callable[[Event], None]] = []
         """Called in the loop with an event each time an output has confirmed it. Must be quick."""
         self.denied_listeners: list[Callable[[str, SinkDenied], None]] = []
@@ -76,21 +80,15 @@ class Outbox:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running = False
 
-    @property
-    def settings(self) -> OutboxSettings:
-        """Quota and how long what was delivered is kept. Others count from the next time it tidies up."""
-        return self._housekeeper.settings
-
-    @settings.setter
-    def settings(self, settings: OutboxSettings) -> None:
-        self._housekeeper.settings = settings
+    def adopt(self, settings: OutboxSettings, history: HistorySettings) -> None:
+        """Another quota, and other times for which events are kept; they count from the next time it tidies up."""
+        self._housekeeper.settings, self._housekeeper.history = settings, history
 
     async def start(self) -> None:
         """Begin to deliver. Outputs may be set before or after."""
         self._loop = asyncio.get_running_loop()
         self._running = True
         self._journal.subscribe(self._on_commit)
-        await asyncio.to_thread(self._store.sweep)
         self._housekeeper.start()
         await self._resume()
 

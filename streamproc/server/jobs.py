@@ -24,6 +24,8 @@ from streamproc.web.guard import Guard, Refused
 from streamproc.web.json_body import json_object
 
 UPLOAD = "upload:"
+ELSEWHERE = ("s3://", "http://", "https://", UPLOAD)
+"""What is no path on the node."""
 _SAFE_NAME = re.compile(r"[^A-Za-z0-9._\-]+")
 _UPLOAD = re.compile(r"upload:([0-9a-f]{32})/([A-Za-z0-9_\-][A-Za-z0-9._\-]{0,99})")
 KINDS = tuple(str(kind) for kind in JobKind)
@@ -70,11 +72,7 @@ class JobRoutes:
         body = await json_object(request)
         known_keys(body, ("video", "analyses", "collection", "options", "tag"))
         requests = self._requests(body)
-        if (
-            "://" not in str(body["video"])
-            and not str(body["video"]).startswith(UPLOAD)
-            and not may(request, "control")
-        ):
+        if not body["video"].startswith(ELSEWHERE) and not may(request, "control"):
             raise Refused(403, "video: only who may control may name a path on the node; upload the video")
 
         def start_all() -> list[Job]:

@@ -17,7 +17,7 @@ from streamproc.live.supervisor import Supervisor
 
 log = structlog.get_logger(__name__)
 
-APPLIED = ("cpu_target", "outbox", "outputs")
+APPLIED = ("cpu_target", "outbox", "history", "outputs")
 """Keys that the running supervisor takes up; everything else is built into what was made at the start."""
 SETTLE_S = 0.3
 """Editors write a file in several steps."""

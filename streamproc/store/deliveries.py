@@ -14,7 +14,6 @@ from streamproc.store.codec import event_from_json
 from streamproc.store.journal import Journal
 
 State = Literal["waiting", "delivered", "dead"]
-_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,37 +143,20 @@ class DeliveryStore:
         """What the events that are still owed take, with their pictures."""
         return int(self._database.read().execute("SELECT owed FROM outbox_size").fetchone()[0])
 
-    def clean(self, before: float, records_before: float) -> int:
-        """Forget events that nobody waits for any more: stored before that epoch second, face records before another.
-
-        Returns how many events went. Events with a dead delivery stay until somebody decides.
-        """
-        query = (
-            "SELECT seq, id, session, picture_bytes FROM events WHERE stored < (CASE type WHEN 'face_record' THEN ? ELSE ? END) "
-            "AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event = seq AND state <> 'delivered') ORDER BY seq LIMIT ?"
-        )
-        gone = 0
-        while rows := self._database.read().execute(query, (records_before, before, _BATCH)).fetchall():
-            self._forget(rows)
-            gone += len(rows)
-        with self._database.write() as connection:
-            connection.execute(
-                "DELETE FROM sessions WHERE closed IS NOT NULL AND opened < datetime(?, 'unixepoch') "
-                "AND NOT EXISTS (SELECT 1 FROM events WHERE session = sessions.id)",
-                (min(before, records_before) - 86400,),
-            )
-        return gone
-
     def shed_pictures(self, target: int) -> int:
-        """Give up at least ``target`` bytes of pictures, oldest events first; returns the bytes."""
-        shed = 0
-        query = "SELECT seq, id, session, picture_bytes FROM events WHERE picture_bytes > 0 ORDER BY seq LIMIT 50"
-        while shed < target and (rows := self._database.read().execute(query).fetchall()):
+        """Give up at least ``target`` bytes of pictures that are owed, oldest events first; returns the bytes."""
+        shed, after = 0, 0
+        query = (
+            "SELECT seq, id, session, picture_bytes FROM events WHERE picture_bytes > 0 AND seq > ? AND EXISTS "
+            "(SELECT 1 FROM deliveries WHERE event = seq AND state <> 'delivered') ORDER BY seq LIMIT 50"
+        )
+        while shed < target and (rows := self._database.read().execute(query, (after,)).fetchall()):
             chosen: list[sqlite3.Row] = []
             for row in rows:
                 if shed < target:
                     chosen.append(row)
                     shed += row["picture_bytes"]
+            after = rows[-1]["seq"]
             self._drop_pictures(chosen)
             with self._database.write() as connection:
                 connection.executemany(
@@ -185,12 +167,6 @@ class DeliveryStore:
     def sweep(self) -> int:
         """At start: remove pictures that no event names; returns how many files."""
         return self._journal.spool.sweep(_KnownEvents(self._database.read()))
-
-    def _forget(self, rows: Iterable[sqlite3.Row]) -> None:
-        rows = list(rows)
-        self._drop_pictures(row for row in rows if row["picture_bytes"])
-        with self._database.write() as connection:
-            connection.executemany("DELETE FROM events WHERE seq = ?", [(row["seq"],) for row in rows])
 
     def _drop_pictures(self, rows: Iterable[sqlite3.Row]) -> None:
         for row in rows:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streamproc.config.node import OutboxSettings
+from streamproc.config.node import HistorySettings, OutboxSettings
 from streamproc.contracts import Delivery, Images
 from streamproc.core.errors import SinkBusy, SinkDenied, SinkRejected
 from streamproc.core.event import Event, EventType, Pictures
@@ -220,7 +220,7 @@ async def test_only_keepers_get_pictures_and_the_others_are_told_where(journal: 
 
 
 def make_housekeeper(journal: Journal, settings: OutboxSettings) -> Housekeeper:
-    return Housekeeper(journal, DeliveryStore(journal), settings, lambda owed: None)
+    return Housekeeper(journal, DeliveryStore(journal), settings, lambda owed: None, HistorySettings(keep=0))
 
 
 def test_delivered_events_are_forgotten_in_time(journal: Journal) -> None:
