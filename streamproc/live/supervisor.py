@@ -123,8 +123,7 @@ class Supervisor:
         await asyncio.to_thread(self.database.close)
 
     async def adopt(self, node: NodeConfig) -> None:
-        """Another document of the node, as far as that goes without a restart: ``cpu_target``, ``outbox``,
-        ``history``, ``outputs``."""
+        """Another document of the node, as far as that goes without a restart."""
         self.governor.retarget(node.cpu_target)
         self.outputs.outbox.adopt(node.outbox, node.history)
         before = self.node.outputs
