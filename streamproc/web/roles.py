@@ -58,11 +58,9 @@ def needed(method: str, path: str) -> str:
     """The right that a request of the control API needs."""
     if _under(path, _NODE):
         return "admin"
-    if _under(path, _REVIEWED):
+    if _under(path, _REVIEWED) or path.endswith("/feedback"):
         return "review"
-    if method in ("GET", "HEAD"):
-        return "view"
-    return "review" if path.startswith("/api/events/") else "control"
+    return "view" if method in ("GET", "HEAD") else "control"
 
 
 def _under(path: str, prefixes: tuple[str, ...]) -> bool:

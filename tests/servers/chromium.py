@@ -31,6 +31,20 @@ FLAGS = (
 )
 
 
+KEYS = {
+    "Enter": ("Enter", 13),
+    "Tab": ("Tab", 9),
+    "Escape": ("Escape", 27),
+    "Delete": ("Delete", 46),
+    "ArrowLeft": ("ArrowLeft", 37),
+    "ArrowUp": ("ArrowUp", 38),
+    "ArrowRight": ("ArrowRight", 39),
+    "ArrowDown": ("ArrowDown", 40),
+    " ": ("Space", 32),
+}
+"""DOM code and Windows key code of keys that are no letters."""
+
+
 class Page:
     """One tab."""
 
@@ -68,6 +82,79 @@ class Page:
     async def open(self, url: str) -> None:
         await self.call("Page.navigate", url=url)
         await self.until("document.readyState === 'complete'")
+
+    async def click(self, x: float, y: float) -> None:
+        """The left button, at a place of the window in CSS pixels."""
+        await self.mouse("mouseMoved", x, y)
+        await self.mouse("mousePressed", x, y)
+        await self.mouse("mouseReleased", x, y)
+
+    async def drag(self, start: tuple[float, float], end: tuple[float, float], steps: int = 5) -> None:
+        """The left button, from one place to another."""
+        await self.mouse("mouseMoved", *start)
+        await self.mouse("mousePressed", *start)
+        for step in range(1, steps + 1):
+            share = step / steps
+            await self.mouse(
+                "mouseMoved", start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share, held=True
+            )
+        await self.mouse("mouseReleased", *end)
+
+    async def mouse(self, kind: str, x: float, y: float, *, held: bool = False) -> None:
+        """One mouse event (``Input.dispatchMouseEvent``)."""
+        pressed = kind != "mouseMoved" or held
+        await self.call(
+            "Input.dispatchMouseEvent",
+            type=kind,
+            x=x,
+            y=y,
+            button="left" if pressed else "none",
+            buttons=int(held or kind == "mousePressed"),
+            clickCount=int(kind != "mouseMoved"),
+        )
+
+    async def key(self, name: str, *, shift: bool = False, ctrl: bool = False) -> None:
+        """A key by its DOM name: ``Enter``, ``ArrowLeft``, ``Tab``, ``z``."""
+        code, number = KEYS.get(name, (f"Key{name.upper()}", ord(name.upper()[0])))
+        fields: dict[str, Any] = {
+            "key": name,
+            "code": code,
+            "windowsVirtualKeyCode": number,
+            "modifiers": 8 * shift + 2 * ctrl,
+        }
+        text = {"Enter": "\r", " ": " "}.get(name, name if len(name) == 1 and not ctrl else "")
+        await self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **fields)
+        await self.call("Input.dispatchKeyEvent", type="keyUp", **fields)
+
+    async def type(self, text: str) -> None:
+        """Into whatever has the focus."""
+        await self.call("Input.insertText", text=text)
+
+    async def look_like(self, width: int, height: int, *, phone: bool = False, dark: bool = False) -> None:
+        """Another screen; a phone has fingers."""
+        await self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=2 if phone else 1,
+            mobile=phone,
+        )
+        await self.call("Emulation.setTouchEmulationEnabled", enabled=phone)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await self.call("Emulation.setEmulatedMedia", features=[scheme])
+
+    async def centre(self, selector: str) -> tuple[float, float]:
+        """Where the middle of an element is, scrolled into view."""
+        found = await self.until(
+            f"(() => {{ const one = document.querySelector({json.dumps(selector)}); if (!one) return null;"
+            "one.scrollIntoView({block: 'nearest'}); const r = one.getBoundingClientRect();"
+            "return [r.left + r.width / 2, r.top + r.height / 2]; })()"
+        )
+        return float(found[0]), float(found[1])
+
+    async def press(self, selector: str) -> None:
+        """Click the middle of an element."""
+        await self.click(*await self.centre(selector))
 
     async def screenshot(self, path: Path) -> None:
         data = await self.call("Page.captureScreenshot", format="png")

@@ -8,12 +8,24 @@ import { go } from "./go.mjs";
 import * as live from "./live.mjs";
 import { SignIn } from "./pages/signin.mjs";
 import { Home } from "./pages/home.mjs";
+import { Camera } from "./pages/camera.mjs";
+import { Regions } from "./pages/regions.mjs";
 import { Events } from "./pages/events.mjs";
+import { Why } from "./pages/why.mjs";
+import { Faces } from "./pages/faces.mjs";
+import { Jobs } from "./pages/jobs.mjs";
+import { Outputs } from "./pages/outputs.mjs";
+import { Settings } from "./pages/settings.mjs";
 
 const BASE = "/console";
 const PAGES = [
   ["", "Cameras", "home", Home, "view"],
   ["events", "Events", "events", Events, "view"],
+  ["why", "Why", "why", Why, "view"],
+  ["faces", "Faces", "faces", Faces, "review"],
+  ["jobs", "Jobs", "jobs", Jobs, "review"],
+  ["outputs", "Outputs", "outputs", Outputs, "view"],
+  ["settings", "Settings", "settings", Settings, "admin"],
 ];
 
 const place = signal(read());
@@ -55,7 +67,12 @@ function Side({ current }) {
 }
 
 function page({ parts, query }) {
-  const [first = "", second] = parts;
+  const [first = "", second, third] = parts;
+  if (first === "cameras" && second) {
+    return third === "regions"
+      ? { current: "", title: `Regions of ${second}`, body: html`<${Regions} key=${second} name=${second} query=${query} />` }
+      : { current: "", title: second, body: html`<${Camera} key=${second} name=${second} />` };
+  }
   const found = PAGES.find(([path]) => path === first);
   if (!found) return { current: null, title: "Not found", body: html`<h1>There is no such page</h1><p><a href="/console/">To the cameras</a></p>` };
   const [path, title, , Page, right] = found;

@@ -1,0 +1,71 @@
+// One camera: its picture, how it stands, what it announced.
+import { useState } from "preact/hooks";
+import { Problem, Skeleton, State, age, clock, html, useLoaded } from "../ui.mjs";
+import { address, api, get, post } from "../api.mjs";
+import { cameraPath } from "../go.mjs";
+import { may, opened, processors } from "../live.mjs";
+import { Outlines, Player } from "../player.mjs";
+import { Row, useEvents } from "./events.mjs";
+import { Still } from "./home.mjs";
+
+const STILL_MS = 5000;
+const HEAD = 12;
+
+export function Camera({ name }) {
+  const known = (processors.value || []).find((processor) => processor.name === name);
+  const { value, error, again } = useLoaded(() => get(api(name)), [name, known?.state, known?.updated, opened.value]);
+  const regions = useLoaded(() => get(api(name, "/regions")), [name, known?.updated]);
+  const [live, setLive] = useState(true);
+  const [lost, setLost] = useState(null);
+  const [show, setShow] = useState({ regions: true, boxes: true });
+  const [failed, setFailed] = useState(null);
+  const told = useEvents({ processor: name }, HEAD);
+  const processor = known ? { ...value, ...known } : value;
+  const act = async (verb) => {
+    setFailed(null);
+    try {
+      await post(api(name, `/${verb}`));
+      again();
+    } catch (refused) { setFailed(refused); }
+  };
+  if (!processor) return html`<h1>${name}</h1><${Problem} error=${error} />${!error && html`<div class="card pad"><${Skeleton} lines=${6} /></div>`}`;
+  const running = ["running", "starting"].includes(processor.state);
+  const toggle = (key) => html`<label class="check"><input type="checkbox" checked=${show[key]} onChange=${() => setShow({ ...show, [key]: !show[key] })} />${key}</label>`;
+  const drawn = regions.value?.regions || [];
+  return html`<div class="head"><a class="crumb" href="/console/">Cameras</a><span class="dim" aria-hidden="true">/</span><h1>${name}</h1><${State} processor=${processor} />
+      <div class="actions"><a class="button main" href=${cameraPath(name, "/regions")}>Regions</a>
+        <a class="button" href=${address("/console/why", { camera: name })}>Why</a>
+        ${may("control") && html`<button onClick=${() => act(running ? "stop" : "start")}>${running ? "Stop" : "Start"}</button>`}</div></div>
+    <${Problem} error=${failed} />
+    ${processor.message && html`<p class="note ${processor.state === "running" ? "warn" : "bad"}">${processor.message}</p>`}
+    <div class="watch">
+      <div class="stack">
+        <div class="card picture">${live && !lost && processor.state === "running"
+          ? html`<${Player} name=${name} regions=${drawn} show=${show} onFail=${setLost} />`
+          : html`<div class="player"><${Still} name=${name} running=${running} every=${STILL_MS} />${show.regions && html`<${Outlines} regions=${drawn} />`}</div>`}</div>
+        <div class="row"><label class="check"><input type="checkbox" checked=${live && !lost} onChange=${() => { setLive(lost ? true : !live); setLost(null); }} />live</label>${toggle("regions")}${toggle("boxes")}
+          ${lost && html`<span class="dim small">No live picture (${lost.message || "refused"}); a still every ${STILL_MS / 1000} s.</span>`}</div>
+        <${Now} processor=${processor} />
+      </div>
+      <section class="stack tight"><div class="row spread"><h2>Lately</h2><a href=${address("/console/events", { processor: name })}>All of them</a></div>
+        <div class="card list"><ol>${(told.events || []).slice(0, HEAD).map((event) => html`<${Row} key=${event.id} event=${event} to="/console/events/${encodeURIComponent(event.id)}" />`)}
+          ${told.events?.length === 0 && html`<li class="pad dim">Nothing announced yet.</li>`}</ol></div></section>
+    </div>`;
+}
+
+function Now({ processor }) {
+  const { session, source, metrics = {}, config = {} } = processor;
+  const counts = Object.entries(session?.counts || {}).filter(([, count]) => count);
+  return html`<section class="card pad"><dl class="facts">
+    <dt>Source</dt><dd>${source?.type || config.source?.type} <span class="dim">${source?.why || source?.state || ""}</span></dd>
+    ${config.labels && html`<dt>Looks for</dt><dd>${config.labels.classes?.join(", ").toLowerCase()}, at ${config.labels.min_confidence} % or more</dd>`}
+    ${config.faces && may("review") && html`<dt>Faces</dt><dd>of the collection ${config.faces.collection}</dd>`}
+    ${session && html`<dt>Session</dt><dd><span class="mono">${session.id}</span></dd>`}
+    ${counts.length > 0 && html`<dt>Counted</dt><dd>${counts.map(([label, count]) => `${count} ${label.toLowerCase()}`).join(", ")}</dd>`}
+    ${Object.entries(session?.announced || {}).map(([label, time]) => html`<dt key=${label}>${label.toLowerCase()}</dt><dd>announced ${clock(time)} <span class="dim">${age(time)}</span></dd>`)}
+    ${metrics.fps != null && html`<dt>Looked at</dt><dd>${metrics.fps} frames a second</dd>`}
+    ${metrics.latency_p95_ms != null && html`<dt>Latency</dt><dd>${Math.round(metrics.latency_p50_ms)} ms, 95 % within ${Math.round(metrics.latency_p95_ms)} ms</dd>`}
+    ${Object.entries(metrics.drops || {}).some(([, count]) => count) && html`<dt>Dropped</dt><dd>${Object.entries(metrics.drops).map(([reason, count]) => `${count} ${reason}`).join(", ")}</dd>`}
+    ${metrics.eased?.length > 0 && html`<dt>Eased</dt><dd>${metrics.eased.map((one) => `${one.step}: ${one.why}`).join("; ")}</dd>`}
+  </dl></section>`;
+}
