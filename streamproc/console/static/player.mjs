@@ -32,8 +32,8 @@ async function connect(name, video, ended) {
   return { close, viewer: session.split("/").pop() };
 }
 
-/** `onFail(error)`: there is no live picture. `show`: {regions, boxes}. */
-export function Player({ name, regions, show, onFail }) {
+/** `onFail(error)`: there is no live picture. `show`: {regions, boxes}. Children lie below it until it plays. */
+export function Player({ name, regions, show, onFail, children }) {
   const video = useRef(null);
   const [look, setLook] = useState(null);
   useEffect(() => {
@@ -60,7 +60,7 @@ export function Player({ name, regions, show, onFail }) {
       live?.close();
     };
   }, [name]);
-  return html`<div class="player"><video ref=${video} autoplay muted playsinline aria-label="Live picture of ${name}"></video>
+  return html`<div class="player">${children}<video ref=${video} autoplay muted playsinline aria-label="Live picture of ${name}"></video>
     ${show.regions && html`<${Outlines} regions=${regions} />`}
     ${show.boxes && (look?.boxes || []).map(({ track, label, confidence, box: [left, top, right, bottom] }) => html`<div key=${`${label} ${track}`} class="box class-${label}"
       style=${{ left: `${left * 100}%`, top: `${top * 100}%`, width: `${(right - left) * 100}%`, height: `${(bottom - top) * 100}%` }}><span>${label} ${percent(confidence)}</span></div>`)}

@@ -77,7 +77,7 @@ export function headline(event) {
 }
 export const kindOf = (event) => event.class || (event.type.startsWith("face") ? "FACE" : "");
 export function subline(event) {
-  if (event.type === "session_complete") return Object.entries(event.counts || {}).map(([name, count]) => `${count} ${name.toLowerCase()}`).join(", ");
+  if (event.type === "session_complete") return Object.entries(event.counts || {}).filter(([, count]) => count).map(([name, count]) => `${count} ${name.toLowerCase()}`).join(", ");
   if (event.type === "source_gap") return event.reason || "";
   if (event.type === "camera_health") return event.detail || "";
   return event.region ? event.region : "";

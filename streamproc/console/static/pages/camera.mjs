@@ -41,7 +41,7 @@ export function Camera({ name }) {
     <div class="watch">
       <div class="stack">
         <div class="card picture">${live && !lost && processor.state === "running"
-          ? html`<${Player} name=${name} regions=${drawn} show=${show} onFail=${setLost} />`
+          ? html`<${Player} name=${name} regions=${drawn} show=${show} onFail=${setLost}><${Still} name=${name} running=${running} every=${STILL_MS} /></${Player}>`
           : html`<div class="player"><${Still} name=${name} running=${running} every=${STILL_MS} />${show.regions && html`<${Outlines} regions=${drawn} />`}</div>`}</div>
         <div class="row"><label class="check"><input type="checkbox" checked=${live && !lost} onChange=${() => { setLive(lost ? true : !live); setLost(null); }} />live</label>${toggle("regions")}${toggle("boxes")}
           ${lost && html`<span class="dim small">No live picture (${lost.message || "refused"}); a still every ${STILL_MS / 1000} s.</span>`}</div>

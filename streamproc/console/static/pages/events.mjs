@@ -93,19 +93,19 @@ export function matches(event, { processor, type, class: label, person, region, 
 function Filters({ filters, onChange }) {
   const input = (name) => (change) => onChange({ [name]: change.target.value });
   const instant = (name) => (change) => onChange({ [name]: change.target.value ? new Date(change.target.value).toISOString() : "" });
-  const select = (name, title, options) => html`<label class="field">${title}<select value=${filters[name]} onChange=${input(name)}>
-    <option value="">Any</option>${options.map((option) => html`<option key=${option} value=${option} selected=${filters[name] === option}>${words(option)}</option>`)}</select></label>`;
-  const types = ["label_detected", ...(may("review") ? ["face_matched", "face_unknown"] : []), "source_gap", "session_complete", "camera_health"];
+  const { value: values = {} } = useLoaded(() => get("/api/events/values"), [opened.value]);
+  const select = (name, title, options = []) => html`<label class="field">${title}<select value=${filters[name]} onChange=${input(name)}>
+    <option value="">Any</option>${[...new Set([...options, ...(filters[name] ? [filters[name]] : [])])].map((option) => html`<option key=${option} value=${option} selected=${filters[name] === option}>${words(option)}</option>`)}</select></label>`;
   const used = FILTERS.filter((name) => filters[name]).length;
   const [wide, setWide] = useState(false);
   return html`<form class="filters ${wide ? "wide" : ""}" role="search" onSubmit=${(submit) => submit.preventDefault()}>
     <label class="field text">Search<input type="search" value=${filters.text} placeholder="porch person" onChange=${input("text")} /></label>
     <button type="button" class="toggle" aria-expanded=${wide} onClick=${() => setWide(!wide)}>Filters${used ? ` (${used})` : ""}</button>
     ${select("processor", "Camera", (processors.value || []).map((processor) => processor.name))}
-    ${select("type", "Kind", types)}
-    ${select("class", "Class", ["PERSON", "PET", "PACKAGE", "VEHICLE"])}
-    <label class="field">Region<input value=${filters.region} onChange=${input("region")} /></label>
-    ${may("review") && html`<label class="field">Person<input value=${filters.person} onChange=${input("person")} /></label>`}
+    ${select("type", "Kind", values.type)}
+    ${select("class", "Class", values.class)}
+    ${select("region", "Region", values.region)}
+    ${may("review") && values.person?.length > 0 && select("person", "Person", values.person)}
     <label class="field">From<input type="datetime-local" value=${local(filters.from)} onChange=${instant("from")} /></label>
     <label class="field">To<input type="datetime-local" value=${local(filters.to)} onChange=${instant("to")} /></label>
     ${used > 0 && html`<button type="button" class="plain" onClick=${() => onChange(Object.fromEntries(FILTERS.map((name) => [name, ""])))}>Clear</button>`}

@@ -5,6 +5,7 @@ import { address, get, post, remove, upload } from "../api.mjs";
 import { go } from "../go.mjs";
 import { opened } from "../live.mjs";
 
+const FIRST = "family";
 const faces = (collection, rest = "") => `/api/faces/${encodeURIComponent(collection)}${rest}`;
 const feedback = (event, body) => post(`/api/events/${encodeURIComponent(event.id)}/feedback`, body);
 
@@ -28,8 +29,8 @@ export function Faces({ query }) {
       ${names.map((name) => html`<option key=${name} value=${name} selected=${name === chosen}>${name}</option>`)}</select></label>`}
       <form class="actions" onSubmit=${create}><label class="field"><span class="visually-hidden">Name of a new collection</span><input name="name" placeholder="new collection" pattern="[a-zA-Z0-9_.\\-]+" required /></label><button>Create</button></form></div>
     <${Problem} error=${failed} />
-    ${chosen ? html`<${Collection} key=${chosen} name=${chosen} />` : html`<${Empty} icon="faces" title="No collection yet">
-      <p>A collection holds the people that cameras shall know, such as <code>family</code>. Create one above, enrol a photo, and name it in a camera's <code>faces</code>.</p></${Empty}>`}`;
+    ${chosen ? html`<${Collection} key=${chosen} name=${chosen} />` : html`<${Enrol} collection=${FIRST} create=${true} onDone=${again} /><${Empty} icon="faces" title="No collection yet">
+      <p>A collection holds the people that cameras shall know, such as <code>family</code>. Enrol a photo above, which makes the collection <code>${FIRST}</code>, or create another; then name it in a camera's <code>faces</code>.</p></${Empty}>`}`;
 }
 
 function Collection({ name }) {
@@ -66,7 +67,8 @@ function Person({ person, collection, audit, onDone }) {
 
 const rate = (value) => (value == null ? "unknown" : value < 0.0001 ? "under 1 in 10,000" : `1 in ${Math.round(1 / value).toLocaleString()}`);
 
-function Enrol({ collection, onDone }) {
+/** `create`: the collection is made with its first face. */
+function Enrol({ collection, create = false, onDone }) {
   const [name, setName] = useState("");
   const [photos, setPhotos] = useState([]);
   const [before, setBefore] = useState(null);
@@ -84,6 +86,7 @@ function Enrol({ collection, onDone }) {
   const save = (submit) => {
     submit.preventDefault();
     return run(async () => {
+      if (create) await post("/api/faces", { name: collection });
       let kept = 0;
       const refused = [];
       for (const photo of photos) {
@@ -99,7 +102,7 @@ function Enrol({ collection, onDone }) {
   return html`<form class="card pad stack" onSubmit=${save}><h2>Enrol somebody</h2>
     <div class="row fields"><label class="field">Name<input value=${name} name="name" pattern="[a-zA-Z0-9_.\\-:]+" title="Letters, digits, and _ . - :" onInput=${(input) => setName(input.target.value)} /></label>
       <label class="field">Photos, one face each<input type="file" accept="image/jpeg,image/png" multiple onChange=${(input) => { setPhotos([...input.target.files]); setBefore(null); setSaid(null); }} /></label>
-      <button type="button" disabled=${!ready || busy} onClick=${look}>What would change?</button><button class="main" disabled=${!ready || busy}>Enrol</button></div>
+      ${!create && html`<button type="button" disabled=${!ready || busy} onClick=${look}>What would change?</button>`}<button class="main" disabled=${!ready || busy}>Enrol</button></div>
     <${Problem} error=${failed} />
     ${before && html`<div class="note ${worse(before) ? "warn" : "good"}" role="status"><p>A stranger taken for somebody of this collection: now ${rate(before.now.false_alarm_rate)}, then ${rate(before.then.false_alarm_rate)}.
       One person taken for another: now ${rate(before.now.false_match_rate)}, then ${rate(before.then.false_match_rate)}.</p>
