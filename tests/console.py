@@ -59,7 +59,9 @@ def has_events(daemon: Daemon, count: int) -> bool:
 async def settled(page: Page) -> None:
     """Until nothing is being loaded, pictures in view among it."""
     await page.until("document.querySelector('main h1') && !document.querySelector('main .skeleton')")
-    await page.until("[...document.images].filter((one) => one.getBoundingClientRect().top < innerHeight).every((one) => one.complete)")
+    await page.until(
+        "[...document.images].filter((one) => one.getBoundingClientRect().top < innerHeight).every((one) => one.complete)"
+    )
 
 
 async def photograph(daemon: Daemon, folder: Path, browser: Chromium) -> None:
