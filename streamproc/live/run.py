@@ -10,6 +10,7 @@ from connectors.context import ConnectorContext
 from streamproc.config.processor import ProcessorConfig
 from streamproc.contracts import Source
 from streamproc.core.start import StartRequest
+from streamproc.live import character
 from streamproc.live.assembly import make_analyses, make_hours, make_mask, retune, session_rules, with_start
 from streamproc.live.commit import JournalCommitter
 from streamproc.live.feeder import Feeder, ItemObserver
@@ -87,6 +88,7 @@ class Run:
             wake=shared.scheduler.wake,
         )
         self.lane.idle.settings = spec.config.idle
+        character.recall(shared.journal.database, spec.name, spec.config.source, self.lane.idle)
         position = resumed.position if resumed is not None else None
         if resumed is not None:
             self.lane.resume(resumed.snapshot, position is not None)
@@ -110,6 +112,7 @@ class Run:
             self._stopped = True
             self._shared.scheduler.remove(self.lane)
             self.feeder.stop()
+            self._keep_character()
 
     def hand_over(self) -> bool:
         """Let go of the run without ending its session: for a process that takes over within seconds.
@@ -128,7 +131,12 @@ class Run:
             return False
         self._stopped = True
         self._shared.scheduler.remove(self.lane)
+        self._keep_character()
         return True
+
+    def _keep_character(self) -> None:
+        if self.traits.live:
+            character.keep(self._shared.journal.database, self.spec.name, self.spec.config.source, self.lane.idle)
 
     def left_at(self) -> Checkpoint | None:
         """Where the next session goes on, of a source that keeps a backlog."""

@@ -109,6 +109,11 @@ class PacketWatch:
         return self._known or (self._gops >= 1 and self.key_at - self._began >= self.policy.learning_s)
 
     @property
+    def informed(self) -> bool:
+        """Whether a snapshot says anything: the stream was learnt, or is known by an earlier one."""
+        return self._known or self.learned
+
+    @property
     def risen(self) -> bool:
         """Packets are above the quiet stream's by more than chance."""
         return self.score > self.threshold

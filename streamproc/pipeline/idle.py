@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -113,6 +113,14 @@ class IdleMode:
             self.settings = settings
             self.wake("settings")
 
+    def snapshot(self) -> dict[str, Any] | None:
+        """What the camera's packets are like, JSON-ready; None: that is not known."""
+        return self._watch.snapshot() if self._watch.informed else None
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Know the camera by a ``snapshot``, before its first packet."""
+        self._watch.restore(state)
+
     def wake(self, reason: str) -> None:
         """Wake as soon as a worker comes."""
         if self.asleep:
@@ -124,7 +132,7 @@ class IdleMode:
         """After a gap nothing is held, and the camera is only known by what its packets were like."""
         self._set_asleep(False)
         self._watch, known = PacketWatch(), self._watch
-        if known.learned:  # most cameras come back as they were
+        if known.informed:  # most cameras come back as they were
             self._watch.restore(known.snapshot())
         self._stills.reset()
         self._wake_reason = self._backlog_until = self._woke = self._active_at = self._last_at = None
