@@ -34,13 +34,14 @@ LEARN_S = 21.0
 
 
 def live_cameras(maker: Maker, kinds: Sequence[Coding]) -> list[Camera]:
-    """Every third one has a visit, 24, 30 or 40 s from its beginning; the others have none. One kind after the other."""
+    """Kinds in turns. Every third camera has a visit, 24, 30 or 40 s from its beginning; the others have none."""
     patterns = ("ss..vsssss", "sssvsssss", "ssssvssss")
     cameras = []
     for scene, pattern in zip(SCENES[:3], patterns, strict=True):
-        for kind in kinds:
-            still = maker.camera(scene, kind, "ssssssss")
-            cameras += [maker.camera(scene, kind, pattern), still, still]
+        for number in range(3 * len(kinds)):
+            kind = kinds[number % len(kinds)]
+            turn = number if len(kinds) % 3 else number + number // len(kinds)
+            cameras.append(maker.camera(scene, kind, "ssssssss" if turn % 3 else pattern))
     return cameras
 
 
