@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from streamproc.logic.bits import BitReader, BrokenHeader, unescaped
 from streamproc.media.nal import units
 
 SLICE, IDR, SEI, SPS, PPS, DELIMITER, FILLER = 1, 5, 6, 7, 8, 9, 12
@@ -73,8 +74,8 @@ def why_unplayable(sps: bytes) -> str | None:
     They take 8-bit 4:2:0, progressive, of the Baseline, Main and High profiles, and show pictures in the order of decoding.
     """
     try:
-        return _judge(_Bits(_unescaped(sps[1:])), sps[1], sps[2])
-    except (IndexError, ValueError):
+        return _judge(BitReader(unescaped(sps[1:])), sps[1], sps[2])
+    except (IndexError, BrokenHeader):
         return "its sequence parameter set cannot be read"
 
 
@@ -110,9 +111,9 @@ def _fragments(nal: bytes) -> Iterator[bytes]:
         yield bytes([indicator, flags | kind]) + nal[begin : begin + room]
 
 
-def _judge(bits: _Bits, profile: int, constraints: int) -> str | None:
+def _judge(bits: BitReader, profile: int, constraints: int) -> str | None:
     """ITU-T H.264 7.3.2.1.1 and E.1.1, as far as it matters here."""
-    bits.skip(24)
+    bits.u(24)
     bits.ue()
     if profile not in (66, 77, 100):
         return f"browsers do not play H.264 profile {profile}"
@@ -120,100 +121,68 @@ def _judge(bits: _Bits, profile: int, constraints: int) -> str | None:
         chroma, depth = bits.ue(), bits.ue() + bits.ue()
         if chroma != 1 or depth:
             return "browsers play 8-bit 4:2:0 only"
-        bits.skip(1)
-        if bits.take(1):
+        bits.u(1)
+        if bits.u(1):
             return None  # scaling lists are in the way of the rest; the timestamps will tell
     bits.ue()
     order = bits.ue()
     if order == 0:
         bits.ue()
     elif order == 1:
-        bits.skip(1)
+        bits.u(1)
         bits.ue()
         bits.ue()
         for _ in range(bits.ue()):
             bits.ue()
     bits.ue()
-    bits.skip(1)
+    bits.u(1)
     bits.ue()
     bits.ue()
-    if not bits.take(1):
+    if not bits.u(1):
         return "it is interlaced"
     if order == 2 or profile == 66 or (profile in (77, 100) and constraints & 0x30 == 0x30):
         return None
-    bits.skip(1)
-    if bits.take(1):
+    bits.u(1)
+    if bits.u(1):
         for _ in range(4):
             bits.ue()
-    reorder = _reordered(bits) if bits.take(1) else None
+    reorder = _reordered(bits) if bits.u(1) else None
     return "its pictures are reordered (B-frames)" if reorder else None
 
 
-def _reordered(bits: _Bits) -> int | None:
+def _reordered(bits: BitReader) -> int | None:
     """max_num_reorder_frames of the usability information; None where it is not said."""
-    if bits.take(1) and bits.take(8) == 255:
-        bits.skip(32)
-    if bits.take(1):
-        bits.skip(1)
-    if bits.take(1):
-        bits.skip(4)
-        if bits.take(1):
-            bits.skip(24)
-    if bits.take(1):
+    if bits.u(1) and bits.u(8) == 255:
+        bits.u(32)
+    if bits.u(1):
+        bits.u(1)
+    if bits.u(1):
+        bits.u(4)
+        if bits.u(1):
+            bits.u(24)
+    if bits.u(1):
         bits.ue()
         bits.ue()
-    if bits.take(1):
-        bits.skip(65)
-    hrd = [bits.take(1) and _skip_hrd(bits) for _ in range(2)]
+    if bits.u(1):
+        bits.u(65)
+    hrd = [bits.u(1) and _skip_hrd(bits) for _ in range(2)]
     if any(hrd):
-        bits.skip(1)
-    bits.skip(1)
-    if not bits.take(1):
+        bits.u(1)
+    bits.u(1)
+    if not bits.u(1):
         return None
-    bits.skip(1)
+    bits.u(1)
     for _ in range(4):
         bits.ue()
     return bits.ue()
 
 
-def _skip_hrd(bits: _Bits) -> bool:
+def _skip_hrd(bits: BitReader) -> bool:
     count = bits.ue() + 1
-    bits.skip(8)
+    bits.u(8)
     for _ in range(count):
         bits.ue()
         bits.ue()
-        bits.skip(1)
-    bits.skip(20)
+        bits.u(1)
+    bits.u(20)
     return True
-
-
-def _unescaped(data: bytes) -> bytes:
-    return data.replace(b"\0\0\3", b"\0\0")
-
-
-class _Bits:
-    """Reads bits from the most significant on. Raises IndexError at the end."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def take(self, count: int) -> int:
-        value = 0
-        for _ in range(count):
-            byte = self._data[self._at >> 3]
-            value = value << 1 | byte >> (7 - (self._at & 7)) & 1
-            self._at += 1
-        return value
-
-    def skip(self, count: int) -> None:
-        self._at += count
-
-    def ue(self) -> int:
-        """An unsigned Exp-Golomb number (9.1). Raises ValueError where it is longer than any in use."""
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-            if zeros > 31:
-                raise ValueError("no Exp-Golomb number")
-        return (1 << zeros) - 1 + self.take(zeros)
