@@ -1,7 +1,7 @@
 """What a request is refused with: codes of the service model, and the map from core errors to them.
 
 Texts that clients compare literally are those of the developer guide's error table; where it has none they say what is
-wrong and the mend.
+wrong and the fix.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Key:
 def load_keys(settings: ServerSettings, folder: Path, environ: Mapping[str, str] = os.environ) -> dict[str, Key]:
     """All keys by id. A relative ``credentials_file`` is relative to ``folder``, the config folder.
 
-    Raises ConfigError naming the field and the mend: a missing variable, a file that others may read, one id twice.
+    Raises ConfigError naming the field and the fix: a missing variable, a file that others may read, one id twice.
     """
     entries = [(f"server.credentials[{index}]", entry) for index, entry in enumerate(settings.credentials)]
     if settings.credentials_file is not None:

@@ -1,4 +1,4 @@
-"""``doctor``: whether this machine has what streamproc needs, and the mend where it has not."""
+"""``doctor``: whether this machine has what streamproc needs, and the fix where it has not."""
 
 from __future__ import annotations
 

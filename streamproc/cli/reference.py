@@ -32,7 +32,7 @@ that ends in `_env` names an environment variable; secrets are never written int
 
 An edit is applied with the least disturbance: `min_confidence`, `regions`, `outputs`, `fps` and tags change under a running session, a new
 `source` is connected to while the session goes on, and a change of how sessions run begins a new session. `state: stopped` stops a processor,
-removing its file stops and deletes it. A bad file is refused with file, line, field and the mend; the last good version keeps running.
+removing its file stops and deletes it. A bad file is refused with file, line, field and the fix; the last good version keeps running.
 """
 HIDDEN = {("ProcessorConfig", "aws")}
 

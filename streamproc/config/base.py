@@ -49,7 +49,7 @@ WRONG_FIELD = "wrong_field"
 
 
 def wrong(field: str, words: str) -> PydanticCustomError:
-    """What a validator of a whole model raises: ``field`` is the key to mend, ``words`` say what is wrong and the mend."""
+    """What a validator of a whole model raises: ``field`` is the key to mend, ``words`` say what is wrong and the fix."""
     return PydanticCustomError(WRONG_FIELD, "{words}", {"words": words, "field": field})
 
 

@@ -12,7 +12,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def parse_duration(value: Any) -> float:
-    """Seconds. Raises ValueError with the mend when ``value`` is no duration."""
+    """Seconds. Raises ValueError with the fix when ``value`` is no duration."""
     if isinstance(value, bool):
         raise ValueError("write a duration such as 10s, 2m or 1h30m")
     if isinstance(value, int | float):

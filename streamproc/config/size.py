@@ -12,7 +12,7 @@ _BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def parse_size(value: Any) -> int:
-    """Bytes. Raises ValueError with the mend when ``value`` is no size."""
+    """Bytes. Raises ValueError with the fix when ``value`` is no size."""
     if isinstance(value, bool):
         raise ValueError("write a size such as 200MB or 20GB")
     if isinstance(value, int):

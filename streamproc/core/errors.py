@@ -33,7 +33,7 @@ class StreamprocError(Exception):
 
 
 class InputError(StreamprocError):
-    """The caller's input is wrong; the message names the field and the mend."""
+    """The caller's input is wrong; the message names the field and the fix."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Fault:
     field: str
     """Dotted path with list indexes, e.g. ``regions[0].polygon``; empty for the whole document."""
     message: str
-    """What is wrong and the mend."""
+    """What is wrong and the fix."""
     line: int | None = None
     """1-based line in the file, where known."""
 
     def text(self, file: str) -> str:
-        """``FILE:LINE: FIELD: what is wrong and the mend``, on one line."""
+        """``FILE:LINE: FIELD: what is wrong and the fix``, on one line."""
         place = f"{file}:{self.line}" if self.line is not None else file
         words = " ".join(self.message.split())
         return f"{place}: {self.field}: {words}" if self.field else f"{place}: {words}"

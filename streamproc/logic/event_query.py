@@ -100,7 +100,7 @@ class EventQuery:
 
 
 def parse_instant(text: str) -> datetime:
-    """An instant as RFC 3339 writes it, or a date (its beginning); UTC where no offset is given. Raises ValueError with the mend."""
+    """An instant as RFC 3339 writes it, or a date (its beginning); UTC where no offset is given. Raises ValueError with the fix."""
     try:
         found = datetime.fromisoformat(text.strip())
     except ValueError:

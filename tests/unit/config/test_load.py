@@ -1,4 +1,4 @@
-"""What a user sees when a config file is wrong: file, line, field and the mend."""
+"""What a user sees when a config file is wrong: file, line, field and the fix."""
 
 from __future__ import annotations
 
