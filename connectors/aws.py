@@ -28,7 +28,7 @@ class AwsOutputSettings(OutputSettings):
 
     region: str | None = None
     endpoint_url: str | None = None
-    """The box's ``aws.endpoint_url`` where left out."""
+    """The node's ``aws.endpoint_url`` where left out."""
     profile: str | None = None
     """A profile of ``~/.aws``."""
     access_key_id_env: str | None = None

@@ -1,4 +1,4 @@
-"""What a connector is told about the box and the processor that it serves."""
+"""What a connector is told about the node and the processor that it serves."""
 
 from __future__ import annotations
 

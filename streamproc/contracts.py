@@ -72,7 +72,7 @@ class Explains(Protocol):
 
 @runtime_checkable
 class Examines(Protocol):
-    """A source whose feed is on this box and can be looked at before it is played."""
+    """A source whose feed is on this node and can be looked at before it is played."""
 
     def examine(self) -> None:
         """Raises SourceRefused where nothing can be played."""

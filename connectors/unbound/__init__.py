@@ -1,1 +1,1 @@
-"""A feed that this box does not know: whoever starts it learns why it cannot be."""
+"""A feed that this node does not know: whoever starts it learns why it cannot be."""

@@ -1,4 +1,4 @@
-"""What a config may say about a feed that is published to the box."""
+"""What a config may say about a feed that is published to the node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names in ARNs, and the ARNs of what lives on this box."""
+"""Names in ARNs, and the ARNs of what lives on this node."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Arns:
-    """Makes ARNs with the box's region and account."""
+    """Makes ARNs with the node's region and account."""
 
     region: str
     account: str

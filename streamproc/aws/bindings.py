@@ -1,4 +1,4 @@
-"""What the streams, topics and buckets of a request mean on this box: a binding, else the user's own AWS."""
+"""What the streams, topics and buckets of a request mean on this node: a binding, else the user's own AWS."""
 
 from __future__ import annotations
 

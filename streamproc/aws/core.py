@@ -22,7 +22,7 @@ from streamproc.store.tokens import TokenStore
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """The box behind the endpoint."""
+    """The node behind the endpoint."""
 
     processors: ProcessorApi
     faces: FaceService

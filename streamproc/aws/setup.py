@@ -1,4 +1,4 @@
-"""Puts the endpoint together from the box's config and the rooms behind it, and mounts it on a server."""
+"""Puts the endpoint together from the node's config and the rooms behind it, and mounts it on a server."""
 
 from __future__ import annotations
 

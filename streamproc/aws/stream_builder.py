@@ -36,7 +36,7 @@ class Builder:
     max_duration_s: float
 
     def build(self, name: str, created: Mapping[str, Any], tags: Mapping[str, str]) -> ProcessorConfig:
-        """The document for what a client created. What means nothing on this box makes it refuse to start, with the reason."""
+        """The document for what a client created. What means nothing on this node makes it refuse to start, with the reason."""
         settings = created["Settings"]
         arn = created["Input"]["KinesisVideoStream"]["Arn"]
         problem: str | None = None

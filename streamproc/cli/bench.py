@@ -1,4 +1,4 @@
-"""``bench``: what each stage of the pipeline costs on this box."""
+"""``bench``: what each stage of the pipeline costs on this node."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def bench(
     data_dir: Annotated[Path | None, typer.Option(help="Where state lives: that disk is measured.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The table as JSON.")] = False,
 ) -> None:
-    """Measure every stage on this box, one after the other in one thread: milliseconds, and how many a core does a second."""
+    """Measure every stage on this node, one after the other in one thread: milliseconds, and how many a core does a second."""
     set_up_logs(as_json, "error")
     with errors_said():
         from streamproc.measure import stage_costs as stages

@@ -1,4 +1,4 @@
-"""``capacity``: how many cameras this box holds, before you buy the next one."""
+"""``capacity``: how many cameras this node holds, before you buy the next one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def capacity(
     data_dir: Annotated[Path | None, typer.Option(help="Where state lives.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The answer as JSON.")] = False,
 ) -> None:
-    """Measure this box with the configured models: how many idle, quiet and busy cameras it holds at 80 % CPU, and what limits."""
+    """Measure this node with the configured models: how many idle, quiet and busy cameras it holds at 80 % CPU, and what limits."""
     set_up_logs(as_json, "error")
     with errors_said():
         from streamproc.measure.capacity import measure

@@ -22,7 +22,7 @@ INTRO = """# Configuration
 
 <!-- Written by `make docs` out of the code. -->
 
-    DIR/streamproc.yaml          the box: server, bindings, stores, defaults; may be absent
+    DIR/streamproc.yaml          the node: server, bindings, stores, defaults; may be absent
     DIR/processors/NAME.yaml     one processor a file; the file's name is the processor's
 
 `streamproc serve --config-dir DIR` notices files that appear, change or go. `streamproc validate DIR` checks them, `streamproc schema
@@ -43,7 +43,7 @@ def markdown() -> str:
     for role, title in (("source", "Sources"), ("sink", "Outputs")):
         parts.append(f"## {title}\n\nSee [connectors.md](connectors.md) for what each does and guarantees.\n")
         parts += _connectors(typing.cast(Role, role))
-    parts += ["## The box\n", *_model(NodeConfig, set())]
+    parts += ["## The node\n", *_model(NodeConfig, set())]
     return "\n".join(parts).rstrip() + "\n"
 
 

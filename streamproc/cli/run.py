@@ -50,7 +50,7 @@ def run(
 
 
 def examine(path: Path, config: ProcessorConfig) -> None:
-    """Raises ConfigError where the processor's source lacks a secret, or is on this box and cannot be played."""
+    """Raises ConfigError where the processor's source lacks a secret, or is on this node and cannot be played."""
     from connectors.catalog import make_source
     from connectors.context import ConnectorContext
     from streamproc.config.load import parse, read_text

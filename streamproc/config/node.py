@@ -1,4 +1,4 @@
-"""The box's document, ``streamproc.yaml``: server, bindings, stores, defaults. All of it is optional."""
+"""The node's document, ``streamproc.yaml``: server, bindings, stores, defaults. All of it is optional."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class ServerSettings(Settings):
 
 
 class Bindings(Settings):
-    """What an ARN, stream, topic or bucket of a request means on this box. Keys may be names or ARNs, * allowed."""
+    """What an ARN, stream, topic or bucket of a request means on this node. Keys may be names or ARNs, * allowed."""
 
     streams: dict[str, ConnectorRef] = {}
     data_streams: dict[str, ConnectorRef] = {}
@@ -164,12 +164,12 @@ class Limits(Settings):
 
 
 class NodeFaceSettings(Settings):
-    """Faces on this box: the models of all collections, and how vectors lie on disk."""
+    """Faces on this node: the models of all collections, and how vectors lie on disk."""
 
     detector: Literal["yunet", "centerface"] = "yunet"
     """Finds faces. Left out: YuNet, or CenterFace where YuNet cannot be had."""
     embedder: Literal["face_reidentification_retail_0095", "faceapi_recognition"] = "face_reidentification_retail_0095"
-    """Tells faces apart. A collection belongs to the embedder that it was made with. Left out: the one that the box's collections were made
+    """Tells faces apart. A collection belongs to the embedder that it was made with. Left out: the one that the node's collections were made
     with; where there are none 0095, or face-api's where that cannot be had."""
     key_file: Path | None = None
     """32-byte key (mode 0600); the stored vectors are then encrypted (AES-256-GCM)."""

@@ -144,7 +144,7 @@ class Library:
             raise
         if row.model != self._model:
             raise ModelMismatch(
-                f"the collection {name} was made with the embedder {row.model}, this box uses {self._model}; their vectors "
+                f"the collection {name} was made with the embedder {row.model}, this node uses {self._model}; their vectors "
                 f"cannot be compared: set faces.embedder in streamproc.yaml to the collection's, or enrol anew"
             )
         held = self._held.get(name)

@@ -27,7 +27,7 @@ from streamproc.store.journal import Checkpoint, Journal
 
 @dataclass(frozen=True)
 class SharedServices:
-    """What every run of this box shares."""
+    """What every run of this node shares."""
 
     journal: Journal
     scheduler: Scheduler

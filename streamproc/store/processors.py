@@ -1,4 +1,4 @@
-"""The processors of a box: their documents, what is wanted of them and what became of them."""
+"""The processors of a node: their documents, what is wanted of them and what became of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROCESSOR_SCHEMA = (
 
 @dataclass(frozen=True, slots=True)
 class ProcessorRow:
-    """One processor as the box remembers it."""
+    """One processor as the node remembers it."""
 
     name: str
     document: dict[str, Any]

@@ -1,4 +1,4 @@
-"""All publishers and viewers of the box, and the clock that looks after them."""
+"""All publishers and viewers of the node, and the clock that looks after them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class WebRtcHub:
             relay.close()
         peers = [session.peer for session in self.publishers.values()]
         peers += [viewer.peer for viewer, _ in list(self.viewers.values())]
-        await asyncio.gather(*(peer.aclose("the box stops") for peer in peers), return_exceptions=True)
+        await asyncio.gather(*(peer.aclose("the node stops") for peer in peers), return_exceptions=True)
 
     async def settled(self, name: str) -> None:
         """Wait while the processor comes up (its models load), for those who ask a moment too early. Raises NotFound."""
@@ -99,7 +99,7 @@ class WebRtcHub:
 
     def _publisher_gone(self, identity: str, session: PublisherSession, why: str) -> None:
         self.publishers.pop(identity, None)
-        if not self._closing:  # a box that stops ends its sessions itself: that is no gap
+        if not self._closing:  # a node that stops ends its sessions itself: that is no gap
             session.gone(why)
 
     # -- watching

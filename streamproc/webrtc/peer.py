@@ -63,7 +63,7 @@ class Peer:
         except Exception as error:  # noqa: BLE001  aiortc's parser raises whatever comes to hand
             log.info("offer_refused", reason=repr(error))
             raise OfferRefused(
-                400, "the offer cannot be used; it is broken, or has nothing in common with this box"
+                400, "the offer cannot be used; it is broken, or has nothing in common with this node"
             ) from None
         return str(self.connection.localDescription.sdp)
 

@@ -14,7 +14,7 @@ from streamproc.aws.wire import Call
 from streamproc.core.faces import QualityFilter
 
 _MOST_FACES = 1000
-_ONE_EMBEDDER = "FaceModelVersion names this box's embedder; compare it as an opaque string."
+_ONE_EMBEDDER = "FaceModelVersion names this node's embedder; compare it as an opaque string."
 _NO_ROTATION = "pictures are turned upright by their own orientation tag"
 
 

@@ -115,7 +115,7 @@ OPERATIONS: dict[str, Served] = {
     "DetectLabels": Served(
         detect_labels,
         absent={"OrientationCorrection": _NO_ROTATION},
-        notes="Labels are this box's own taxonomy; surest first. Foreground is what is inside the boxes of objects.",
+        notes="Labels are this node's own taxonomy; surest first. Foreground is what is inside the boxes of objects.",
     ),
     "DetectFaces": Served(detect_faces, absent={"OrientationCorrection": _NO_ROTATION}),
     "CompareFaces": Served(
