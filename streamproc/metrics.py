@@ -91,6 +91,20 @@ GOVERNOR_STEPS = Counter(
     ["step", "direction"],
     registry=REGISTRY,
 )
+STORAGE_UNAVAILABLE = Gauge(
+    "streamproc_storage_unavailable",
+    "1 while the node's own disk takes nothing (full, locked, no descriptors) and decisions wait in memory",
+    registry=REGISTRY,
+)
+STORAGE_WAITING = Gauge(
+    "streamproc_storage_waiting_events", "Events that wait in memory for the node's own disk", registry=REGISTRY
+)
+RESTARTS = Counter(
+    "streamproc_processor_restarts_total",
+    "Processors that failed and were started again unasked",
+    ["processor"],
+    registry=REGISTRY,
+)
 PROCESSORS = Gauge("streamproc_processors", "Processors by state", ["state"], registry=REGISTRY)
 INFERENCES = Counter("streamproc_inferences_total", "Runs of a model", ["model"], registry=REGISTRY)
 

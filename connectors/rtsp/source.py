@@ -33,8 +33,8 @@ PAUSE_S = 0.25
 """Longest sleep between looks at ``stop``."""
 LONGEST_RETRY_S = 19.0
 """A lost camera is tried at least so often, its time to answer included."""
-REFUSALS_AFTER_HEALTH = 3
-"""A camera that let us in before may refuse while it boots; so many refusals in a row are believed."""
+REFUSALS_BELIEVED = 3
+"""A camera may refuse while it boots (after a power cut, its users are not loaded yet); so many refusals in a row are believed."""
 
 
 class RtspSource:
@@ -104,7 +104,7 @@ class RtspSource:
             self._refusals = 0
             return
         self._refusals += 1
-        if self._last is None or self._refusals >= REFUSALS_AFTER_HEALTH:
+        if self._refusals >= REFUSALS_BELIEVED:
             self.note = str(error)
             raise SourceRefused(f"{self._shown}: {error}")
 

@@ -7,8 +7,8 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO, cast
 
 import typer
 
@@ -59,7 +59,7 @@ def set_up_logs(as_json: bool, level: str = "info", data: bool = True) -> None:
     """Log lines for people, or one JSON object a line. ``data``: standard output is for data, so logs go to standard error."""
     import structlog  # a third of a second that most verbs need not wait for
 
-    target = sys.stderr if data or not as_json else sys.stdout
+    target = Unfailing(sys.stderr if data or not as_json else sys.stdout)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -71,14 +71,48 @@ def set_up_logs(as_json: bool, level: str = "info", data: bool = True) -> None:
         renderer = structlog.processors.JSONRenderer(default=str)
     structlog.configure(
         processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(target),
+        wrapper_class=_unfailing(structlog.make_filtering_bound_logger(level)),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, target)),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(target)
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove, renderer]))
     logging.basicConfig(handlers=[handler], level=max(logging.WARNING, logging.getLevelName(level.upper())), force=True)
+
+
+class Unfailing:
+    """A text stream that drops what cannot be written: a full disk under the log must not end what is logged about."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return False
+
+
+def _unfailing(logger_class: type[Any]) -> type[Any]:
+    """A logger whose processors may fail too: to show a traceback they open source files, and there may be no descriptor left."""
+
+    class UnfailingLogger(logger_class):  # type: ignore[misc]
+        def _proxy_to_logger(self, method: str, event: str | None = None, *args: Any, **words: Any) -> Any:
+            try:
+                return super()._proxy_to_logger(method, event, *args, **words)
+            except Exception as error:  # noqa: BLE001 - there is nowhere to log that logging failed
+                words.pop("exc_info", None)
+                with suppress(Exception):
+                    return super()._proxy_to_logger(method, event, *args, **words, log_failed=repr(error))
+
+    return UnfailingLogger
 
 
 def event_line(document: Mapping[str, Any]) -> str:

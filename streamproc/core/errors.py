@@ -14,6 +14,7 @@ StreamprocError
   SourceError             a feed cannot be read; trying again may help
     SourceRefused           ... and trying again will not help: wrong password, no such stream
     SourceStalled           ... connected, but no frames arrive
+  StorageUnavailable      the node's own disk takes nothing for now: full, locked, no descriptors
   StateError              saved state cannot be gone on from: begin anew
     StateDamaged            ... its bytes are none that were written
     StateVersionUnknown     ... another version of streamproc wrote it
@@ -110,6 +111,13 @@ class SourceRefused(SourceError):
 
 class SourceStalled(SourceError):
     """Connected, but no frames arrive."""
+
+
+class StorageUnavailable(StreamprocError):
+    """The node's own storage cannot be used at the moment; nothing was changed, and the same may be asked for again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"waits for storage: {reason}" if not reason.startswith("waits for storage") else reason)
 
 
 class StateError(StreamprocError):

@@ -9,10 +9,11 @@ from typing import Any
 
 from streamproc.core.event import Event, EventType
 from streamproc.core.route import Route
+from streamproc.live.patience import PatientJournal
 from streamproc.logic.session import Sessions
 from streamproc.pipeline.recorder import Decision
 from streamproc.pipeline.snapshot import LaneState
-from streamproc.store.journal import Checkpoint, Commit, Journal, SessionRow
+from streamproc.store.journal import Checkpoint, Commit, SessionRow
 
 OnEvents = Callable[[Sequence[Event]], None]
 
@@ -20,7 +21,7 @@ OnEvents = Callable[[Sequence[Event]], None]
 class JournalCommitter:
     """One processor's way into the journal. See ``recorder.Committer``."""
 
-    def __init__(self, journal: Journal, processor: str, on_events: OnEvents) -> None:
+    def __init__(self, journal: PatientJournal, processor: str, on_events: OnEvents) -> None:
         self.routes: tuple[Route, ...] = ()
         self.context: Mapping[str, Any] = {}
         """What outputs echo of the session; JSON-ready."""
@@ -28,7 +29,7 @@ class JournalCommitter:
         self._processor = processor
         self._on_events = on_events
 
-    def commit(self, told: Sequence[Decision], sessions: Sessions, state: LaneState | None) -> None:
+    def commit(self, told: Sequence[Decision], sessions: Sessions, state: LaneState | None) -> bool:
         """One transaction for everything: a process that is killed has told all of it or nothing."""
         groups: dict[str, list[Event]] = {}
         for event, _ in told:
@@ -36,15 +37,26 @@ class JournalCommitter:
         groups.setdefault(sessions.session, [])
         rows = [self._row(session, events, sessions) for session, events in groups.items()]
         checkpoint = Checkpoint(state.snapshot.encode(), state.position) if state is not None else None
-        self._commit(Commit(self._processor, rows, told, self.routes, checkpoint))
+        return self._commit(Commit(self._processor, rows, told, self.routes, checkpoint))
 
     def close(self, row: SessionRow, events: Sequence[Event]) -> None:
         """End a session of which only its row is known; the last of ``events`` is its summary."""
         closed = replace(row, closed=events[-1].at.wall, state=_closing_state(row.state, events[-1]))
         self._commit(Commit(self._processor, [closed], [(event, None) for event in events], self.routes))
 
-    def _commit(self, commit: Commit) -> None:
-        fresh = self._journal.commit(commit)
+    def forget(self, left: Checkpoint | None = None) -> None:
+        """Nothing is to be gone on with, or only ``left``: behind whatever of the processor still waits for storage."""
+        self._commit(Commit(self._processor, checkpoint=left, forget_checkpoint=left is None))
+
+    @property
+    def waits(self) -> str | None:
+        """What the processor waits for, where something of it is not durable yet."""
+        return self._journal.reason or "waits for storage" if self._journal.waits(self._processor) else None
+
+    def _commit(self, commit: Commit) -> bool:
+        return self._journal.commit(commit, self._stored)
+
+    def _stored(self, fresh: Sequence[Event]) -> None:
         if fresh:
             self._on_events(fresh)
 

@@ -11,8 +11,9 @@ from random import Random
 import structlog
 from pydantic import ValidationError
 
+from streamproc import metrics
 from streamproc.config.processor import ProcessorConfig
-from streamproc.core.errors import InUse, NotFound, StreamprocError
+from streamproc.core.errors import InUse, NotFound, StorageUnavailable, StreamprocError
 from streamproc.live.processor import Processor
 from streamproc.live.supervisor import Supervisor
 from streamproc.logic.backoff import BackoffRule
@@ -23,7 +24,8 @@ from streamproc.store.processors import ProcessorRow
 log = structlog.get_logger(__name__)
 
 AGAIN = BackoffRule(first_s=1.0, cap_s=60.0)
-"""An action that failed (a full disk, most likely) is tried again after so long."""
+"""An action that failed is tried again after so long."""
+FOR_STORAGE = BackoffRule(first_s=1.0, cap_s=5.0)
 
 RetryAt = Callable[[Processor, float], float]
 """When a processor that has just failed may be started again, on the clock that gave the second argument; infinity: not unasked."""
@@ -31,6 +33,27 @@ RetryAt = Callable[[Processor, float], float]
 
 def not_unasked(processor: Processor, now: float) -> float:
     return math.inf
+
+
+class _Faults:
+    """Actions in a row that raised, by processor."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._random = Random()
+
+    def over(self, name: str) -> None:
+        self._counts.pop(name, None)
+
+    def wait(self, name: str, error: Exception) -> float:
+        """Say that one more raised; seconds until the next try. Storage that is waited for is said once."""
+        self._counts[name] = self._counts.get(name, 0) + 1
+        for_storage = isinstance(error, StorageUnavailable)
+        wait = (FOR_STORAGE if for_storage else AGAIN).wait(self._counts[name], self._random)
+        if not for_storage or self._counts[name] == 1:
+            unknown = None if isinstance(error, StreamprocError) else error
+            log.error("reconcile_failed", processor=name, reason=str(error), retry_s=round(wait, 1), exc_info=unknown)
+        return wait
 
 
 class Reconciler:
@@ -50,13 +73,11 @@ class Reconciler:
         self.supervisor = supervisor
         self._retry_at = retry_at
         self._clock = clock
-        self._random = Random()
         self._withdrawn: set[str] = set()
         """Files that are gone, until their processors are."""
         self._failed: dict[str, float] = {}
         """When each processor that failed may be started again."""
-        self._faults: dict[str, int] = {}
-        """Actions in a row that raised."""
+        self._faults = _Faults()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._woken: set[str] = set()
         """Names to be looked at again by the task that is looking at them."""
@@ -155,8 +176,8 @@ class Reconciler:
     def _changed(self, name: str) -> None:
         """The state of a processor changed, or it is gone."""
         if not self.supervisor.known(name):
-            for book in (self._failed, self._faults):
-                book.pop(name, None)
+            self._failed.pop(name, None)
+            self._faults.over(name)
             self._withdrawn.discard(name)
             return
         processor = self.supervisor.processor(name)
@@ -175,14 +196,9 @@ class Reconciler:
                 async with processor.lock:
                     decision = await self._decide(processor)
                     await self._act(processor, decision.action)
-                self._faults.pop(name, None)
-            except Exception as error:  # the boundary of the reconciler: what should run is never given up
-                self._faults[name] = self._faults.get(name, 0) + 1
-                wait = AGAIN.wait(self._faults[name], self._random)
-                unknown = not isinstance(error, StreamprocError)
-                reason, retry_s = str(error), round(wait, 1)
-                log.error("reconcile_failed", processor=name, reason=reason, retry_s=retry_s, exc_info=unknown)
-                self._look_again(name, self._clock() + wait)
+                self._faults.over(name)
+            except Exception as error:  # noqa: BLE001 - the boundary: what should run is never given up; it logs
+                self._look_again(name, self._clock() + self._faults.wait(name, error))
                 return
             if decision.action is Action.NOTHING:
                 self._look_again(name, decision.again_at)
@@ -198,13 +214,19 @@ class Reconciler:
             document=row.document_hash,
             edit_reruns=row.origin == "file",
         )
+        if processor.record.unsaved:
+            processor.record.save()
         rests = not processor.life.active
+        if rests:
+            processor.require_storage()
         left_over = rests and bool(await asyncio.to_thread(processor.left_over))
         return decide(wanted, Actual(state, row.finished, left_over, self._failed.get(name, math.inf)), self._clock())
 
     async def _act(self, processor: Processor, action: Action) -> None:
         match action:
             case Action.START:
+                if processor.life.state is State.FAILED:
+                    metrics.RESTARTS.labels(processor.name).inc()
                 await processor.go_on()
             case Action.STOP:
                 await processor.stop("stop")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from streamproc.contracts import Position, Source
-from streamproc.core.errors import StreamprocError
+from streamproc.core.errors import InputError, SourceRefused, StreamprocError
 from streamproc.core.media import EndOfStream, StreamItem
 from streamproc.pipeline.lane import Lane
 from streamproc.pipeline.observers import Observers
@@ -26,6 +26,8 @@ class Feeder:
     ) -> None:
         """``observers``: called in the source's thread with every item. ``resume``: where the source goes on."""
         self.source = source
+        self.refused = False
+        """It failed for a reason that trying again soon does not mend."""
         self._observers = observers
         self._name = name
         self._lane = lane
@@ -66,5 +68,6 @@ class Feeder:
             self._lane.offer(EndOfStream(), None, self._stop)
 
     def _failed(self, error: Exception) -> None:
+        self.refused = isinstance(error, SourceRefused | InputError)
         if not self._stop.is_set():
             self._lane.source_failed(str(error) or type(error).__name__)

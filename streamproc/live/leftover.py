@@ -34,7 +34,7 @@ class LeftOver:
         return str(row.state.get("reason")) if row is not None and row.closed is not None else None
 
     def end(self, reason: str, committer: JournalCommitter) -> None:
-        """Write the summary that is missing, and forget the checkpoint. Blocks on the disk."""
+        """Write the summary that is missing, and forget the checkpoint. Blocks on the disk; raises StorageUnavailable."""
         close_left_over(self._name, session_rules(self._config), self._journal, committer, reason)
         self.forget()
 

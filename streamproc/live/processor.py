@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import structlog
 
 from connectors.context import ConnectorContext
 from streamproc.config.processor import ProcessorConfig
-from streamproc.core.errors import StreamprocError
+from streamproc.core.errors import InputError, StorageUnavailable, StreamprocError
 from streamproc.core.event import Event
 from streamproc.core.start import StartRequest
 from streamproc.live.assembly import make_hours, same_perception
 from streamproc.live.commit import JournalCommitter
 from streamproc.live.documents import Origin, document_of, echoed
 from streamproc.live.leftover import LeftOver, by_itself
+from streamproc.live.record import ProcessorRecord
 from streamproc.live.resume import Resumed, new_run_id, source_key
 from streamproc.live.run import Run, RunSpec, SharedServices
-from streamproc.live.view import ProcessorView, schedule_of, session_of, source_of
+from streamproc.live.view import session_of
 from streamproc.logic.hours import Hours, Override
 from streamproc.logic.lifecycle import Lifecycle, State, Trigger
-from streamproc.store.journal import Checkpoint, Commit
 from streamproc.store.processors import ProcessorRow, ProcessorStore
 
 log = structlog.get_logger(__name__)
-END_TIMEOUT_S = 30.0
+END_TIMEOUT_S = 15.0
+"""A session ends with the look that is being taken, so this means that something hangs."""
+CLOSE_TIMEOUT_S = 8.0
 
 StopReason = Literal["stop", "shutdown", "restart", "hand_over"]
+FailureKind = Literal["unexpected", "refused", "denied"]
+"""refused: the source or a setting will not do, however soon it is tried. denied: an output may not deliver (``Processor.fail``)."""
 _IN_SUMMARY = {"stop": "stopped", "shutdown": "shutdown", "restart": "restarted"}
 
 
@@ -56,7 +61,7 @@ class Processor:
     name: str
     config: ProcessorConfig
     services: ProcessorServices
-    row: ProcessorRow
+    record: ProcessorRecord
     stagger: int
     life: Lifecycle = field(default_factory=Lifecycle)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -68,27 +73,37 @@ class Processor:
     override: Override | None = None
     tried: str = ""
     """Hash of the document that it was last started with."""
+    failed_as: FailureKind = "unexpected"
+    """Of the last failure."""
+    running_since: float | None = None
+    """Monotonic seconds when its source began to be read; None: it has not since the last start."""
     _begin: asyncio.Task[None] | None = None
     _finish: asyncio.Task[None] | None = None
     _ended_by: StopReason | None = None
     """None: the session ends by itself."""
-    _last_session: dict[str, Any] | None = None
+    last_session: dict[str, Any] | None = None
     _broken: str | None = None
     """Why it is to be failed when its run has ended."""
 
     def __post_init__(self) -> None:
         self.idle.set()
         self.override = self.services.store.override(self.name)
-        self.committer = JournalCommitter(self.services.shared.journal, self.name, self.services.on_events)
+        self.committer = JournalCommitter(self.services.shared.decisions, self.name, self.services.on_events)
+
+    @property
+    def row(self) -> ProcessorRow:
+        return self.record.row
 
     # -- start and stop
 
     def start(self, request: StartRequest, resumed: Resumed | None = None) -> str:
-        """Begin a session; returns its id. What can go wrong from here on ends in state failed. Raises InUse."""
+        """Begin a session; returns its id. What can go wrong from here on ends in state failed. Raises InUse and
+        StorageUnavailable."""
+        self.require_storage()
         self._change(Trigger.START, message="", wanted="running", finished=None)
         self.idle.clear()
         self.tried = self.row.document_hash
-        self._ended_by, self._broken = None, None
+        self._ended_by, self._broken, self.running_since = None, None, None
         run_id = (resumed.run_id if resumed is not None else None) or new_run_id()
         spec = RunSpec(self.name, self.config, self.services.context(self.name), request, run_id, self.stagger)
         self.committer.context = echoed(self.config, request)
@@ -98,13 +113,14 @@ class Processor:
 
     async def go_on(self) -> None:
         """Go on with the session that an earlier process left, else begin one, unless that one ended by itself."""
+        self.require_storage()
         left = self.left_over()
         resumed = left.resumable()
         reason = left.ended_with(resumed) if resumed is not None else None
         if resumed is not None and reason is not None:  # killed between the summary and the end of its run
             await asyncio.to_thread(left.forget)
             if by_itself(reason) and self.row.finished is None:
-                self._note_finished()
+                self.record.note(message="", finished=self.row.document_hash)
                 return
             resumed = resumed.without_session()
         elif resumed is None and left:
@@ -112,26 +128,29 @@ class Processor:
         self.start(resumed.request if resumed is not None else StartRequest(), resumed)
 
     async def stop(self, why: StopReason = "stop") -> None:
-        """End the session with its summary, or hand it over; returns when nothing runs any more. Raises InUse where nothing does."""
-        if self.life.state is not State.STOPPING:
-            self._change(Trigger.STOP, **({"wanted": "stopped"} if why == "stop" else {}))
+        """End the session with its summary, or hand it over; returns when nothing runs any more, or what does hangs. Raises InUse
+        where nothing runs; a stop that somebody asks for raises StorageUnavailable where the disk cannot take it."""
+        if self.life.state is not State.STOPPING and why == "stop":
+            self._change(Trigger.STOP, wanted="stopped")
+        elif self.life.state is not State.STOPPING:
+            self._note(Trigger.STOP)
         self._ended_by = why
         self.services.on_state(self)
         if self._begin is not None:
-            await asyncio.wait([self._begin])
+            await asyncio.wait([self._begin], timeout=END_TIMEOUT_S)
         if self.run is not None and why == "hand_over":
             await self._hand_over(self.run)
         elif self.run is not None:
             self.run.end(_IN_SUMMARY[why])
-        try:
-            await asyncio.wait_for(self.idle.wait(), END_TIMEOUT_S)
-        except TimeoutError:
+        if not await self._idle_within(END_TIMEOUT_S):
             log.error("stop_timed_out", processor=self.name)
             self._over("the session did not end in time")
-            await self.idle.wait()
+            if not await self._idle_within(CLOSE_TIMEOUT_S):
+                log.error("left_behind", processor=self.name, what="its source or its disk hangs")
 
     async def settle(self) -> None:
         """It is not to run: the session that an earlier process left gets its summary, unless it has it."""
+        self.require_storage()
         left = self.left_over()
         if self.row.finished is not None:
             await asyncio.to_thread(left.forget)
@@ -148,6 +167,16 @@ class Processor:
         """What an earlier process left. Only while nothing runs."""
         return LeftOver(self.services.shared.journal, self.name, self.config)
 
+    def require_storage(self) -> None:
+        """Raises StorageUnavailable while something that was decided is not durable: what is on disk is not what was last."""
+        if self.committer.waits is not None:
+            raise StorageUnavailable(self.committer.waits)
+
+    async def _idle_within(self, timeout_s: float) -> bool:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.idle.wait(), timeout_s)
+        return self.idle.is_set()
+
     async def _run(self, spec: RunSpec, resumed: Resumed | None) -> None:
         loop = asyncio.get_running_loop()
 
@@ -156,6 +185,9 @@ class Processor:
 
         try:
             run = await asyncio.to_thread(Run, spec, self.services.shared, self.committer, over, resumed)
+            if self.idle.is_set():  # it was given up meanwhile
+                run.close()
+                return
             run.lane.frames.hours.override = self.override
             self.run = run
             self.services.on_run(self)
@@ -163,9 +195,11 @@ class Processor:
         except Exception as error:  # the boundary of a processor: it fails, the others go on
             if not isinstance(error, StreamprocError):
                 log.exception("start_failed", processor=self.name)
+            self.failed_as = "refused" if isinstance(error, InputError) else "unexpected"
             self._over(str(error) or type(error).__name__)
             return
         if self.life.can(Trigger.READY):
+            self.running_since = time.monotonic()
             self._note(Trigger.READY)
             self.services.on_state(self)
             log.info("running", processor=self.name, session=spec.session, resumed=resumed is not None)
@@ -186,16 +220,19 @@ class Processor:
     async def _wind_up(self, error: str | None) -> None:
         run, self.run = self.run, None
         error = error or self._broken
-        by_itself = self._ended_by is None and error is None
+        if (
+            self._ended_by is None and error is None
+        ):  # before anything that takes time: killed meanwhile, it must not begin again
+            self.record.note(message="", finished=self.row.document_hash)
+        if run is not None:
+            self.failed_as = "denied" if self._broken else "refused" if run.feeder.refused else "unexpected"
         try:
-            if by_itself:
-                self._note_finished()  # before anything that takes time: killed meanwhile, it must not begin again
             if run is not None:
-                self._last_session = session_of(run)
+                self.last_session = session_of(run)
                 await asyncio.to_thread(run.close)
             if self._ended_by != "hand_over":
                 left = run.left_at() if run is not None and self._ended_by == "shutdown" else None
-                await asyncio.to_thread(self._forget_checkpoint, left)
+                await asyncio.to_thread(self.committer.forget, left)
         except Exception:  # whatever is broken, the processor must not hang in stopping
             log.exception("end_failed", processor=self.name)
         if error is not None:
@@ -207,12 +244,6 @@ class Processor:
         self._finish = self._begin = None
         self.idle.set()
         self.services.on_state(self)
-
-    def _forget_checkpoint(self, left: Checkpoint | None) -> None:
-        journal = self.services.shared.journal
-        journal.clear_checkpoint(self.name)
-        if left is not None:
-            journal.commit(Commit(self.name, checkpoint=left))
 
     def _end_left_over(self, left: LeftOver, reason: str) -> None:
         self.committer.context = echoed(self.config, StartRequest())
@@ -245,7 +276,7 @@ class Processor:
         changes: dict[str, Any] = {"document": document_of(config), "origin": origin, "tags": dict(config.tags)}
         if origin == "file":
             changes["wanted"] = config.state
-        self._save(**changes)
+        self.record.save(**changes)
 
     # -- looking
 
@@ -259,47 +290,15 @@ class Processor:
         if self.run is not None:
             self.run.lane.stats.delivered(event)
 
-    def view(self) -> ProcessorView:
-        run, lane = self.run, self.run.lane if self.run is not None else None
-        assert self.row.created is not None and self.row.updated is not None
-        return ProcessorView(
-            name=self.name,
-            config=self.config,
-            state=self.life.state.value,
-            message=self.row.message or self.complaint,
-            created=self.row.created,
-            updated=self.row.updated,
-            origin=self.row.origin,
-            session=session_of(run) if run is not None else self._last_session,
-            source=source_of(run) if run is not None else {},
-            schedule=schedule_of(hours_of(self), datetime.now(UTC)),
-            metrics={**lane.stats.view(), "idle": lane.idle.view()} if lane is not None else {},
-        )
-
     # -- state
 
     def _change(self, trigger: Trigger, **changes: Any) -> None:
         """A change that somebody asks for: on disk before it counts. Raises InUse, and whatever the disk raises."""
-        self.life.fire(trigger, lambda state: self._save(state=state.value, **changes))
+        self.life.fire(trigger, lambda state: self.record.save(state=state.value, **changes))
 
     def _note(self, trigger: Trigger, **changes: Any) -> None:
         """A change that has happened already: it counts even where the disk cannot take it."""
-
-        def persist(state: State) -> None:
-            try:
-                self._save(state=state.value, **changes)
-            except Exception:  # as above
-                log.exception("state_not_saved", processor=self.name, state=state.value)
-                self.row = replace(self.row, state=state.value, **changes)
-
-        self.life.fire(trigger, persist)
-
-    def _note_finished(self) -> None:
-        """Its session ended by itself: it is not run again unasked."""
-        self._save(message="", finished=self.row.document_hash)
-
-    def _save(self, **changes: Any) -> None:
-        self.row = self.services.store.update(self.name, **changes)
+        self.life.fire(trigger, lambda state: self.record.note(state=state.value, **changes))
 
 
 def hours_of(processor: Processor) -> Hours:

@@ -34,8 +34,9 @@ class Collector:
     def __init__(self) -> None:
         self.told: list[Decision] = []
 
-    def commit(self, told: Sequence[Decision], sessions: Sessions, state: LaneState | None) -> None:
+    def commit(self, told: Sequence[Decision], sessions: Sessions, state: LaneState | None) -> bool:
         self.told += told
+        return True
 
 
 def whole_clip(config: ProcessorConfig) -> ProcessorConfig:

@@ -14,6 +14,7 @@ from streamproc.live import character
 from streamproc.live.assembly import make_analyses, make_hours, make_mask, retune, session_rules, with_start
 from streamproc.live.commit import JournalCommitter
 from streamproc.live.feeder import Feeder, ItemObserver
+from streamproc.live.patience import PatientJournal
 from streamproc.live.resume import Resumed, origin_document
 from streamproc.logic.hours import Override
 from streamproc.logic.session import Sessions, session_id
@@ -30,6 +31,7 @@ class SharedServices:
     """What every run of this node shares."""
 
     journal: Journal
+    decisions: PatientJournal
     scheduler: Scheduler
     provider: ModelProvider
 

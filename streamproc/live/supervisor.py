@@ -21,10 +21,13 @@ from streamproc.core.route import Route
 from streamproc.core.start import StartRequest
 from streamproc.core.video_log import FragmentReader
 from streamproc.live.assembly import connector_context
+from streamproc.live.describe import describe
 from streamproc.live.documents import Origin, check_connectors, new_row, stored_row
 from streamproc.live.outputs import Outputs
 from streamproc.live.ownership import Ownership, SoleNode
+from streamproc.live.patience import PatientJournal
 from streamproc.live.processor import Processor, ProcessorServices
+from streamproc.live.record import ProcessorRecord
 from streamproc.live.refused import Refused
 from streamproc.live.remote import NodeControl
 from streamproc.live.run import Run, SharedServices
@@ -40,6 +43,8 @@ from streamproc.store.journal import Journal
 from streamproc.store.processors import ProcessorRow, ProcessorStore
 
 log = structlog.get_logger(__name__)
+FLUSH_S = 3.0
+"""How long the end of the process waits for storage."""
 
 
 class Supervisor:
@@ -64,6 +69,7 @@ class Supervisor:
         self.base_dir = base_dir
         self.database = database
         self.journal = Journal(database)
+        self.decisions = PatientJournal(self.journal)
         self.store = ProcessorStore(database)
         self.outputs = Outputs(self.journal, renderers, (node.outbox, node.history), self._context)
         self.outputs.outbox.delivered_listeners.append(self._delivered)
@@ -120,6 +126,7 @@ class Supervisor:
             ticker.cancel()
         await asyncio.gather(*self._tickers, return_exceptions=True)
         await asyncio.to_thread(self.scheduler.stop)
+        await asyncio.to_thread(self.decisions.close, FLUSH_S)
         await asyncio.to_thread(self.database.close)
 
     async def adopt(self, node: NodeConfig) -> None:
@@ -148,7 +155,7 @@ class Supervisor:
     async def load(self, row: ProcessorRow, config: ProcessorConfig) -> Processor:
         """A processor that the store knows already, stopped. Raises InputError where its outputs' settings are wrong."""
         services = ProcessorServices(
-            SharedServices(self.journal, self.scheduler, self.provider),
+            SharedServices(self.journal, self.decisions, self.scheduler, self.provider),
             self.store,
             self._context,
             self._told,
@@ -156,7 +163,7 @@ class Supervisor:
             self._about_to_run,
         )
         refused = self._refused.get(row.name)
-        processor = Processor(row.name, config, services, row, self._count)
+        processor = Processor(row.name, config, services, ProcessorRecord(row, self.store), self._count)
         await self._set_outputs(processor, config)
         if refused is not None:
             processor.life = self._refused.pop(row.name).accept()
@@ -273,7 +280,7 @@ class Supervisor:
             yield processor
 
     def _seen(self, processor: Processor) -> ProcessorView:
-        view = processor.view()
+        view = describe(processor)
         return replace(view, message=view.message or self.ownership.elsewhere(processor.name))
 
     async def _leave(self, processor: Processor, hand_over: bool) -> None:
@@ -316,9 +323,11 @@ class Supervisor:
             listener(processor.name)
 
     def _changed(self, name: str) -> None:
-        lives: list[Lifecycle] = [processor.life for processor in self._processors.values()]
-        lives += [refused.life for refused in self._refused.values()]
-        for state in State:
-            metrics.PROCESSORS.labels(state.value).set(sum(life.state is state for life in lives))
+        _count([item.life for item in (*self._processors.values(), *self._refused.values())])
         for listener in self.state_listeners:
             listener(name)
+
+
+def _count(lives: Sequence[Lifecycle]) -> None:
+    for state in State:
+        metrics.PROCESSORS.labels(state.value).set(sum(life.state is state for life in lives))

@@ -23,7 +23,10 @@ async def let_time_pass(processors: Processors) -> None:
     """For ever: feeds that give nothing are noticed."""
     while True:
         for processor in list(processors()):
-            processor.check()
+            try:
+                processor.check()
+            except Exception:  # the boundary of time: it passes for the others too
+                log.exception("check_failed", processor=processor.name)
         await asyncio.sleep(TICK_S)
 
 

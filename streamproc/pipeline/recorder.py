@@ -20,9 +20,11 @@ Decision = tuple[Event, Pictures | None]
 
 
 class Committer(Protocol):
-    """Makes decisions durable. Called by one worker at a time; returns when they are."""
+    """Makes decisions durable. Called by one worker at a time."""
 
-    def commit(self, told: Sequence[Decision], sessions: Sessions, state: LaneState | None) -> None: ...
+    def commit(self, told: Sequence[Decision], sessions: Sessions, state: LaneState | None) -> bool:
+        """True: they are on disk. False: the storage takes nothing for now; they wait and will be, in this order."""
+        ...
 
 
 class Recorder:
@@ -51,6 +53,6 @@ class Recorder:
 
         ``position``: in the source; everything up to it is durable then.
         """
-        self._committer.commit(told, sessions, state)
-        if position is not None:
+        stored = self._committer.commit(told, sessions, state)
+        if stored and position is not None:
             self.on_durable(position)

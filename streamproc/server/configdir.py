@@ -13,7 +13,7 @@ from connectors.catalog import check
 from streamproc.config.folder import processor_files
 from streamproc.config.load import load_processor
 from streamproc.config.processor import ProcessorConfig
-from streamproc.core.errors import ConfigError, Fault, StreamprocError
+from streamproc.core.errors import ConfigError, Fault, StorageUnavailable, StreamprocError
 from streamproc.live.desired import Reconciler
 from streamproc.server.nodefile import NodeFile
 
@@ -23,6 +23,7 @@ SETTLE_S = 0.3
 """Editors write a file in several steps: what looks broken, empty or removed is looked at again after so long."""
 RESCAN_S = 5.0
 """Network folders and containers lose change notices."""
+NOTICES_AGAIN_S = 10.0
 
 
 class ConfigDir:
@@ -38,7 +39,7 @@ class ConfigDir:
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Until ``stop``: scan on every change, and now and then."""
-        watcher = asyncio.create_task(self._notices(stop))
+        watcher = asyncio.create_task(self._listen())
         try:
             while not stop.is_set():
                 try:
@@ -58,6 +59,16 @@ class ConfigDir:
                 await self.scan()
             except Exception:  # as above
                 log.exception("config_scan_failed")
+
+    async def _listen(self) -> None:
+        """For ever. Without notices (no inotify watches or descriptors left) the scans alone find the changes."""
+        while True:
+            ended = asyncio.Event()  # its own: the library sets it when it fails
+            try:
+                await self._notices(ended)
+            except Exception:  # as above
+                log.warning("config_notices_failed", scanned_every_s=RESCAN_S, exc_info=True)
+            await asyncio.sleep(NOTICES_AGAIN_S)
 
     async def scan(self) -> None:
         """Report whatever is different now."""
@@ -95,6 +106,8 @@ class ConfigDir:
             self._seen[path] = digest
         except ConfigError as error:
             self._refuse(path, name, digest, error)
+        except StorageUnavailable as error:  # nothing is wrong with the file: the next scan declares it again
+            log.warning("config_waits", processor=name, reason=str(error))
         except StreamprocError as error:
             self._refuse(path, name, digest, ConfigError(str(path), [Fault("", str(error))]))
 

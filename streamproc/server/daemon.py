@@ -17,6 +17,7 @@ from streamproc.config.node import NodeConfig, ServerSettings
 from streamproc.config.webrtc import check_secrets
 from streamproc.core.errors import InputError
 from streamproc.live.desired import Reconciler
+from streamproc.live.restarts import Restarts
 from streamproc.live.supervisor import Supervisor
 from streamproc.server.app import make_app
 from streamproc.server.configdir import ConfigDir
@@ -102,7 +103,7 @@ class Daemon:
 
     async def _work(self, context: DaemonContext) -> bool:
         """Until told to end. True: hand over."""
-        reconciler = Reconciler(context.supervisor)
+        reconciler = Reconciler(context.supervisor, Restarts().retry_at)
         context.on_close.append(reconciler.close)
         await context.supervisor.open()
         await reconciler.open()

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from streamproc.core.errors import InputError
+from streamproc.core.errors import InputError, StorageUnavailable
+from streamproc.store.faults import storage_faults
 
 FILE_NAME = "streamproc.db"
-_BUSY_MS = 15_000
+BUSY_S = 15.0
+"""How long a writer waits for the others, unless it says otherwise."""
 
 _BASE = (
     """
@@ -34,6 +36,7 @@ class Database:
         self._lock = threading.RLock()
         self._local = threading.local()
         self._closed = False
+        self._patience_s = BUSY_S
         try:
             data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.path.touch(mode=0o600)
@@ -69,19 +72,35 @@ class Database:
             connection.execute("INSERT OR REPLACE INTO components VALUES (?, ?)", (component, len(steps)))
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: committed and fsynced when the block ends well, undone when it raises. Nests into the outer one."""
-        with self._lock:
+    def write(self, patience_s: float = BUSY_S) -> Iterator[sqlite3.Connection]:
+        """One transaction: committed and fsynced when the block ends well, undone when it raises. Nests into the outer one.
+
+        ``patience_s``: how long to wait for each other writer, of this process and of others. Raises StorageUnavailable where the
+        storage takes nothing for now.
+        """
+        if not self._lock.acquire(timeout=patience_s):
+            raise StorageUnavailable("another writer of this process does not end")
+        try:
             if self._writer.in_transaction:
                 yield self._writer
                 return
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._writer
-            except BaseException:
-                self._writer.execute("ROLLBACK")
-                raise
+            with storage_faults():
+                yield from self._transaction(patience_s)
+        finally:
+            self._lock.release()
+
+    def _transaction(self, patience_s: float) -> Iterator[sqlite3.Connection]:
+        if patience_s != self._patience_s:
+            self._writer.execute(f"PRAGMA busy_timeout = {int(patience_s * 1000)}")
+            self._patience_s = patience_s
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._writer
             self._writer.execute("COMMIT")
+        except BaseException:
+            if self._writer.in_transaction:  # SQLite has rolled back already after some errors
+                self._writer.execute("ROLLBACK")
+            raise
 
     def read(self) -> sqlite3.Connection:
         """This thread's connection for queries; never waits for a writer. Do not write with it."""
@@ -89,7 +108,8 @@ class Database:
             raise sqlite3.ProgrammingError(f"{self.path} is closed")
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._connect()
+            with storage_faults():
+                connection = self._connect()
             connection.execute("PRAGMA query_only = ON")
             self._local.connection = connection
         return connection
@@ -132,14 +152,14 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False, cached_statements=256
+            self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=256
         )
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")
-        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
         return connection
 
 

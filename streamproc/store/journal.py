@@ -18,7 +18,8 @@ from streamproc.core.event import Event, EventType, Pictures
 from streamproc.core.route import Route
 from streamproc.logic.event_query import EventQuery
 from streamproc.store.codec import event_from_json, event_to_json
-from streamproc.store.database import Database
+from streamproc.store.database import BUSY_S, Database
+from streamproc.store.faults import storage_faults
 from streamproc.store.history import HISTORY_STEP, History, enter
 from streamproc.store.spool import Spool
 
@@ -98,6 +99,8 @@ class Commit:
     """The processor's outputs; an event is owed to each that takes its type."""
     checkpoint: Checkpoint | None = None
     """Replaces the processor's checkpoint when given."""
+    forget_checkpoint: bool = False
+    """The processor's next start begins anew; not together with ``checkpoint``."""
 
 
 Listener = Callable[[set[tuple[str, str]]], None]
@@ -117,30 +120,39 @@ class Journal:
         self._records_refused = threading.Event()
         database.migrate("journal", JOURNAL_SCHEMA)
 
-    def commit(self, commit: Commit) -> list[Event]:
+    def commit(self, commit: Commit, patience_s: float = BUSY_S) -> list[Event]:
         """Make it durable in one transaction; returns the events that were not known yet.
 
         Events that are known by id (a restart decided them again) change nothing; where what is known is something else, that is
         logged as an error. Face records that no route takes, or while records are refused for want of space, are not kept.
+        ``patience_s``: as of ``Database.write``. Raises StorageUnavailable, and then nothing has changed.
         """
-        wanted = [pair for pair in commit.events if self._wanted(pair[0], commit.routes)]
-        fresh = self._unknown(wanted)
-        sizes = [self.spool.write(event, pictures) if pictures else 0 for event, pictures in fresh]
-        owed: set[tuple[str, str]] = set()
-        with self.database.write() as connection:
-            for session in commit.sessions:
-                _write_session(connection, session)
-            if commit.checkpoint is not None:
-                _write_checkpoint(connection, commit.processor, commit.checkpoint)
-            for (event, _), size in zip(fresh, sizes, strict=True):
-                owed |= _write_event(connection, event, size, commit.routes)
+        with storage_faults():
+            fresh, owed = self._commit(commit, patience_s)
         if owed:
             for listener in self._listeners:
                 listener(owed)
         if fresh:
             for watcher in self.watchers:
                 watcher()
-        return [event for event, _ in fresh]
+        return fresh
+
+    def _commit(self, commit: Commit, patience_s: float) -> tuple[list[Event], set[tuple[str, str]]]:
+        """The events that were not known yet, and who got something to deliver."""
+        wanted = [pair for pair in commit.events if self._wanted(pair[0], commit.routes)]
+        fresh = self._unknown(wanted)
+        sizes = [self.spool.write(event, pictures) if pictures else 0 for event, pictures in fresh]
+        owed: set[tuple[str, str]] = set()
+        with self.database.write(patience_s) as connection:
+            for session in commit.sessions:
+                _write_session(connection, session)
+            if commit.checkpoint is not None:
+                _write_checkpoint(connection, commit.processor, commit.checkpoint)
+            elif commit.forget_checkpoint:
+                connection.execute("DELETE FROM checkpoints WHERE processor = ?", (commit.processor,))
+            for (event, _), size in zip(fresh, sizes, strict=True):
+                owed |= _write_event(connection, event, size, commit.routes)
+        return [event for event, _ in fresh], owed
 
     def subscribe(self, listener: Listener) -> None:
         """``listener`` must be quick and must not raise."""

@@ -95,8 +95,9 @@ class ProcessorStore:
         return row
 
     def update(self, name: str, **changes: Any) -> ProcessorRow:
-        """Change some fields of a row; NotFound when there is none. ``updated`` is now."""
-        with self.database.write() as connection:
+        """Change some fields of a row; NotFound when there is none. ``updated`` is now. Waits for other writers for two seconds at most:
+        control waits for it. Raises StorageUnavailable."""
+        with self.database.write(patience_s=2.0) as connection:
             found = connection.execute("SELECT * FROM processors WHERE name = ?", (name,)).fetchone()
             if found is None:
                 raise NotFound(f"there is no processor {name!r}")

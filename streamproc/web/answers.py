@@ -10,7 +10,15 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from streamproc.core.errors import AlreadyExists, InputError, InUse, LimitExceeded, NotFound, StreamprocError
+from streamproc.core.errors import (
+    AlreadyExists,
+    InputError,
+    InUse,
+    LimitExceeded,
+    NotFound,
+    StorageUnavailable,
+    StreamprocError,
+)
 from streamproc.web.guard import Guard, Refused
 from streamproc.web.roles import Identity
 
@@ -24,6 +32,7 @@ STATUS: tuple[tuple[type[StreamprocError], int], ...] = (
     (InUse, 409),
     (LimitExceeded, 429),
     (InputError, 400),
+    (StorageUnavailable, 503),
 )
 
 

@@ -19,6 +19,7 @@ from streamproc.core.media import EPOCH, Gap, GapReason, Moment
 from streamproc.core.route import Route
 from streamproc.core.vision import Box
 from streamproc.live.commit import JournalCommitter
+from streamproc.live.patience import PatientJournal
 from streamproc.logic.session import Place, SessionRules, Sessions, Sighting
 from streamproc.pipeline.snapshot import LaneSnapshot, LaneState
 from streamproc.store.database import Database
@@ -53,7 +54,7 @@ class Process:
 
     def run(self, before_statement: Callable[[str], None] | None = None) -> None:
         journal = Journal(Database(self.folder))
-        committer = JournalCommitter(journal, "door", lambda events: None)
+        committer = JournalCommitter(PatientJournal(journal), "door", lambda events: None)
         committer.routes = ROUTES
         checkpoint = journal.checkpoint("door")
         sessions, done = Sessions("door", RULES, "run"), 0

@@ -20,6 +20,7 @@ from streamproc.core.media import Moment
 from streamproc.core.route import Route
 from streamproc.core.start import StartRequest
 from streamproc.live.commit import JournalCommitter
+from streamproc.live.patience import PatientJournal
 from streamproc.live.resume import UNKNOWN_SEQUENCE, close_left_over, origin_document, read_checkpoint
 from streamproc.logic.session import Place, SessionRules, Sessions
 from streamproc.pipeline.snapshot import LaneSnapshot, LaneState
@@ -47,7 +48,7 @@ def journal(tmp_path: Path) -> Journal:
 
 
 def committer(journal: Journal, told: list[Event]) -> JournalCommitter:
-    made = JournalCommitter(journal, "door", lambda events: told.extend(events))
+    made = JournalCommitter(PatientJournal(journal), "door", lambda events: told.extend(events))
     made.routes = (Route("door/file", ALL),)
     return made
 

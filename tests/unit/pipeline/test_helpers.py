@@ -190,8 +190,9 @@ class Book:
     def __init__(self) -> None:
         self.states: list[LaneState | None] = []
 
-    def commit(self, told: Sequence[Decision], sessions: Sessions, state: LaneState | None) -> None:
+    def commit(self, told: Sequence[Decision], sessions: Sessions, state: LaneState | None) -> bool:
         self.states.append(state)
+        return True
 
 
 def test_checkpoints_fall_due_sooner_where_a_feed_can_be_read_again() -> None:
@@ -206,8 +207,9 @@ def test_a_position_is_told_once_it_is_durable() -> None:
     order: list[object] = []
 
     class Slow(Book):
-        def commit(self, told: Sequence[Decision], sessions: Sessions, state: LaneState | None) -> None:
+        def commit(self, told: Sequence[Decision], sessions: Sessions, state: LaneState | None) -> bool:
             order.append("committed")
+            return True
 
     recorder = Recorder(Slow(), True, order.append)
     sessions = Sessions("door", SessionRules(), "run")

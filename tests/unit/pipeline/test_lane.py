@@ -81,9 +81,10 @@ class Book:
         self.told: list[Decision] = []
         self.states: list[LaneState | None] = []
 
-    def commit(self, told: Sequence[Decision], sessions: Sessions, state: LaneState | None) -> None:
+    def commit(self, told: Sequence[Decision], sessions: Sessions, state: LaneState | None) -> bool:
         self.told += told
         self.states.append(state)
+        return True
 
     @property
     def events(self) -> list[Event]:

@@ -1,0 +1,138 @@
+"""The daemon's own disk full, or its database locked, seen from outside: it waits, says so, loses nothing and ends when told to."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import skip
+from tests.daemon import Daemon, read_lines, wait_for
+
+pytestmark = pytest.mark.models
+
+
+@pytest.fixture
+def disk(daemon: Daemon) -> Iterator[Path]:
+    """The daemon's data directory on a file system of 6 MB of its own."""
+    daemon.data.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", "size=6m,mode=0700", "tmpfs", str(daemon.data)]
+    made = subprocess.run(command, capture_output=True, text=True)
+    if made.returncode:
+        skip(f"a tmpfs cannot be mounted here: {made.stderr.strip()}")
+    yield daemon.data
+    daemon.close()
+    subprocess.run(["umount", "-l", str(daemon.data)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    ballast = disk / "ballast"
+    with pytest.raises(OSError, match="No space"), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+    return ballast
+
+
+def document(clip: Path) -> str:
+    return (
+        f"source: {{type: file, path: {clip}, realtime: true, loop: true}}\n"
+        "session: {mode: continuous, gone_after: 2s}\n"
+        "labels: {classes: [PERSON, PET], min_confidence: 50}\n"
+        "outputs: [{type: file, directory: out}]\n"
+    )
+
+
+def said(daemon: Daemon, words: str) -> int:
+    return daemon.log.read_text().count(words)
+
+
+def posted(daemon: Daemon, path: str) -> int:
+    request = urllib.request.Request(daemon.url + path, data=b"{}", headers={"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def nothing_lost_or_doubled(folder: Path) -> None:
+    """Every session has each of its numbers once and, where it is over, one summary at the end."""
+    sessions: dict[str, list[dict[str, object]]] = {}
+    for line in read_lines(folder):
+        session, _, sequence = line["id"].rpartition("-")
+        told = sessions.setdefault(session, [])
+        assert int(sequence) == len(told), line
+        told.append(line)
+    assert sessions
+    for told in sessions.values():
+        assert [line["type"] for line in told].count("session_complete") == 1, told
+        assert told[-1]["type"] == "session_complete", told
+
+
+def test_a_full_disk_is_waited_for(daemon: Daemon, disk: Path, scene: Path) -> None:
+    daemon.start()
+    daemon.put("door", document(scene))
+    wait_for(lambda: read_lines(daemon.config / "out"), 60, "the first event")
+    ballast = fill(disk)
+    wait_for(lambda: said(daemon, "storage_unavailable"), 30, "the complaint")
+    shown = daemon.get("/api/processors/door")
+    assert shown["state"] == "running" and "waits for storage" in shown["message"]
+    assert "streamproc_storage_unavailable 1.0" in daemon.get("/metrics")
+    assert posted(daemon, "/api/processors/door/stop") == 503
+    assert daemon.states() == {"door": "running"}
+    time.sleep(2)
+    ballast.unlink()
+    wait_for(lambda: said(daemon, '"storage_available"'), 30, "the return")
+    wait_for(lambda: daemon.get("/api/processors/door")["message"] is None, 20, "the end of the complaint")
+    assert said(daemon, '"storage_unavailable"') == 1
+    assert daemon.terminate() == 0
+    nothing_lost_or_doubled(daemon.config / "out")
+
+
+def test_a_processor_that_comes_while_the_disk_is_full_runs_when_it_is_not(
+    daemon: Daemon, disk: Path, scene: Path
+) -> None:
+    daemon.start()
+    ballast = fill(disk)
+    daemon.put("door", document(scene))
+    wait_for(lambda: said(daemon, "waits for storage"), 30, "the complaint")
+    ballast.unlink()
+    daemon.until("door", "running", timeout=30)
+    assert daemon.terminate() == 0
+
+
+def test_sigterm_ends_the_daemon_on_a_full_disk(daemon: Daemon, disk: Path, scene: Path) -> None:
+    daemon.start()
+    daemon.put("door", document(scene))
+    wait_for(lambda: read_lines(daemon.config / "out"), 60, "the first event")
+    ballast = fill(disk)
+    wait_for(lambda: said(daemon, "storage_unavailable"), 30, "the complaint")
+    daemon.terminate(timeout=45)
+    ballast.unlink()
+    daemon.start()
+    daemon.until("door", "running", timeout=30)
+    assert daemon.terminate() == 0
+    nothing_lost_or_doubled(daemon.config / "out")
+
+
+def test_a_locked_database_stops_nothing(daemon: Daemon, scene: Path) -> None:
+    daemon.start()
+    daemon.put("door", document(scene))
+    wait_for(lambda: read_lines(daemon.config / "out"), 60, "the first event")
+    backup = sqlite3.connect(daemon.data / "streamproc.db", isolation_level=None)
+    backup.execute("BEGIN IMMEDIATE")
+    wait_for(lambda: said(daemon, "storage_unavailable"), 40, "the complaint")
+    looked = daemon.get("/api/processors/door")["metrics"]["frames_looked_at"]
+    wait_for(lambda: daemon.get("/api/processors/door")["metrics"]["frames_looked_at"] != looked, 10, "another look")
+    backup.execute("ROLLBACK")
+    backup.close()
+    wait_for(lambda: said(daemon, '"storage_available"'), 40, "the return")
+    assert daemon.states() == {"door": "running"}
+    assert daemon.terminate() == 0
+    nothing_lost_or_doubled(daemon.config / "out")
