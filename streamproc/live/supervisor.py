@@ -323,11 +323,11 @@ class Supervisor:
             listener(processor.name)
 
     def _changed(self, name: str) -> None:
-        _count([item.life for item in (*self._processors.values(), *self._refused.values())])
+        _count([each.life for each in self._processors.values()], [each.life for each in self._refused.values()])
         for listener in self.state_listeners:
             listener(name)
 
 
-def _count(lives: Sequence[Lifecycle]) -> None:
+def _count(good: Sequence[Lifecycle], refused: Sequence[Lifecycle]) -> None:
     for state in State:
-        metrics.PROCESSORS.labels(state.value).set(sum(life.state is state for life in lives))
+        metrics.PROCESSORS.labels(state.value).set(sum(life.state is state for life in (*good, *refused)))
