@@ -32,6 +32,7 @@ VERBS = {
     "list": "control:list_processors",
     "delete": "control:delete",
     "schedule": "schedule:schedule",
+    "explain": "explain:explain",
     "validate": "files:validate",
     "schema": "files:schema",
     "doctor": "doctor:doctor",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streamproc.cli import replay_explain as explanation
 from streamproc.cli.output import errors_said, event_line, put, set_up_logs
 from streamproc.cli.places import default_data_dir
 from streamproc.config.folder import node_of
@@ -35,6 +36,11 @@ def replay(
     form: Annotated[Form, typer.Option("--format", help="The documents' form.")] = Form.PLAIN,
     out: Annotated[Path | None, typer.Option(help="Folder for hero frames and crops.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where collections live.")] = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(help="Instead of events say what happened at this second of the clip (12.5, 1:02.5), and why."),
+    ] = None,
+    window: Annotated[str, typer.Option(help="How much time about --explain.")] = "10s",
     as_json: Annotated[bool, typer.Option("--json", help="One event a line.")] = False,
 ) -> None:
     """Run a stored clip through the live pipeline: the same clip and config give byte-identical events."""
@@ -48,6 +54,12 @@ def replay(
         document = document if config is not None else whole_clip(document)
         node = node_of(config) if config is not None else NodeConfig()
         provider = ModelProvider(node, data_dir or node.stores.data_dir or default_data_dir())
+        if explain is not None:
+            asked = explanation.Asked(
+                clip, document, name, explanation.second_of(explain), explanation.window_of(window)
+            )
+            explanation.show(explanation.of_clip(asked, provider), as_json)
+            return
         write = _writer(document, name, form, as_json)
         for event, pictures in events_of(clip, document, provider, name):
             write(event, _save(out, event, pictures))

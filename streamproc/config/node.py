@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from streamproc.config.base import Settings, wrong
 from streamproc.config.duration import Duration
+from streamproc.config.explain import ExplainSettings
 from streamproc.config.kinesis_video import KinesisVideoSettings
 from streamproc.config.model_settings import ModelSettings
 from streamproc.config.processor import ConnectorRef
@@ -204,6 +205,7 @@ class NodeConfig(Settings):
     limits: Limits = Limits()
     outbox: OutboxSettings = OutboxSettings()
     history: HistorySettings = HistorySettings()
+    explain: ExplainSettings = ExplainSettings()
     outputs: tuple[ConnectorRef, ...] = ()
     """Outputs of processors that name none."""
     workers: int | None = Field(default=None, ge=1, le=256)

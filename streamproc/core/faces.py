@@ -176,5 +176,7 @@ class FaceObservation:
     analysed: bool = True
     runs: Mapping[str, int] = field(default_factory=dict)
     """How often each model ran for this look."""
+    motion: float | None = None
+    """Share (0..1) of the picture that had changed since the last analysed one; None: there was nothing to compare with."""
     moving: bool = True
     """Something moved within the last second, or a face is in view: the next frames may show more."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from streamproc.core.decisions import Candidate
 from streamproc.core.media import Moment
 from streamproc.core.vision import Box
 
@@ -49,3 +50,7 @@ class Observation:
     """How often each model ran for this look."""
     moving: bool = True
     """Something moves, moved a moment ago, or is not decided yet."""
+    motion: float | None = None
+    """Share (0..1) of the picture that had changed since the last analysed one; None: there was nothing to compare with."""
+    passed_over: tuple[Candidate, ...] = ()
+    """What was found and is no track of an asked class, each with the reason."""

@@ -145,7 +145,7 @@ class FacePerception:
         in_view = self._state.in_view
         gate = self._state.gate.update(grey, frame.at.seconds, undecided=in_view, policy=self._gate)
         if not gate.analyse:
-            return FaceObservation(frame.at, analysed=False, moving=False)
+            return FaceObservation(frame.at, analysed=False, moving=False, motion=gate.motion.measured)
         size = live_size(picture.width, picture.height)
         found = self.reader.find_live(picture.bgr(*size), size, self._detector)
         judged = [self._judge(frame, face) for face in found]
@@ -166,7 +166,12 @@ class FacePerception:
         ]
         runs = {"face_detector": 1, "face_embedder": len(embedded)}
         return FaceObservation(
-            frame.at, tuple(sightings), tuple(views), runs=runs, moving=bool(tracked) or not gate.calm
+            frame.at,
+            tuple(sightings),
+            tuple(views),
+            runs=runs,
+            moving=bool(tracked) or not gate.calm,
+            motion=gate.motion.measured,
         )
 
     # one look

@@ -23,6 +23,7 @@ from streamproc.pipeline.lane import Lane
 from streamproc.pipeline.recorder import Decision
 from streamproc.pipeline.setup import LaneSetup
 from streamproc.pipeline.snapshot import LaneState
+from streamproc.pipeline.trace import TraceObserver
 
 _NOT_SEEN = {"state", "outputs", "source", "aws", "tags"}
 """Parts of the document that cannot change what is decided."""
@@ -68,8 +69,17 @@ def recorded_at(clip: Path) -> datetime:
         return EPOCH
 
 
-def replay(clip: Path, config: ProcessorConfig, provider: ModelProvider, name: str = "replay") -> Iterator[Decision]:
-    """Events in order, with their pictures, as they are decided. Raises InputError where the clip cannot be read."""
+def replay(
+    clip: Path,
+    config: ProcessorConfig,
+    provider: ModelProvider,
+    name: str = "replay",
+    trace: TraceObserver | None = None,
+) -> Iterator[Decision]:
+    """Events in order, with their pictures, as they are decided. Raises InputError where the clip cannot be read.
+
+    ``trace``: also told what was decided about each frame.
+    """
     run = run_id(clip, config)
     source = make_source(
         ConnectorRef.model_validate({"type": "file", "path": str(clip.absolute())}),
@@ -87,6 +97,8 @@ def replay(clip: Path, config: ProcessorConfig, provider: ModelProvider, name: s
         checkpoints=False,
     )
     lane = Lane(setup)
+    if trace is not None:
+        lane.frames.trace.observers.add(trace)
     stop = threading.Event()
     try:
         for item in source.items(stop):

@@ -64,6 +64,11 @@ class Motion:
     first: bool = False
     """There is nothing to compare with yet."""
 
+    @property
+    def measured(self) -> float | None:
+        """``share``; None where there was nothing to compare with."""
+        return None if self.first else self.share
+
 
 def thumbnail_size(width: int, height: int) -> tuple[int, int]:
     """(width, height) of the grey thumbnail of a picture of that size; the same for all who look, so that it is made once."""

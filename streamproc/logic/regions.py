@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from shapely.geometry import Point, Polygon
 from shapely.geometry import box as rectangle
 
+from streamproc.core.decisions import Gate, Refusal
 from streamproc.core.event import RegionHit
 from streamproc.core.region import Region, RegionRule
 from streamproc.core.vision import Box
@@ -62,6 +63,19 @@ class RegionMap:
             if _RULES[region.rule](shape, area, region.share, overlap):
                 hits.append(RegionHit(region.name, overlap))
         return max(hits, key=lambda hit: hit.overlap) if hits else None
+
+    def miss(self, box: Box) -> Refusal:
+        """How far ``box``, which is in no region that counts, is from being inside the one that it overlaps most."""
+        closed = self.best(box)
+        if closed is not None:
+            return Refusal(Gate.SCHEDULE, "region", closed.overlap, None, closed.name or "")
+        area = box.clipped()
+        if area.width <= 0 or area.height <= 0 or not self._regions:
+            return Refusal(Gate.REGION, "outside")
+        measured = [(self._overlap(shape, area), region) for region, shape in self._regions]
+        overlap, region = max(measured, key=lambda pair: pair[0])
+        needed = {RegionRule.OVERLAP: region.share, RegionRule.CONTAIN: 1.0, RegionRule.INTERSECT: 0.0}.get(region.rule)
+        return Refusal(Gate.REGION, region.rule.value, overlap, needed, region.name)
 
     @staticmethod
     def _overlap(shape: Polygon, area: Box) -> float:

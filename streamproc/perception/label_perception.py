@@ -29,6 +29,7 @@ from streamproc.perception.candidates import LEAST_SCORE, Candidate, in_frame, n
 from streamproc.perception.detect import detect_all
 from streamproc.perception.label_models import LabelModels
 from streamproc.perception.parcels import ParcelSearch, ParcelState
+from streamproc.perception.passed_over import passed_over
 
 _HINT = 0.3
 """A candidate of less strength is noise of the detectors."""
@@ -170,17 +171,28 @@ class LabelPerception:
         grey = picture.luma(*thumbnail_size(picture.width, picture.height))
         gate = state.gate.update(grey, frame.at.seconds, undecided=self._undecided(), policy=self._gate)
         if not gate.analyse:
-            return Observation(frame.at, state.last, analysed=False, moving=False)
+            return Observation(frame.at, state.last, analysed=False, moving=False, motion=gate.motion.measured)
         motion = gate.motion
         runs: Counter[str] = Counter()
         found = self._detect(frame, runs)
-        candidates = self._candidates(frame, motion, found, runs)
+        whole = self._in_frame(picture, found)
+        candidates = self._candidates(frame, motion, whole, runs)
         tracks = self._follow(candidates, motion, frame.at)
         if self._parcels is not None:
             people = [view.box for view in tracks if view.label == Group.PERSON and view.confidence >= 50]
             tracks += self._parcels.look(picture, frame.at, grey, found, people, runs)
         state.last = tuple(view for view in tracks if view.label in self.settings.classes)
-        return Observation(frame.at, state.last, analysed=True, runs=dict(runs), moving=not gate.calm)
+        return Observation(
+            frame.at,
+            state.last,
+            analysed=True,
+            runs=dict(runs),
+            moving=not gate.calm,
+            motion=motion.measured,
+            passed_over=passed_over(
+                whole, tracks, self.settings.classes, self._parcels.turned_down if self._parcels is not None else ()
+            ),
+        )
 
     def conclude(self) -> tuple[TrackView, ...]:
         """The feed gave one picture and ended (a photograph): tracks, decided on what it shows."""
@@ -220,12 +232,15 @@ class LabelPerception:
         small = frame.picture.bgr(max(each.input_size[0] for each in whole), max(each.input_size[1] for each in whole))
         return dict(zip((each.name for each in whole), detect_all(whole, small, LEAST_SCORE), strict=True))
 
-    def _candidates(
-        self, frame: Frame, motion: Motion, found: dict[str, Detections], runs: Counter[str]
-    ) -> list[Candidate]:
-        picture = frame.picture
+    def _in_frame(self, picture: Picture, found: dict[str, Detections]) -> list[Candidate]:
         whole = self.models.whole(picture.width, picture.height)
-        candidates = in_frame(whole, [found[each.name] for each in whole])
+        return in_frame(whole, [found[each.name] for each in whole])
+
+    def _candidates(
+        self, frame: Frame, motion: Motion, candidates: list[Candidate], runs: Counter[str]
+    ) -> list[Candidate]:
+        """Those of the whole frame, with second looks."""
+        whole = self.models.whole((picture := frame.picture).width, picture.height)
         if not self.second_look or not whole:
             return candidates
         close = self.models.close()

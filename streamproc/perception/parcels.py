@@ -93,6 +93,17 @@ class _Spot:
     share: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class TurnedDown:
+    """A box that is no parcel."""
+
+    box: Box
+    share: float
+    """The classifier's, 0..1."""
+    needed: float
+    """The share that is right half of the time."""
+
+
 @dataclass
 class ParcelState:
     """Everything that changes; a state document can hold it (``structure.to_document``)."""
@@ -124,6 +135,8 @@ class ParcelSearch:
         self.policy = policy or _BY_CLASSIFIER.get(family(classifier.name), ParcelPolicy())
         self._belief = belief
         self._family = imagenet_indexes(classifier.names, Group.PACKAGE.traits.imagenet)
+        self.turned_down: list[TurnedDown] = []
+        """By the last look."""
         self.state = ParcelState()
 
     def pace(self, belief: BeliefPolicy) -> None:
@@ -152,6 +165,7 @@ class ParcelSearch:
     ) -> list[TrackView]:
         """Take in one frame. ``known``: detections of this frame that were made already, by model; ``people``: where people are."""
         at_s = at.seconds
+        self.turned_down = []
         thumb = soften(grey)
         self._propose(picture, at_s, thumb, known, runs)
         budget = self.policy.crops
@@ -170,7 +184,7 @@ class ParcelSearch:
                 self.state.next_id += 1
                 self.state.spots.append(spot)
             else:
-                self.state.refused.append(box)
+                self._refuse(spot)
         self._drop(at_s)
         return [self._view(spot, at_s) for spot in self.state.spots if spot.belief.best is Group.PACKAGE]
 
@@ -279,10 +293,15 @@ class ParcelSearch:
             lost = spot.belief.best is None or spot.misses >= self.policy.misses
             hopeless = spot.belief.label is None and spot.tries >= self.policy.tries + self._belief.samples
             if lost or hopeless:
-                state.refused.append(spot.box)
+                self._refuse(spot)
             else:
                 keep.append(spot)
         state.spots = keep
+
+    def _refuse(self, spot: _Spot) -> None:
+        """It is not asked about again until something changes there."""
+        self.state.refused.append(spot.box)
+        self.turned_down.append(TurnedDown(spot.box, spot.share, self.policy.neutral))
 
     def _view(self, spot: _Spot, at_s: float) -> TrackView:
         return TrackView(

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Protocol
 
-from streamproc.config.processor import FaceSettings, LabelSettings
+from streamproc.config.processor import LabelSettings
 from streamproc.core.classes import any_moving
-from streamproc.core.event import EventType
-from streamproc.core.faces import FaceObservation, FaceTrackView, FaceVerdict
+from streamproc.core.decisions import Candidate, Fate, Refusal
+from streamproc.core.event import EventType, RegionHit
+from streamproc.core.faces import FaceObservation
 from streamproc.core.media import Frame
 from streamproc.core.observation import Observation, TrackView
-from streamproc.core.records import face_record_data
 from streamproc.core.vision import Box
+from streamproc.logic import refusals
 from streamproc.logic.attention import OpenNews, presence_interval
 from streamproc.logic.hours import Hours
 from streamproc.logic.load_shedding import FULL, QualityLevel, Step
@@ -83,9 +84,15 @@ class FrameResult:
     """What is in view, for overlays: label, confidence, box, track."""
     hides: Sequence[Box] | None = None
     """Faces that pictures which are kept may not show; None: nothing is known of faces here, what was known before stands."""
+    fate: Fate = Fate.ANALYSED
+    """Whether any model ran, and why not."""
+    motion: float | None = None
+    """Share (0..1) of the picture that had changed; None: unknown."""
+    refused: Sequence[Candidate] = ()
+    """What was found and is not ready to be announced, each with the first gate that refused it."""
 
 
-RESTING = FrameResult(active=False)
+RESTING = FrameResult(active=False, fate=Fate.RESTING)
 """Not analysed: it is outside the hours of the processor."""
 
 
@@ -148,7 +155,7 @@ class _Kept:
     perceiver: Any
 
 
-class _RatedAnalysis:
+class RatedAnalysis:
     """What label and face analysis share: sampling rate, easing, state."""
 
     def __init__(self, perceiver: LabelPerceiver | FacePerceiver, sampler: Sampler, regions: RegionMap) -> None:
@@ -229,7 +236,7 @@ class _RatedAnalysis:
         self._pace()  # it may have been left while its rate was eased
 
 
-class LabelAnalysis(_RatedAnalysis):
+class LabelAnalysis(RatedAnalysis):
     """People, pets and packages inside the regions."""
 
     def __init__(
@@ -244,6 +251,7 @@ class LabelAnalysis(_RatedAnalysis):
         super().__init__(perceiver, sampler, regions)
         self.perceiver = perceiver
         self.min_confidence = settings.min_confidence
+        self._samples = settings.evidence.samples
         self._second_look = settings.second_look and any_moving(settings.classes)
         self._own_models = perceiver.models
         self._load_small = small_models
@@ -286,91 +294,68 @@ class LabelAnalysis(_RatedAnalysis):
             return RESTING
         seen, closed = self.perceiver.look(frame), self.hours.closed(frame.at.wall)
         self._closed = closed
-        sightings = [found for track in seen.tracks if (found := self._sighting(track, closed)) is not None]
+        sightings, refused, in_frame = [], list(seen.passed_over), set()
+        for track in seen.tracks:
+            hit = self._hit(track, closed)
+            refusal = self._refusal(track, hit)
+            if hit is not None:
+                sightings.append(_label_sighting(track, hit, ready=refusal is None))
+                in_frame |= {track.label} if track.supported else set()
+            if refusal is not None:
+                refused.append(Candidate(track.id, track.label, track.confidence, track.box, refusal))
         in_view = [
             {"label": t.label, "confidence": t.confidence, "box": t.box, "track": t.id}
             for t in seen.tracks
             if t.confirmed
         ]
-        self._in_view = frozenset(
-            track.label for track in seen.tracks if track.supported and self._sighting(track, closed)
+        self._in_view = frozenset(in_frame)
+        return FrameResult(
+            sightings,
+            None,
+            seen.runs,
+            seen.moving,
+            in_view,
+            fate=Fate.ANALYSED if seen.analysed else Fate.GATED,
+            motion=seen.motion,
+            refused=refused,
         )
-        return FrameResult(sightings, None, seen.runs, seen.moving, in_view)
 
     def spaced(self, seconds: float) -> None:
         self.perceiver.spaced(seconds)
 
     def conclude(self) -> list[Sighting]:
         found = () if self._resting else self.perceiver.conclude()
-        return [sighting for track in found if (sighting := self._sighting(track, self._closed)) is not None]
-
-    def _sighting(self, track: TrackView, closed: Collection[str]) -> Sighting | None:
-        seen = track.confidence >= self.min_confidence and track.supported
-        # Between frames that lie far apart people are lost and found anew: one found a moment ago shows that somebody is there.
-        counts = track.confirmed or (seen and self._presence is not None)
-        hit = self.regions.best(track.box, closed) if counts else None
-        if hit is None:
-            return None
-        ready = seen and track.confirmed
-        return Sighting(
-            EventType.LABEL_DETECTED,
-            track.label,
-            track.confidence,
-            track.box,
-            hit,
-            ready,
-            {"evidence": {"track": track.id, "since_s": round(track.since.seconds, 3), **track.evidence}},
-        )
-
-
-class FaceAnalysis(_RatedAnalysis):
-    """Known and unknown faces inside the regions."""
-
-    def __init__(self, perceiver: FacePerceiver, settings: FaceSettings, sampler: Sampler, regions: RegionMap) -> None:
-        super().__init__(perceiver, sampler, regions)
-        self.perceiver = perceiver
-        self.records = settings.records
-        self.keep_unknown_crops = settings.keep_unknown_crops
-        self.blur_unknown = settings.blur_unknown
-
-    def analyse(self, frame: Frame) -> FrameResult:
-        if self.rests(frame):
-            return RESTING
-        seen, closed = self.perceiver.look(frame), self.hours.closed(frame.at.wall)
-        sightings = [found for track in seen.tracks if (found := self._sighting(track, closed)) is not None]
-        in_view = [
-            {"label": t.person or "face", "confidence": t.confidence, "box": t.box, "track": t.id} for t in seen.tracks
+        return [
+            _label_sighting(track, hit, ready=self._refusal(track, hit) is None)
+            for track in found
+            if (hit := self._hit(track, self._closed)) is not None
         ]
-        # Whoever is not recognised, or not yet, is unknown.
-        hides = [track.box for track in seen.tracks if not track.person] if self.blur_unknown else []
-        return FrameResult(
-            sightings,
-            face_record_data(seen.faces) if self.records else None,
-            seen.runs,
-            seen.moving,
-            in_view,
-            hides,
-        )
 
-    def _sighting(self, track: FaceTrackView, closed: Collection[str]) -> Sighting | None:
-        hit = self.regions.best(track.box, closed) if track.verdict is not FaceVerdict.PENDING else None
+    def _hit(self, track: TrackView, closed: Collection[str]) -> RegionHit | None:
+        """The region that it is in, of a track that keeps its class in view."""
+        # Between frames that lie far apart people are lost and found anew: one found a moment ago shows that somebody is there.
+        seen = track.confidence >= self.min_confidence and track.supported
+        counts = track.confirmed or (seen and self._presence is not None)
+        return self.regions.best(track.box, closed) if counts else None
+
+    def _refusal(self, track: TrackView, hit: RegionHit | None) -> Refusal | None:
+        """The first gate that keeps a track from being announced."""
+        if not track.confirmed:
+            return refusals.unconfirmed(track, self._samples, self.min_confidence)
+        if track.confidence < self.min_confidence:
+            return refusals.too_low(track.confidence, self.min_confidence)
         if hit is None:
-            return None
-        matched = track.verdict is FaceVerdict.MATCHED
-        kind = EventType.FACE_MATCHED if matched else EventType.FACE_UNKNOWN
-        name = (track.person or track.identity) if matched else track.identity
-        data: dict[str, Any] = {
-            "evidence": {"track": track.id, "since_s": round(track.since.seconds, 3), **track.evidence}
-        }
-        if matched and track.match is not None:
-            data["face_id"] = track.match.face.face_id
-        return Sighting(
-            kind,
-            name,
-            track.confidence,
-            track.box,
-            hit,
-            track.supported,
-            data,
-            pictures=matched or self.keep_unknown_crops,
-        )
+            return self.regions.miss(track.box)
+        return None if track.supported else refusals.UNSEEN
+
+
+def _label_sighting(track: TrackView, hit: RegionHit, *, ready: bool) -> Sighting:
+    return Sighting(
+        EventType.LABEL_DETECTED,
+        track.label,
+        track.confidence,
+        track.box,
+        hit,
+        ready,
+        {"evidence": {"track": track.id, "since_s": round(track.since.seconds, 3), **track.evidence}},
+    )

@@ -58,13 +58,14 @@ class FeedIntake:
         if not self.live:
             return self.schedule.deadline_durable(head)
         held = isinstance(head.item, Packet | Frame) and self.idle.has_backlog(head.item.at)
-        newest = self.inbox.newest_media()
-        newest = self.frames.clock.to_session(newest) if newest is not None else None
+        newest = self.frames.clock.to_session(media) if (media := self.inbox.newest_media()) is not None else None
         return self.schedule.deadline(head, newest, self.idle.served if held else None)
 
     def step(self) -> tuple[bool, EndOfStream | None]:
         """See to the next item. True: there may be more to do in this step. And the end of the feed, once it is reached."""
-        return (self._idle_step(), None) if self.idle.asleep else self._take()
+        outcome = (self._idle_step(), None) if self.idle.asleep else self._take()
+        self.frames.trace.asleep(self.idle.asleep)
+        return outcome
 
     def attach(self, traits: SourceTraits, on_durable: Callable[[Position], None], why: str) -> None:
         """Another source follows, after a gap; its media time goes on where the last one's ended."""
@@ -124,7 +125,7 @@ class FeedIntake:
                 return False, item
         if not self.over:
             self.frames.clean = queued.position or self.frames.clean
-            self.frames.checkpoint_if_due()
+        self.frames.checkpoint_if_due()
         return not analysed, None
 
     def _packet(self, packet: Packet, queued: Queued) -> bool:
@@ -159,8 +160,7 @@ class FeedIntake:
         self._stats.item(still, time.monotonic())
         self._frame(still)
         self.idle.hold_until(self.frames.hold_until())
-        if not self.over:
-            self.frames.checkpoint_if_due()
+        self.frames.checkpoint_if_due()
         return False
 
     def _frame(self, frame: Frame) -> bool:

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from streamproc.contracts import Position, SourceTraits
+from streamproc.core.decisions import Aspect
 from streamproc.core.event import Event
 from streamproc.core.media import Frame, Gap, GapReason, Moment
 from streamproc.core.vision import Box
@@ -25,6 +26,7 @@ from streamproc.pipeline.session_clock import SessionClock, later_of
 from streamproc.pipeline.setup import FrameObserver, LaneSetup
 from streamproc.pipeline.snapshot import LaneSnapshot, LaneState
 from streamproc.pipeline.stats import LaneStats
+from streamproc.pipeline.trace import FrameTracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class FramePipeline:
         self.clock = SessionClock()
         self.analyses = AnalysisSet(setup.name, setup.analyses)
         self.observers: Observers[FrameObserver] = Observers()
+        self.trace = FrameTracer()
         self.recorder = Recorder(setup.committer, setup.checkpoints, setup.on_durable)
         self.clean: Position | None = None
         """Place in the source behind the last item that left nothing half done."""
@@ -77,11 +80,13 @@ class FramePipeline:
         if before is not None and not self.traits.live:  # a camera's pictures are far apart only while it sleeps
             self.analyses.spaced(float(media - before.media))
         due = self.analyses.due(media)
+        self.trace.decoded()
         if not due:
             return NOT_DUE
         if newest is not None and due[0].sampler.later_slot(media, self.clock.to_session(newest)):
             self.analyses.pass_over(media)
             self._stats.dropped("behind")
+            self.trace.dropped(frame.at, "behind")
             return FrameOutcome(due=True)
         self._pictures += 1
         self._photograph = frame if self._pictures == 1 and before is None else None
@@ -95,6 +100,8 @@ class FramePipeline:
         if self.traits.live:  # what can be read again is decided the same however often
             self.analyses.attend(EVERYTHING if self.boxes_wanted() else self.sessions.news)
         trail.mark("decide")
+        self.trace.running(frame.at)
+        self.trace.analysed(frame.at, results, events, self.sessions.announced)
         if self._latency:
             self._stats.stages.take(trail.marks)
             events = [stamped(event, trail) for event in events]
@@ -110,6 +117,7 @@ class FramePipeline:
         if last is not None or self.traits.live:  # a log may begin after a hole: nothing of this session is missing
             self.sessions.gap(later_of(gap, last))
         self._stats.gap(gap)
+        self.trace.condition(Aspect.FEED, "gap", self._stats.why, gap.at.wall)
         self.analyses.reset()
 
     def silence(self, now: Moment) -> None:
@@ -129,9 +137,14 @@ class FramePipeline:
 
     def dropped(self, lost: Sequence[Fraction], reason: str) -> None:
         """Pictures (media times by the source's count) were thrown away undecoded: count those that were due."""
+        count = 0
         for media in lost:
             if self.analyses.pass_over(self.clock.to_session(media)):
                 self._stats.dropped(reason)
+                count += 1
+        last = self.sessions.last
+        if count and last is not None:
+            self.trace.dropped(last.after(self.clock.to_session(lost[-1]) - last.media), reason, count)
 
     def hold_until(self) -> Fraction | None:
         """Media time, by the source's count, from which on frames must be seen whatever they show: for the session, or as hours begin."""
@@ -168,7 +181,7 @@ class FramePipeline:
         self.analyses.restore(snapshot.analyses)
 
     def checkpoint_if_due(self) -> None:
-        if self.recorder.is_due(self.traits.live, time.monotonic()):
+        if not self.sessions.over and self.recorder.is_due(self.traits.live, time.monotonic()):
             self.commit([])
 
     def commit(self, told: list[Decision]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from streamproc import metrics
+from streamproc.core.decisions import Aspect
 from streamproc.core.media import rfc3339
 from streamproc.logic.load_shedding import FULL, Change, LoadShedding, LoadSheddingPolicy, QualityLevel, Step
 from streamproc.pipeline.cores import CpuMeter
@@ -112,6 +113,7 @@ class Governor:
         lane.idle.eager = eased.eager_idle
         lane.stats.left_out = max((analysis.left_out for analysis in lane.frames.analyses.items), default=0.0)
         lane.stats.eased = tuple(self._told.values()) if eased != FULL else ()
+        lane.frames.trace.condition(Aspect.EASED, ",".join(each["step"] for each in lane.stats.eased))
 
 
 def _waits(lane: Lane) -> bool:

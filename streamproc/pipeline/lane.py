@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import structlog
 
 from streamproc.contracts import Position
+from streamproc.core.decisions import Aspect
 from streamproc.core.media import EndOfStream, Gap, GapReason, Moment, StreamItem
 from streamproc.logic.session import Sessions
 from streamproc.pipeline import stall
@@ -204,5 +205,8 @@ class Lane:
         self.on_over(error)
 
     def _shut(self) -> None:
+        last = self.sessions.last
+        # By the feed's own time, where that is not the present.
+        self.frames.trace.condition(Aspect.FEED, "over", at=last.wall if last is not None and not self.live else None)
         self.over = True
         self.intake.shut()

@@ -37,3 +37,5 @@ class DaemonContext:
     """What the stream tells of beside events."""
     on_close: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """Called when the daemon ends, last one first, before the supervisor closes."""
+    on_closed: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    """The same after it: every session has ended."""

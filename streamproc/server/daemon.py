@@ -22,6 +22,7 @@ from streamproc.live.supervisor import Supervisor
 from streamproc.server.app import make_app
 from streamproc.server.configdir import ConfigDir
 from streamproc.server.context import DaemonContext
+from streamproc.server.explain import mount_explain
 from streamproc.server.lock import DirectoryLock
 from streamproc.server.mounts import mount_aws, mount_console, mount_history, mount_kinesis_video, mount_webrtc
 from streamproc.server.nodefile import NodeFile
@@ -35,6 +36,7 @@ from streamproc.web.signin import SignIn, load_users
 log = structlog.get_logger(__name__)
 
 MOUNTS: tuple[Callable[[DaemonContext], Awaitable[None]], ...] = (
+    mount_explain,
     mount_kinesis_video,
     mount_aws,
     mount_webrtc,
@@ -97,6 +99,8 @@ class Daemon:
             for close in reversed(context.on_close):
                 await close()
             await supervisor.close(HAND_OVER_DRAIN_S if again else DRAIN_S, hand_over=again)
+            for close in reversed(context.on_closed):
+                await close()
             await runner.cleanup()
             log.info("handed_over" if again else "stopped")
         return again

@@ -22,7 +22,7 @@ from streamproc.logic.regions import RegionMap
 from streamproc.logic.sampling import Sampler
 from streamproc.media.picture import ArrayPicture
 from streamproc.media.reader import read_frames
-from streamproc.pipeline.analysis import FaceAnalysis
+from streamproc.pipeline.face_analysis import FaceAnalysis
 from streamproc.vision.zoo import ModelZoo, open_zoo
 
 pytestmark = pytest.mark.models
