@@ -70,10 +70,11 @@ class Page:
         return result["result"].get("value")
 
     async def until(self, script: str, timeout: float = 30) -> Any:
-        """Until the expression gives something true."""
+        """Until the expression gives something true; an element counts as True."""
+        asked = f"(async () => {{ const found = await ({script}); return found instanceof Node ? true : found; }})()"
         deadline = time.monotonic() + timeout
         while True:
-            found = await self.run(script)
+            found = await self.run(asked)
             if found or time.monotonic() > deadline:
                 assert found, f"{script} stayed {found!r}; console: {self.messages[-5:]}"
                 return found

@@ -8,10 +8,10 @@ const LARGE = 5;
 const CLICK_PX = 4;
 
 /**
- * `regions`: [{name, points}]; `chosen`: which one is edited; `open`: its outline is still being drawn, or may be replaced by drawing.
+ * `regions`: [{name, points}]; `chosen`: which one is edited; `drawing`: its outline is still open; `armed`: clicks draw, whatever lies below.
  * `onChoose(index)`, `onChange(points, done)`: `done` false while a drag goes on; `onClick(point)`: a place where nothing is.
  */
-export function Drawing({ regions, chosen, drawing, boxes, onChoose, onChange, onClick, children }) {
+export function Drawing({ regions, chosen, drawing, armed, boxes, onChoose, onChange, onClick, children }) {
   const stage = useRef(null);
   const points = regions[chosen]?.points || [];
   const place = (pointer) => {
@@ -68,16 +68,18 @@ export function Drawing({ regions, chosen, drawing, boxes, onChoose, onChange, o
     onChange(split(points, index), true);
   };
   const bad = points.length > 2 && !drawing ? crossing(points) : null;
+  // The chosen one lies on top.
+  const order = regions.map((_, i) => i).filter((i) => regions[i].points.length > 0).sort((a, b) => (a === chosen) - (b === chosen));
   const outline = (list) => list.map(([x, y]) => `${x * 1000},${y * 1000}`).join(" ");
 
   return html`<div class="stage ${drawing ? "drawing" : ""}" data-test="region-editor" ref=${stage}
       onPointerDown=${(down) => drag(down, () => points, (at) => onClick(at.map(snapped)))}>
     ${children}
     <svg class="outlines" viewBox="0 0 1000 1000" preserveAspectRatio="none">
-      ${regions.map((region, i) => region.points.length > 0 && html`<polygon key=${i} class="outline ${i === chosen ? "chosen" : ""} ${i === chosen && bad ? "bad" : ""} ${i === chosen && drawing ? "open" : ""}" points=${outline(region.points)}
+      ${order.map((i) => html`<polygon key=${i} class="outline ${i === chosen ? "chosen" : ""} ${i === chosen && bad ? "bad" : ""} ${i === chosen && drawing ? "open" : ""}" points=${outline(regions[i].points)}
         onPointerDown=${(down) => {
-          if (drawing) return;
-          if (i !== chosen) { down.stopPropagation(); down.preventDefault(); onChoose(i); } else drag(down, (from, to) => shifted(points, to[0] - from[0], to[1] - from[1]));
+          if (drawing || (armed && i !== chosen)) return;
+          if (i !== chosen) { down.stopPropagation(); down.preventDefault(); onChoose(i); } else drag(down, (from, to) => shifted(points, to[0] - from[0], to[1] - from[1]), (at) => onClick(at.map(snapped)));
         }} />`)}
       ${(boxes || []).map(({ box, kept }) => html`<rect class="found ${kept ? "kept" : "dropped"}" x=${box[0] * 1000} y=${box[1] * 1000} width=${(box[2] - box[0]) * 1000} height=${(box[3] - box[1]) * 1000} />`)}
       ${!drawing && points.map((point, i) => {

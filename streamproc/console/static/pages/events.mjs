@@ -7,6 +7,7 @@ import { listen, may, opened, processors } from "../live.mjs";
 
 const FILTERS = ["processor", "type", "class", "person", "region", "from", "to", "text"];
 const PAGE = 60;
+const NARROW = 860;
 
 /** The list with filters; `id`: the event that is open. */
 export function Events({ id, query }) {
@@ -155,7 +156,8 @@ export const Row = ({ event, to, current }) => html`<li class="event ${current ?
 function Detail({ id, known, back }) {
   const { value = known, error } = useLoaded(() => get(`/api/events/${encodeURIComponent(id)}`), [id]);
   const pane = useRef(null);
-  useEffect(() => pane.current?.focus({ preventScroll: true }), [id, Boolean(value)]);
+  // On a phone the list is gone; beside it the focus stays in the list, so that arrows go on from there.
+  useEffect(() => { if (innerWidth <= NARROW) pane.current?.focus({ preventScroll: true }); }, [id, Boolean(value)]);
   const event = value?.event || value;
   if (!event) return html`<section class="card pad detail" data-test="event-detail"><${Problem} error=${error} />${!error && html`<${Skeleton} lines=${5} />`}</section>`;
   return html`<section class="card detail" data-test="event-detail" data-id=${event.id} tabindex="-1" ref=${pane} aria-label="Event ${spoken(event)}">

@@ -157,7 +157,7 @@ function Editor({ name, document, query, reload }) {
         <button class="main push" data-test="region-save" onClick=${save} disabled=${blocked || !may("control")}>Save</button>
       </div>
       <div class="card canvas" style=${{ "--ratio": ratio }}>
-        <${Drawing} regions=${regions} chosen=${chosen} drawing=${drawing} boxes=${tried?.events.slice(0, 60)} onChoose=${(i) => { setChosen(i); setDrawing(false); setFresh(false); }} onChange=${change} onClick=${click}>
+        <${Drawing} regions=${regions} chosen=${chosen} drawing=${drawing} armed=${drawing || fresh} boxes=${tried?.events.slice(0, 60)} onChoose=${(i) => { setChosen(i); setDrawing(false); setFresh(false); }} onChange=${change} onClick=${click}>
           <${Picture} src=${still} alt="Newest picture of ${name}" onLoad=${(load) => setRatio(load.target.naturalWidth / load.target.naturalHeight)} />
         </${Drawing}>
       </div>

@@ -1,0 +1,278 @@
+"""The console in a real browser: what happens appears, regions are drawn by mouse and by keyboard, nothing is lost when the daemon is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import skip
+from tests.console import DOOR, PAGES, PHONE, has_events, photograph, settled
+from tests.daemon import Daemon, wait_for
+from tests.servers.chromium import Chromium, Page
+from tests.servers.common import Unavailable
+
+pytestmark = [pytest.mark.models, pytest.mark.browser, pytest.mark.slow]
+
+SCREENSHOTS = Path(__file__).parent / "screenshots" / "console"
+"""Of the last run, to look at; not in the repository."""
+ROWS = "[...document.querySelectorAll('[data-test=event-row]')].map((row) => row.dataset.id)"
+POINTS = "document.querySelectorAll('[data-test=region-point]').length"
+
+
+@pytest.fixture
+async def browser(tmp_path: Path) -> AsyncIterator[Chromium]:
+    try:
+        async with Chromium(tmp_path / "chromium") as started:
+            yield started
+    except Unavailable as error:
+        skip(str(error))
+
+
+@pytest.fixture
+def door(daemon: Daemon, scene: Path) -> Daemon:
+    """A camera that announces something every few seconds."""
+    daemon.put("front-door", DOOR.format(clip=scene))
+    daemon.start()
+    return daemon
+
+
+async def press(page: Page, words: str) -> None:
+    """Click the button or link that says ``words``."""
+    await page.until(
+        "(() => { document.querySelectorAll('[data-pressed]').forEach((one) => delete one.dataset.pressed);"
+        f"const found = [...document.querySelectorAll('button, a')].find((one) => one.textContent.trim() === {json.dumps(words)}"
+        " && !one.disabled); if (found) found.dataset.pressed = 'yes'; return Boolean(found); })()"
+    )
+    await page.press("[data-pressed=yes]")
+
+
+def complaints(page: Page) -> list[str]:
+    """What the page said on its console that a user would care for; a still that is not there yet is no fault."""
+    return [words for words in page.messages if "Refused to" in words or "exception" in words.lower()]
+
+
+async def test_from_a_camera_to_an_event_without_loading_anew(door: Daemon, browser: Chromium) -> None:
+    page = await browser.page()
+    await page.open(door.url + "/")
+    await page.until("location.pathname === '/console/'")
+    await page.until("document.querySelector('[data-test=camera-card][data-name=front-door]')")
+    await press(page, "Events")
+    await page.run("window.notLoadedAnew = true")
+    before = await page.until(f"(({ROWS}).length && {ROWS}) || (document.querySelector('.empty') && ['none'])", 120)
+    newest = await page.until(
+        f"(() => {{ const rows = {ROWS}; return rows.length && rows[0] !== {json.dumps(before[0])} && rows[0]; }})()",
+        120,
+    )
+    assert await page.run("window.notLoadedAnew"), "it came by the stream"
+    assert newest in json.dumps(door.get("/api/events"))
+    await page.press(f"[data-test=event-row][data-id='{newest}'] a")
+    await page.until(f"document.querySelector('[data-test=event-detail][data-id=\"{newest}\"]')")
+    assert newest in await page.run("location.pathname"), "every event has an address"
+    await page.open(f"{door.url}/console/events/{newest}?processor=front-door")
+    await page.until(f"document.querySelector('[data-test=event-detail][data-id=\"{newest}\"] h2')")
+    await page.until(f"{ROWS}.length >= 2", 120)
+    await page.run("document.querySelector('[data-test=event-row] a').focus()")
+    first = await page.run("document.activeElement.closest('li').dataset.id")
+    await page.key("ArrowDown")
+    assert await page.run("document.activeElement.closest('li').dataset.id") != first
+    await page.key("Enter")
+    await page.until(
+        "document.querySelector('[data-test=event-detail]').dataset.id === document.querySelector('.event.current').dataset.id"
+    )
+    assert not complaints(page)
+
+
+async def test_regions_by_mouse_and_by_keyboard_keep_the_files_comments(door: Daemon, browser: Chromium) -> None:
+    page = await browser.page()
+    await page.look_like(1280, 900)
+    await page.open(f"{door.url}/console/cameras/front-door/regions")
+    await page.until(f"{POINTS} === 4")
+    await settled(page)
+    path = door.config / "processors" / "front-door.yaml"
+    before = path.read_text()
+
+    await press(page, "Add")
+    await page.until(f"{POINTS} === 4 && document.querySelectorAll('.choose button').length === 2")
+    left, top, width, height = await page.run(
+        "(() => { const r = document.querySelector('[data-test=region-editor]').getBoundingClientRect(); return [r.left, r.top, r.width, r.height]; })()"
+    )
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return left + x * width, top + y * height
+
+    for x, y in ((0.1, 0.2), (0.5, 0.2), (0.5, 0.6), (0.002, 0.6)):
+        await page.click(*at(x, y))
+    await page.until(f"{POINTS} === 4")
+    await page.click(*at(0.1, 0.2))
+    await page.drag(at(0.5, 0.6), at(0.6, 0.7))
+    await page.click(*at(0.3, 0.2))
+    await page.until(f"{POINTS} === 5")
+
+    await page.run("document.querySelectorAll('[data-test=region-point]')[0].focus()")
+    await page.key("ArrowRight")
+    await page.key("ArrowDown", shift=True)
+    await page.key("z", ctrl=True)
+    await page.until("!document.querySelectorAll('.toolbar button')[2].disabled")
+
+    # Dragged across another edge it says at once that it crosses itself, and cannot be saved.
+    await page.drag(at(0.6, 0.7), at(0.3, 0.05))
+    await page.until("document.querySelector('.note.bad')?.textContent.includes('crosses itself')")
+    assert await page.run("document.querySelector('[data-test=region-save]').disabled")
+    await press(page, "Undo")
+    await page.until("!document.querySelector('.note.bad')")
+
+    await press(page, "Test")
+    await page.until("document.querySelector('[aria-live=polite] h2')?.textContent.includes('last day')")
+    await page.screenshot(SCREENSHOTS / "regions-tested.png")
+    await page.press("[data-test=region-save]")
+    await page.until("document.querySelector('.note.good')?.textContent.includes('Saved in')")
+    after = path.read_text()
+    document = yaml.safe_load(after)
+    drawn = document["regions"][1]
+    assert drawn["name"] == "region-2" and len(drawn["polygon"]) == 5
+    assert [0.0, 0.6] in [[round(x, 1), round(y, 1)] for x, y in drawn["polygon"]], "near the border means the border"
+    assert [round(value, 1) for value in drawn["polygon"][0]] == [0.1, 0.2]
+    lines = after.splitlines()
+    assert [line for line in lines if line in before.splitlines()] == before.splitlines(), "every line that was there"
+    wait_for(
+        lambda: len(door.get("/api/processors/front-door")["config"]["regions"]) == 2, what="the daemon to read it"
+    )
+    door.until("front-door", "running")
+    assert not complaints(page)
+
+
+async def test_a_read_only_file_gives_the_patch(door: Daemon, browser: Chromium) -> None:
+    path = door.config / "processors" / "front-door.yaml"
+    if os.geteuid() == 0:
+        pytest.skip("nothing is read-only to root")
+    path.chmod(0o444)
+    page = await browser.page()
+    await page.open(f"{door.url}/console/cameras/front-door/regions")
+    await page.until(f"{POINTS} === 4")
+    await press(page, "Add")
+    await page.press("[data-test=region-save]")
+    await page.until("document.querySelector('pre')?.textContent.includes('+  - name: region-2')")
+
+
+async def test_rows_go_on_when_the_daemon_is_killed(door: Daemon, browser: Chromium) -> None:
+    page = await browser.page()
+    await page.open(f"{door.url}/console/events?type=label_detected")
+    await page.until(f"{ROWS}.length >= 1", 120)
+    for _ in range(2):
+        door.kill()
+        await page.until("document.querySelector('.chip.warn')?.textContent === 'reconnecting'")
+        door.start()
+        known = await page.run(ROWS)
+        await page.until(f"document.querySelector('.side .chip.good') && {ROWS}.length > {len(known)}", 120)
+    door.terminate()
+    await asyncio.sleep(1)
+    rows = await page.run(ROWS)
+    door.start()
+    shown, kept = rows, _ids(door)
+    assert len(shown) == len(set(shown)), "none twice"
+    oldest = kept.index(shown[-1])
+    assert shown == kept[kept.index(shown[0]) : oldest + 1], "none missing, newest first"
+
+
+def _ids(daemon: Daemon) -> list[str]:
+    return [event["id"] for event in daemon.get("/api/events?type=label_detected&limit=1000")["events"]]
+
+
+async def test_an_event_appears_within_a_moment_of_its_commit(door: Daemon, browser: Chromium) -> None:
+    """Not timed: the row is there while the event that follows it is not yet known to anybody."""
+    page = await browser.page()
+    await page.open(f"{door.url}/console/events")
+    await page.until(f"{ROWS}.length >= 1", 120)
+    for _ in range(3):
+        before = await page.run(ROWS)
+        began = time.monotonic()
+        wait_for(lambda: door.get("/api/events?limit=1")["events"][0]["id"] != before[0], 120, "another event")  # noqa: B023
+        newest = door.get("/api/events?limit=1")["events"][0]["id"]
+        await page.until(f"{ROWS}.includes({json.dumps(newest)})", 20)
+        assert time.monotonic() - began < 150
+
+
+async def test_a_viewer_signs_in_and_sees_no_faces(daemon: Daemon, scene: Path, browser: Chromium) -> None:
+    from tests.daemon import run_cli
+
+    hashed = json.loads(run_cli("passwd", "--json", stdin="only looking around\n").stdout)["hash"]
+    served = Daemon(daemon.config.parent / "guarded", {"VERA_HASH": hashed})
+    (served.config / "streamproc.yaml").write_text("server: {users: [{name: vera, password_hash_env: VERA_HASH}]}\n")
+    served.put("front-door", DOOR.format(clip=scene))
+    served.start()
+    try:
+        page = await browser.page()
+        await page.open(f"{served.url}/console/events")
+        await page.until("document.querySelector('input[name=password]')")
+        for password, done in (
+            ("wrong", "document.querySelector('[role=alert]')"),
+            ("only looking around", "document.querySelector('nav')"),
+        ):
+            await page.run(
+                "document.querySelector('input[name=name]').value = ''; document.querySelector('input[name=password]').value = ''; document.querySelector('input[name=name]').focus()"
+            )
+            await page.type("vera")
+            await page.key("Tab")
+            await page.type(password)
+            await page.key("Enter")
+            await page.until(done)
+        links = await page.run("[...document.querySelectorAll('nav a')].map((link) => link.textContent.trim())")
+        assert "Events" in links and "Faces" not in links and "Settings" not in links
+        assert await page.run("document.cookie") == "", "no script reads the session"
+        assert await page.run("fetch('/api/faces').then((answer) => answer.status)") == 403
+        await press(page, "Sign out")
+        await page.until("document.querySelector('input[name=password]')")
+        assert await page.run("fetch('/api/events').then((answer) => answer.status)") == 401
+    finally:
+        served.close()
+
+
+async def test_every_page_fits_a_phone_asks_no_other_host_and_is_photographed(door: Daemon, browser: Chromium) -> None:
+    wait_for(lambda: has_events(door, 3), 120, "three events")
+    page = await browser.page()
+    asked: list[str] = []
+    await page.look_like(*PHONE, phone=True)
+    for name, path in PAGES.items():
+        await page.open(door.url + path)
+        await settled(page)
+        assert await page.run("document.documentElement.scrollWidth") <= PHONE[0], name
+        asked += await page.run("performance.getEntriesByType('resource').map((one) => one.name)")
+    assert asked and not [address for address in asked if not address.startswith((door.url, "blob:", "data:"))]
+    assert not complaints(page)
+    await page.close()
+    await photograph(door, SCREENSHOTS, browser)
+    assert len(list(SCREENSHOTS.glob("*-phone-dark.png"))) >= len(PAGES)
+
+
+async def test_axe_finds_nothing_serious(door: Daemon, browser: Chromium) -> None:
+    from tests.servers.axe import axe_source
+
+    try:
+        source = await asyncio.to_thread(axe_source)
+    except Unavailable as error:
+        skip(str(error))
+    wait_for(lambda: has_events(door, 2), 120, "two events")
+    event = door.get("/api/events?type=label_detected&limit=1")["events"][0]["id"]
+    page = await browser.page()
+    found: dict[str, Any] = {}
+    for dark in (False, True):
+        await page.look_like(1280, 900, dark=dark)
+        for name, path in {**PAGES, "event": f"/console/events/{event}"}.items():
+            await page.open(door.url + path)
+            await settled(page)
+            await page.run(f"{source}; undefined")
+            serious = await page.run(
+                "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']}).then((result) => result.violations"
+                ".filter((one) => ['serious', 'critical'].includes(one.impact)).map((one) => [one.id, one.nodes.slice(0, 3).map((node) => node.html.slice(0, 160) + node.failureSummary.slice(0, 200))]))"
+            )
+            if serious:
+                found[f"{name} {'dark' if dark else 'light'}"] = serious
+    assert not found, json.dumps(found, indent=1)
