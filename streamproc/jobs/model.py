@@ -72,10 +72,13 @@ class JobRequest:
     """ClientRequestToken: the same token with the same request is the same job, for seven days."""
     tag: str | None = None
     channel: Channel | None = None
+    asked_by: str | None = None
+    """The access key's id; None where no key was needed."""
 
     def fingerprint(self) -> str:
-        """Equal for equal requests, token aside."""
+        """Equal for equal requests, whoever asks and whatever the token."""
         parts = asdict(self) | {"token": None}
+        del parts["asked_by"]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -114,6 +117,7 @@ def request_from(document: Mapping[str, Any]) -> JobRequest:
         document["token"],
         document["tag"],
         Channel(**channel) if channel else None,
+        document.get("asked_by"),
     )
 
 

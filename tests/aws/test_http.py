@@ -169,6 +169,25 @@ def test_a_key_may_be_allowed_a_part(core: Core) -> None:
                 call()
 
 
+def test_a_key_that_is_held_to_some_processors_sees_its_own_jobs_only(core: Core, tmp_path: Path) -> None:
+    keys = {
+        ACCESS_KEY: Key(ACCESS_KEY, SECRET),
+        "AKPORCH": Key("AKPORCH", "s", processors=("porch",)),
+        "AKATTIC": Key("AKATTIC", "s", processors=("attic",)),
+    }
+    (tmp_path / "videos").mkdir(exist_ok=True)
+    (tmp_path / "videos" / "a.mp4").write_bytes(b"a video")
+    video = {"S3Object": {"Bucket": "videos", "Name": "a.mp4"}}
+    with serving(Endpoint(operation_models(), handlers(core), keys)) as url:
+        everything = client(url)
+        porch, attic = (client(url, access_key=key, secret="s") for key in ("AKPORCH", "AKATTIC"))
+        job = porch.start_label_detection(Video=video)["JobId"]
+        assert porch.get_label_detection(JobId=job)["JobStatus"] == "IN_PROGRESS"
+        assert everything.get_label_detection(JobId=job)["JobStatus"] == "IN_PROGRESS"
+        with pytest.raises(ClientError, match="Could not find JobId"):
+            attic.get_label_detection(JobId=job)
+
+
 def test_secrets_stay_out_of_errors(endpoint: Endpoint, tmp_path: Path) -> None:
     response = asyncio.run(endpoint.handle(request("ListStreamProcessors", secret="hush-hush")))
     assert b"hush" not in response.body and SECRET.encode() not in response.body

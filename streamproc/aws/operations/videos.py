@@ -13,7 +13,7 @@ from streamproc.aws.operations.table import Operation, Served
 from streamproc.aws.video_documents import get_document
 from streamproc.aws.wire import Call
 from streamproc.aws_protocol.faults import AwsFault
-from streamproc.core.errors import LimitExceeded
+from streamproc.core.errors import LimitExceeded, NotFound
 from streamproc.jobs.answers import Aggregate, Sort
 from streamproc.jobs.model import Channel, JobKind, JobRequest, VideoRef
 from streamproc.jobs.service import MAX_RESULTS, PageRequest
@@ -74,6 +74,7 @@ def _start(kind: JobKind, options: Callable[[Mapping[str, Any]], dict[str, Any]]
             request.get("ClientRequestToken"),
             request.get("JobTag"),
             _channel(core, request.get("NotificationChannel")),
+            call.key.access_key_id if call.key else None,
         )
         try:
             job = await asyncio.to_thread(core.jobs.start, asked)
@@ -122,7 +123,16 @@ def _get(kind: JobKind) -> Operation:
             sort=Sort(request.get("SortBy", "TIMESTAMP")),
             aggregate=Aggregate(request.get("AggregateBy", "TIMESTAMPS")),
         )
-        return await asyncio.to_thread(lambda: get_document(core.jobs.get(request["JobId"], kind, page)))
+
+        def read() -> dict[str, Any]:
+            found = core.jobs.get(request["JobId"], kind, page)
+            # A key that is held to some processors sees its own jobs only: results name places and persons.
+            limited = call.key is not None and call.key.processors is not None
+            if limited and call.key and found.job.request.asked_by != call.key.access_key_id:
+                raise NotFound("Could not find JobId")
+            return get_document(found)
+
+        return await asyncio.to_thread(read)
 
     return get
 
