@@ -25,7 +25,7 @@ from aiohttp import web
 
 from benchmarks.common import parser, percentile, prepared, progress, report
 from streamproc.config.node import NodeConfig
-from streamproc.kinesis.setup import setup
+from streamproc.kinesis.setup import open_streams, serve
 from streamproc.media import ebml
 from streamproc.media.matroska import Cutter, Header
 
@@ -79,7 +79,8 @@ def _serve(kind: str, folder: str, quota: int, pipe: Connection) -> None:
         else:
             store = {"type": "folder", "max_bytes": quota}
             node = NodeConfig.model_validate({"kinesis_video": {"store": store, "max_sessions": 1000}})
-            await setup(app, node, Path(folder), Path(folder), {})
+            room = await open_streams(node, Path(folder), Path(folder))
+            await serve(app, room.video, node, Path(folder), {})
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

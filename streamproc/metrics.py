@@ -167,3 +167,19 @@ KINESIS_BYTES = Counter(
 KINESIS_ACKS = Counter(
     "streamproc_kinesis_acks_total", "Acknowledgements to producers by event type", ["type"], registry=REGISTRY
 )
+
+RECORDED_BYTES = Counter(
+    "streamproc_recorded_bytes_total", "Video that was recorded and is durable", ["processor"], registry=REGISTRY
+)
+RECORDING_DROPPED = Counter(
+    "streamproc_recording_dropped_total",
+    "What was not recorded: packets (behind: the disk is slower than the feed; media: they cannot be kept as they are), fragments (store: it is away or full)",
+    ["processor", "reason"],
+    registry=REGISTRY,
+)
+KVS_BEHIND = Gauge(
+    "streamproc_kvs_behind_seconds",
+    "How far a source of type kvs is behind the live edge of its stream (MILLIS_BEHIND_NOW)",
+    ["processor"],
+    registry=REGISTRY,
+)

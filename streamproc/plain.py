@@ -8,10 +8,8 @@ from datetime import UTC
 from typing import Any
 
 from streamproc.contracts import NOWHERE, Delivery, Images
-from streamproc.core.event import Event, EventType
+from streamproc.core.event import DETECTIONS, Event, EventType
 from streamproc.core.media import rfc3339
-
-_DETECTIONS = (EventType.LABEL_DETECTED, EventType.FACE_MATCHED, EventType.FACE_UNKNOWN)
 
 
 def render_plain(delivery: Delivery, images: Images) -> dict[str, Any]:
@@ -32,7 +30,7 @@ def plain_document(event: Event, images: Images = NOWHERE) -> dict[str, Any]:
         "time": rfc3339(event.at.wall),
         "media_time_s": round(event.at.seconds, 6),
     }
-    if event.type in _DETECTIONS:
+    if event.type in DETECTIONS:
         document |= _detection(event, images)
     if event.fragment is not None:
         document["fragment"] = {"number": event.fragment.number, "offset_s": round(event.offset_s, 6)}

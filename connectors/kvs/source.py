@@ -5,24 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from fractions import Fraction
 from random import Random
 from typing import Any
 
 import structlog
 
 from connectors.context import ConnectorContext
+from connectors.kvs.fragments import FragmentItems
 from connectors.kvs.settings import KvsSourceSettings
 from connectors.starts import FragmentStart, TimestampStart
 from streamproc.contracts import Position, SourceTraits
-from streamproc.core.errors import MediaError, SourceError, SourceRefused
-from streamproc.core.media import FragmentMark, Gap, GapReason, StreamItem
+from streamproc.core.errors import SourceError, SourceRefused
+from streamproc.core.media import Packet, StreamItem
 from streamproc.core.video_log import FragmentInfo, FragmentReader
 from streamproc.logic.backoff import Backoff, BackoffRule
-from streamproc.media.fragment_feed import FragmentFeed
-from streamproc.media.fragments import Fragment, read_fragment
-from streamproc.media.matroska import first_timecode_ms, read_header
 
 log = structlog.get_logger(__name__)
 
@@ -41,15 +37,14 @@ class KvsSource:
         self._settings = settings
         self._stream = settings.stream_name
         self._reader = context.fragments
-        self._feed = FragmentFeed()
+        self._items = FragmentItems(
+            self._stream, settings.start.instant if isinstance(settings.start, TimestampStart) else None
+        )
         self._after: str | None = None
         self._position: Position | None = None
-        self._not_before = settings.start.instant if isinstance(settings.start, TimestampStart) else None
         self.note = f"waiting for the stream {self._stream}"
         """See ``contracts.Explains``."""
         self._empty_waits = 0
-        self.without_video = 0
-        """Fragments that hold sound alone."""
 
     def items(self, stop: threading.Event, resume: Position | None = None) -> Iterator[StreamItem]:
         """Raises SourceRefused where this node has no streams."""
@@ -58,8 +53,8 @@ class KvsSource:
             raise SourceRefused("this node has no video streams; add kinesis_video: {} to streamproc.yaml")
         if resume is not None:
             self._after = str(resume.token["after"])
-            self._feed.clock.restore(resume.token["clock"])
-            self._position, self._not_before = resume, None
+            self._items.feed.clock.restore(resume.token["clock"])
+            self._position, self._items.not_before = resume, None
         backoff = Backoff(BackoffRule(cap_s=5.0, healthy_s=10.0), Random())
         while not stop.is_set():
             try:
@@ -94,37 +89,13 @@ class KvsSource:
         return found
 
     def _fragment(self, info: FragmentInfo, data: bytes) -> Iterator[StreamItem]:
-        name = f"fragment {info.number}"
-        try:
-            if not read_header(data).has_video:
-                self.without_video += 1
-                self._pass(info)
-                return
-            fragment = read_fragment(data, name)
-        except MediaError as error:
-            self._pass(info)
-            log.warning("fragment skipped", stream=self._stream, reason=str(error))
-            yield Gap(GapReason.CORRUPT, self._feed.last, str(error))
-            return
-        if self._is_too_early(info, fragment):
-            self._pass(info)
-            return
-        self._not_before = None
-        mark = FragmentMark(info.number, _instant(info.producer_ms), _instant(info.server_ms))
-        lead = fragment.first_pts - Fraction(first_timecode_ms(data), 1000)
         self._offer()
-        for item in self._feed.packets(fragment, mark, name, lead):
-            if not isinstance(item, Gap) and item.ends:
+        for item in self._items.items(info, data):
+            if isinstance(item, Packet) and item.ends:
                 self._pass(info)
             yield item
-        if fragment.damage:
-            yield Gap(GapReason.CORRUPT, self._feed.last, f"{name} is damaged: {fragment.damage}")
-
-    def _is_too_early(self, info: FragmentInfo, fragment: Fragment) -> bool:
-        if self._not_before is None:
-            return False
-        end = _instant(info.producer_ms) + timedelta(microseconds=round(fragment.duration * 1_000_000))
-        return end <= self._not_before
+        if self._after != info.number:
+            self._pass(info)
 
     def _pass(self, info: FragmentInfo) -> None:
         self._after = info.number
@@ -132,7 +103,7 @@ class KvsSource:
 
     def _offer(self) -> None:
         """A clean point: between fragments."""
-        self._position = Position({"after": self._after or "", "clock": self._feed.clock.snapshot()})
+        self._position = Position({"after": self._after or "", "clock": self._items.feed.clock.snapshot()})
 
 
 def _start(settings: KvsSourceSettings) -> str | Mapping[str, Any]:
@@ -142,7 +113,3 @@ def _start(settings: KvsSourceSettings) -> str | Mapping[str, Any]:
     if isinstance(start, TimestampStart):
         return {"timestamp": start.instant.timestamp()}
     return start
-
-
-def _instant(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)

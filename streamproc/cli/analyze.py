@@ -30,7 +30,7 @@ MARKER = ".analyze.json"
 
 
 def analyze(
-    video: Annotated[str, typer.Argument(help="A file, s3://BUCKET/KEY or http(s) URL.")],
+    video: Annotated[str, typer.Argument(help="A file, s3://BUCKET/KEY, http(s) URL or kvs://NAME?from=TIME&to=TIME.")],
     out: Annotated[Path, typer.Option(help="Folder for the answers and pictures.")],
     labels: Annotated[bool, typer.Option("--labels", help="Objects and scenes.")] = False,
     segments: Annotated[bool, typer.Option("--segments", help="Shots and technical cues.")] = False,
@@ -39,7 +39,8 @@ def analyze(
     faces: Annotated[str | None, typer.Option(help="Search faces in this collection.", metavar="COLLECTION")] = None,
     min_confidence: Annotated[float, typer.Option(help="Labels from this confidence on.", min=0, max=100)] = 50.0,
     config: Annotated[Path | None, typer.Option(help="The box's streamproc.yaml.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where jobs and collections live.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where jobs, collections and recordings live.")] = None,
+    url: Annotated[str | None, typer.Option(help="The daemon that has the recording; STREAMPROC_URL.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
 ) -> None:
     """Analyse a stored video. One decode feeds everything that is asked; started again after a crash it goes on."""
@@ -65,8 +66,30 @@ def analyze(
         folder = data_dir or default_data_dir()
         if faces is not None:
             _check_collection(faces, folder)
+        video = _recorded(video, out, url, data_dir) if video.startswith("kvs://") else video
         summary = _analyze(video, out, asked, _service(config, folder), as_json)
         (put_json if as_json else _print)(summary)
+
+
+def _recorded(uri: str, out: Path, url: str | None, data_dir: Path | None) -> str:
+    """The recording as a file of the folder; the same fragments give the same file, so an unfinished job is found again."""
+    from streamproc.cli.recordings import fragments_of, open_recordings, write_mp4
+    from streamproc.logic.clips import parse_clip
+
+    wanted, recordings = parse_clip(uri), open_recordings(url, data_dir)
+    _make_folder(out)
+    numbers = " ".join(info.number for info in fragments_of(recordings, wanted))
+    target = out / f"recording-{hashlib.sha256(f'{wanted.stream} {numbers}'.encode()).hexdigest()[:12]}.mp4"
+    if not target.exists():
+        write_mp4(recordings, wanted, target)
+    return str(target)
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out}: {error.strerror}; name a folder that can be made") from None
 
 
 def _service(config: Path | None, data_dir: Path) -> JobService:
@@ -91,10 +114,7 @@ def _check_collection(name: str, data_dir: Path) -> None:
 def _analyze(
     video: str, out: Path, asked: dict[JobKind, dict[str, Any]], service: JobService, as_json: bool
 ) -> dict[str, Any]:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {out}: {error.strerror}; name a folder that can be made") from None
+    _make_folder(out)
     with _alone(out):
         service.forget_old()
         jobs = _jobs(video, out, asked, service)

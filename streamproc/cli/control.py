@@ -91,7 +91,15 @@ def delete(name: Name, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
 
 
 def call(url: str, method: str, path: str, body: Any = None) -> Any:
-    """One request to the daemon. Raises our own errors for what it answers."""
+    """One request to the daemon; its JSON. Raises our own errors for what it answers."""
+    try:
+        return json.loads(ask(url, method, path, body))
+    except json.JSONDecodeError:
+        raise StreamprocError(f"what answers at {url} is no streamproc; give --url") from None
+
+
+def ask(url: str, method: str, path: str, body: Any = None) -> bytes:
+    """``call``, whatever the answer's body holds."""
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     token = os.environ.get("STREAMPROC_TOKEN")
     if token:
@@ -104,7 +112,8 @@ def call(url: str, method: str, path: str, body: Any = None) -> Any:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=TIMEOUT_S) as answer:
-            return json.loads(answer.read())
+            content: bytes = answer.read()
+            return content
     except urllib.error.HTTPError as error:
         raise _error(error.code, error.read(), url) from None
     except (urllib.error.URLError, OSError) as error:
@@ -112,8 +121,6 @@ def call(url: str, method: str, path: str, body: Any = None) -> Any:
         raise StreamprocError(
             f"no daemon answers at {url} ({reason}); start `streamproc serve`, or give --url"
         ) from None
-    except json.JSONDecodeError:
-        raise StreamprocError(f"what answers at {url} is no streamproc; give --url") from None
 
 
 def _error(status: int, body: bytes, url: str) -> StreamprocError:

@@ -21,6 +21,7 @@ from streamproc.core.errors import InputError
 if TYPE_CHECKING:
     from streamproc.contracts import Images
     from streamproc.core.event import Event, Pictures
+    from streamproc.live.replay import Stored
 
 
 class Form(StrEnum):
@@ -29,13 +30,14 @@ class Form(StrEnum):
 
 
 def replay(
-    clip: Annotated[Path, typer.Argument(help="A video (or picture) file.")],
+    clip: Annotated[str, typer.Argument(help="A video (or picture) file, or kvs://NAME?from=TIME&to=TIME.")],
     config: Annotated[Path | None, typer.Option(help="A processor's file; CLIP replaces its source.")] = None,
     classes: Annotated[str, typer.Option(help="Classes to look for, by comma.")] = ",".join(LABEL_CLASSES),
     collection: Annotated[str | None, typer.Option(help="Also search faces in this collection.")] = None,
     form: Annotated[Form, typer.Option("--format", help="The documents' form.")] = Form.PLAIN,
     out: Annotated[Path | None, typer.Option(help="Folder for hero frames and crops.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where collections live.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where collections and recordings live.")] = None,
+    url: Annotated[str | None, typer.Option(help="The daemon that has the recording; STREAMPROC_URL.")] = None,
     explain: Annotated[
         str | None,
         typer.Option(help="Instead of events say what happened at this second of the clip (12.5, 1:02.5), and why."),
@@ -54,15 +56,31 @@ def replay(
         document = document if config is not None else whole_clip(document)
         node = node_of(config) if config is not None else NodeConfig()
         provider = ModelProvider(node, data_dir or node.stores.data_dir or default_data_dir())
+        stored = _stored(clip, url, data_dir)
         if explain is not None:
             asked = explanation.Asked(
-                clip, document, name, explanation.second_of(explain), explanation.window_of(window)
+                stored, document, name, explanation.second_of(explain), explanation.window_of(window)
             )
             explanation.show(explanation.of_clip(asked, provider), as_json)
             return
         write = _writer(document, name, form, as_json)
-        for event, pictures in events_of(clip, document, provider, name):
+        for event, pictures in events_of(stored, document, provider, name):
             write(event, _save(out, event, pictures))
+
+
+def _stored(clip: str, url: str | None, data_dir: Path | None) -> Stored:
+    """The file, or the recording: of the daemon at ``url``, else of the data directory."""
+    from streamproc.logic.clips import SCHEME, parse_clip
+
+    if not clip.startswith(SCHEME):
+        return Path(clip)
+    from connectors.kvs.recording import RecordingSource
+    from streamproc.cli.recordings import fragments_of, open_recordings
+
+    wanted = parse_clip(clip)
+    recordings = open_recordings(url, data_dir)
+    infos = fragments_of(recordings, wanted)
+    return RecordingSource(wanted, infos, lambda info: recordings.read(wanted.stream, info))
 
 
 def _document(config: Path | None, classes: str, collection: str | None) -> tuple[ProcessorConfig, str]:

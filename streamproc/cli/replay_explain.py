@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamproc.cli.explain import show
@@ -14,6 +13,7 @@ from streamproc.config.processor import ProcessorConfig
 from streamproc.core.errors import InputError
 
 if TYPE_CHECKING:
+    from streamproc.live.replay import Stored
     from streamproc.perception.provider import ModelProvider
 
 __all__ = ["Asked", "of_clip", "second_of", "show", "window_of"]
@@ -25,7 +25,7 @@ _MINUTES = re.compile(r"(?:(\d+):)?(\d+(?:\.\d+)?)s?")
 class Asked:
     """A question about a clip."""
 
-    clip: Path
+    clip: Stored
     config: ProcessorConfig
     name: str
     second: float

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from streamproc.config.base import Settings, wrong
 from streamproc.config.duration import Duration
-from streamproc.config.masks import MaskSettings
+from streamproc.config.masks import MaskSettings, check_recording
 from streamproc.config.regions import RegionSettings, check_regions
 from streamproc.config.schedule import ScheduleSettings
 from streamproc.core.classes import ANNOUNCED
@@ -128,6 +128,15 @@ class IdleSettings(Settings):
     have been found to tell; the bound is then the distance of their keyframes (``wake_bound_s`` of Describe)."""
 
 
+class RecordSettings(Settings):
+    """Keep what the source sends, its packets as they came, in the node's store of video streams under the processor's name."""
+
+    keep: Duration = Field(default=24 * 3600.0, ge=60.0)
+    """Older video is removed. The store's ``max_bytes`` (``kinesis_video`` of streamproc.yaml) may remove the oldest earlier."""
+    unmasked: bool = False
+    """Also record a camera that has ``masks``: they are not in its packets, so what they cover is kept."""
+
+
 class ProcessorConfig(Settings):
     """One processor: what it watches, what it looks for, whom it tells."""
 
@@ -146,6 +155,8 @@ class ProcessorConfig(Settings):
     """When anything is announced; left out: always. Outside of it a camera stays connected and idle."""
     allow_many_regions: bool = False
     """Opt in to more than the service's 10 regions."""
+    record: RecordSettings | None = None
+    """Keep the video itself."""
     outputs: tuple[ConnectorRef, ...] = ()
     tags: dict[str, str] = {}
     """Free key-value pairs that every notification carries."""
@@ -161,4 +172,7 @@ class ProcessorConfig(Settings):
                 "regions", f"{len(self.regions)}, the service has at most 10; set allow_many_regions: true to go beyond"
             )
         check_regions(self.regions)
+        check_recording(self.masks, self.record is not None, self.record is not None and self.record.unmasked)
+        if self.record is not None and self.source.type == "kvs" and self.source.options.get("endpoint_url") == "local":
+            raise wrong("record", "the source is a stream of this node, which keeps it already; take record out")
         return self

@@ -24,6 +24,10 @@ class EventType(StrEnum):
     """A stored-video job ended; ``data["message"]`` is what is published. Its session is the job."""
 
 
+DETECTIONS = frozenset({EventType.LABEL_DETECTED, EventType.FACE_MATCHED, EventType.FACE_UNKNOWN})
+"""Those that tell of something in a picture."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pictures:
     """JPEG bytes that belong to a detection."""

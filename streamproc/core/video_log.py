@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 
@@ -36,4 +38,27 @@ class FragmentReader(Protocol):
 
     def next(self, stream: str, after: str, timeout_s: float) -> tuple[FragmentInfo, bytes] | None:
         """The fragment after that number, as a Matroska file of its own; None where none came in time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A fragment that was cut out of a feed."""
+
+    begins: datetime
+    """Wall time of its first frame."""
+    duration_ms: int
+    data: bytes
+    """A Matroska file of its own, its Segment of unknown size."""
+
+
+class FragmentWriter(Protocol):
+    """Keeps recordings, from a thread of the writer's own."""
+
+    def keep(self, stream: str, keep_ms: int) -> None:
+        """Make the stream where it is missing; its fragments are kept for so long from now on. Raises StreamprocError."""
+        ...
+
+    def append(self, stream: str, fragment: Recorded, give_up: threading.Event) -> None:
+        """Returns when it is durable; waits for a store that is away, until ``give_up`` is set. Raises StreamprocError where it was not kept."""
         ...

@@ -9,7 +9,7 @@ from typing import Any
 
 from streamproc.core.errors import InputError, NotFound
 from streamproc.kinesis.chunks import chunk, missing_chunk
-from streamproc.kinesis.clip import write_clip
+from streamproc.kinesis.clip import clip_bytes
 from streamproc.kinesis.control import find_stream, make_token, read_token
 from streamproc.kinesis.images import ImageRequest, image_at, instants
 from streamproc.kinesis.index import Clock
@@ -77,7 +77,7 @@ class ArchiveOperations:
                 parts = [(info, data) for info, data in read if data is not None]
             if not parts:
                 raise NotFound("No fragments found in the stream for the given selectors.")
-            return await asyncio.to_thread(write_clip, parts)
+            return await asyncio.to_thread(clip_bytes, parts)
 
     async def images(self, call: Call) -> dict[str, Any]:
         stream = await find_stream(self._video, call)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable
 from fractions import Fraction
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 
@@ -20,18 +20,27 @@ AUDIO = {"aac", "mp3", "opus", "flac", "alac"}
 _BASE = Fraction(1, 90_000)
 
 
-def write_clip(parts: Sequence[tuple[FragmentInfo, bytes]]) -> bytes:
-    """An MP4 whose time 0 is the first fragment's producer timestamp; pauses between fragments stay pauses. Raises AwsFault or MediaError."""
-    buffer = io.BytesIO()
-    origin = parts[0][0].producer_ms
-    with media_errors("the clip"), av.open(buffer, "w", format="mp4") as out:
+def write_clip(parts: Iterable[tuple[FragmentInfo, bytes]], target: BinaryIO) -> None:
+    """An MP4 whose time 0 is the first fragment's producer timestamp; pauses between fragments stay pauses.
+
+    ``target`` can be sought in. Raises AwsFault or MediaError.
+    """
+    origin: int | None = None
+    with media_errors("the clip"), av.open(target, "w", format="mp4") as out:
         muxer = _Muxer(out)
         for info, data in parts:
+            origin = info.producer_ms if origin is None else origin
             shift = Fraction(info.producer_ms - origin - first_timecode_ms(data), 1000)
             with open_container(io.BytesIO(data), container_format="matroska") as source:
                 muxer.copy(source, shift)
         if not muxer.streams:
             raise MediaError("there is neither video nor sound in these fragments")
+
+
+def clip_bytes(parts: Iterable[tuple[FragmentInfo, bytes]]) -> bytes:
+    """``write_clip`` in memory."""
+    buffer = io.BytesIO()
+    write_clip(parts, buffer)
     return buffer.getvalue()
 
 

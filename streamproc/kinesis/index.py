@@ -142,6 +142,14 @@ class FragmentIndex:
         count, size = row.fetchone()
         return int(count), int(size)
 
+    def span(self, stream: str) -> tuple[int, int] | None:
+        """(begin of the first, end of the last) in milliseconds of the producer's clock; None without fragments."""
+        first = self._one("stream = ? ORDER BY producer_ms LIMIT 1", stream)
+        last = self._one("stream = ? ORDER BY producer_ms DESC LIMIT 1", stream)
+        if first is None or last is None:
+            return None
+        return first.info.producer_ms, last.info.producer_ms + last.info.duration_ms
+
     @contextmanager
     def holding(self, entries: Iterable[Entry]) -> Iterator[None]:
         """Nothing of ``entries`` is pruned within the block."""

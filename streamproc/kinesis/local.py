@@ -1,19 +1,23 @@
-"""This node's streams for sources, which read from threads of their own."""
+"""This node's streams for sources and recordings, which read and write in threads of their own."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import sqlite3
+import threading
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
 from streamproc.core.errors import SourceError, StreamprocError
-from streamproc.core.video_log import FragmentInfo
-from streamproc.kinesis.log import VideoLog, just_before
+from streamproc.core.video_log import FragmentInfo, Recorded
+from streamproc.kinesis.log import VideoLog, just_before, now_ms
+from streamproc.kinesis.store import NewFragment, StoreAway
 
 T = TypeVar("T")
 _ANSWER_S = 30.0
+_LOOK_S = 0.5
 
 
 class LocalReader:
@@ -59,3 +63,40 @@ class LocalReader:
             raise SourceError(f"the node's video streams: {error}") from None
         except (TimeoutError, CancelledError):
             raise SourceError("the node's video streams do not answer") from None
+
+
+class LocalWriter:
+    """See ``core.video_log.FragmentWriter``. The log belongs to ``loop``."""
+
+    def __init__(self, log: VideoLog, loop: asyncio.AbstractEventLoop) -> None:
+        self._log = log
+        self._loop = loop
+
+    def keep(self, stream: str, keep_ms: int) -> None:
+        try:
+            self._log.streams.record(stream, keep_ms, now_ms())
+        except sqlite3.Error as error:
+            raise StoreAway(f"the index of video streams: {error}") from None
+
+    def append(self, stream: str, fragment: Recorded, give_up: threading.Event) -> None:
+        if self._loop.is_closed():
+            raise StoreAway("the node's video streams are closed")
+        work = asyncio.run_coroutine_threadsafe(self._append(stream, fragment), self._loop)
+        while True:
+            try:
+                work.result(_LOOK_S)
+                return
+            except TimeoutError:
+                if give_up.is_set():
+                    work.cancel()
+                    raise StoreAway(self._log.waiting or "the store took nothing in time") from None
+            except CancelledError:
+                raise StoreAway("the node's video streams are closed") from None
+            except sqlite3.Error as error:
+                raise StoreAway(f"the index of video streams: {error}") from None
+
+    async def _append(self, stream: str, fragment: Recorded) -> None:
+        head = self._log.begin(stream, now_ms())
+        begins_ms = round(fragment.begins.timestamp() * 1000)
+        info = FragmentInfo(head.number, begins_ms, head.server_ms, fragment.duration_ms, len(fragment.data))
+        await self._log.append(stream, NewFragment(info, fragment.data, hashlib.sha256(fragment.data).digest()))

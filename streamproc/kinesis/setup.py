@@ -37,16 +37,13 @@ _HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
-class KinesisVideo:
-    """What runs while the daemon does."""
+class VideoStreams:
+    """The streams of a node while the daemon runs."""
 
     video: VideoLog
-    endpoint: KinesisEndpoint
     database: Database
 
     async def close(self) -> None:
-        """End sessions and readers, then the store."""
-        await self.endpoint.close()
         await self.video.close()
         await asyncio.to_thread(self.database.close)
 
@@ -54,38 +51,45 @@ class KinesisVideo:
 async def open_video_log(settings: KinesisVideoSettings, database: Database, context: ConnectorContext) -> VideoLog:
     """The streams and fragments of a data directory. ``context``: relative paths, and the name that brokers are told."""
     streams, index = StreamTable(database), FragmentIndex(database)
-    video = VideoLog(streams, index, _store(settings, streams, index, context))
+    video = VideoLog(streams, index, make_store(settings, streams, index, context))
     await video.open()
     return video
 
 
-async def setup(
-    app: web.Application, node: NodeConfig, folder: Path, data_dir: Path, environ: Mapping[str, str] = os.environ
-) -> KinesisVideo:
-    """Serve Kinesis Video on ``app``. Raises ConfigError for keys, InputError for a store that cannot be used."""
+async def open_streams(node: NodeConfig, folder: Path, data_dir: Path) -> VideoStreams:
+    """The node's streams, with the store's defaults where its document has no ``kinesis_video``. Raises InputError."""
+    database = await asyncio.to_thread(Database, data_dir, DATABASE)
+    context = ConnectorContext(processor="kinesis-video", base_dir=folder, data_dir=data_dir)
+    return VideoStreams(await open_video_log(node.kinesis_video or KinesisVideoSettings(), database, context), database)
+
+
+async def serve(
+    app: web.Application, video: VideoLog, node: NodeConfig, folder: Path, environ: Mapping[str, str] = os.environ
+) -> KinesisEndpoint:
+    """Kinesis Video on ``app``. Raises ConfigError for keys."""
     settings = node.kinesis_video or KinesisVideoSettings()
     keys = load_keys(node.server, folder, environ)
     models = await asyncio.to_thread(operation_models)  # reads botocore's files
-    database = await asyncio.to_thread(Database, data_dir, DATABASE)
-    context = ConnectorContext(processor="kinesis-video", base_dir=folder, data_dir=data_dir)
-    video = await open_video_log(settings, database, context)
     sessions = Sessions(settings.max_sessions, settings.max_buffered_bytes)
     control = ControlOperations(video, sessions, settings, node.aws.region, node.aws.account)
     rooms = Rooms(video, sessions, control, ArchiveOperations(video))
     endpoint = KinesisEndpoint(rooms, models, keys, settings.max_sessions)
     endpoint.mount(app)
-    return KinesisVideo(video, endpoint, database)
+    return endpoint
 
 
-def _store(
+def make_store(
     settings: KinesisVideoSettings, streams: StreamTable, index: FragmentIndex, context: ConnectorContext
 ) -> FragmentStore:
+    """Not opened yet."""
     store = settings.store
     default_ms = round(store.retention * 1000)
 
     def retention_ms(name: str) -> int:
         stream = streams.find(name)
-        return stream.retention_hours * _HOUR_MS if stream is not None and stream.retention_hours else default_ms
+        if stream is None:
+            return default_ms
+        return stream.keep_ms or stream.retention_hours * _HOUR_MS or default_ms
 
     if isinstance(store, FolderStore):
         assert context.data_dir is not None

@@ -19,6 +19,7 @@ _STEPS = (
         kms_key_id TEXT, retention_hours INTEGER NOT NULL, tags TEXT NOT NULL, is_open INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID;
     """,
+    "ALTER TABLE streams ADD COLUMN keep_ms INTEGER;",
 )
 
 
@@ -45,6 +46,8 @@ class VideoStream:
     retention_hours: int
     """0: as long as the store keeps fragments."""
     tags: Mapping[str, str]
+    keep_ms: int | None
+    """Of a recording: how long its fragments are kept, whatever ``retention_hours`` says."""
 
 
 class StreamTable:
@@ -69,7 +72,7 @@ class StreamTable:
         with self._database.write() as connection:
             try:
                 connection.execute(
-                    "INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+                    "INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, NULL)",
                     (
                         name,
                         now_ms,
@@ -84,6 +87,16 @@ class StreamTable:
             except sqlite3.IntegrityError:
                 raise AlreadyExists(f"The stream {name} already exists.") from None
         return self.get(name)
+
+    def record(self, name: str, keep_ms: int, now_ms: int) -> None:
+        """A recording's stream: made where it is missing. Its fragments are kept for so long."""
+        known = self.find(name)
+        if known is not None and known.keep_ms == keep_ms:
+            return
+        if known is None:
+            self.create(name, now_ms, media_type="video/x-matroska")
+        with self._database.write() as connection:
+            connection.execute("UPDATE streams SET keep_ms = ? WHERE name = ?", (keep_ms, name))
 
     def find(self, name: str) -> VideoStream | None:
         row = self._database.read().execute("SELECT * FROM streams WHERE name = ?", (name,)).fetchone()
@@ -161,4 +174,5 @@ def _stream(row: sqlite3.Row) -> VideoStream:
         row["kms_key_id"],
         row["retention_hours"],
         json.loads(row["tags"]),
+        row["keep_ms"],
     )

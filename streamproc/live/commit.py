@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from streamproc.core.event import Event, EventType
+from streamproc.core.event import DETECTIONS, Event, EventType
 from streamproc.core.route import Route
 from streamproc.live.patience import PatientJournal
+from streamproc.logic.clips import clip_of_event
 from streamproc.logic.session import Sessions
 from streamproc.pipeline.recorder import Decision
 from streamproc.pipeline.snapshot import LaneState
@@ -25,12 +26,17 @@ class JournalCommitter:
         self.routes: tuple[Route, ...] = ()
         self.context: Mapping[str, Any] = {}
         """What outputs echo of the session; JSON-ready."""
+        self.recorded_as: str | None = None
+        """The stream that keeps the source's video; events then say where theirs is."""
         self._journal = journal
         self._processor = processor
         self._on_events = on_events
 
     def commit(self, told: Sequence[Decision], sessions: Sessions, state: LaneState | None) -> bool:
         """One transaction for everything: a process that is killed has told all of it or nothing."""
+        stream = self.recorded_as
+        if stream is not None:
+            told = [(with_clip(event, stream), pictures) for event, pictures in told]
         groups: dict[str, list[Event]] = {}
         for event, _ in told:
             groups.setdefault(event.session, []).append(event)
@@ -70,6 +76,13 @@ class JournalCommitter:
         if end is None:
             return row
         return replace(row, closed=end.at.wall, state=_closing_state(state, end))
+
+
+def with_clip(event: Event, stream: str) -> Event:
+    """A detection with the URI of the video around it."""
+    if event.type not in DETECTIONS:
+        return event
+    return replace(event, data={**event.data, "clip": clip_of_event(stream, event.at.wall).uri})
 
 
 def _closing_state(state: Mapping[str, Any], summary: Event) -> dict[str, Any]:

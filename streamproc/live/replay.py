@@ -13,7 +13,9 @@ import av
 
 from connectors.catalog import make_source
 from connectors.context import ConnectorContext
+from connectors.kvs.recording import RecordingSource
 from streamproc.config.processor import ConnectorRef, ProcessorConfig, SessionSettings
+from streamproc.contracts import Source
 from streamproc.core.errors import InputError, SourceRefused
 from streamproc.core.media import EPOCH
 from streamproc.live.assembly import make_analyses, make_mask, session_rules
@@ -25,8 +27,12 @@ from streamproc.pipeline.setup import LaneSetup
 from streamproc.pipeline.snapshot import LaneState
 from streamproc.pipeline.trace import TraceObserver
 
-_NOT_SEEN = {"state", "outputs", "source", "aws", "tags"}
+_NOT_SEEN = {"state", "outputs", "source", "aws", "tags", "record"}
 """Parts of the document that cannot change what is decided."""
+
+
+Stored = Path | RecordingSource
+"""A video file, or a part of a stream."""
 
 
 class Collector:
@@ -45,8 +51,10 @@ def whole_clip(config: ProcessorConfig) -> ProcessorConfig:
     return config.model_copy(update={"session": SessionSettings(duration=0.0, allow_long=True)})
 
 
-def run_id(clip: Path, config: ProcessorConfig) -> str:
-    """From the clip's bytes and what the config asks; the same on every machine."""
+def run_id(clip: Stored, config: ProcessorConfig) -> str:
+    """From the clip's bytes (a recording's fragment numbers) and what the config asks; the same on every machine."""
+    if isinstance(clip, RecordingSource):
+        return hashlib.sha256(clip.identity.encode() + _asked(config)).hexdigest()[:32]
     digest = hashlib.sha256()
     try:
         with clip.open("rb") as file:
@@ -54,13 +62,27 @@ def run_id(clip: Path, config: ProcessorConfig) -> str:
                 digest.update(block)
     except OSError as error:
         raise InputError(f"{clip}: cannot be read: {error.strerror}; give the path of a video") from None
-    asked = config.model_dump(mode="json", exclude=_NOT_SEEN)
-    digest.update(json.dumps(asked, sort_keys=True, separators=(",", ":")).encode())
+    digest.update(_asked(config))
     return digest.hexdigest()[:32]
 
 
-def recorded_at(clip: Path) -> datetime:
-    """When the container says it was made, else the epoch."""
+def _asked(config: ProcessorConfig) -> bytes:
+    """The part of the document that decides, always written the same."""
+    asked = config.model_dump(mode="json", exclude=_NOT_SEEN)
+    return json.dumps(asked, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _source_of(clip: Path, name: str) -> Source:
+    return make_source(
+        ConnectorRef.model_validate({"type": "file", "path": str(clip.absolute())}),
+        ConnectorContext(processor=name, start_wall=recorded_at(clip)),
+    )
+
+
+def recorded_at(clip: Stored) -> datetime:
+    """When the container says it was made, else the epoch; of a recording its own clock."""
+    if isinstance(clip, RecordingSource):
+        return clip.begins
     try:
         with av.open(str(clip)) as container:
             text = container.metadata.get("creation_time", "")
@@ -70,7 +92,7 @@ def recorded_at(clip: Path) -> datetime:
 
 
 def replay(
-    clip: Path,
+    clip: Stored,
     config: ProcessorConfig,
     provider: ModelProvider,
     name: str = "replay",
@@ -81,10 +103,7 @@ def replay(
     ``trace``: also told what was decided about each frame.
     """
     run = run_id(clip, config)
-    source = make_source(
-        ConnectorRef.model_validate({"type": "file", "path": str(clip.absolute())}),
-        ConnectorContext(processor=name, start_wall=recorded_at(clip)),
-    )
+    source = clip if isinstance(clip, RecordingSource) else _source_of(clip, name)
     told = Collector()
     sessions = Sessions(name, session_rules(config), run)
     setup = LaneSetup(

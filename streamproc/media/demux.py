@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -104,6 +104,20 @@ def video_track(container: Any, name: str, writable: bool = False) -> tuple[Any,
 def seconds(value: int | None, time_base: Fraction | None) -> Fraction | None:
     """A timestamp in seconds."""
     return None if value is None or time_base is None else value * time_base
+
+
+def with_template(track: VideoTrack, keyframe: bytes) -> VideoTrack:
+    """A track of which only packets are known (Annex B, parameter sets in band), such that it can be written. Raises MediaError."""
+    if track.codec not in ("h264", "hevc"):
+        raise MediaError(f"{track.codec} without a description of its track cannot be written as it is")
+    with (
+        media_errors(f"a keyframe of {track.codec}"),
+        open_container(io.BytesIO(keyframe), container_format=track.codec) as container,
+    ):
+        template = _template(container.streams.video[0])
+    if template is None:
+        raise MediaError(f"a keyframe of {track.codec} without parameter sets")
+    return replace(track, template=template)
 
 
 def _template(stream: Any) -> Any:

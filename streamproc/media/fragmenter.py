@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from streamproc.core.errors import MediaError
 from streamproc.core.media import Frame, Moment, Packet
 from streamproc.logic.fragments import Cutter
 from streamproc.media.decode import Decoder
@@ -23,14 +24,24 @@ class Outgoing:
     data: bytes
 
 
+class CannotCopy(MediaError):
+    """The container does not take the feed's packets as they are."""
+
+
 class Fragmenter:
     """Cuts at keyframes without touching the pictures; encodes anew only where that cannot be, and says so."""
 
-    def __init__(self, name: str, wanted: Fraction, say: Callable[[str], None] = lambda words: None) -> None:
-        """``name``: mkv, ts or mp4. ``wanted``: seconds a fragment. ``say`` is told why the feed is encoded anew."""
+    def __init__(
+        self, name: str, wanted: Fraction, say: Callable[[str], None] = lambda words: None, *, encodes: bool = True
+    ) -> None:
+        """``name``: mkv, ts or mp4. ``wanted``: seconds a fragment. ``say`` is told why the feed is encoded anew.
+
+        ``encodes`` False: never; fragments are as long as keyframes are apart, and ``add`` raises CannotCopy.
+        """
         self._name = name
         self._wanted = wanted
         self._say = say
+        self._encodes = encodes
         self._cutter = Cutter(wanted)
         self._track: VideoTrack | None = None
         self._packets: list[Packet] = []
@@ -53,7 +64,7 @@ class Fragmenter:
             done.append(self._fragment(self._packets, packet.at.media))
             self._packets = []
         self._packets.append(packet)
-        if self._cutter.too_long(packet.at.media):
+        if self._encodes and self._cutter.too_long(packet.at.media):
             done += self._transcode("its keyframes are more than 10 s apart")
         return done
 
@@ -68,6 +79,8 @@ class Fragmenter:
 
     def _transcode(self, why: str) -> list[Outgoing]:
         assert self._track is not None
+        if not self._encodes:
+            raise CannotCopy(why)
         self._say(f"the video is encoded anew: {why}")
         self._transcoder = _Transcoder(self._name, self._wanted, self._track)
         held, self._packets = self._packets, []

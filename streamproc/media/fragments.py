@@ -92,7 +92,7 @@ def read_fragment(data: bytes, name: str) -> Fragment:
     with media_errors(name):
         container = open_container(io.BytesIO(data), container_format=container_format)
     with container:
-        stream, track = video_track(container, name)
+        stream, track = video_track(container, name, writable=True)
         packets, damage = _packets(container, stream)
     if not packets:
         raise MediaError(f"{name}: no picture in it{f': {damage}' if damage else ''}")

@@ -15,15 +15,23 @@ if TYPE_CHECKING:
 
 
 async def mount_kinesis_video(context: DaemonContext) -> None:
-    """Kinesis Video: control operations, PutMedia, GetMedia and the archive, where the node's document asks for it."""
-    if context.node.kinesis_video is None:
-        return
-    from streamproc.kinesis.local import LocalReader
-    from streamproc.kinesis.setup import setup
+    """The node's video streams and recordings; Kinesis Video over them where the node's document asks for it."""
+    from streamproc.kinesis.local import LocalReader, LocalWriter
+    from streamproc.kinesis.setup import open_streams, serve
+    from streamproc.live.recordings import Recordings
+    from streamproc.server.streams import Streams
 
-    room = await setup(context.app, context.node, context.folder, context.database.data_dir)
-    context.supervisor.fragments = LocalReader(room.video, asyncio.get_running_loop())
+    room = await open_streams(context.node, context.folder, context.database.data_dir)
     context.on_close.append(room.close)
+    if context.node.kinesis_video is not None:
+        endpoint = await serve(context.app, room.video, context.node, context.folder)
+        context.on_close.append(endpoint.close)
+    loop = asyncio.get_running_loop()
+    context.supervisor.fragments = LocalReader(room.video, loop)
+    Streams(room.video).mount(context.app, context.guard)
+    recordings = Recordings(context.supervisor, LocalWriter(room.video, loop))
+    recordings.open()
+    context.on_close.append(recordings.close)
 
 
 async def mount_aws(context: DaemonContext) -> None:
