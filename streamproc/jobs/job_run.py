@@ -12,12 +12,13 @@ from typing import Any
 
 import structlog
 
-from streamproc.core.errors import MediaError, StateError, StreamprocError
+from streamproc.core.errors import MediaError, StateError, StorageUnavailable, StreamprocError
 from streamproc.jobs.analysis import Analysis
 from streamproc.jobs.model import Job, JobKind, JobState, VideoRef, facts_to
 from streamproc.jobs.video import Place, Sound, StoredVideo, VideoFacts, VideoFrame
 from streamproc.logic.state_codec import pack, unpack
 from streamproc.logic.structure import from_document, to_document
+from streamproc.store.faults import passing_fault
 from streamproc.store.jobs import JobStore, Progress
 
 log = structlog.get_logger(__name__)
@@ -74,16 +75,18 @@ class Run:
     tell: Tell = lambda advance: None
 
     def work(self) -> None:
-        """Decode and analyse to the end. Failures become the jobs' state; raises Interrupted when stopped."""
+        """Decode and analyse to the end. Failures become the jobs' state; raises Interrupted when stopped, and what the storage raises that passes."""
         try:
             self._work()
-        except Interrupted:
+        except (Interrupted, StorageUnavailable):
             raise
         except _AllCancelled:
             return
         except StreamprocError as error:
             self._fail(str(error), bad_video=isinstance(error, MediaError))
-        except Exception:
+        except Exception as error:
+            if passing_fault(error) is not None:
+                raise  # nothing is wrong with the job: it goes on from its checkpoint when the storage is back
             # The border of a worker thread: a bug in one analysis must not take the others' jobs with it, nor the worker.
             log.exception("job_crashed", run=self.id, jobs=[job.id for job in self.jobs])
             self._fail(INTERNAL)

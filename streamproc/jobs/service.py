@@ -14,12 +14,21 @@ from typing import Any
 
 import structlog
 
-from streamproc.core.errors import InputError, InUse, LimitExceeded, NotFound, StreamprocError, TokenMismatch
+from streamproc.core.errors import (
+    InputError,
+    InUse,
+    LimitExceeded,
+    NotFound,
+    StorageUnavailable,
+    StreamprocError,
+    TokenMismatch,
+)
 from streamproc.jobs.answers import SORTS, Aggregate, Item, Sort, items_of
-from streamproc.jobs.job_run import Advance, Interrupted, MakeAnalysis, Run, RunPolicy
+from streamproc.jobs.job_run import Advance, MakeAnalysis, Run, RunPolicy
 from streamproc.jobs.model import Job, JobKind, JobRequest, JobState, VideoRef, facts_from, request_from
 from streamproc.jobs.sources import Videos
 from streamproc.jobs.video import StoredVideo
+from streamproc.jobs.workers import JobWorkers
 from streamproc.logic.pages import PageTokens
 from streamproc.store.database import Database
 from streamproc.store.jobs import JobRow, JobStore
@@ -95,18 +104,15 @@ class JobService:
         self._on_completed = on_completed
         self._clock = clock
         self._tokens = PageTokens(page_secret(database))
-        self._wake = threading.Condition()
-        self._closing = False
-        self._threads: list[threading.Thread] = []
+        self._workers = JobWorkers(self.store, BOX, self._work, self.tell_ended, self.forget_old)
         self._results: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
         self._orders: OrderedDict[tuple[str, Sort, Aggregate], Sequence[Item]] = OrderedDict()
         self._lock = threading.Lock()
-        self._at_work = 0
 
     @property
     def busy(self) -> bool:
         """Whether a worker is at a video, which takes whatever CPU is left."""
-        return self._at_work > 0
+        return self._workers.busy
 
     def start(self, request: JobRequest, *, owner: str = BOX, run: str | None = None) -> Job:
         """A new job, or the one that this token made before.
@@ -139,8 +145,7 @@ class JobService:
         if isinstance(made, int):
             raise LimitExceeded(f"{made}  open Jobs, maximum limit: {self._limits.max_open}", used=made)
         job = self._same(made, request)
-        with self._wake:
-            self._wake.notify()
+        self._workers.wake()
         return job
 
     def version(self, video: VideoRef) -> str:
@@ -233,61 +238,20 @@ class JobService:
 
     def open_workers(self) -> None:
         """Start the worker threads: first the runs that were cut off, then what waits."""
-        with self._wake:
-            self._closing = False
-        cut_off = [[_job(row) for row in rows] for rows in self.store.resume(BOX)]
-        pending = [jobs for jobs in cut_off if jobs]
-        for number in range(max(1, self._limits.workers)):
-            thread = threading.Thread(target=self._worker, args=(pending,), name=f"jobs-{number}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        self._workers.open(self._limits.workers)
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Stop the workers at their next checkpoint; what they were at goes on with the next ``open_workers``."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify_all()
-        for thread in self._threads:
-            thread.join(timeout_s)
-        self._threads.clear()
+        self._workers.close(timeout_s)
 
     def run(self, jobs: Sequence[Job], *, stop: Callable[[], bool], tell: Callable[[Advance], None]) -> None:
         """Run jobs that belong to one run, in this thread. Raises Interrupted when ``stop`` says so."""
         policy = RunPolicy(max_seconds=self._limits.max_seconds)
         Run(jobs[0].run, jobs, self.store, self._videos.open, self._make, policy, stop, tell).work()
 
-    def _worker(self, pending: list[list[Job]]) -> None:
-        while True:
-            jobs = self._next(pending)
-            if jobs is None:
-                return
-            with self._lock:
-                self._at_work += 1
-            try:
-                self.run(jobs, stop=lambda: self._closing, tell=lambda advance: None)
-            except Interrupted:
-                return
-            except Exception:
-                # The border of a worker thread: the store failed (a full disk). The run stays open and is tried again after a restart.
-                log.exception("job_run_failed", run=jobs[0].run)
-                time.sleep(1.0)
-            finally:
-                with self._lock:
-                    self._at_work -= 1
-            self.tell_ended()
-
-    def _next(self, pending: list[list[Job]]) -> list[Job] | None:
-        while True:
-            with self._wake:
-                if self._closing:
-                    return None
-                if pending:
-                    return pending.pop(0)
-                claimed = [_job(row) for row in self.store.claim(BOX, secrets.token_hex(8))]
-                if claimed:
-                    return claimed
-                self._wake.wait(30.0)
-            self.forget_old()
+    def _work(self, rows: Sequence[JobRow]) -> None:
+        """In a worker's thread."""
+        self.run([_job(row) for row in rows], stop=lambda: self._workers.closing, tell=lambda advance: None)
 
     def forget_old(self) -> None:
         """Drop what is older than seven days."""
@@ -299,6 +263,8 @@ class JobService:
             try:
                 if row.state != JobState.CANCELLED and row.request.get("channel"):
                     self._on_completed(_job(row))
+            except StorageUnavailable:
+                raise  # it is told when the storage takes it
             except StreamprocError as error:
                 log.error("job_completion_not_told", job=row.id, reason=str(error))
             self.store.told(row.id)

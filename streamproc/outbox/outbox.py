@@ -14,7 +14,7 @@ import structlog
 
 from streamproc.config.node import HistorySettings, OutboxSettings
 from streamproc.contracts import NOWHERE, Delivery, ImageKeeper, Images, Renderer, Sink
-from streamproc.core.errors import SinkBusy, SinkDenied, SinkRejected
+from streamproc.core.errors import SinkBusy, SinkDenied, SinkRejected, StorageUnavailable
 from streamproc.core.event import Event, Pictures
 from streamproc.logic.backoff import BackoffRule
 from streamproc.metrics import DELIVERIES, DELIVERY_DELAY
@@ -49,6 +49,8 @@ class _Output:
     healthy: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a delivery succeeded: who waits out a back-off tries again at once."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
+    confirmed: set[int] = field(default_factory=set)
+    """Events that the output has taken and of which the disk does not know yet: they are not delivered again."""
     faults: Counter[int] = field(default_factory=Counter)
     """Errors that no sink should raise, by event."""
 
@@ -155,6 +157,7 @@ class Outbox:
         try:
             while session in output.dirty:
                 output.dirty.discard(session)
+                await self._write_confirmed(output)
                 owed = await asyncio.to_thread(self._store.next, output.key, session, _BATCH)
                 if not owed:
                     continue
@@ -163,7 +166,9 @@ class Outbox:
                 failures = failures + 1 if failure else 0
                 if failure and not await self._pause(output, failures, failure):
                     return
-        except Exception:  # Boundary: a full disk, say. Housekeeping wakes the session again.
+        except StorageUnavailable as error:  # housekeeping wakes the session again
+            log.debug("delivery_waits", output=output.key, session=session, reason=str(error))
+        except Exception:  # Boundary. Housekeeping wakes the session again.
             log.exception("delivery_stopped", output=output.key, session=session)
         finally:
             if output.tasks.get(session) is asyncio.current_task():
@@ -171,7 +176,6 @@ class Outbox:
 
     async def _deliver_batch(self, output: _Output, owed: list[PendingDelivery]) -> SinkBusy | None:
         """Deliver until one fails for now; that failure. What was confirmed is marked in one transaction."""
-        confirmed: list[int] = []
         try:
             for item in owed:
                 try:
@@ -183,13 +187,19 @@ class Outbox:
                     await self._note_failure(output, item, error)
                     return error
                 else:
-                    confirmed.append(item.seq)
+                    output.confirmed.add(item.seq)
                     self._note_success(output, item)
         finally:
-            if confirmed:
-                # Shielded: a cancelled task must not forget what the output has taken.
-                await asyncio.shield(asyncio.to_thread(self._store.delivered, output.key, confirmed))
+            # Shielded: a cancelled task must not forget what the output has taken.
+            await asyncio.shield(self._write_confirmed(output))
         return None
+
+    async def _write_confirmed(self, output: _Output) -> None:
+        """Raises StorageUnavailable; what is confirmed stays in memory then."""
+        seqs = sorted(output.confirmed)
+        if seqs:
+            await asyncio.to_thread(self._store.delivered, output.key, seqs)
+            output.confirmed.difference_update(seqs)
 
     async def _attempt(self, output: _Output, item: PendingDelivery) -> None:
         """Raises SinkBusy or SinkRejected, nothing else."""
@@ -245,7 +255,8 @@ class Outbox:
         DELIVERIES.labels(output.key, "busy").inc()
         if str(failure) != item.reason:
             log.warning("output_busy", output=output.key, event_id=item.event.id, reason=str(failure))
-        await asyncio.to_thread(self._store.failed, output.key, item.seq, str(failure))
+        with suppress(StorageUnavailable):  # the count of attempts is for people; the wait before the next one is kept
+            await asyncio.to_thread(self._store.failed, output.key, item.seq, str(failure))
         if isinstance(failure, SinkDenied):
             for listener in self.denied_listeners:
                 listener(output.processor, failure)

@@ -31,6 +31,7 @@ _STEPS = (
     CREATE TABLE job_results (job TEXT PRIMARY KEY, result BLOB NOT NULL);
     """,
     "ALTER TABLE jobs ADD COLUMN bad_video INTEGER NOT NULL DEFAULT 0;",
+    "ALTER TABLE jobs ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;",
 )
 _BY_TOKEN = (
     "SELECT * FROM jobs WHERE kind = ? AND token = ? AND owner = ? AND created >= ? ORDER BY created DESC LIMIT 1"
@@ -138,6 +139,18 @@ class JobStore:
             runs.setdefault(str(each["run"]), []).append(_row(each))
         return list(runs.values())
 
+    def attempt(self, jobs: Sequence[str]) -> int:
+        """Count one more run of these that begins; how many began since the last one that got further, the most of any job."""
+        marks = ",".join("?" * len(jobs))
+        with self._database.write() as db:
+            db.execute(f"UPDATE jobs SET attempts = attempts + 1 WHERE id IN ({marks})", list(jobs))
+            return int(db.execute(f"SELECT max(attempts) FROM jobs WHERE id IN ({marks})", list(jobs)).fetchone()[0])
+
+    def no_attempt(self, jobs: Sequence[str]) -> None:
+        """The run ended for a reason that is not theirs: it does not count."""
+        with self._database.write() as db:
+            db.executemany("UPDATE jobs SET attempts = max(0, attempts - 1) WHERE id = ?", [(job,) for job in jobs])
+
     def opened(self, jobs: Sequence[str], facts: Mapping[str, Any], expected: int) -> None:
         """The video was opened: what it is."""
         with self._database.write() as db:
@@ -157,7 +170,10 @@ class JobStore:
                         "INSERT INTO job_rows SELECT ?, coalesce(max(number) + 1, 0), ? FROM job_rows WHERE job = ?",
                         (each.job, each.rows, each.job),
                     )
-                db.execute("UPDATE jobs SET frames = ? WHERE id = ?", (frames, each.job))
+                db.execute(
+                    "UPDATE jobs SET attempts = CASE WHEN frames < ? THEN 0 ELSE attempts END, frames = ? WHERE id = ?",
+                    (frames, frames, each.job),
+                )
 
     def begin_anew(self, run: str, jobs: Sequence[str]) -> None:
         """Forget the run's checkpoint (it cannot be read): the video is read from its beginning again."""
