@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from tests.aws.plain_faces import picture
 from tests.aws.serving import client
 from tests.aws.signing import ACCESS_KEY, SECRET
-from tests.aws.test_processors import HOME, SELECTOR
+from tests.builders.requests import HOME, SELECTOR
 
 
 @pytest.mark.parametrize("mode", ["legacy", "standard"])

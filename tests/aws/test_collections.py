@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from streamproc.aws.core import Core
 from tests.aws.plain_faces import picture
-from tests.aws.test_processors import refused
+from tests.builders.requests import refused
 
 FACE_FIELDS = {"FaceId", "BoundingBox", "ImageId", "ExternalImageId", "Confidence", "IndexFacesModelVersion"}
 ARN = "arn:aws:rekognition:us-east-1:123456789012:collection/family"

@@ -11,19 +11,14 @@ from streamproc.aws.operations.all import OPERATIONS
 from streamproc.aws.service import operation_models, service_model
 from streamproc.aws.wire import Endpoint
 from streamproc.aws_protocol.parse import Faults
-from streamproc.aws_protocol.sigv4 import Signed
 from tests.aws.shapes import cases
+from tests.builders.requests import unsigned
 
 MODELS = operation_models()
 
 
 async def never(call: Any) -> dict[str, Any]:
     raise AssertionError("a request that breaks a constraint got through")
-
-
-def unsigned(operation: str, body: Any) -> Signed:
-    headers = {"x-amz-target": f"RekognitionService.{operation}", "content-type": "application/x-amz-json-1.1"}
-    return Signed("POST", "/", "", headers, json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))

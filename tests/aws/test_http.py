@@ -21,6 +21,7 @@ from streamproc.aws_protocol.keys import Key
 from streamproc.aws_protocol.sigv4 import Signed
 from tests.aws.serving import client, serving
 from tests.aws.signing import ACCESS_KEY, SECRET, request
+from tests.builders.requests import HOME
 
 
 async def send(url: str, signed: Signed, **extra: str) -> tuple[int, dict[str, Any], Any]:
@@ -153,8 +154,6 @@ def test_a_key_may_be_allowed_a_part(core: Core) -> None:
         "AKPORCH": Key("AKPORCH", "s", operations=("*StreamProcessor*",), processors=("porch",)),
     }
     endpoint = Endpoint(operation_models(), handlers(core), keys)
-    from tests.aws.test_processors import HOME
-
     with serving(endpoint) as url:
         everything, limited = client(url), client(url, access_key="AKPORCH", secret="s")
         for name in ("porch", "attic"):

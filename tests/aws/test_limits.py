@@ -15,8 +15,7 @@ from streamproc.aws.setup import maxima
 from streamproc.aws.wire import Endpoint
 from streamproc.config.node import Limits
 from tests.aws.memory import MemoryProcessors
-from tests.aws.test_contract import unsigned
-from tests.aws.test_processors import BOX, HOME
+from tests.builders.requests import BOX, HOME, unsigned
 
 WIDE = Limits(max_session_seconds=600, max_regions=12, max_inline_image_bytes=6_000_000, max_processors=1)
 

@@ -5,37 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from streamproc.config.processor import ProcessorConfig
 from tests.aws.memory import MemoryProcessors
-
-STREAM = "arn:aws:kinesisvideo:us-east-1:123456789012:stream/front-door/1510552593"
-ROLE = "arn:aws:iam::123456789012:role/rekognition"
-HOME: dict[str, Any] = {
-    "Input": {"KinesisVideoStream": {"Arn": STREAM}},
-    "Output": {"S3Destination": {"Bucket": "videos", "KeyPrefix": "porch"}},
-    "Settings": {"ConnectedHome": {"Labels": ["PERSON", "PET"]}},
-    "NotificationChannel": {"SNSTopicArn": "arn:aws:sns:us-east-1:123456789012:alerts"},
-    "RoleArn": ROLE,
-}
-SEARCH: dict[str, Any] = {
-    "Input": {"KinesisVideoStream": {"Arn": STREAM}},
-    "Output": {"KinesisDataStream": {"Arn": "arn:aws:kinesis:us-east-1:123456789012:stream/faces"}},
-    "Settings": {"FaceSearch": {"CollectionId": "family", "FaceMatchThreshold": 30.0}},
-    "RoleArn": ROLE,
-}
-BOX = {"BoundingBox": {"Left": 0.1, "Top": 0.1, "Width": 0.5, "Height": 0.5}}
-POINT = {"X": 0.5, "Y": 0.5}
-TRIANGLE = {"Polygon": [{"X": 0.1, "Y": 0.1}, {"X": 0.9, "Y": 0.1}, {"X": 0.5, "Y": 0.9}]}
-SELECTOR = {"KVSStreamStartSelector": {"ProducerTimestamp": 1655930623123}}
-
-
-def refused(call: Any, **arguments: Any) -> tuple[str, str]:
-    with pytest.raises(ClientError) as caught:
-        call(**arguments)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
+from tests.builders.requests import BOX, HOME, POINT, SEARCH, SELECTOR, STREAM, TRIANGLE, refused
 
 
 def test_label_processor_life(rekognition: Any, processors: MemoryProcessors) -> None:

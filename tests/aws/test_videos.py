@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from streamproc.aws.core import Core
-from tests.aws.test_processors import refused
+from tests.builders.requests import refused
 
 VIDEO = {"S3Object": {"Bucket": "videos", "Name": "clips/a.mp4", "Version": "3"}}
 KINDS = ("label_detection", "segment_detection", "person_tracking", "face_detection", "face_search")

@@ -16,7 +16,7 @@ from streamproc.plain import render_plain
 from streamproc.store.database import Database
 from streamproc.store.deliveries import DeliveryStore
 from streamproc.store.journal import Commit, Journal, SessionRow
-from tests.unit.store.test_journal import START, label_event
+from tests.builders.events import START, label_event
 
 ROUTES = (Route("door/hook", frozenset(EventType)),)
 EVENTS = 20

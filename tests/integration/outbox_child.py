@@ -19,7 +19,7 @@ from streamproc.outbox.outbox import Outbox
 from streamproc.plain import render_plain
 from streamproc.store.database import Database
 from streamproc.store.journal import Checkpoint, Commit, Journal, SessionRow
-from tests.unit.store.test_journal import START, label_event
+from tests.builders.events import START, label_event
 
 ROUTES = (Route("door/file", frozenset(EventType)),)
 STEP = 3

@@ -23,11 +23,11 @@ from streamproc.core.errors import InputError, SinkBusy, SourceRefused
 from streamproc.core.event import Event
 from streamproc.core.media import Packet
 from streamproc.plain import render_plain
+from tests.builders.clips import bar_clip
+from tests.builders.events import label_event
 from tests.conftest import skip
 from tests.servers.certificates import Authority
 from tests.servers.common import Unavailable
-from tests.unit.logic.test_fragments import make_clip
-from tests.unit.store.test_journal import label_event
 
 pytestmark = pytest.mark.kafka
 USER, PASSWORD = "edge", "Tr0ub4dor&3"
@@ -112,7 +112,7 @@ def test_a_feed_comes_in_and_its_offset_is_committed(
 ) -> None:
     topic = f"video-{protocol}".lower()
     asked = settings(broker, protocol, topic, sasl_mechanism=mechanism)
-    asyncio.run(publish(asked, context(broker), make_clip(tmp_path / "clip.mkv", frames=20).read_bytes()))
+    asyncio.run(publish(asked, context(broker), bar_clip(tmp_path / "clip.mkv", frames=20).read_bytes()))
     source = make_source(ConnectorRef.model_validate({"type": "kafka", **asked, "start": "earliest"}), context(broker))
     stop = threading.Event()
     watchdog = threading.Timer(30, stop.set)

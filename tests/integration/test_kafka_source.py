@@ -7,7 +7,6 @@ import itertools
 import json
 import subprocess
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -25,11 +24,12 @@ from connectors.context import ConnectorContext
 from connectors.kafka.source import group_name
 from streamproc.config.processor import ConnectorRef
 from streamproc.contracts import Position
-from streamproc.core.media import Frame, Gap, GapReason, Packet, StreamItem
+from streamproc.core.media import GapReason, Packet
 from streamproc.media.decode import Decoder
 from streamproc.media.fragmenter import Fragmenter, Outgoing
 from streamproc.media.reader import read_frames, read_packets
-from tests.unit.logic.test_fragments import make_clip
+from tests.builders.clips import bar_clip
+from tests.builders.watches import Watch
 
 pytestmark = pytest.mark.kafka
 
@@ -40,7 +40,7 @@ CONTEXT = ConnectorContext(processor="door", node_id="box-1")
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """12 s, a keyframe every 2/3 s, reordered frames."""
-    return make_clip(tmp_path_factory.mktemp("kafka-clip") / "clip.mp4", frames=180)
+    return bar_clip(tmp_path_factory.mktemp("kafka-clip") / "clip.mp4", frames=180)
 
 
 @pytest.fixture(scope="module")
@@ -76,53 +76,13 @@ def messages(fragments: list[Outgoing], key: bytes = b"cam", first_number: int =
     return made
 
 
-class Watch:
-    """Runs a source in a thread and keeps what came."""
-
-    def __init__(self, bootstrap: str, topic: str, resume: Position | None = None, **settings: Any) -> None:
-        ref = {"type": "kafka", "bootstrap_servers": bootstrap, "topic": topic, "stream": "cam", **settings}
-        self.source = make_source(ConnectorRef.model_validate(ref), CONTEXT)
-        self.stop = threading.Event()
-        self.items: list[StreamItem] = []
-        self.positions: list[Position | None] = []
-        self.error: BaseException | None = None
-        self.thread = threading.Thread(target=self._run, args=(resume,), daemon=True)
-        self.thread.start()
-
-    def _run(self, resume: Position | None) -> None:
-        try:
-            for item in self.source.items(self.stop, resume):
-                self.items.append(item)
-                self.positions.append(self.source.position())
-        except BaseException as error:
-            self.error = error
-
-    def frames(self, after: Fraction | None = None) -> list[Frame]:
-        decoder = Decoder(after=after)
-        return [frame for item in list(self.items) if isinstance(item, Packet) for frame in decoder.decode(item)]
-
-    @property
-    def gaps(self) -> list[Gap]:
-        return [item for item in list(self.items) if isinstance(item, Gap)]
-
-    def until(self, true: Callable[[], bool], seconds: float = 30) -> None:
-        end = time.monotonic() + seconds
-        while not true():
-            assert self.error is None and time.monotonic() < end, f"{len(self.items)} items; {self.error!r}"
-            time.sleep(0.05)
-
-    def finish(self) -> None:
-        self.stop.set()
-        self.thread.join(5)
-        assert not self.thread.is_alive()
-
-
 @pytest.fixture
 def watch() -> Iterator[Callable[..., Watch]]:
     watches: list[Watch] = []
 
-    def make(*arguments: Any, **settings: Any) -> Watch:
-        watches.append(Watch(*arguments, **settings))
+    def make(bootstrap: str, topic: str, resume: Position | None = None, **settings: Any) -> Watch:
+        ref = {"type": "kafka", "bootstrap_servers": bootstrap, "topic": topic, "stream": "cam", **settings}
+        watches.append(Watch(make_source(ConnectorRef.model_validate(ref), CONTEXT), resume))
         return watches[-1]
 
     yield make

@@ -24,12 +24,12 @@ from streamproc.core.errors import SinkBusy
 from streamproc.core.event import Pictures
 from streamproc.core.status import Presence, ProcessorStatus, SourceStatus, Watched
 from streamproc.outbox import outbox as outbox_module
-from tests.integration.test_outputs import Box
+from tests.builders.events import START, label_event
+from tests.builders.examples import LABEL, delivery
+from tests.builders.outboxes import Box
 from tests.mqtt_watch import Watcher, retained
 from tests.servers.certificates import Authority
 from tests.servers.mosquitto import Mosquitto
-from tests.unit.examples import LABEL, delivery
-from tests.unit.store.test_journal import START, label_event
 
 Broker = Callable[..., Mosquitto]
 STATUS = ProcessorStatus(

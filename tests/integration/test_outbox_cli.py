@@ -14,7 +14,7 @@ from streamproc.core.route import Route
 from streamproc.store.database import Database
 from streamproc.store.deliveries import DeliveryStore, Selection
 from streamproc.store.journal import Commit, Journal, SessionRow
-from tests.unit.store.test_journal import START, label_event
+from tests.builders.events import START, label_event
 
 
 def outbox(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ import yaml
 
 from connectors.catalog import check
 from streamproc.config.processor import ConnectorRef
-from tests.integration.test_rtsp_source import encode_clip
+from tests.builders.clips import grey_clip
 from tests.servers.rtsp import lengthen
 
 
@@ -23,7 +23,7 @@ def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_file(tmp_path: Path) -> None:
-    clip = encode_clip(tmp_path / "clip.mp4", frames=45)
+    clip = grey_clip(tmp_path / "clip.mp4", frames=45)
     done = run(str(clip), "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -45,7 +45,7 @@ def test_what_is_no_video_is_wrong_input(tmp_path: Path, content: bytes | None) 
 
 @pytest.mark.rtsp
 def test_a_camera_and_no_password_in_what_is_said(rtsp: Any, tmp_path: Path) -> None:
-    clip = lengthen(encode_clip(tmp_path / "one.mp4"), tmp_path / "cam.mp4", 30)
+    clip = lengthen(grey_clip(tmp_path / "one.mp4"), tmp_path / "cam.mp4", 30)
     server = rtsp({"/cam": clip}, auth=("admin", "hush-hush"))
     done = run(server.url("/cam", credentials="admin:hush-hush"), "--json")
     assert done.returncode == 0, done.stderr

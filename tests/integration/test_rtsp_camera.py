@@ -15,13 +15,16 @@ import av
 import numpy as np
 import pytest
 
+from connectors.catalog import make_source
+from connectors.context import ConnectorContext
 from connectors.rtsp.credentials import CameraAddress
 from connectors.rtsp.source import RtspSource
 from streamproc import metrics
+from streamproc.config.processor import ConnectorRef
 from streamproc.core.errors import SourceRefused
 from streamproc.core.media import Packet
 from streamproc.media.decode import Decoder
-from tests.integration.test_rtsp_source import Watch
+from tests.builders.watches import Watch
 from tests.servers.camera import Camera, Ways
 
 RATE, GOP = 15, 15
@@ -71,7 +74,8 @@ def watch() -> Iterator[Callable[..., Watch]]:
     made: list[Watch] = []
 
     def make(**settings: Any) -> Watch:
-        made.append(Watch(settings))
+        ref = ConnectorRef.model_validate({"type": "rtsp", **settings})
+        made.append(Watch(make_source(ref, ConnectorContext())))
         return made[-1]
 
     yield make

@@ -12,8 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import av
-import numpy as np
 import pytest
 
 from connectors.catalog import make_source
@@ -21,73 +19,19 @@ from connectors.context import ConnectorContext
 from streamproc.config.processor import ConnectorRef
 from streamproc.contracts import Position
 from streamproc.core.errors import SourceRefused
-from streamproc.core.media import Gap, GapReason, Packet, StreamItem
+from streamproc.core.media import GapReason
 from streamproc.media.decode import Decoder
+from tests.builders.clips import grey_clip
+from tests.builders.watches import Watch
 from tests.servers.rtsp import lengthen
 
 pytestmark = pytest.mark.rtsp
 
 
-def encode_clip(path: Path, codec: str = "libx264", frames: int = 30, rate: int = 15, gop: int = 15) -> Path:
-    """A grey level that names the frame."""
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream(codec, rate=rate)
-        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 320, 240, "yuv420p", gop
-        stream.max_b_frames = 0
-        if codec == "libx264":
-            stream.options = {"x264-params": "scenecut=0"}
-        if codec == "libx265":
-            stream.options = {"x265-params": "log-level=error:bframes=0:pools=1"}
-        for index in range(frames):
-            out.mux(
-                stream.encode(av.VideoFrame.from_ndarray(np.full((240, 320, 3), index * 8 % 255, np.uint8), "bgr24"))
-            )
-        out.mux(stream.encode())
-    return path
-
-
 @pytest.fixture(scope="module")
 def camera_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("camera")
-    return lengthen(encode_clip(folder / "one.mp4"), folder / "cam.mp4", 60)
-
-
-class Watch:
-    """Runs a source in a thread, as its owner would, and keeps what came."""
-
-    def __init__(self, settings: dict[str, Any], resume: Position | None = None) -> None:
-        self.source = make_source(ConnectorRef.model_validate({"type": "rtsp", **settings}), ConnectorContext())
-        self.stop = threading.Event()
-        self.items: list[StreamItem] = []
-        self.error: BaseException | None = None
-        self.thread = threading.Thread(target=self._run, args=(resume,))
-        self.thread.start()
-
-    def _run(self, resume: Position | None) -> None:
-        try:
-            for item in self.source.items(self.stop, resume):
-                self.items.append(item)
-        except BaseException as error:
-            self.error = error
-
-    @property
-    def packets(self) -> list[Packet]:
-        return [item for item in list(self.items) if isinstance(item, Packet)]
-
-    @property
-    def gaps(self) -> list[Gap]:
-        return [item for item in list(self.items) if isinstance(item, Gap)]
-
-    def until(self, true: Callable[[], bool], seconds: float = 40) -> None:
-        end = time.monotonic() + seconds
-        while not true():
-            assert time.monotonic() < end, f"waited {seconds} s; {len(self.items)} items, error {self.error!r}"
-            time.sleep(0.02)
-
-    def finish(self) -> None:
-        self.stop.set()
-        self.thread.join(5)
-        assert not self.thread.is_alive()
+    return lengthen(grey_clip(folder / "one.mp4"), folder / "cam.mp4", 60)
 
 
 @pytest.fixture
@@ -95,7 +39,8 @@ def watch() -> Iterator[Callable[..., Watch]]:
     watches: list[Watch] = []
 
     def make(resume: Position | None = None, **settings: Any) -> Watch:
-        watches.append(Watch(settings, resume))
+        source = make_source(ConnectorRef.model_validate({"type": "rtsp", **settings}), ConnectorContext())
+        watches.append(Watch(source, resume))
         return watches[-1]
 
     yield make
@@ -128,7 +73,7 @@ def test_a_camera_gives_frames_with_their_arrival(rtsp: Any, watch: Any, camera_
 
 
 def test_h265(rtsp: Any, watch: Any, tmp_path: Path) -> None:
-    clip = lengthen(encode_clip(tmp_path / "one.mp4", "libx265"), tmp_path / "cam.h265.mp4", 20)
+    clip = lengthen(grey_clip(tmp_path / "one.mp4", "libx265"), tmp_path / "cam.h265.mp4", 20)
     feed = watch(url=rtsp({"/cam": clip}).url("/cam"))
     feed.until(lambda: len(feed.packets) >= 16)
     decoder = Decoder()
@@ -213,10 +158,7 @@ def test_stop_is_heard_while_the_camera_does_not_answer(watch: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         feed = watch(url=f"rtsp://127.0.0.1:{silent.getsockname()[1]}/cam", connect_timeout="3s")
         time.sleep(0.3)
-        started = time.monotonic()
-        feed.stop.set()
-        feed.thread.join(2)
-        assert not feed.thread.is_alive() and time.monotonic() - started < 2
+        assert feed.stop(2)
 
 
 def test_after_a_restart_media_time_goes_on_by_the_clock(rtsp: Any, watch: Any, camera_clip: Path) -> None:

@@ -7,23 +7,11 @@ from typing import Any
 
 import av
 import boto3
-import numpy as np
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from tests.builders.clips import grey_clip
 from tests.servers.rtsp import lengthen
-
-
-def _clip(path: Path, codec: str = "libx264", frames: int = 60) -> Path:
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream(codec, rate=15)
-        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
-        stream.gop_size = 15
-        for index in range(frames):
-            picture = np.full((240, 320, 3), index % 255, np.uint8)
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
-        out.mux(stream.encode())
-    return path
 
 
 @pytest.mark.kafka
@@ -41,7 +29,7 @@ async def test_kafka_keeps_a_message(kafka: Any) -> None:
 @pytest.mark.rtsp
 @pytest.mark.parametrize(("name", "codec"), [("cam.mp4", "libx264"), ("cam.h265.mp4", "libx265")])
 def test_rtsp_gives_frames(rtsp: Any, tmp_path: Path, name: str, codec: str) -> None:
-    clip = lengthen(_clip(tmp_path / f"one-{name}", codec, frames=15), tmp_path / name, 10)
+    clip = lengthen(grey_clip(tmp_path / f"one-{name}", codec, frames=15), tmp_path / name, 10)
     server = rtsp({"/cam": clip})
     with av.open(server.url("/cam"), options={"rtsp_transport": "tcp"}, timeout=10) as feed:
         frames = [frame for frame, _ in zip(feed.decode(video=0), range(20), strict=False)]

@@ -141,6 +141,7 @@ PRIVATE_ATTRIBUTES = {
     "streamproc/webrtc/ports.py": {"_protocols"},
 }
 """Of libraries, by file. ``tests/unit/test_private_attributes.py`` fails where an upgrade takes one away."""
+TEST_MODULE = re.compile(r"^(tests\.|\.)(\w+\.|\.)*test_\w+")
 REGISTRY_HOSTS = re.compile(
     r"(pypi|pythonhosted|npmjs|yarnpkg|crates|maven|goproxy|sum)\.(org|com|io|apache|golang)|proxy\.golang|registry\.npm"
 )
@@ -225,6 +226,18 @@ def test_connectors_do_not_import_each_other() -> None:
                 names = module.split(".")
                 foreign = names[0] == "connectors" and len(names) > 2 and names[1] != parts[1]
                 assert not foreign, f"{_name(path)}:{line} imports {module}"
+
+
+def test_no_test_module_is_imported() -> None:
+    """What several of them need is built in ``tests/builders``."""
+    wrong = []
+    for path in sorted((PROJECT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{'.' * node.level}{node.module or ''}.{name}" for name in names]
+            wrong += [f"{_name(path)} imports {name}" for name in names if TEST_MODULE.search(name)]
+    assert not wrong
 
 
 def _module(path: Path) -> str:

@@ -19,8 +19,7 @@ from connectors.context import ConnectorContext
 from connectors.webrtc.source import Unit, WebrtcSource
 from streamproc.config.kinesis_video import KinesisVideoSettings
 from streamproc.config.processor import ConnectorRef
-from streamproc.contracts import Position, Source
-from streamproc.core.media import Gap, Packet, StreamItem
+from streamproc.contracts import Source
 from streamproc.core.video_log import FragmentInfo
 from streamproc.kinesis.local import LocalReader
 from streamproc.kinesis.measure import measure
@@ -34,52 +33,6 @@ from tests.matroska import Clip, read_clip
 T = TypeVar("T")
 
 SECRET = "a-password-nobody-may-see"
-
-
-class Reader:
-    """Reads a source in a thread of its own, as the daemon does. ``pause_s``: how long each item keeps it busy."""
-
-    def __init__(self, source: Source, resume: Position | None = None, pause_s: float = 0.0) -> None:
-        self.source = source
-        self.items: list[StreamItem] = []
-        self.positions: list[Position | None] = []
-        self.error: BaseException | None = None
-        self._stop = threading.Event()
-        self._pause_s = pause_s
-        self._thread = threading.Thread(target=self._run, args=(resume,), daemon=True)
-        self._thread.start()
-
-    def _run(self, resume: Position | None) -> None:
-        try:
-            for item in self.source.items(self._stop, resume):
-                self.items.append(item)
-                self.positions.append(self.source.position())
-                time.sleep(self._pause_s)
-        except BaseException as error:
-            self.error = error
-
-    @property
-    def packets(self) -> list[Packet]:
-        return [item for item in list(self.items) if isinstance(item, Packet)]
-
-    @property
-    def gaps(self) -> list[Gap]:
-        return [item for item in list(self.items) if isinstance(item, Gap)]
-
-    def until(self, true: Callable[[], Any], seconds: float = 60) -> None:
-        end = time.monotonic() + seconds
-        while not true():
-            assert time.monotonic() < end, f"{len(self.items)} items after {seconds} s; {self.error!r}"
-            time.sleep(0.02)
-
-    def ended(self) -> bool:
-        return not self._thread.is_alive()
-
-    def stop(self, seconds: float = 10) -> bool:
-        """Whether the source let go of its thread in time."""
-        self._stop.set()
-        self._thread.join(seconds)
-        return self.ended()
 
 
 class Feed:

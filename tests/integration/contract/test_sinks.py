@@ -26,8 +26,8 @@ from streamproc.contracts import Delivery, Sink
 from streamproc.core.errors import SinkBusy, SinkDenied, SinkRejected
 from streamproc.core.event import Pictures
 from streamproc.plain import render_plain
+from tests.builders.events import label_event
 from tests.daemon import free_port
-from tests.unit.store.test_journal import label_event
 
 SINKS = sorted(name for name, entry in TABLE.items() if entry.sink is not None)
 ONLY_ONCE = {"file", "s3"}

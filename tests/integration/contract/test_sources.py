@@ -12,18 +12,18 @@ import pytest
 from connectors.catalog import TABLE
 from streamproc.contracts import Source, SourceTraits
 from streamproc.core.errors import SourceRefused
+from tests.builders.clips import grey_clip
+from tests.builders.watches import Watch
 from tests.integration.contract.feeds import (
     SECRET,
     Feed,
     FileFeed,
     KafkaFeed,
     KvsFeed,
-    Reader,
     RtspFeed,
     UnboundFeed,
     WebrtcFeed,
 )
-from tests.integration.test_rtsp_source import encode_clip
 from tests.servers.rtsp import lengthen
 
 SOURCES = sorted(name for name, entry in TABLE.items() if entry.source is not None)
@@ -46,7 +46,7 @@ def test_every_source_is_held_to_the_contract() -> None:
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clip")
-    return lengthen(encode_clip(folder / "one.mp4"), folder / "long.mp4", 20)
+    return lengthen(grey_clip(folder / "one.mp4"), folder / "long.mp4", 20)
 
 
 @pytest.fixture(params=sorted(FEEDS))
@@ -57,14 +57,14 @@ def feed(request: pytest.FixtureRequest, clip: Path) -> Iterator[Feed]:
 
 
 @pytest.fixture
-def read(feed: Feed) -> Iterator[Callable[..., Reader]]:
+def read(feed: Feed) -> Iterator[Callable[..., Watch]]:
     """Read the feed's source; a source that gives no frames is left out."""
-    readers: list[Reader] = []
+    readers: list[Watch] = []
 
-    def begin(*arguments: Any, **options: Any) -> Reader:
+    def begin(*arguments: Any, **options: Any) -> Watch:
         if not feed.frames:
             pytest.skip("this source gives no frames by design")
-        readers.append(Reader(feed.source(), *arguments, **options))
+        readers.append(Watch(feed.source(), *arguments, **options))
         return readers[-1]
 
     yield begin
@@ -79,7 +79,7 @@ def test_it_says_what_it_can_do(feed: Feed) -> None:
     assert source.traits.replayable or not source.traits.keeps_backlog
 
 
-def test_it_starts_at_a_keyframe_and_time_grows(read: Callable[..., Reader]) -> None:
+def test_it_starts_at_a_keyframe_and_time_grows(read: Callable[..., Watch]) -> None:
     reader = read()
     reader.until(lambda: len(reader.packets) >= 20)
     packets = reader.packets
@@ -88,20 +88,20 @@ def test_it_starts_at_a_keyframe_and_time_grows(read: Callable[..., Reader]) -> 
     assert all(packet.at.wall.tzinfo is not None and packet.size > 0 for packet in packets)
 
 
-def test_it_stops_when_another_thread_says_so(read: Callable[..., Reader]) -> None:
+def test_it_stops_when_another_thread_says_so(read: Callable[..., Watch]) -> None:
     reader = read()
     reader.until(lambda: reader.packets)
     assert reader.stop(STOP_S) and reader.error is None
 
 
-def test_it_stops_while_its_outside_is_away(feed: Feed, read: Callable[..., Reader]) -> None:
+def test_it_stops_while_its_outside_is_away(feed: Feed, read: Callable[..., Watch]) -> None:
     reader = read()
     reader.until(lambda: reader.packets)
     feed.lose()
     assert reader.stop(STOP_S) and reader.error is None
 
 
-def test_it_resumes_from_its_position(feed: Feed, read: Callable[..., Reader]) -> None:
+def test_it_resumes_from_its_position(feed: Feed, read: Callable[..., Watch]) -> None:
     first = read()
     first.until(lambda: len(first.packets) >= 40 and first.positions[-1] is not None)
     assert first.stop()
@@ -122,13 +122,13 @@ def test_it_refuses_with_a_clear_word(feed: Feed) -> None:
     wrong = feed.wrong()
     if wrong is None:
         pytest.skip("nothing can be refused here")
-    reader = Reader(feed.source(wrong))
+    reader = Watch(feed.source(wrong))
     reader.until(reader.ended)
     assert isinstance(reader.error, SourceRefused) and len(str(reader.error)) > 10
     assert SECRET not in str(reader.error)
 
 
-def test_a_loss_is_a_gap_and_only_where_frames_are_lost(feed: Feed, read: Callable[..., Reader]) -> None:
+def test_a_loss_is_a_gap_and_only_where_frames_are_lost(feed: Feed, read: Callable[..., Watch]) -> None:
     reader = read()
     reader.until(lambda: len(reader.packets) >= 5)
     if not feed.has_gaps:
@@ -140,7 +140,7 @@ def test_a_loss_is_a_gap_and_only_where_frames_are_lost(feed: Feed, read: Callab
     assert reader.gaps[0].detail and reader.gaps[0].at.media >= reader.packets[-1].at.media
 
 
-def test_a_slow_reader_loses_nothing_that_a_durable_source_has(feed: Feed, read: Callable[..., Reader]) -> None:
+def test_a_slow_reader_loses_nothing_that_a_durable_source_has(feed: Feed, read: Callable[..., Watch]) -> None:
     slow, quick = read(pause_s=0.05), read()
     slow.until(lambda: len(slow.packets) >= 30)
     quick.until(lambda: len(quick.packets) >= 30)

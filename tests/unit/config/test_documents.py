@@ -16,7 +16,7 @@ from streamproc.contracts import NOWHERE
 from streamproc.core.event import EventType
 from streamproc.core.vision import Box
 from streamproc.plain import plain_document, to_line, to_text
-from tests.unit.examples import ARN, COMPLETE, GAP, LABEL, MATCHED, RECORD, SESSION, delivery, documents
+from tests.builders.examples import ARN, COMPLETE, GAP, LABEL, MATCHED, RECORD, SESSION, delivery, documents
 
 DOC = Path(__file__).resolve().parents[3] / "docs" / "events.md"
 EXAMPLE = re.compile(r"<!-- example: (.+?) -->\n+```json\n(.+?)\n```", re.DOTALL)

@@ -18,7 +18,7 @@ from streamproc.contracts import Delivery, Images
 from streamproc.core.errors import SinkBusy, SinkRejected
 from streamproc.core.event import Event, EventType, Pictures
 from streamproc.plain import render_plain
-from tests.unit.store.test_journal import label_event
+from tests.builders.events import label_event
 
 PICTURES = Pictures(b"the frame", b"the crop")
 ARN = "arn:aws:rekognition:eu-west-1:123456789012:streamprocessor/door"

@@ -11,7 +11,7 @@ from connectors.s3.sink import S3Sink
 from streamproc.aws.results import render_aws
 from streamproc.contracts import Delivery
 from streamproc.core.event import Event, EventType, Pictures
-from tests.unit.examples import CONTEXT, LABEL, SESSION, event
+from tests.builders.examples import CONTEXT, LABEL, SESSION, event
 
 
 async def test_objects_lie_under_their_keys(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from connectors.catalog import check
 from connectors.webhook import template
 from streamproc.config.processor import ConnectorRef
 from streamproc.core.errors import SinkBusy, SinkDenied, SinkError, SinkRejected
-from tests.unit.examples import GAP, LABEL, delivery
+from tests.builders.examples import GAP, LABEL, delivery
 
 HOOK = {"type": "webhook", "url": "https://chat.example/hook"}
 KAFKA = {"type": "kafka", "bootstrap_servers": "b:9092", "topic": "events"}

@@ -18,7 +18,7 @@ from streamproc.live import patience
 from streamproc.live.patience import PatientJournal, merged
 from streamproc.store.database import Database
 from streamproc.store.journal import Checkpoint, Commit, Journal, SessionRow
-from tests.unit.store.test_journal import START, label_event, session
+from tests.builders.events import START, label_event, session
 
 ROUTES = (Route("door/file", frozenset(EventType)),)
 

@@ -15,7 +15,7 @@ from streamproc.live import restarts
 from streamproc.live.processor import Processor
 from streamproc.live.restarts import REFUSED, UNEXPECTED, Restarts
 from streamproc.logic.backoff import BackoffRule
-from tests.unit.live.test_desired import Node, config
+from tests.builders.nodes import Node, config
 
 
 def failed(kind: str, name: str = "door", since: float | None = None) -> Processor:

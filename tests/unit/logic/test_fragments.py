@@ -20,6 +20,7 @@ from streamproc.media.demux import Coded
 from streamproc.media.fragmenter import Fragmenter
 from streamproc.media.fragments import read_fragment, sniff
 from streamproc.media.reader import read_frames, read_packets
+from tests.builders.clips import bar_clip
 
 T0 = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -102,30 +103,9 @@ def test_cuts_at_keyframes_only_and_never_beyond_the_longest() -> None:
     assert cutter.too_long(F(47)) and not cutter.too_long(F(45))
 
 
-def make_clip(path: Path, codec: str = "libx264", gop: int = 10, b_frames: int = 2, frames: int = 60) -> Path:
-    """15 frames a second of a moving bar."""
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream(codec, rate=15)
-        stream.width, stream.height, stream.pix_fmt, stream.gop_size = (
-            160,
-            96,
-            "yuv420p" if codec == "libx264" else "yuv422p",
-            gop,
-        )
-        if codec == "libx264":
-            stream.max_b_frames = b_frames
-            stream.options = {"x264-params": "scenecut=0"}
-        for n in range(frames):
-            image = np.full((96, 160, 3), 60, np.uint8)
-            image[:, n % 140 : n % 140 + 20] = 200
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(image, "bgr24")))
-        out.mux(stream.encode())
-    return path
-
-
 @pytest.mark.parametrize("name,tolerance", [("mkv", 0.001), ("ts", 0.0001), ("mp4", 0)])
 def test_fragments_give_the_clips_frames_back(tmp_path: Path, name: str, tolerance: float) -> None:
-    clip = make_clip(tmp_path / "clip.mp4")
+    clip = bar_clip(tmp_path / "clip.mp4")
     said: list[str] = []
     fragmenter = Fragmenter(name, F(2), said.append)
     fragments = [out for packet in read_packets(clip) for out in fragmenter.add(packet)] + fragmenter.finish()
@@ -147,7 +127,7 @@ def test_fragments_give_the_clips_frames_back(tmp_path: Path, name: str, toleran
 
 @pytest.mark.parametrize("codec,gop,why", [("libx264", 600, "10 s apart"), ("ffv1", 10, "cannot be put")])
 def test_what_cannot_be_cut_is_encoded_anew_and_said(tmp_path: Path, codec: str, gop: int, why: str) -> None:
-    clip = make_clip(tmp_path / "clip.mkv", codec, gop, frames=180 if gop > 100 else 60)
+    clip = bar_clip(tmp_path / "clip.mkv", codec, gop, frames=180 if gop > 100 else 60)
     said: list[str] = []
     fragmenter = Fragmenter("mkv", F(2), said.append)
     fragments = [out for packet in read_packets(clip) for out in fragmenter.add(packet)] + fragmenter.finish()
@@ -169,7 +149,7 @@ def test_what_is_no_fragment_is_refused(data: bytes) -> None:
 
 def test_broken_fragments_are_refused_or_read_as_far_as_they_go(tmp_path: Path) -> None:
     fragmenter = Fragmenter("mkv", F(2))
-    clip = make_clip(tmp_path / "clip.mp4")
+    clip = bar_clip(tmp_path / "clip.mp4")
     [first, *_] = [out for packet in read_packets(clip) for out in fragmenter.add(packet)]
     with pytest.raises(MediaError):
         read_fragment(first.data[:60], "cut")
@@ -189,7 +169,7 @@ def test_a_jpeg_is_a_fragment_of_one_picture() -> None:
 def test_a_box_of_nothing_may_stand_before_a_fragmented_mp4(tmp_path: Path, box: bytes) -> None:
     path = tmp_path / "clip.mp4"
     options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-    with av.open(str(make_clip(tmp_path / "plain.mp4"))) as given, av.open(str(path), "w", options=options) as out:
+    with av.open(str(bar_clip(tmp_path / "plain.mp4"))) as given, av.open(str(path), "w", options=options) as out:
         stream = out.add_stream_from_template(given.streams.video[0])
         for packet in given.demux(video=0):
             if packet.size:
@@ -200,6 +180,6 @@ def test_a_box_of_nothing_may_stand_before_a_fragmented_mp4(tmp_path: Path, box:
 
 
 def test_a_transport_stream_with_time_codes_is_read(tmp_path: Path) -> None:
-    plain = make_clip(tmp_path / "clip.ts").read_bytes()
+    plain = bar_clip(tmp_path / "clip.ts").read_bytes()
     data = b"".join(bytes(4) + plain[at : at + 188] for at in range(0, len(plain), 188))
     assert sniff(data) == "mpegts" and len(read_fragment(data, "m2ts").units) == 60

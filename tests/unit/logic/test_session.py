@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from fractions import Fraction
 
 import pytest
@@ -10,16 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamproc.core.event import Event, EventType, RegionHit
-from streamproc.core.media import EPOCH, Gap, GapReason, Moment
+from streamproc.core.media import Gap, GapReason
 from streamproc.core.vision import Box
 from streamproc.logic.session import Place, SessionRules, Sessions, Sighting, session_id
+from tests.builders.frames import at
 
 BOX = Box(0.1, 0.1, 0.4, 0.9)
-
-
-def at(seconds: float) -> Moment:
-    media = Fraction(seconds).limit_denominator(1000)
-    return Moment(media, EPOCH + timedelta(seconds=float(media)))
 
 
 def sighting(name: str, ready: bool = True, region: str | None = None) -> Sighting:

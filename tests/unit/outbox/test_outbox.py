@@ -21,7 +21,7 @@ from streamproc.plain import render_plain
 from streamproc.store.database import Database
 from streamproc.store.deliveries import DeliveryStore, Selection
 from streamproc.store.journal import Commit, Journal, SessionRow
-from tests.unit.store.test_journal import START, label_event
+from tests.builders.events import START, label_event
 
 PICTURES = Pictures(b"f" * 1000, b"c" * 500)
 ROUTE = Route("door/sink", frozenset(EventType))

@@ -19,7 +19,8 @@ from streamproc.logic.session import SessionRules, Sessions
 from streamproc.pipeline.analysis import LabelAnalysis
 from streamproc.pipeline.lane import Lane
 from streamproc.pipeline.setup import LaneSetup
-from tests.unit.pipeline.test_lane import NEVER, Book, at, drain, frame
+from tests.builders.frames import at, frame
+from tests.builders.lanes import NEVER, Book, drain
 
 VISITS = ((2.0, 14.0), (22.0, 33.0))
 SECONDS, RATE, FPS = 40, 10, 5

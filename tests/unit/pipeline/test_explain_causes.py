@@ -28,8 +28,8 @@ from streamproc.media.picture import ArrayPicture
 from streamproc.pipeline.analysis import LabelAnalysis
 from streamproc.pipeline.lane import Lane
 from streamproc.pipeline.setup import LaneSetup
-from tests.unit.perception.test_label_perception import BROWN, perceiver, scene, walk
-from tests.unit.pipeline.test_lane import Book
+from tests.builders.lanes import Book
+from tests.builders.patches import BROWN, perceiver, scene, walk
 
 BLUE = (250, 120, 0)
 """Nothing that any stand-in knows."""

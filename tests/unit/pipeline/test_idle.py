@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,11 +26,10 @@ from streamproc.pipeline.analysis import FrameResult
 from streamproc.pipeline.idle import IdleMode
 from streamproc.pipeline.lane import Lane
 from streamproc.pipeline.setup import LaneSetup
-from tests.unit.pipeline.test_lane import Book, drain
+from tests.builders.lanes import NEVER, Book, drain
 
 FPS, GOP = 10, 10
 ENTERS, LEAVES, SECONDS = 15.4, 17.4, 24
-NEVER = threading.Event()
 
 
 @pytest.fixture(scope="module", params=["0", "2"], ids=["no B-frames", "B-frames"])

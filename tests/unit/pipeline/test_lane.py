@@ -4,91 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from datetime import timedelta
 from fractions import Fraction
 
-import numpy as np
 import pytest
 
 from streamproc.contracts import Position, SourceTraits
-from streamproc.core.event import Event, EventType
-from streamproc.core.media import EPOCH, EndOfStream, Frame, Gap, GapReason, Moment
-from streamproc.core.vision import Box
-from streamproc.logic.attention import OpenNews
-from streamproc.logic.regions import EVERYWHERE
-from streamproc.logic.sampling import Sampler
-from streamproc.logic.session import SessionRules, Sessions, Sighting
-from streamproc.media.picture import ArrayPicture
+from streamproc.core.event import EventType
+from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment
+from streamproc.logic.session import SessionRules, Sessions
 from streamproc.pipeline.analysis import FrameResult
 from streamproc.pipeline.lane import Lane
-from streamproc.pipeline.recorder import Decision
 from streamproc.pipeline.scheduler import Scheduler
 from streamproc.pipeline.setup import LaneSetup
-from streamproc.pipeline.snapshot import LaneSnapshot, LaneState
+from streamproc.pipeline.snapshot import LaneSnapshot
 from streamproc.pipeline.stats import LaneStats
-
-PICTURE = ArrayPicture(np.zeros((36, 64, 3), np.uint8))
-NEVER = threading.Event()
-
-
-def at(seconds: float) -> Moment:
-    media = Fraction(seconds).limit_denominator(1000)
-    return Moment(media, EPOCH + timedelta(seconds=float(media)))
-
-
-def frame(seconds: float) -> Frame:
-    return Frame(at(seconds), PICTURE)
-
-
-class Eyes:
-    """Sees a person from ``person_from`` on."""
-
-    def __init__(self, fps: float = 5, person_from: float = 1e9) -> None:
-        self.sampler = Sampler(fps)
-        self.person_from = person_from
-        self.looked: list[float] = []
-        self.resets = 0
-
-    def attend(self, news: OpenNews) -> None: ...
-
-    def spaced(self, seconds: float) -> None: ...
-
-    def conclude(self) -> list[Sighting]:
-        return []
-
-    def analyse(self, frame: Frame) -> FrameResult:
-        self.looked.append(frame.at.seconds)
-        if frame.at.seconds < self.person_from:
-            return FrameResult()
-        box = Box(0.1, 0.1, 0.5, 0.9)
-        return FrameResult([Sighting(EventType.LABEL_DETECTED, "PERSON", 90.0, box, EVERYWHERE, True)])
-
-    def reset(self) -> None:
-        self.resets += 1
-        self.sampler.reset()
-
-    def snapshot(self) -> bytes:
-        return b""
-
-    def restore(self, state: bytes) -> None: ...
-
-
-class Book:
-    """A committer that keeps everything."""
-
-    def __init__(self) -> None:
-        self.told: list[Decision] = []
-        self.states: list[LaneState | None] = []
-
-    def commit(self, told: Sequence[Decision], sessions: Sessions, state: LaneState | None) -> bool:
-        self.told += told
-        self.states.append(state)
-        return True
-
-    @property
-    def events(self) -> list[Event]:
-        return [event for event, _ in self.told]
+from tests.builders.frames import at, frame
+from tests.builders.lanes import NEVER, Book, Eyes, drain
 
 
 def make(perceiver: Eyes, book: Book, live: bool = False, duration: float | None = None, wake: object = None) -> Lane:
@@ -97,11 +28,6 @@ def make(perceiver: Eyes, book: Book, live: bool = False, duration: float | None
         "door", SourceTraits(live, replayable=not live), Sessions("door", rules, "run"), [perceiver], book
     )  # type: ignore[list-item]
     return Lane(parts, wake or (lambda: None))  # type: ignore[arg-type]
-
-
-def drain(lane: Lane) -> None:
-    while lane.urgency() is not None:
-        lane.step()
 
 
 def kinds(book: Book) -> list[str]:

@@ -13,7 +13,8 @@ from streamproc.metrics import REGISTRY
 from streamproc.pipeline.lane import Lane
 from streamproc.pipeline.latency import STAGES, StageTimes, Trail
 from streamproc.pipeline.setup import LaneSetup
-from tests.unit.pipeline.test_lane import NEVER, PICTURE, Book, Eyes, drain
+from tests.builders.frames import PICTURE
+from tests.builders.lanes import NEVER, Book, Eyes, drain
 
 EVENT_STAGES = ("decoded_ms", "detected_ms", "decided_ms")
 

@@ -20,7 +20,7 @@ from streamproc.store.database import Database
 from streamproc.store.deliveries import DeliveryStore
 from streamproc.store.history import HISTORY_STEP
 from streamproc.store.journal import JOURNAL_SCHEMA, Commit, Journal
-from tests.unit.store.test_journal import ALL, PICTURES, START, label_event
+from tests.builders.events import ALL, PICTURES, START, label_event
 
 ROUTES = [Route("door/file", ALL), Route("door/sns", frozenset({EventType.LABEL_DETECTED}))]
 NAMES = st.sampled_from(["door", "porch", "Überwachung"])

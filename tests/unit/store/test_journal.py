@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from datetime import UTC, datetime, timedelta
-from fractions import Fraction
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,34 +13,13 @@ import pytest
 from streamproc.contracts import Position
 from streamproc.core.errors import InputError
 from streamproc.core.event import Event, EventType, Pictures, RegionHit
-from streamproc.core.media import FragmentMark, Moment
+from streamproc.core.media import FragmentMark
 from streamproc.core.route import Route
 from streamproc.core.vision import Box
 from streamproc.store.codec import event_from_json, event_to_json
 from streamproc.store.database import Database
-from streamproc.store.journal import Checkpoint, Commit, Journal, SessionRow
-
-START = datetime(2026, 5, 4, 3, 2, 1, 123456, tzinfo=UTC)
-ALL = frozenset(EventType)
-PICTURES = Pictures(b"frame bytes", b"crop bytes")
-
-
-def label_event(sequence: int, session: str = "s1", **changes: object) -> Event:
-    fields: dict[str, object] = {
-        "type": EventType.LABEL_DETECTED,
-        "processor": "door",
-        "session": session,
-        "sequence": sequence,
-        "at": Moment(Fraction(sequence, 30), START + timedelta(seconds=sequence)),
-        "label": "PERSON",
-        "confidence": 91.5,
-        "has_pictures": True,
-    }
-    return Event(**(fields | changes))  # type: ignore[arg-type]
-
-
-def session(name: str = "s1", **changes: object) -> SessionRow:
-    return SessionRow(**({"id": name, "processor": "door", "opened": START} | changes))  # type: ignore[arg-type]
+from streamproc.store.journal import Checkpoint, Commit, Journal
+from tests.builders.events import ALL, PICTURES, START, label_event, session
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from streamproc.store.database import Database
 from streamproc.store.deliveries import DeliveryStore
 from streamproc.store.journal import Commit, Journal
 from streamproc.store.retention import Keep, Retention
-from tests.unit.store.test_journal import ALL, START, label_event, session
+from tests.builders.events import ALL, START, label_event, session
 
 DAY = 86400.0
 BIG = Pictures(b"f" * 9000, b"c" * 1000)

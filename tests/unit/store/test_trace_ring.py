@@ -8,7 +8,7 @@ from pathlib import Path
 from streamproc.core.decisions import Aspect, ConditionRecord, Fate, FrameRecord, Record
 from streamproc.core.media import EPOCH
 from streamproc.store.trace_ring import SEGMENT_BYTES, TraceRing
-from tests.unit.logic.test_trace_codec import busy_minute
+from tests.builders.traces import busy_minute
 
 RUNNING = ConditionRecord(EPOCH, Aspect.FEED, "running")
 QUOTA = 10_000_000

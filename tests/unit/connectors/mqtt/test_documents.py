@@ -16,7 +16,7 @@ from connectors.mqtt.messages import DETECTIONS, message
 from connectors.mqtt.states import states
 from connectors.mqtt.topics import NodeTopics, level, slug
 from streamproc.core.status import Figures, LastFace, Presence, ProcessorStatus, SourceStatus, Watched
-from tests.unit.examples import GAP, LABEL, MATCHED, delivery
+from tests.builders.examples import GAP, LABEL, MATCHED, delivery
 
 HERE = Path(__file__).parent
 SCHEMA = json.loads((HERE / "discovery.schema.json").read_text())
