@@ -5,11 +5,12 @@ STAMP := .venv/.installed
 # Model files that lie beside the checkout (air-gapped sites, test machines) are tried before the network.
 export STREAMPROC_MODEL_MIRROR ?= $(realpath $(wildcard ../shared/models))
 CLIP ?=
+SERVE ?=
 # Tests run side by side; WORKERS=0 runs them one after the other.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
 PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help setup demo test test-servers check format lock schema docs bench release clean
+.PHONY: help setup demo test test-servers check format lock schema docs bench pictures release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -20,8 +21,8 @@ $(STAMP): requirements.lock pyproject.toml scripts/bootstrap.sh
 	@scripts/bootstrap.sh
 	@touch $@
 
-demo: setup ## play a scene (or CLIP=file) as a live feed and print what is seen
-	@.venv/bin/streamproc demo $(CLIP)
+demo: setup ## play a scene (or CLIP=file) as a live feed and print what is seen; SERVE=1 leaves the console open
+	@.venv/bin/streamproc demo $(CLIP) $(if $(SERVE),--serve)
 
 test: setup ## run the tests; servers that this machine cannot have are skipped with a reason
 	@.venv/bin/streamproc models pull
@@ -44,6 +45,9 @@ lock: ## write requirements.lock anew from pyproject.toml
 docs: setup ## write the generated pages of docs/ anew
 	@.venv/bin/streamproc schema --markdown > docs/configuration.md
 	@$(PY) -m streamproc.aws.compatibility > docs/aws-compatibility.md
+
+pictures: setup ## make the console's pictures of the documents anew (needs Chromium)
+	@$(PY) -m tests.console docs/pictures --docs
 
 release: setup ## write wheel, sdist and SBOM into dist/
 	@scripts/release.sh

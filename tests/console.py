@@ -85,7 +85,7 @@ async def small_pictures(daemon: Daemon, folder: Path, browser: Chromium) -> Non
         await page.look_like(1120, 640, dark=name == "events")
         await page.open(daemon.url + PAGES[name])
         await settled(page)
-        await page.screenshot(folder / f"console-{name}.png")
+        await page.screenshot(folder / f"console-{name}.jpg")
     await page.close()
 
 

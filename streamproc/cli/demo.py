@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,11 +15,16 @@ from streamproc.cli.output import errors_said, put, put_json, say, set_up_logs
 from streamproc.cli.places import default_data_dir
 from streamproc.core.errors import InputError
 
+DEMO_PORT = 4566
+
 
 def demo(
     clip: Annotated[Path | None, typer.Argument(help="A video of yours; a scene is made where left out.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for records and pictures.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where state lives.")] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Play it over and over, with the console open; Ctrl-C ends.")
+    ] = False,
     fast: Annotated[bool, typer.Option("--fast", help="As fast as it can be read; every frame is looked at.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")] = False,
 ) -> None:
@@ -36,6 +42,9 @@ def demo(
         folder.mkdir(parents=True, exist_ok=True)
         played = clip.absolute() if clip is not None else made_scene()
         _fetch_models()
+        if serve:
+            _serve(played, folder, made=clip is None)
+            return
         config = folder / "demo.yaml"
         config.write_text(
             yaml.safe_dump(_document(played, folder, made=clip is None, realtime=not fast), sort_keys=False)
@@ -44,8 +53,36 @@ def demo(
         failed = run_loop(run_all({"demo": load_processor(config)}, config, state, as_json))
         say("records, hero frames and crops are in:")
         (say if as_json else put)(str(folder))
+        say("streamproc demo --serve (make demo SERVE=1) plays it again with the console open")
     if failed:
         raise typer.Exit(1)
+
+
+def _serve(clip: Path, folder: Path, *, made: bool) -> None:
+    """A daemon of its own whose one camera plays the clip over and over; each round is a visit."""
+    from streamproc.cli.serve import Level, serve
+
+    document = _document(clip, folder, made=made, realtime=True)
+    document["source"]["loop"] = True
+    document["session"] = {"mode": "continuous", "gone_after": "2s"}
+    config = folder / "conf" / "processors" / "demo.yaml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(yaml.safe_dump(document, sort_keys=False))
+    listen = f"127.0.0.1:{_free_port(DEMO_PORT)}"
+    say(f"playing {clip} over and over, through the config {config}; the console is at")
+    put(f"http://{listen}/console/")
+    serve(config.parent.parent, listen, folder / "data", log_level=Level.WARNING)
+
+
+def _free_port(wanted: int) -> int:
+    """``wanted``, or any other where somebody listens there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _fetch_models() -> None:

@@ -158,7 +158,9 @@ class Page:
         await self.click(*await self.centre(selector))
 
     async def screenshot(self, path: Path) -> None:
-        data = await self.call("Page.captureScreenshot", format="png")
+        """What the window shows; the file's ending says the format, .png or .jpg."""
+        chosen = {"format": "png"} if path.suffix == ".png" else {"format": "jpeg", "quality": 82}
+        data = await self.call("Page.captureScreenshot", **chosen)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(data["data"]))
 
