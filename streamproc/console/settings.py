@@ -43,30 +43,29 @@ class SettingsRoutes:
 
     async def check(self, request: web.Request) -> Any:
         """``{"file":, "text":}``: ``{"faults": [{"line":, "field":, "message":}]}``, empty where it is good."""
-        _, name, text = await self._asked(request)
+        _, name, text, _ = await self._asked(request)
         return {"faults": await asyncio.to_thread(faults_in, name, text)}
 
     async def save(self, request: web.Request) -> Any:
         """``{"file":, "text":, "mark":}``: the file is written where it is good and has not changed since ``mark``."""
-        path, name, text = await self._asked(request)
+        path, name, text, mark = await self._asked(request)
         faults = await asyncio.to_thread(faults_in, name, text)
         if faults:
             return {"saved": False, "faults": faults}
         if not _writable(path):
             raise InUse(f"{name} is read-only here; copy the text and change the file where it is kept")
         before = await asyncio.to_thread(read_text, path) if path.exists() else ""
-        mark = (await json_object(request)).get("mark")
         if mark is not None and mark != _mark(before):
             raise InUse(f"{name} was changed meanwhile; load it again")
         await asyncio.to_thread(replace_text, path, text)
         return {"saved": True, "faults": [], "mark": _mark(text)}
 
-    async def _asked(self, request: web.Request) -> tuple[Path, str, str]:
+    async def _asked(self, request: web.Request) -> tuple[Path, str, str, Any]:
         body = await json_object(request)
         name, text = body.get("file", NODE_FILE), body.get("text")
         if not isinstance(name, str) or not isinstance(text, str):
             raise InputError("send file and text")
-        return _known(await asyncio.to_thread(self._files), name), name, text
+        return _known(await asyncio.to_thread(self._files), name), name, text, body.get("mark")
 
     def _files(self) -> dict[str, Path]:
         """Every document of the folder by its name below it; the node's own first, also where it is not there yet."""

@@ -204,3 +204,45 @@ def test_a_user_without_a_hash_is_said_with_its_field(tmp_path: Path) -> None:
     done = run_cli("serve", "--config-dir", conf, "--data-dir", tmp_path / "data", "--listen", "127.0.0.1:0")
     assert done.returncode == 2
     assert "server.users[0].password_hash_env" in done.stderr and "streamproc passwd" in done.stderr
+
+
+CAMERA = "source: {type: file, path: none.mp4}  # the lamp\nlabels: {}\nstate: stopped\n"
+WHOLE = {"name": "whole", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}
+
+
+def test_regions_are_saved_where_the_document_is_owned(daemon: Daemon) -> None:
+    path = daemon.put("door", CAMERA)
+    daemon.start()
+    call = Caller(daemon.port)
+    daemon.until("door", "stopped")
+    assert call("GET", "/api/processors/door/regions").body["owner"] == "file"
+    saved = call("PUT", "/api/processors/door/regions", {"regions": [WHOLE]}).body
+    assert saved["saved"] and "+regions:" in saved["patch"]
+    assert path.read_text().startswith(CAMERA)
+    refused = call("PUT", "/api/processors/door/regions", {"regions": [WHOLE, WHOLE]})
+    assert refused.status == 400 and "whole" in refused.body["error"]["message"]
+
+    made = {"name": "api", "config": {"source": {"type": "file", "path": "none.mp4"}, "labels": {}, "state": "stopped"}}
+    assert call("POST", "/api/processors", made).status == 200
+    assert call("PUT", "/api/processors/api/regions", {"regions": [WHOLE]}).body["owner"] == "store"
+    daemon.terminate()
+    daemon.start()
+    drawn = call("GET", "/api/processors/api/regions").body["regions"]
+    assert [region["name"] for region in drawn] == ["whole"]
+
+
+def test_a_document_is_written_only_when_it_is_good_and_nobody_else_changed_it(daemon: Daemon) -> None:
+    path = daemon.put("door", CAMERA)
+    path.chmod(0o600)
+    daemon.start()
+    call = Caller(daemon.port)
+    document = call("GET", "/api/settings?file=processors/door.yaml").body
+    assert document["text"] == CAMERA and document["files"][0] == "streamproc.yaml"
+    change = {"file": "processors/door.yaml", "mark": document["mark"]}
+    bad = call("PUT", "/api/settings", change | {"text": CAMERA + "labls: {}\n"}).body
+    assert not bad["saved"] and bad["faults"][0]["line"] == 4
+    assert path.read_text() == CAMERA
+    assert call("PUT", "/api/settings", change | {"text": CAMERA + "# more\n"}).body["saved"]
+    assert path.read_text().endswith("# more\n") and path.stat().st_mode & 0o777 == 0o600
+    late = call("PUT", "/api/settings", change | {"text": CAMERA})
+    assert late.status == 409 and "changed meanwhile" in late.body["error"]["message"]
