@@ -304,7 +304,7 @@ async def connect(place: Place) -> AsyncIterator[Callable[[dict[str, Any]], Sink
 def delivery(sequence: int, size: int = 0) -> Delivery:
     event = label_event(sequence, data={"note": "x" * size} if size else {})
     pictures = Pictures(b"\xff\xd8 frame", b"\xff\xd8 crop")
-    return Delivery(event, pictures, "arn", {"tags": {}}, renderers={"plain": render_plain})
+    return Delivery(event, pictures, {"tags": {}}, renderers={"plain": render_plain})
 
 
 async def test_what_is_delivered_arrives_in_order(place: Place, connect: Callable[[dict[str, Any]], Sink]) -> None:
