@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from functools import partial
 from pathlib import Path
 
 from connectors.context import ConnectorContext
@@ -13,6 +15,7 @@ from streamproc.core.errors import SinkBusy
 from streamproc.core.event import Event, Pictures
 from streamproc.durable import write_durably
 from streamproc.plain import to_line
+from streamproc.threads import OneAtATime, StillBusy
 
 
 class FileSink:
@@ -25,9 +28,11 @@ class FileSink:
 
     def __init__(self, settings: FileSinkSettings, context: ConnectorContext) -> None:
         self._settings = settings
-        self.directory = context.path(settings.directory).resolve()
+        # Not resolve(): a dead network share answers no question, and this is the event loop.
+        self.directory = Path(os.path.abspath(context.path(settings.directory)))  # noqa: PTH100
         self._lines = LineFile(self.directory / f"{settings.stream or context.processor}.jsonl")
         self._lock = asyncio.Lock()
+        self._thread = OneAtATime(f"file {context.processor}")
 
     def locate(self, event: Event) -> Images:
         """Absolute paths."""
@@ -39,12 +44,15 @@ class FileSink:
     async def deliver(self, delivery: Delivery) -> None:
         async with self._lock:
             try:
-                await asyncio.to_thread(self._write, delivery)
+                await self._thread.run(delivery.event.id, partial(self._write, delivery))
+            except StillBusy as error:
+                raise SinkBusy(f"{self.directory} does not answer: {error}") from error
             except OSError as error:
                 raise SinkBusy(f"cannot write to {self.directory}: {error.strerror or error}") from error
 
     async def aclose(self) -> None:
-        """Nothing stays open."""
+        """Nothing stays open; a write that hangs is left behind."""
+        self._thread.close()
 
     def _write(self, delivery: Delivery) -> None:
         images = self.locate(delivery.event) if delivery.pictures is not None else NOWHERE

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
+from functools import partial
 
 from connectors.context import ConnectorContext
 from connectors.stdout.settings import StdoutSinkSettings
 from streamproc.contracts import Delivery
-from streamproc.core.errors import SinkRejected
+from streamproc.core.errors import SinkBusy, SinkRejected
 from streamproc.plain import to_line, to_text
+from streamproc.threads import OneAtATime, StillBusy
 
+_THREAD = OneAtATime("stdout")
 _LOCK = threading.Lock()
 """Lines of several processors must not mix."""
 
@@ -33,7 +35,9 @@ class StdoutSink:
         else:
             line = to_line(delivery.document(self._settings.format))
         try:
-            await asyncio.to_thread(_write, line)
+            await _THREAD.run(delivery.event.id, partial(_write, line))
+        except StillBusy as error:
+            raise SinkBusy(f"nobody reads standard output: {error}") from error
         except (BrokenPipeError, ValueError) as error:  # ValueError: the stream was closed.
             raise SinkRejected(f"standard output is closed: {error}") from error
 

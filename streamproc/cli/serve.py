@@ -58,7 +58,9 @@ def serve(
 async def _serve(folder: Path, node: NodeConfig, data_dir: Path, read_node: Callable[[], NodeConfig]) -> bool:
     from streamproc.cli.loop import on_signals
     from streamproc.server.daemon import Daemon
+    from streamproc.threads import REQUESTS, Threads
 
+    asyncio.get_running_loop().set_default_executor(Threads("requests", REQUESTS))
     daemon = Daemon(folder, node, data_dir, read_node, asyncio.Event(), asyncio.Event())
     on_signals(daemon.stop.set, signal.SIGINT, signal.SIGTERM)
     on_signals(daemon.reload.set, signal.SIGHUP)

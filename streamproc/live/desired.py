@@ -20,6 +20,7 @@ from streamproc.logic.backoff import BackoffRule
 from streamproc.logic.lifecycle import State
 from streamproc.logic.reconcile import Action, Actual, Decision, Wanted, decide
 from streamproc.store.processors import ProcessorRow
+from streamproc.threads import CONTROL
 
 log = structlog.get_logger(__name__)
 
@@ -219,7 +220,7 @@ class Reconciler:
         rests = not processor.life.active
         if rests:
             processor.require_storage()
-        left_over = rests and bool(await asyncio.to_thread(processor.left_over))
+        left_over = rests and bool(await CONTROL.run(processor.left_over))
         return decide(wanted, Actual(state, row.finished, left_over, self._failed.get(name, math.inf)), self._clock())
 
     async def _act(self, processor: Processor, action: Action) -> None:

@@ -27,6 +27,7 @@ from streamproc.live.view import session_of
 from streamproc.logic.hours import Hours, Override
 from streamproc.logic.lifecycle import Lifecycle, State, Trigger
 from streamproc.store.processors import ProcessorRow, ProcessorStore
+from streamproc.threads import CONTROL
 
 log = structlog.get_logger(__name__)
 END_TIMEOUT_S = 15.0
@@ -118,13 +119,13 @@ class Processor:
         resumed = left.resumable()
         reason = left.ended_with(resumed) if resumed is not None else None
         if resumed is not None and reason is not None:  # killed between the summary and the end of its run
-            await asyncio.to_thread(left.forget)
+            await CONTROL.run(left.forget)
             if by_itself(reason) and self.row.finished is None:
                 self.record.note(message="", finished=self.row.document_hash)
                 return
             resumed = resumed.without_session()
         elif resumed is None and left:
-            await asyncio.to_thread(self._end_left_over, left, "changed while streamproc was not running")
+            await CONTROL.run(self._end_left_over, left, "changed while streamproc was not running")
         self.start(resumed.request if resumed is not None else StartRequest(), resumed)
 
     async def stop(self, why: StopReason = "stop") -> None:
@@ -153,9 +154,9 @@ class Processor:
         self.require_storage()
         left = self.left_over()
         if self.row.finished is not None:
-            await asyncio.to_thread(left.forget)
+            await CONTROL.run(left.forget)
         else:
-            await asyncio.to_thread(self._end_left_over, left, "stopped")
+            await CONTROL.run(self._end_left_over, left, "stopped")
 
     def fail(self, words: str) -> None:
         """End its session, with a summary, because of something outside of it; it is failed then. Nothing where nothing runs."""
@@ -184,14 +185,14 @@ class Processor:
             loop.call_soon_threadsafe(self._over, error)
 
         try:
-            run = await asyncio.to_thread(Run, spec, self.services.shared, self.committer, over, resumed)
+            run = await CONTROL.run(Run, spec, self.services.shared, self.committer, over, resumed)
             if self.idle.is_set():  # it was given up meanwhile
                 run.close()
                 return
             run.lane.frames.hours.override = self.override
             self.run = run
             self.services.on_run(self)
-            await asyncio.to_thread(run.start)
+            await CONTROL.run(run.start)
         except Exception as error:  # the boundary of a processor: it fails, the others go on
             if not isinstance(error, StreamprocError):
                 log.exception("start_failed", processor=self.name)
@@ -206,7 +207,7 @@ class Processor:
 
     async def _hand_over(self, run: Run) -> None:
         try:
-            if not await asyncio.to_thread(run.hand_over):
+            if not await CONTROL.run(run.hand_over):
                 return  # its session ends by itself just now
         except Exception:  # the disk may be what broke; the last checkpoint stands, as after a crash
             log.exception("hand_over_failed", processor=self.name)
@@ -229,10 +230,10 @@ class Processor:
         try:
             if run is not None:
                 self.last_session = session_of(run)
-                await asyncio.to_thread(run.close)
+                await CONTROL.run(run.close)
             if self._ended_by != "hand_over":
                 left = run.left_at() if run is not None and self._ended_by == "shutdown" else None
-                await asyncio.to_thread(self.committer.forget, left)
+                await CONTROL.run(self.committer.forget, left)
         except Exception:  # whatever is broken, the processor must not hang in stopping
             log.exception("end_failed", processor=self.name)
         if error is not None:
@@ -264,11 +265,11 @@ class Processor:
             self.start(StartRequest())
             return
         if not same_perception(before, config):
-            await asyncio.to_thread(run.replace_perceivers, config)
+            await CONTROL.run(run.replace_perceivers, config)
         else:
-            await asyncio.to_thread(run.adjust, config)
+            await CONTROL.run(run.adjust, config)
         if source_key(before.source) != source_key(config.source):
-            await asyncio.to_thread(run.replace_source, config)
+            await CONTROL.run(run.replace_source, config)
         self.committer.context = echoed(config, run.spec.request)
         self.tried = self.row.document_hash
 

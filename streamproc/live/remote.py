@@ -18,6 +18,7 @@ from streamproc.logic.hours import MODES, Override
 from streamproc.media import jpeg
 from streamproc.pipeline.analysis import FrameResult
 from streamproc.store.processors import ProcessorStore
+from streamproc.threads import CONTROL
 
 log = structlog.get_logger(__name__)
 _STILL_S = 5.0
@@ -82,7 +83,7 @@ class NodeControl:
         observers = run.lane.frames.observers
         observers.add(observe)
         try:
-            await asyncio.to_thread(run.lane.edit, lambda: run.lane.idle.wake("settings"))
+            await CONTROL.run(run.lane.edit, lambda: run.lane.idle.wake("settings"))
             async with asyncio.timeout(_STILL_S):
                 return await taken
         except TimeoutError:
@@ -95,10 +96,10 @@ async def put_override(processors: Processors, name: str, override: Override | N
     """Say something over a processor's schedules, or take that back (None). Survives restarts. Raises NotFound."""
     processor = processors.processor(name)
     async with processor.lock:
-        await asyncio.to_thread(processors.store.put_override, name, override)
+        await CONTROL.run(processors.store.put_override, name, override)
         processor.override = override
         if processor.run is not None:
-            await asyncio.to_thread(processor.run.override, override)
+            await CONTROL.run(processor.run.override, override)
     log.info("overridden", processor=name, mode=override.mode if override is not None else None)
 
 

@@ -41,6 +41,7 @@ from streamproc.pipeline.scheduler import Scheduler
 from streamproc.store.database import Database
 from streamproc.store.journal import Journal
 from streamproc.store.processors import ProcessorRow, ProcessorStore
+from streamproc.threads import CONTROL
 
 log = structlog.get_logger(__name__)
 FLUSH_S = 3.0
@@ -125,9 +126,9 @@ class Supervisor:
         for ticker in self._tickers:
             ticker.cancel()
         await asyncio.gather(*self._tickers, return_exceptions=True)
-        await asyncio.to_thread(self.scheduler.stop)
-        await asyncio.to_thread(self.decisions.close, FLUSH_S)
-        await asyncio.to_thread(self.database.close)
+        await CONTROL.run(self.scheduler.stop)
+        await CONTROL.run(self.decisions.close, FLUSH_S)
+        await CONTROL.run(self.database.close)
 
     async def adopt(self, node: NodeConfig) -> None:
         """Another document of the node, as far as that goes without a restart."""

@@ -10,6 +10,7 @@ import structlog
 from streamproc.live.processor import Processor
 from streamproc.live.status import StatusBoard
 from streamproc.pipeline.governor import EVERY_S, Governor
+from streamproc.threads import CONTROL
 
 log = structlog.get_logger(__name__)
 TICK_S = 0.5
@@ -46,6 +47,6 @@ async def govern(governor: Governor, processors: Processors) -> None:
         await asyncio.sleep(EVERY_S)
         lanes = [processor.run.lane for processor in processors() if processor.run is not None]
         try:
-            await asyncio.to_thread(governor.tick, lanes)
+            await CONTROL.run(governor.tick, lanes)
         except Exception:  # the boundary of the governor: the lanes go on as they are
             log.exception("governor_failed")

@@ -14,6 +14,7 @@ from streamproc.metrics import HISTORY_BYTES, OUTBOX_BYTES, OUTBOX_DEAD, OUTBOX_
 from streamproc.store.deliveries import DeliveryStore
 from streamproc.store.journal import Journal
 from streamproc.store.retention import Keep, Retention
+from streamproc.threads import DATABASE
 
 log = structlog.get_logger()
 
@@ -58,7 +59,7 @@ class Housekeeper:
     async def _run(self) -> None:
         while True:
             try:
-                self._wake(await asyncio.to_thread(self.look, time.time()))
+                self._wake(await DATABASE.run(self.look, time.time()))
             except Exception:  # Boundary: a full disk or a locked file now must not end housekeeping for good.
                 log.exception("outbox_housekeeping_failed")
             await asyncio.sleep(_TICK_S)

@@ -22,6 +22,7 @@ from streamproc.outbox.dead import DeadLetters
 from streamproc.outbox.housekeeping import Housekeeper
 from streamproc.store.deliveries import DeliveryStore, PendingDelivery
 from streamproc.store.journal import Journal
+from streamproc.threads import DATABASE
 
 log = structlog.get_logger()
 
@@ -113,7 +114,7 @@ class Outbox:
     async def drain(self, timeout_s: float) -> int:
         """Try everything that waits once more, at most so long; returns how many deliveries still wait (for the next start)."""
         await self._drain(list(self._outputs.values()), timeout_s)
-        counts = await asyncio.to_thread(self._store.counts)
+        counts = await DATABASE.run(self._store.counts)
         return sum(number for (_, state), number in counts.items() if state == "waiting")
 
     async def aclose(self) -> None:
@@ -134,7 +135,7 @@ class Outbox:
                 self._loop.call_soon_threadsafe(self._wake, owed)
 
     async def _resume(self) -> None:
-        self._wake_again(set(await asyncio.to_thread(self._store.waiting_sessions)))
+        self._wake_again(set(await DATABASE.run(self._store.waiting_sessions)))
 
     def _wake_again(self, owed: set[tuple[str, str]]) -> None:
         """Not news: what had its last try in a drain is left alone."""
@@ -158,7 +159,7 @@ class Outbox:
             while session in output.dirty:
                 output.dirty.discard(session)
                 await self._write_confirmed(output)
-                owed = await asyncio.to_thread(self._store.next, output.key, session, _BATCH)
+                owed = await DATABASE.run(self._store.next, output.key, session, _BATCH)
                 if not owed:
                     continue
                 output.dirty.add(session)
@@ -198,7 +199,7 @@ class Outbox:
         """Raises StorageUnavailable; what is confirmed stays in memory then."""
         seqs = sorted(output.confirmed)
         if seqs:
-            await asyncio.to_thread(self._store.delivered, output.key, seqs)
+            await DATABASE.run(self._store.delivered, output.key, seqs)
             output.confirmed.difference_update(seqs)
 
     async def _attempt(self, output: _Output, item: PendingDelivery) -> None:
@@ -222,7 +223,7 @@ class Outbox:
         event, pictures, images = item.event, None, NOWHERE
         if event.has_pictures:
             wanted = isinstance(output.sink, ImageKeeper)
-            kept, pictures = await asyncio.to_thread(self._pictures, event, wanted)
+            kept, pictures = await DATABASE.run(self._pictures, event, wanted)
             images = self._locate(output.processor, event) if kept else NOWHERE
         return Delivery(event, pictures, item.context, images, self._renderers)
 
@@ -256,7 +257,7 @@ class Outbox:
         if str(failure) != item.reason:
             log.warning("output_busy", output=output.key, event_id=item.event.id, reason=str(failure))
         with suppress(StorageUnavailable):  # the count of attempts is for people; the wait before the next one is kept
-            await asyncio.to_thread(self._store.failed, output.key, item.seq, str(failure))
+            await DATABASE.run(self._store.failed, output.key, item.seq, str(failure))
         if isinstance(failure, SinkDenied):
             for listener in self.denied_listeners:
                 listener(output.processor, failure)
@@ -265,8 +266,8 @@ class Outbox:
         DELIVERIES.labels(output.key, "dead").inc()
         log.error("output_refused", output=output.key, event_id=item.event.id, reason=reason)
         output.faults.pop(item.seq, None)
-        await asyncio.to_thread(self._dead.add, item, reason)
-        await asyncio.to_thread(self._store.dead, output.key, item.seq, reason)
+        await DATABASE.run(self._dead.add, item, reason)
+        await DATABASE.run(self._store.dead, output.key, item.seq, reason)
 
     async def _pause(self, output: _Output, failures: int, failure: SinkBusy) -> bool:
         """Wait out the back-off, less where the output is seen to work again; False when it is time to end.

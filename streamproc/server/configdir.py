@@ -16,6 +16,7 @@ from streamproc.config.processor import ProcessorConfig
 from streamproc.core.errors import ConfigError, Fault, StorageUnavailable, StreamprocError
 from streamproc.live.desired import Reconciler
 from streamproc.server.nodefile import NodeFile
+from streamproc.threads import CONTROL
 
 log = structlog.get_logger(__name__)
 
@@ -78,11 +79,11 @@ class ConfigDir:
                 log.warning("config_folder_is_away", folder=str(self.folder))
                 return
             await self._node_file.scan()
-            files = await asyncio.to_thread(processor_files, self.folder)
+            files = await CONTROL.run(processor_files, self.folder)
             gone = [path for path in self._seen if path not in files]
             if gone:
                 await asyncio.sleep(SETTLE_S)
-                files = await asyncio.to_thread(processor_files, self.folder)
+                files = await CONTROL.run(processor_files, self.folder)
                 gone = [path for path in gone if path not in files]
             for path in gone:
                 del self._seen[path]
@@ -93,7 +94,7 @@ class ConfigDir:
             await asyncio.gather(*(self._file(path, name, owners[name]) for path, name in files.items()))
 
     async def _file(self, path: Path, name: str, owner: Path) -> None:
-        digest = await asyncio.to_thread(_digest, path)
+        digest = await CONTROL.run(_digest, path)
         if digest is None or self._seen.get(path) == digest:
             return
         try:
@@ -113,13 +114,13 @@ class ConfigDir:
 
     async def _load(self, path: Path, digest: str) -> ProcessorConfig | None:
         try:
-            return await asyncio.to_thread(load_processor, path, check)
+            return await CONTROL.run(load_processor, path, check)
         except ConfigError:
             await asyncio.sleep(SETTLE_S)
-            now = await asyncio.to_thread(_digest, path)
+            now = await CONTROL.run(_digest, path)
             if now != digest:
                 return None
-            return await asyncio.to_thread(load_processor, path, check)
+            return await CONTROL.run(load_processor, path, check)
 
     def _refuse(self, path: Path, name: str, digest: str, error: ConfigError) -> None:
         """Say why, on one line; the last good version goes on."""

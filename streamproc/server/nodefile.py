@@ -14,6 +14,7 @@ from streamproc.config.load import load_node
 from streamproc.config.node import NodeConfig
 from streamproc.core.errors import ConfigError, StreamprocError
 from streamproc.live.supervisor import Supervisor
+from streamproc.threads import CONTROL
 
 log = structlog.get_logger(__name__)
 
@@ -34,15 +35,15 @@ class NodeFile:
 
     async def scan(self) -> None:
         """The first one only remembers what the daemon was started with."""
-        digest = await asyncio.to_thread(self._digest)
+        digest = await CONTROL.run(self._digest)
         if self._known is not None and digest == self._seen:
             return
         try:
             try:
-                node = await asyncio.to_thread(load_node, self.path, check)
+                node = await CONTROL.run(load_node, self.path, check)
             except ConfigError:
                 await asyncio.sleep(SETTLE_S)
-                if await asyncio.to_thread(self._digest) != digest:
+                if await CONTROL.run(self._digest) != digest:
                     return  # it is being written; the next scan sees it whole
                 raise
             before, self._known, self._seen = self._known, node, digest

@@ -20,12 +20,13 @@ ROOMS: dict[str, set[str]] = {
     "config": {"core", "logic", "connectors"},
     "metrics": set(),
     "durable": set(),
+    "threads": set(),
     "media": {"core", "logic", "contracts", "config"},
     "vision": {"core", "logic", "contracts", "config"},
     "plain": {"core", "logic", "contracts"},
     "perception": {"core", "logic", "contracts", "config", "vision", "media", "faces"},
     "store": {"core", "logic", "contracts", "config", "plain", "durable"},
-    "outbox": {"core", "logic", "contracts", "config", "store", "metrics", "plain", "media"},
+    "outbox": {"core", "logic", "contracts", "config", "store", "metrics", "plain", "media", "threads"},
     "faces": {"core", "logic", "contracts", "config", "vision", "media", "store"},
     "pipeline": {"core", "logic", "contracts", "config", "media", "metrics"},
     "live": {"*", "!aws", "!aws_protocol", "!kinesis", "!server", "!cli", "!jobs", "!measure", "!web"},
@@ -66,7 +67,7 @@ ROOMS: dict[str, set[str]] = {
     "cli": {"*"},
     "__main__": {"*"},
     "__init__": set(),
-    "connectors": {"core", "logic", "contracts", "config", "media", "metrics", "plain", "durable", "outbox"},
+    "connectors": {"core", "logic", "contracts", "config", "media", "metrics", "plain", "durable", "outbox", "threads"},
 }
 """Which rooms a room may import. ``*`` is every room, less those marked ``!``."""
 

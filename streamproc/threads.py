@@ -1,0 +1,120 @@
+"""Blocking calls off the event loop: a bounded set of threads for each kind of work, so that what hangs holds up its own kind only."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, ParamSpec, TypeVar
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+LEAVE_AFTER_S = 2.0
+"""How long the end of the process waits for calls that hang; their threads do not keep it alive."""
+
+
+class StillBusy(Exception):
+    """The call before hangs: nothing new is begun."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the write that began {seconds:.0f} s ago has not come back")
+
+
+class Threads(ThreadPoolExecutor):
+    """An executor whose threads are daemons: those of the standard library are waited for without end when the process ends."""
+
+    def __init__(self, name: str, most: int) -> None:
+        super().__init__(most, thread_name_prefix=name)
+        self.name = name
+        self._most = most
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._free = threading.Semaphore(0)
+        self._mine: list[threading.Thread] = []
+        self._guard = threading.Lock()
+        self._closed = False
+
+    async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """``asyncio.to_thread`` in one of these threads."""
+        return await asyncio.get_running_loop().run_in_executor(self, partial(call, *args, **kwargs))
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        future: Future[R] = Future()
+        with self._guard:
+            if self._closed:
+                raise RuntimeError(f"the threads for {self.name} have ended")
+            self._calls.put((future, partial(fn, *args, **kwargs)))
+            if not self._free.acquire(blocking=False) and len(self._mine) < self._most:
+                name = f"{self.name}-{len(self._mine)}"
+                thread = threading.Thread(target=self._work, name=name, daemon=True)
+                self._mine.append(thread)
+                thread.start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Nothing new is taken. What hangs is left behind after two seconds, and named."""
+        with self._guard:
+            if self._closed:
+                return
+            self._closed = True
+            for _ in self._mine:
+                self._calls.put(None)
+        deadline = time.monotonic() + (LEAVE_AFTER_S if wait else 0.0)
+        for thread in self._mine:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if wait and thread.is_alive():
+                log.error("left_behind", thread=thread.name, what="a blocking call does not come back")
+
+    def _work(self) -> None:
+        while True:
+            item = self._calls.get()
+            if item is None:
+                return
+            future, call = item
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(call())
+                except BaseException as error:  # noqa: BLE001 - whoever waits for the future hears of it
+                    future.set_exception(error)
+            del item, future, call
+            self._free.release()
+
+
+class OneAtATime:
+    """Blocking calls of one output, in a thread of its own."""
+
+    def __init__(self, name: str) -> None:
+        self._threads = Threads(name, 1)
+        self._last: tuple[str, Future[None], float] | None = None
+
+    async def run(self, key: str, call: Callable[[], None]) -> None:
+        """``call``, unless the one before still hangs (StillBusy), or was this one and came back meanwhile."""
+        if self._last is not None:
+            before, future, since = self._last
+            if not future.done():
+                raise StillBusy(time.monotonic() - since)
+            if before == key and not future.cancelled() and future.exception() is None:
+                self._last = None
+                return
+        future = self._threads.submit(call)
+        self._last = (key, future, time.monotonic())
+        await asyncio.wrap_future(future)
+        self._last = None
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False)
+
+
+DATABASE = Threads("database", 4)
+"""Deliveries and house-keeping: the node's own disk."""
+CONTROL = Threads("control", 8)
+"""Processors: sources that are let go, models that load, checkpoints."""
+REQUESTS = 16
+"""Threads for everything else, mostly requests; the event loop's default."""

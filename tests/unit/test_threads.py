@@ -1,0 +1,75 @@
+"""Threads for blocking calls: bounded, left behind when they hang, and no second attempt beside a first that hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from streamproc.threads import OneAtATime, StillBusy, Threads
+
+
+async def test_results_and_errors_come_back_and_threads_are_bounded() -> None:
+    threads, names = Threads("test", 3), set[str]()
+
+    def call(number: int) -> int:
+        names.add(threading.current_thread().name)
+        time.sleep(0.01)
+        if number == 7:
+            raise KeyError(number)
+        return number * 2
+
+    found = await asyncio.gather(*(threads.run(call, number) for number in range(20)), return_exceptions=True)
+    assert [item for item in found if isinstance(item, int)] == [number * 2 for number in range(20) if number != 7]
+    assert isinstance(found[7], KeyError) and 1 <= len(names) <= 3
+    threads.shutdown()
+    with pytest.raises(RuntimeError, match="ended"):
+        threads.submit(call, 1)
+
+
+async def test_nothing_is_begun_beside_a_call_that_hangs_and_what_came_back_late_counts() -> None:
+    door, calls, one = threading.Event(), list[str](), OneAtATime("output")
+
+    def write(name: str) -> None:
+        calls.append(name)
+        door.wait(20)
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await one.run("a", lambda: write("a"))
+    for name in ("a", "b"):
+        with pytest.raises(StillBusy, match="has not come back"):
+            await one.run(name, lambda name=name: write(name))  # type: ignore[misc]
+    door.set()
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await one.run("a", lambda: write("a"))
+                break
+            except StillBusy:
+                await asyncio.sleep(0.01)
+    assert calls == ["a"], "the late success was this very event"
+    await one.run("b", lambda: write("b"))
+    assert calls == ["a", "b"]
+    one.close()
+
+
+def test_a_process_ends_though_a_call_hangs() -> None:
+    script = """
+import asyncio, time
+from streamproc.threads import Threads
+async def main():
+    asyncio.get_running_loop().set_default_executor(Threads("requests", 2))
+    try:
+        async with asyncio.timeout(0.2):
+            await asyncio.to_thread(time.sleep, 3600)
+    except TimeoutError:
+        print("left")
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "left" in done.stdout and "left_behind" in done.stdout, done.stderr
