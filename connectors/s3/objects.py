@@ -13,8 +13,9 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from connectors.chain import named_credentials
 
-CONNECT_S, READ_S = 5, 20
-"""Timeouts of one try. A client waits for the first answer, so an S3 that does not come is given up soon."""
+CONNECT_S, READ_S = 3, 5
+"""Timeouts of one try: a client waits for the first answer, and a worker for each of the next."""
+TRIES = 2
 
 _made = threading.Lock()
 """botocore's sessions are not to be used by several threads while clients are made."""
@@ -34,7 +35,7 @@ class S3Object:
         config = Config(
             connect_timeout=CONNECT_S,
             read_timeout=READ_S,
-            retries={"mode": "standard", "total_max_attempts": 3},
+            retries={"mode": "standard", "total_max_attempts": TRIES},
             s3={"addressing_style": "path"} if endpoint else {},
             **({} if keys is not None else {"signature_version": UNSIGNED}),
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import Daemon, read_lines, wait_for
-from tests.faults.test_storage import document, posted
+from tests.faults.node import document, posted
 
 pytestmark = pytest.mark.models
 
