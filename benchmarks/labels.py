@@ -3,11 +3,13 @@
 Photographs with boxes: CORPUS/images/coco_val and voc (COCO's instances.json), CORPUS/images/packages (YOLO text files,
 class 0 is a package). ``map50`` is the mean of AP at IoU 0.5 over the classes of coco_val and voc that the detectors have names
 for; crowd regions are neither asked for nor held against a detector. ``recall_CLASS`` is the share found at a score of 0.3.
+``--bands`` measures what DetectLabels and stored video tell instead (``label_bands``).
 A package counts as found where a proposal covers it (IoU 0.4) and the classifier's package classes sum to 0.3.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -18,7 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.common import arguments, progress, report
+from benchmarks.common import parser, prepared, progress, report
 from streamproc.contracts import Detector
 from streamproc.core.media import Image
 from streamproc.core.vision import Box, Detections
@@ -166,8 +168,24 @@ class Packages:
 
 
 def main() -> None:
-    options = arguments(__doc__)
+    asked = parser(__doc__)
+    asked.add_argument(
+        "--bands", action="store_true", help="precision and recall of all labels by confidence and family instead"
+    )
+    asked.add_argument("--classifier", help="with --bands: this one instead of the first that can be had")
+    options = prepared(asked.parse_args())
     zoo = open_zoo(workers=1)
+    if options.bands:
+        from benchmarks.label_bands import measure
+
+        rows, figures = measure(options.corpus, zoo, options.classifier)
+        report(options, figures=figures, rows=rows)
+        return
+    objects_report(options, zoo)
+
+
+def objects_report(options: argparse.Namespace, zoo: ModelZoo) -> None:
+    """AP50 and recall per class of the detectors."""
     images: Path = options.corpus / "images"
     photos = [photo for name in ("coco_val", "voc") if (images / name).is_dir() for photo in read_coco(images / name)]
     everyone = [zoo.person_detector(), *zoo.those_had(["deimv2_femto", "ssd_oidv4"])]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from streamproc.core.faces import DetectedFace
     from streamproc.jobs.person_analysis import Appearance, FindFaces
     from streamproc.perception.objects import ObjectFinder
+    from streamproc.perception.picture_claims import PictureModels
 
 Options = TypeVar("Options")
 log = structlog.get_logger(__name__)
@@ -46,7 +47,7 @@ class Analyses:
                 from streamproc.perception.still_labels import LabelOptions
 
                 chosen = parse(LabelOptions, options)
-                return LabelAnalysis(chosen, video, self._objects(video), self._traits())
+                return LabelAnalysis(chosen, video, self._pictures(video), self._traits())
             case JobKind.PERSONS:
                 from streamproc.jobs.person_analysis import PersonAnalysis, PersonOptions
 
@@ -72,6 +73,12 @@ class Analyses:
             return self._objects(video)
         except ModelUnavailable:
             return None
+
+    def _pictures(self, video: VideoFacts) -> PictureModels:
+        from streamproc.perception.looks import VIDEO_LOOKS
+        from streamproc.perception.picture_claims import PictureModels
+
+        return PictureModels(self._objects(video), self._provider.words, VIDEO_LOOKS)
 
     def _appearance(self) -> Appearance | None:
         try:

@@ -3,43 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from streamproc.core.faces import DetectedFace, face_confidence
+import cv2
+import numpy as np
+
+from streamproc.core.media import Image
 from streamproc.jobs.person_analysis import FindFaces
 from streamproc.jobs.steps import coarse_step
 from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
 from streamproc.logic.structure import from_document, to_document
-from streamproc.perception.objects import LOOK, ObjectFinder, SeenObject, one_body_each
-from streamproc.perception.still_labels import LabelOptions, Trait, labels_of
+from streamproc.perception.label_evidence import LEAST, Sample, over_samples
+from streamproc.perception.objects import LOOK
+from streamproc.perception.picture_claims import PictureModels, claims_in
+from streamproc.perception.still_labels import LabelOptions, labels_of, say_unknown
 from streamproc.perception.taxonomy import taxonomy
 
 SAMPLES_A_SECOND = 2
+_SCENE = (16, 9)
+_OTHER_SCENE = 40.0
+"""Mean difference (0..255) of two samples, shrunk to 16x9, from which they are two scenes; what moves in one scene stays under 25."""
 
 
-_TELLING_EYES_PX = 20.0
-_TELLING_YAW = 45.0
-_SURE_TRAIT = 75.0
-"""Traits that the nets are less sure of are not told, whatever is asked: a coin that is tossed is right half the time too."""
+@dataclass
+class _State:
+    """What the next sample needs."""
 
-
-def faces_of(found: Sequence[DetectedFace]) -> tuple[list[SeenObject], list[Trait]]:
-    """Faces as objects, and what the attribute nets (where there are any) say of those that are large and frontal enough."""
-    seen = [SeenObject("face", each.face.box, face_confidence(each.face.score)) for each in found]
-    traits: list[Trait] = []
-    for each in found:
-        said, quality = each.attributes, each.quality
-        if said is None or quality.eye_distance_px < _TELLING_EYES_PX or abs(quality.pose.yaw) > _TELLING_YAW:
-            continue
-        if said.male is not None:
-            traits.append(Trait("man" if said.male >= 0.5 else "woman", 100 * max(said.male, 1 - said.male)))
-        traits.append(Trait("smile", 100 * said.emotions.get("HAPPY", 0.0)))
-    return seen, [trait for trait in traits if trait.confidence >= _SURE_TRAIT]
-
-
-_Sample = tuple[int, list[SeenObject], list[Trait]]
-"""What one picture showed, and when (milliseconds)."""
+    slot: int = -1
+    scene: bytes = b""
+    """The sample before, shrunk."""
 
 
 class LabelAnalysis:
@@ -52,29 +46,30 @@ class LabelAnalysis:
         self,
         options: LabelOptions,
         video: VideoFacts,
-        objects: ObjectFinder,
+        models: PictureModels,
         find_faces: FindFaces | None = None,
     ) -> None:
         # On the frames that are also looked at for persons and faces, so that one look serves all.
         self._step = coarse_step(video.rate)
         self._options = options
-        self._objects = objects
+        self._models = models
         self._find_faces = find_faces
         self._taxonomy = taxonomy()
-        self._slot = -1
-        self._rows: list[_Sample] = []
+        self._state = _State()
+        self._rows: list[Sample] = []
+        say_unknown(options, self._taxonomy)
 
     def wants(self, index: int, at: Fraction) -> bool:
-        return index % self._step == 0 and int(at * SAMPLES_A_SECOND) > self._slot
+        return index % self._step == 0 and int(at * SAMPLES_A_SECOND) > self._state.slot
 
     def add(self, frame: VideoFrame) -> None:
-        self._slot = int(frame.at * SAMPLES_A_SECOND)
         image = frame.picture.bgr(LOOK, LOOK)
-        least = self._options.min_confidence
-        seen = one_body_each(self._objects.find(image, least, frame.memo), least)
-        faces, traits = faces_of(self._find_faces(frame)) if self._find_faces is not None else ([], [])
-        seen += [face for face in faces if face.confidence >= least]
-        self._rows.append((frame.milliseconds, seen, [trait for trait in traits if trait.confidence >= least]))
+        faces = self._find_faces(frame) if self._find_faces is not None else []
+        least = min(LEAST, self._options.min_confidence)
+        claims = claims_in(self._models, image, least, faces=faces, memo=frame.memo)
+        scene = _shrunk(image)
+        self._rows.append(Sample(frame.milliseconds, tuple(claims), _differ(self._state.scene, scene)))
+        self._state = _State(int(frame.at * SAMPLES_A_SECOND), scene)
 
     def hear(self, sound: Sound) -> None:
         """Not asked for."""
@@ -87,16 +82,26 @@ class LabelAnalysis:
         """Nothing is open."""
 
     def snapshot(self) -> Any:
-        return self._slot
+        return to_document(self._state)
 
     def restore(self, state: Any) -> None:
-        self._slot = from_document(int, state)
+        self._state = from_document(_State, state)
 
     def conclude(self, rows: Sequence[Any], video: VideoFacts, frames: int) -> dict[str, Any]:
-        samples = [sample for part in rows for sample in from_document(list[_Sample], part)]
+        samples = over_samples([sample for part in rows for sample in from_document(list[Sample], part)])
         labels = [
-            label
-            for ms, seen, traits in samples
-            for label in labels_of(ms, seen, self._options, self._taxonomy, traits)
+            label for sample in samples for label in labels_of(sample.ms, sample.claims, self._options, self._taxonomy)
         ]
-        return {"sampled_ms": [ms for ms, _, _ in samples], "duration_ms": video.duration_ms, "labels": labels}
+        return {"sampled_ms": [sample.ms for sample in samples], "duration_ms": video.duration_ms, "labels": labels}
+
+
+def _shrunk(image: Image) -> bytes:
+    return np.asarray(cv2.resize(image, _SCENE, interpolation=cv2.INTER_AREA), np.uint8).tobytes()
+
+
+def _differ(before: bytes, after: bytes) -> bool:
+    """Whether two samples are of two scenes. Nothing before is none."""
+    if not before:
+        return False
+    a, b = (np.frombuffer(each, np.uint8).astype(np.int16) for each in (before, after))
+    return float(np.abs(a - b).mean()) > _OTHER_SCENE

@@ -7,21 +7,18 @@ classes that all models know and for those that the SSD does not.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from streamproc.contracts import Detector
 from streamproc.core.media import Image
 from streamproc.core.vision import Box, Detections
-from streamproc.logic.boxes import as_boxes, iou, seeds
+from streamproc.logic.boxes import as_boxes, seeds
 from streamproc.logic.evidence import family, logit, sigmoid
 from streamproc.perception.detect import common_name
 from streamproc.perception.label_models import frame_size
-from streamproc.perception.taxonomy import taxonomy
 
 LOOK = 960
 """Longer side of the picture that the detectors are given."""
@@ -127,37 +124,6 @@ def _weighed(
     ]
     kept = [each for each in objects if each.confidence >= min_confidence]
     return sorted(kept, key=lambda each: (-each.confidence, each.name, each.box))
-
-
-def one_body_each(objects: Sequence[SeenObject], min_confidence: float) -> list[SeenObject]:
-    """Where a person and an animal, or two kinds of animal, are seen in one box, the surer one stands.
-
-    The other is there only if that one is not: its confidence is multiplied by the chance of that, and it is left out under
-    ``min_confidence`` (0..100).
-    """
-    living = [each for each in objects if each.name in _living()]
-    boxes = as_boxes([each.box for each in living])
-    overlaps = iou(boxes, boxes)
-    weighed = {}
-    for row, each in enumerate(living):
-        rivals = [
-            other.confidence / 100
-            for column, other in enumerate(living)
-            if overlaps[row, column] > _SAME and other.name != each.name and other.confidence > each.confidence
-        ]
-        weighed[id(each)] = replace(each, confidence=each.confidence * math.prod(1 - rival for rival in rivals))
-    kept = [weighed.get(id(each), each) for each in objects]
-    kept = [each for each in kept if each.confidence >= min_confidence]
-    return sorted(kept, key=lambda each: (-each.confidence, each.name, each.box))
-
-
-@cache
-def _living() -> frozenset[str]:
-    """Models' classes of people and animals."""
-    words = taxonomy()
-    return frozenset(
-        name for name, label in words.models.items() if label == "Person" or "Animal" in words.labels[label].parents
-    )
 
 
 def _sureness(name: str, scores: Mapping[str, float], knows: Mapping[str, set[str]]) -> float:

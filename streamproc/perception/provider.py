@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from streamproc.config.node import NodeConfig
 from streamproc.config.processor import FaceSettings, LabelSettings
+from streamproc.core.errors import ModelUnavailable
 from streamproc.perception.objects import ObjectModels
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from streamproc.faces.service import FaceService
     from streamproc.perception.label_models import LabelModels
     from streamproc.perception.label_perception import LabelPerception
+    from streamproc.perception.word_finder import WordFinder
     from streamproc.vision.zoo import ModelZoo
 
 
@@ -36,6 +38,8 @@ class ModelProvider:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _zoo: ModelZoo | None = None
     _faces: FaceService | None = None
+    _words: list[WordFinder | None] = field(default_factory=list)
+    """Empty: nobody asked yet."""
 
     def __post_init__(self) -> None:
         self.objects = ObjectModels(lambda: self.zoo)
@@ -59,6 +63,20 @@ class ModelProvider:
 
                 self._faces = open_service(self.data_dir, self.node, zoo)
             return self._faces
+
+    @property
+    def words(self) -> WordFinder | None:
+        """Labels by the node's classifier; None where none can be had, or the one at hand is not calibrated."""
+        zoo = self.zoo
+        with self._lock:
+            if not self._words:
+                from streamproc.perception.word_finder import word_finder
+
+                try:
+                    self._words = [word_finder(zoo.first_classifier(zoo.profile().verifier))]
+                except ModelUnavailable:
+                    self._words = [None]
+            return self._words[0]
 
     def label_perceiver(self, settings: LabelSettings) -> LabelPerception:
         """Raises ModelUnavailable where no model for an asked class can be had."""

@@ -1,4 +1,4 @@
-"""The labels of one picture or one sample of a video: objects and traits in the words of the taxonomy, filtered as asked."""
+"""The labels of one picture or one sample of a video: claims in the words of the taxonomy, filtered as asked."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from streamproc.perception.objects import SeenObject
+import structlog
+
+from streamproc.perception.claims import Claim
 from streamproc.perception.taxonomy import Taxonomy
+
+log = structlog.get_logger(__name__)
+_SAID: set[str] = set()
+"""Words of filters that this process said are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,37 +27,34 @@ class LabelOptions:
     exclude_categories: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Trait:
-    """Something told of a face, without a box of its own."""
-
-    name: str
-    """man, woman or smile."""
-    confidence: float
-
-
-def labels_of(
-    ms: int, seen: Sequence[SeenObject], options: LabelOptions, words: Taxonomy, traits: Sequence[Trait] = ()
-) -> list[dict[str, Any]]:
-    """The labels of one sample, by name: what was seen with its boxes, and traits and every broader label without."""
+def labels_of(ms: int, claims: Sequence[Claim], options: LabelOptions, words: Taxonomy) -> list[dict[str, Any]]:
+    """The labels of one sample, by name: what is claimed with its boxes, every broader label without."""
     found: dict[str, dict[str, Any]] = {}
-    for thing in seen:
-        label = words.of_class(thing.name)
-        if label is None:
+    for claim in claims:
+        if claim.confidence < options.min_confidence:
             continue
-        own = found.setdefault(label.name, {"ms": ms, "name": label.name, "confidence": 0.0, "instances": []})
-        own["instances"].append(
-            {"box": [round(value, 6) for value in thing.box], "confidence": round(thing.confidence, 4)}
-        )
-        for name in (label.name, *label.parents):
+        sure = round(claim.confidence, 4)
+        for name in (claim.label, *words.labels[claim.label].parents):
             entry = found.setdefault(name, {"ms": ms, "name": name, "confidence": 0.0, "instances": []})
-            entry["confidence"] = max(entry["confidence"], round(thing.confidence, 4))
-    for trait in traits:
-        label = words.of_class(trait.name)
-        for name in (label.name, *label.parents) if label is not None else ():
-            entry = found.setdefault(name, {"ms": ms, "name": name, "confidence": 0.0, "instances": []})
-            entry["confidence"] = max(entry["confidence"], round(trait.confidence, 4))
+            entry["confidence"] = max(entry["confidence"], sure)
+        if claim.box is not None:
+            box = [round(value, 6) for value in claim.box]
+            found[claim.label]["instances"].append({"box": box, "confidence": sure})
     return [found[name] for name in sorted(found) if _passes(name, options, words)]
+
+
+def say_unknown(options: LabelOptions, words: Taxonomy) -> list[str]:
+    """Words of the filters that no label, other name or category here has; logged once each, because they would silently find nothing."""
+    asked = (*options.include_labels, *options.exclude_labels, *options.include_categories, *options.exclude_categories)
+    known = words.known_words()
+    unknown = sorted({word for word in asked if word.casefold() not in known})
+    new = [word for word in unknown if word.casefold() not in _SAID]
+    if new:
+        _SAID.update(word.casefold() for word in new)
+        log.warning(
+            "label_filter_unknown", names=new, why="no model here can tell them; docs/labels.md lists what can be told"
+        )
+    return unknown
 
 
 def _passes(name: str, options: LabelOptions, words: Taxonomy) -> bool:

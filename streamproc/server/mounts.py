@@ -45,7 +45,7 @@ async def mount_aws(context: DaemonContext) -> None:
     jobs = await _open_jobs(context)
     await _mount_jobs_and_faces(context, jobs, faces)
     supervisor.fails_on = words_for
-    stills = Stills(supervisor.provider.objects)
+    stills = Stills(supervisor.provider.objects, lambda: supervisor.provider.words)
     services = EndpointServices(context.node, context.folder, context.database, supervisor, faces, jobs, stills)
     fragments = supervisor.fragments
     await setup(context.app, services if fragments is None else replace(services, own_stream=fragments.has))

@@ -119,3 +119,14 @@ def imagenet_1001() -> tuple[str, ...]:
     """Background and ImageNet's 1000 classes (ILSVRC 2012) by WordNet's synonyms, in the order of every network trained on them."""
     text = Path(__file__).with_name("imagenet.txt").read_text(encoding="utf-8")
     return ("background", *text.splitlines())
+
+
+@cache
+def imagenet_words() -> tuple[str, ...]:
+    """One word for each of the 1000 classes: the first synonym in small letters, all of them or the index where two classes share it."""
+    lines = [line.lower() for line in imagenet_1001()[1:]]
+    first = [line.split(",")[0] for line in lines]
+    words = [one if first.count(one) == 1 else line for one, line in zip(first, lines, strict=True)]
+    return tuple(
+        f"{word} ({index})" if "," not in word and first.count(word) > 1 else word for index, word in enumerate(words)
+    )

@@ -15,7 +15,7 @@ from streamproc.jobs.answers import Aggregate, Sort, items_of
 from streamproc.jobs.model import Job, JobKind, JobRequest, JobState, VideoRef, facts_from, facts_to, request_from
 from streamproc.jobs.service import JobPage, PageRequest
 from streamproc.jobs.video import AudioFacts, VideoFacts
-from streamproc.perception.objects import SeenObject, one_body_each
+from streamproc.perception.claims import Claim
 from streamproc.perception.still_labels import LabelOptions, labels_of
 from streamproc.perception.taxonomy import taxonomy
 from streamproc.vision.names import COCO, OPEN_IMAGES_24
@@ -25,8 +25,8 @@ FACTS = VideoFacts(
 )
 
 
-def seen(name: str, confidence: float) -> SeenObject:
-    return SeenObject(name, Box(0.1, 0.2, 0.3, 0.6), confidence)
+def seen(name: str, confidence: float) -> Claim:
+    return Claim(name, confidence, Box(0.1, 0.2, 0.3, 0.6))
 
 
 def label(ms: int, name: str, confidence: float) -> dict[str, Any]:
@@ -74,30 +74,9 @@ def test_a_span_lasts_to_the_sample_that_no_longer_shows_it_or_to_the_end() -> N
     assert spans_of(samples, [500, 1500, 3000], 3960) == [(500, 2000), (3000, 3500)], "one miss is bridged, two are not"
 
 
-@pytest.mark.parametrize(
-    ("found", "told"),
-    [
-        ([("person", 90.0, 0.1), ("cat", 80.0, 0.1)], {"person": 90.0}),
-        ([("dog", 55.0, 0.1), ("cat", 54.0, 0.1)], {"dog": 55.0}),
-        ([("dog", 55.0, 0.1), ("cat", 54.0, 0.6)], {"dog": 55.0, "cat": 54.0}),
-        ([("person", 90.0, 0.1), ("chair", 80.0, 0.1)], {"person": 90.0, "chair": 80.0}),
-        ([("person", 90.0, 0.1), ("bicycle", 60.0, 0.1)], {"person": 90.0, "bicycle": 60.0}),
-        ([], {}),
-    ],
-)
-def test_one_body_is_one_kind_of_animal(found: list[tuple[str, float, float]], told: dict[str, float]) -> None:
-    objects = [SeenObject(name, Box(left, 0.2, left + 0.3, 0.6), sure) for name, sure, left in found]
-    assert {each.name: each.confidence for each in one_body_each(objects, 50.0)} == told
-
-
-def test_a_doubtful_rival_stays_where_little_is_asked() -> None:
-    objects = [SeenObject(name, Box(0.1, 0.2, 0.3, 0.6), sure) for name, sure in (("dog", 60.0), ("cat", 50.0))]
-    assert [(each.name, each.confidence) for each in one_body_each(objects, 10.0)] == [("dog", 60.0), ("cat", 20.0)]
-
-
 def test_broader_labels_come_along_without_boxes() -> None:
     found = {
-        item["name"]: item for item in labels_of(40, [seen("dog", 80), seen("dog", 60)], LabelOptions(), taxonomy())
+        item["name"]: item for item in labels_of(40, [seen("Dog", 80), seen("Dog", 60)], LabelOptions(), taxonomy())
     }
     assert set(found) == {"Dog", "Animal", "Canine", "Mammal", "Pet"}
     assert found["Pet"] == {"ms": 40, "name": "Pet", "confidence": 80, "instances": []}
@@ -116,7 +95,7 @@ def test_broader_labels_come_along_without_boxes() -> None:
     ],
 )
 def test_filters(options: LabelOptions, names: set[str]) -> None:
-    found = labels_of(0, [seen("dog", 80), seen("car", 70)], options, taxonomy())
+    found = labels_of(0, [seen("Dog", 80), seen("Car", 70)], options, taxonomy())
     assert {item["name"] for item in found} == names
 
 
@@ -222,19 +201,3 @@ def test_jobs_survive_json() -> None:
     request = job(JobKind.FACES).request
     assert request_from(asdict(request)) == request
     assert facts_from(facts_to(FACTS)) == FACTS
-
-
-def test_traits_come_from_sure_frontal_faces_alone() -> None:
-    from streamproc.core.faces import FaceAttributes
-    from streamproc.jobs.facefacts import face_from
-    from streamproc.jobs.label_analysis import faces_of
-
-    plain = face_from(FACE)
-    told = replace(plain, attributes=FaceAttributes(male=0.1, emotions={"HAPPY": 0.95}))
-    unsure = replace(plain, attributes=FaceAttributes(male=0.6, emotions={"HAPPY": 0.3}))
-    small = replace(told, quality=replace(plain.quality, eye_distance_px=9.0))
-    seen, traits = faces_of([told, unsure, small, plain])
-    assert [each.name for each in seen] == ["face"] * 4
-    assert [(trait.name, round(trait.confidence)) for trait in traits] == [("woman", 90), ("smile", 95)]
-    found = {item["name"] for item in labels_of(0, seen[:1], LabelOptions(), taxonomy(), traits)}
-    assert found == {"Face", "Head", "Person", "Woman", "Smile"}
