@@ -49,6 +49,11 @@ class Unit:
 class Publisher(Protocol):
     """Who sends; belongs to the event loop."""
 
+    @property
+    def connected(self) -> bool:
+        """Whether its connection stands, or stood."""
+        ...
+
     def request_keyframe(self) -> None: ...
 
 
@@ -78,14 +83,26 @@ class WebrtcSource:
         self.publisher: Publisher | None = None
 
     def join(self, publisher: Publisher) -> Publisher | None:
-        """Begin to publish; returns whom it replaces. Raises InUse beside a live one, where the config wants that."""
+        """Begin to publish; returns whom it replaces. Raises as ``require_place``."""
+        self.require_place()
         before, now = self.publisher, time.monotonic()
-        if before is not None and now - self._heard < SILENCE_S and self._settings.second_publisher == "refuse":
-            raise InUse("somebody publishes here already; wait until it ends, or set second_publisher: take_over")
         if before is not None:
             self._put(_Left("another publisher took over"))
         self.publisher, self._heard = publisher, now
         return before
+
+    def require_place(self) -> None:
+        """Raises InUse beside a live publisher, where the config wants that. Who never connected holds no place."""
+        before = self.publisher
+        if before is None or not before.connected or self._settings.second_publisher != "refuse":
+            return
+        if time.monotonic() - self._heard < SILENCE_S:
+            raise InUse("somebody publishes here already; wait until it ends, or set second_publisher: take_over")
+
+    def connected(self, publisher: Publisher) -> None:
+        """Its connection stands: it holds the place from now on."""
+        if publisher is self.publisher:
+            self._heard = time.monotonic()
 
     def push(self, publisher: Publisher, unit: Unit) -> None:
         """A picture of ``publisher``; those of one that was replaced are ignored."""

@@ -73,18 +73,21 @@ class WebRtcHub:
 
     async def publish(self, name: str, offer: Offer) -> tuple[str, str]:
         """The session's id and the SDP answer. Raises OfferRefused."""
-        session = PublisherSession(self.source(name), name)
+        source = self.source(name)
+        source.require_place()
+        session = PublisherSession(source, name)
         identity = secrets.token_urlsafe(18)
         session.peer = Peer(self.settings, self._ports, partial(self._publisher_gone, identity, session))
-        before = session.source.join(session)
+        session.peer.on_connected = session.connection_made
         self.publishers[identity] = session
-        if isinstance(before, PublisherSession):
-            before.peer.close("another publisher took over")
         try:
             answer = await session.answer(offer)
+            before = source.join(session)  # only who is answered takes over
         except BaseException:
             session.peer.close("the offer could not be answered")
             raise
+        if isinstance(before, PublisherSession):
+            before.peer.close("another publisher took over")
         log.info("publishing", processor=name)
         return identity, answer
 

@@ -48,6 +48,10 @@ class PublisherSession:
         self._heard = time.monotonic()
         self._asking: set[asyncio.Task[None]] = set()
 
+    def connection_made(self) -> None:
+        """It has as long to send its first picture as any other has to send the next."""
+        self.source.connected(self)
+
     async def answer(self, offer: Offer) -> str:
         """Raises OfferRefused."""
         sdp = await self.peer.answer(offer)
@@ -79,6 +83,10 @@ class PublisherSession:
         for whole in self._assembler.add(packet, packet._data, packet.payload_type, now):
             self._picture(whole, now)
         return self._gate.asks(self._assembler.losses, now)
+
+    @property
+    def connected(self) -> bool:
+        return self.peer.connected
 
     def request_keyframe(self) -> None:
         if self._ssrc is not None and self.peer.connected:

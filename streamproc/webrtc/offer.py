@@ -15,6 +15,7 @@ CODECS = ("H264", "VP8")
 
 _FINGERPRINT = re.compile(r"(?m)^a=fingerprint:\S+ [0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2})+ *$")
 _RTPMAP = re.compile(r"^a=rtpmap:(\d+) ([A-Za-z0-9.-]+)/90000", re.MULTILINE)
+_FMTP = re.compile(r"^a=fmtp:(\d+) ([^\r\n]*)", re.MULTILINE)
 _DIRECTION = re.compile(r"^a=(sendrecv|sendonly|recvonly|inactive)$", re.MULTILINE)
 
 
@@ -60,10 +61,12 @@ def read_offer(body: bytes, wants: Literal["send", "receive"]) -> Offer:
         raise OfferRefused(422, f"the offer's video must be {' or '.join(asked)}")
     for index in willing:
         names = {name.upper() for _, name in _RTPMAP.findall(sections[index])}
+        if "H264" in names and not _has_usable_h264(sections[index]):
+            names.discard("H264")
         codecs = tuple(name for name in CODECS if name in names)
         if codecs:
             return Offer(_without_useless_candidates(text), codecs, index, candidates)
-    raise OfferRefused(422, "the offer's video has neither H.264 nor VP8; offer one of them")
+    raise OfferRefused(422, "the offer's video has neither H.264 with packetization-mode=1 nor VP8; offer one of them")
 
 
 def read_fragment(body: bytes) -> list[tuple[str | None, str]]:
@@ -120,6 +123,14 @@ def _check_transport(head: str, sections: list[str]) -> None:
                 raise OfferRefused(400, f"the offer is broken: a={name} is missing")
         if not _FINGERPRINT.search(section) and not _FINGERPRINT.search(head):
             raise OfferRefused(400, "the offer is broken: a=fingerprint cannot be read")
+
+
+def _has_usable_h264(section: str) -> bool:
+    """Whether a payload type has packetization-mode=1: without it, it is 0 (RFC 6184 section 8.1), in which pictures larger than a
+    datagram cannot be sent."""
+    types = [number for number, name in _RTPMAP.findall(section) if name.upper() == "H264"]
+    parameters = dict(_FMTP.findall(section))
+    return any(re.search(r"(^|[; ])packetization-mode=1($|[; ])", parameters.get(number, "")) for number in types)
 
 
 def _direction(head: str, section: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.codecs import CODECS
+from aiortc.exceptions import OperationError
 from aiortc.sdp import candidate_from_sdp
 
 from streamproc.config.webrtc import WebrtcSettings
@@ -60,11 +61,14 @@ class Peer:
             for transport in self._ice_transports():
                 self._ports.apply(transport)
             await self.connection.setLocalDescription(await self.connection.createAnswer())
-        except Exception as error:  # noqa: BLE001  aiortc's parser raises whatever comes to hand
+        except OperationError as error:  # read, but no codec or profile is in common
             log.info("offer_refused", reason=repr(error))
             raise OfferRefused(
-                400, "the offer cannot be used; it is broken, or has nothing in common with this node"
+                422, "the offer has nothing in common with this node: H.264 (packetization-mode=1) or VP8"
             ) from None
+        except Exception as error:  # noqa: BLE001  aiortc's parser raises whatever comes to hand
+            log.info("offer_refused", reason=repr(error))
+            raise OfferRefused(400, "the offer cannot be used; it is broken") from None
         return str(self.connection.localDescription.sdp)
 
     async def add_candidates(self, found: list[tuple[str | None, str]]) -> None:

@@ -144,6 +144,33 @@ async def test_another_publisher_may_take_over(box: Daemon) -> None:
     await viewer.session.delete()
 
 
+async def post_offer(url: str, sdp: str) -> int:
+    headers = {"Content-Type": "application/sdp", "Authorization": "Bearer both-token"}
+    async with aiohttp.ClientSession() as http, http.post(url, data=sdp, headers=headers) as answer:
+        return answer.status
+
+
+async def test_only_an_offer_that_is_answered_takes_over(box: Daemon) -> None:
+    first = await publish(f"{box.url}/whip/over", "both-token", CounterTrack())
+    await until(lambda: source_of(box, "over")["state"] == "running")
+    offer = await good_offer()
+    broken = [
+        re.sub("packetization-mode=1", "packetization-mode=0", re.sub(" VP8/", " VP7/", offer)),
+        re.sub("a=mid:.*\r\n", "", re.sub("a=rtpmap:.*\r\n", "", offer)),
+        re.sub("a=setup:.*", "a=setup:nonsense", offer),
+    ]
+    statuses = [await post_offer(f"{box.url}/whip/over", sdp) for sdp in broken]
+    assert statuses[0] == 422 and all(status in (400, 422) for status in statuses), statuses
+    await asyncio.sleep(1)
+    assert source_of(box, "over")["state"] == "running"
+    assert await first.delete() == 200
+
+
+async def test_an_offer_that_never_connects_holds_no_place(box: Daemon) -> None:
+    statuses = [await post_offer(f"{box.url}/whip/bad", await good_offer()) for _ in range(5)]
+    assert statuses == [201] * 5
+
+
 async def test_lost_packets_cost_some_pictures_at_most(box: Daemon) -> None:
     track = CounterTrack()
     session = await publish(f"{box.url}/whip/loss", "both-token", track, loss=0.05)

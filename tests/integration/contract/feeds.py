@@ -190,6 +190,8 @@ class WebrtcFeed(Feed):
         self._threads[-1].start()
         return source
 
+    connected = True
+
     def request_keyframe(self) -> None:
         """Every second picture begins anew anyway."""
 

@@ -8,7 +8,10 @@ from streamproc.webrtc.offer import OfferRefused, is_usable, read_fragment, read
 
 HEAD = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"
 KEYS = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=fingerprint:sha-256 AA:BB\r\na=setup:actpass\r\n"
-VIDEO = "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=mid:0\r\na=rtpmap:96 VP8/90000\r\na=rtpmap:97 H264/90000\r\n"
+VIDEO = (
+    "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=mid:0\r\na=rtpmap:96 VP8/90000\r\n"
+    "a=rtpmap:97 H264/90000\r\na=fmtp:97 level-asymmetry-allowed=1;packetization-mode=1\r\n"
+)
 AUDIO = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:1\r\na=rtpmap:111 opus/48000/2\r\n"
 GOOD = HEAD + VIDEO + "a=sendonly\r\n" + KEYS
 
@@ -51,6 +54,13 @@ def test_bad_offers_have_their_status(body: str | bytes, expected: int) -> None:
 def test_a_viewer_must_want_to_receive() -> None:
     assert status(GOOD, "receive") == 422
     assert read_offer(GOOD.replace("sendonly", "recvonly").encode(), "receive").codecs
+
+
+@pytest.mark.parametrize("mode", ["packetization-mode=0", "", "packetization-mode=10"])
+def test_h264_without_packetization_mode_1_is_not_counted_on(mode: str) -> None:
+    offer = GOOD.replace("packetization-mode=1", mode)
+    assert read_offer(offer.encode(), "send").codecs == ("VP8",)
+    assert status(offer.replace("VP8", "AV1")) == 422
 
 
 def test_candidates_that_lead_nowhere_are_left_out() -> None:
