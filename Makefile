@@ -45,6 +45,7 @@ lock: ## write requirements.lock anew from pyproject.toml
 docs: setup ## write the generated pages of docs/ anew
 	@.venv/bin/streamproc schema --markdown > docs/configuration.md
 	@$(PY) -m streamproc.aws.compatibility > docs/aws-compatibility.md
+	@$(PY) -m streamproc.perception.label_page > docs/labels.md
 
 pictures: setup ## make the console's pictures of the documents anew (needs Chromium)
 	@$(PY) -m tests.console docs/pictures --docs

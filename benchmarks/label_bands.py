@@ -144,9 +144,10 @@ def _clips(corpus: Path, objects: ObjectModels) -> Bands:
         told = {sample.ms: confidences(sample.claims) for sample in samples}
         for second in truth["seconds"]:
             nearest = min(told, key=lambda ms: abs(ms - 1000 * second["t"]))
-            known = [name for name in _CLIP_LABELS if name in second and name not in second.get("uncertain", ())]
-            true = {_CLIP_LABELS[name] for name in known if second[name]}
-            false = {_CLIP_LABELS[name] for name in known if not second[name]}
+            considered = set(truth.get("labels_considered", ("person", "cat", "dog")))
+            known = (considered & set(_CLIP_LABELS)) - set(second.get("uncertain", ()))
+            true = {_CLIP_LABELS[name] for name in known if name in second["labels"]}
+            false = {_CLIP_LABELS[name] for name in known} - true
             asked = {name: sure for name, sure in told[nearest].items() if name in true | false}
             bands.count(asked, true, false)
     return bands

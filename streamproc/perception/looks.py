@@ -12,8 +12,8 @@ from streamproc.perception.taxonomy import Taxonomy
 
 STILL_LOOKS = 12
 """Looks at a single picture: somebody waits for one answer."""
-VIDEO_LOOKS = 4
-"""Looks at a sample of a stored video, about 10 ms of CPU each beside 65 for the detectors (docs/stored-video.md)."""
+VIDEO_LOOKS = 3
+"""Looks at a sample of a stored video: half of what the detectors take (docs/stored-video.md)."""
 _SURE = 40.0
 """Objects under this are not worth a look."""
 _LEAST_PX = 40
