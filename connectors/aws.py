@@ -16,6 +16,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
+from connectors.aws_access import AwsAccess
 from connectors.context import ConnectorContext, secret
 from streamproc.config.base import OutputSettings
 from streamproc.core.errors import InputError, SinkBusy, SinkDenied, SinkError, SinkRejected
@@ -23,18 +24,21 @@ from streamproc.core.errors import InputError, SinkBusy, SinkDenied, SinkError, 
 Addressing = Literal["path", "virtual", "auto"]
 
 
-class AwsOutputSettings(OutputSettings):
-    """Where the service is and who we are there. Left out: the usual AWS chain (environment, profile, instance role)."""
+class AwsOutputSettings(OutputSettings, AwsAccess):
+    """What outputs at AWS have in common."""
 
-    region: str | None = None
-    endpoint_url: str | None = None
-    """The node's ``aws.endpoint_url`` where left out."""
-    profile: str | None = None
-    """A profile of ``~/.aws``."""
-    access_key_id_env: str | None = None
-    """Environment variable that holds the access key id; needs ``secret_access_key_env`` too."""
-    secret_access_key_env: str | None = None
-    session_token_env: str | None = None
+
+def open_client(service: str, access: AwsAccess, region: str, endpoint_url: str | None, config: AioConfig) -> Any:
+    """A client to be entered. Reads the service's model, which takes a while. Raises InputError, and BotoCoreError for a profile."""
+    session = AioSession(profile=access.profile) if access.profile else get_session()
+    _warm(session, service)
+    keys = {
+        "aws_access_key_id": access.access_key_id_env,
+        "aws_secret_access_key": access.secret_access_key_env,
+        "aws_session_token": access.session_token_env,
+    }
+    named = {name: secret(variable, f"{name[4:]}_env") for name, variable in keys.items() if variable}
+    return session.create_client(service, region_name=region, endpoint_url=endpoint_url, config=config, **named)
 
 
 class AwsClient:
@@ -80,21 +84,14 @@ class AwsClient:
     async def _open(self) -> Any:
         async with self._opening:
             if self._client is None:
-                settings = self._settings
-                session = AioSession(profile=settings.profile) if settings.profile else get_session()
-                # Reading the service's model takes long enough to be felt by live feeds on the loop.
-                await asyncio.to_thread(_warm, session, self._service)
-                keys = {
-                    "aws_access_key_id": settings.access_key_id_env,
-                    "aws_secret_access_key": settings.secret_access_key_env,
-                    "aws_session_token": settings.session_token_env,
-                }
-                made = session.create_client(
+                # In a thread: reading the service's model takes long enough to be felt by live feeds on the loop.
+                made = await asyncio.to_thread(
+                    open_client,
                     self._service,
-                    region_name=self._region,
-                    endpoint_url=self.endpoint_url,
-                    config=_config(self._addressing),
-                    **{name: secret(variable, f"{name[4:]}_env") for name, variable in keys.items() if variable},
+                    self._settings,
+                    self._region,
+                    self.endpoint_url,
+                    _config(self._addressing),
                 )
                 self._client = await self._stack.enter_async_context(made)
             return self._client

@@ -1,4 +1,4 @@
-"""A Kinesis video stream as a durable feed."""
+"""A Kinesis video stream as a durable feed, out of this node's own store or over the network."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from connectors.context import ConnectorContext
 from connectors.kvs.fragments import FragmentItems
 from connectors.kvs.settings import KvsSourceSettings
 from connectors.starts import FragmentStart, TimestampStart
+from streamproc import metrics
 from streamproc.contracts import Position, SourceTraits
 from streamproc.core.errors import SourceError, SourceRefused
 from streamproc.core.media import Packet, StreamItem
@@ -36,7 +37,7 @@ class KvsSource:
     def __init__(self, settings: KvsSourceSettings, context: ConnectorContext) -> None:
         self._settings = settings
         self._stream = settings.stream_name
-        self._reader = context.fragments
+        self._context = context
         self._items = FragmentItems(
             self._stream, settings.start.instant if isinstance(settings.start, TimestampStart) else None
         )
@@ -47,18 +48,31 @@ class KvsSource:
         self._empty_waits = 0
 
     def items(self, stop: threading.Event, resume: Position | None = None) -> Iterator[StreamItem]:
-        """Raises SourceRefused where this node has no streams."""
-        reader = self._reader
-        if reader is None:
-            raise SourceRefused("this node has no video streams; add kinesis_video: {} to streamproc.yaml")
+        """Raises SourceRefused where this node has no streams, or the service lets nobody in who has these credentials."""
         if resume is not None:
-            self._after = str(resume.token["after"])
+            self._after = str(resume.token["after"]) or None
             self._items.feed.clock.restore(resume.token["clock"])
             self._position, self._items.not_before = resume, None
+        if self._settings.is_local:
+            if self._context.fragments is None:
+                raise SourceRefused("this node has no video streams here; only the daemon has")
+            yield from self._read(self._context.fragments, stop)
+            return
+        from connectors.kvs.remote import RemoteReader
+
+        remote = RemoteReader(self._settings, self._context, metrics.KVS_BEHIND.labels(self._context.processor).set)
+        try:
+            yield from self._read(remote, stop)
+        finally:
+            remote.close()
+
+    def _read(self, reader: FragmentReader, stop: threading.Event) -> Iterator[StreamItem]:
         backoff = Backoff(BackoffRule(cap_s=5.0, healthy_s=10.0), Random())
         while not stop.is_set():
             try:
                 found = self._next(reader, stop)
+            except SourceRefused:
+                raise
             except SourceError as error:
                 self.note = str(error)
                 log.warning("the stream cannot be read", stream=self._stream, reason=str(error))

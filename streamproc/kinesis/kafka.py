@@ -13,10 +13,10 @@ from connectors.kafka.fragment_topic import FragmentTopic
 from connectors.kafka.log import Record
 from streamproc.core.errors import SinkBusy, SinkRejected, SourceError
 from streamproc.core.video_log import FragmentInfo
-from streamproc.kinesis import numbers
 from streamproc.kinesis.index import FragmentIndex
 from streamproc.kinesis.measure import measure
 from streamproc.kinesis.store import Entry, FragmentGone, FragmentTooLarge, NewFragment, StoreAway
+from streamproc.logic import fragment_numbers as numbers
 from streamproc.media.ebml import MatroskaError
 
 log = structlog.get_logger(__name__)

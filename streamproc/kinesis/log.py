@@ -12,10 +12,10 @@ from random import Random
 import structlog
 
 from streamproc.core.errors import StreamprocError
-from streamproc.kinesis import numbers
 from streamproc.kinesis.index import Clock, FragmentIndex
 from streamproc.kinesis.store import Entry, FragmentGone, FragmentStore, NewFragment, StoreAway
 from streamproc.kinesis.streams import StreamTable, VideoStream
+from streamproc.logic import fragment_numbers as numbers
 from streamproc.logic.backoff import Backoff, BackoffRule
 
 log = structlog.get_logger(__name__)

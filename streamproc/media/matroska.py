@@ -131,6 +131,11 @@ class Cutter:
         return len(self._buffer) + len(self._header) + (len(self._cluster.data) if self._cluster is not None else 0)
 
     @property
+    def header(self) -> bytes:
+        """What came of the present file's header."""
+        return bytes(self._header)
+
+    @property
     def between_clusters(self) -> bool:
         """Whether every cluster so far is complete, so that nothing but time tells whether something belongs to the last one."""
         return self._cluster is None and not self._buffer

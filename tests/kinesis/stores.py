@@ -10,12 +10,12 @@ from connectors.context import ConnectorContext
 from connectors.kafka.fragment_topic import FragmentTopic, Retention
 from streamproc.config.kinesis_video import KafkaStore
 from streamproc.core.video_log import FragmentInfo
-from streamproc.kinesis import numbers
 from streamproc.kinesis.folder import FolderFragments
 from streamproc.kinesis.index import FragmentIndex
 from streamproc.kinesis.kafka import KafkaFragments
 from streamproc.kinesis.measure import measure
 from streamproc.kinesis.store import FragmentStore, NewFragment
+from streamproc.logic import fragment_numbers as numbers
 from streamproc.store.database import Database
 from tests.matroska import block, cluster, head
 

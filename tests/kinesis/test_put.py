@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from streamproc.kinesis import numbers
+from streamproc.logic import fragment_numbers as numbers
 from tests.daemon import Daemon, wait_for
 from tests.kinesis.node import client, get_media, node
 from tests.kinesis.sender import Sender, put

@@ -15,7 +15,7 @@ import pytest
 from streamproc.logic.clips import ClipRange
 from tests.daemon import Daemon, read_lines, run_cli, wait_for
 
-pytestmark = [pytest.mark.corpus, pytest.mark.models]
+pytestmark = [pytest.mark.corpus, pytest.mark.models, pytest.mark.timeout(400)]
 
 PROCESSOR = """
 state: running

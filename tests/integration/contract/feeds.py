@@ -165,6 +165,40 @@ class KvsFeed(Feed):
         self._database.close()
 
 
+class KvsNetworkFeed(Feed):
+    """A service that ends its sessions all the time; tests/kinesis reads another node as well."""
+
+    has_gaps = False
+
+    def __init__(self, clip: Path) -> None:
+        from tests.kinesis.cutting import CuttingService, cut
+
+        os.environ |= {"CONTRACT_KEY": "AKIDEXAMPLE", "CONTRACT_SECRET": SECRET}
+        fragments = cut(read_clip(clip), 1_700_000_000_000)
+        self.service = CuttingService(fragments, 2 * max(len(data) for _, data in fragments))
+        self._lost = False
+
+    def ref(self) -> dict[str, Any]:
+        return {
+            "type": "kvs", "stream": "cam", "endpoint_url": self.service.url, "start": "earliest",
+            "access_key_id_env": "CONTRACT_KEY", "secret_access_key_env": "CONTRACT_SECRET",
+        }  # fmt: skip
+
+    def wrong(self) -> dict[str, Any]:
+        self.service.refuse = (403, "UnrecognizedClientException", "The security token is invalid")
+        return self.ref()
+
+    def lose(self) -> None:
+        self._lost = True
+        self.service.close()
+
+    def close(self) -> None:
+        if not self._lost:
+            self.service.close()
+        for name in ("CONTRACT_KEY", "CONTRACT_SECRET"):
+            os.environ.pop(name, None)
+
+
 class WebrtcFeed(Feed):
     """Encoded pictures handed over as the WHIP endpoint does it; test_webrtc has real publishers."""
 

@@ -20,6 +20,7 @@ from tests.integration.contract.feeds import (
     FileFeed,
     KafkaFeed,
     KvsFeed,
+    KvsNetworkFeed,
     RtspFeed,
     UnboundFeed,
     WebrtcFeed,
@@ -35,6 +36,10 @@ FEEDS: dict[str, Callable[[Path, pytest.FixtureRequest], Feed]] = {
     "unbound": lambda clip, request: UnboundFeed(),
     "webrtc": lambda clip, request: WebrtcFeed(clip),
 }
+MORE_FEEDS: dict[str, Callable[[Path, pytest.FixtureRequest], Feed]] = {
+    "kvs over the network": lambda clip, request: KvsNetworkFeed(clip),
+}
+"""Sources that have two ways to their outside."""
 STOP_S = 2.0
 """``contracts.Source``: it looks at ``stop`` at least twice a second."""
 
@@ -49,9 +54,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return lengthen(grey_clip(folder / "one.mp4"), folder / "long.mp4", 20)
 
 
-@pytest.fixture(params=sorted(FEEDS))
+@pytest.fixture(params=[*sorted(FEEDS), *sorted(MORE_FEEDS)])
 def feed(request: pytest.FixtureRequest, clip: Path) -> Iterator[Feed]:
-    made = FEEDS[request.param](clip, request)
+    made = (FEEDS | MORE_FEEDS)[request.param](clip, request)
     yield made
     made.close()
 

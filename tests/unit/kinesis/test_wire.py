@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from streamproc.aws_protocol.faults import AwsFault
 from streamproc.core.errors import InputError
-from streamproc.kinesis import acks, numbers
+from streamproc.kinesis import acks
 from streamproc.kinesis.acks import AckError, AckWriter, line
 from streamproc.kinesis.control import make_token, page_of, read_token
 from streamproc.kinesis.put_request import parse_start, read_put_request
+from streamproc.logic import fragment_numbers as numbers
 
 MILLISECONDS = st.integers(0, 2**42)
 
