@@ -115,7 +115,7 @@ def ask(url: str, method: str, path: str, body: Any = None) -> bytes:
             content: bytes = answer.read()
             return content
     except urllib.error.HTTPError as error:
-        raise _error(error.code, error.read(), url) from None
+        raise answered_error(error.code, error.read(), url) from None
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", error)
         raise StreamprocError(
@@ -123,7 +123,7 @@ def ask(url: str, method: str, path: str, body: Any = None) -> bytes:
         ) from None
 
 
-def _error(status: int, body: bytes, url: str) -> StreamprocError:
+def answered_error(status: int, body: bytes, url: str) -> StreamprocError:
     try:
         said = json.loads(body)["error"]["message"]
     except (ValueError, KeyError, TypeError):

@@ -31,6 +31,7 @@ VERBS = {
     "describe": "control:describe",
     "list": "control:list_processors",
     "delete": "control:delete",
+    "events": "events:events",
     "schedule": "schedule:schedule",
     "explain": "explain:explain",
     "validate": "files:validate",

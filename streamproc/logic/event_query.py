@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from streamproc.core.event import Event, EventType
 
@@ -47,6 +49,19 @@ def kind_of(event: Event) -> EventKind:
         event.label or "",
         event.person or "",
         (event.region.name or "") if event.region else "",
+        detail.split(":")[0] if isinstance(detail, str) else "",
+    )
+
+
+def document_kind(document: Mapping[str, Any]) -> EventKind:
+    """The kind of an event in plain form."""
+    detail = document.get("condition") or document.get("reason")
+    return EventKind(
+        document["processor"],
+        document["type"],
+        document.get("class") or "",
+        document.get("person") or "",
+        document.get("region") or "",
         detail.split(":")[0] if isinstance(detail, str) else "",
     )
 
