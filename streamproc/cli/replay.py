@@ -30,11 +30,21 @@ class Form(StrEnum):
 
 
 def replay(
-    clip: Annotated[str, typer.Argument(help="A video (or picture) file, or kvs://NAME?from=TIME&to=TIME.")],
+    clips: Annotated[
+        list[str], typer.Argument(help="Video (or picture) files, or kvs://NAME?from=TIME&to=TIME.", metavar="CLIP...")
+    ],
     config: Annotated[Path | None, typer.Option(help="A processor's file; CLIP replaces its source.")] = None,
     classes: Annotated[str, typer.Option(help="Classes to look for, by comma.")] = ",".join(LABEL_CLASSES),
     collection: Annotated[str | None, typer.Option(help="Also search faces in this collection.")] = None,
     form: Annotated[Form, typer.Option("--format", help="The documents' form.")] = Form.PLAIN,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OLD.yaml|EVENTS.jsonl",
+            help="Show only what is different: from another config, or from earlier events. Exit 0: the same, 3: different.",
+        ),
+    ] = None,
+    tolerance: Annotated[float, typer.Option(min=0, help="Seconds by which the same detection may differ.")] = 1.0,
     out: Annotated[Path | None, typer.Option(help="Folder for hero frames and crops.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where collections and recordings live.")] = None,
     url: Annotated[str | None, typer.Option(help="The daemon that has the recording; STREAMPROC_URL.")] = None,
@@ -45,7 +55,7 @@ def replay(
     window: Annotated[str, typer.Option(help="How much time about --explain.")] = "10s",
     as_json: Annotated[bool, typer.Option("--json", help="One event a line.")] = False,
 ) -> None:
-    """Run a stored clip through the live pipeline: the same clip and config give byte-identical events."""
+    """Run stored clips through the live pipeline: the same clip and config give byte-identical events."""
     set_up_logs(as_json, "warning")
     with errors_said():
         document, name = _document(config, classes, collection)
@@ -55,17 +65,27 @@ def replay(
 
         document = document if config is not None else whole_clip(document)
         node = node_of(config) if config is not None else NodeConfig()
-        provider = ModelProvider(node, data_dir or node.stores.data_dir or default_data_dir())
-        stored = _stored(clip, url, data_dir)
+        place = data_dir or node.stores.data_dir or default_data_dir()
+        if against is not None:
+            from streamproc.cli import comparing
+
+            retell = comparing.Replayer(name, place, lambda clip: _stored(clip, url, data_dir))
+            found = comparing.compare_tellings(clips, (document, node), against, tolerance, retell)
+            raise typer.Exit(comparing.show(found, as_json))
+        provider = ModelProvider(node, place)
         if explain is not None:
+            if len(clips) > 1:
+                raise InputError("--explain: asks about one clip; give one CLIP")
+            stored = _stored(clips[0], url, data_dir)
             asked = explanation.Asked(
                 stored, document, name, explanation.second_of(explain), explanation.window_of(window)
             )
             explanation.show(explanation.of_clip(asked, provider), as_json)
             return
         write = _writer(document, name, form, as_json)
-        for event, pictures in events_of(stored, document, provider, name):
-            write(event, _save(out, event, pictures))
+        for clip in clips:
+            for event, pictures in events_of(_stored(clip, url, data_dir), document, provider, name):
+                write(event, _save(out, event, pictures))
 
 
 def _stored(clip: str, url: str | None, data_dir: Path | None) -> Stored:

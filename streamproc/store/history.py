@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 
 from streamproc.core.event import Event, EventType
-from streamproc.logic.event_query import EventKind, EventQuery, kind_of
+from streamproc.logic.event_query import FACES, EventKind, EventQuery, kind_of
 from streamproc.store.codec import event_from_json
 from streamproc.store.database import Database
 
@@ -108,7 +108,7 @@ class History:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._kinds: dict[int, EventKind] = {}
+        self._texts: dict[int, str] = {}
         self._lock = threading.Lock()
 
     def page(self, query: EventQuery, before: int | None = None, limit: int = 50) -> HistoryPage:
@@ -160,7 +160,7 @@ class History:
         if query.of_every_kind:
             found = read.execute(_WALK.format(kinds=""), window)
             return [row[0] for row in found]
-        chosen = [identity for identity, kind in self._refresh().items() if query.takes(kind)]
+        chosen = self._chosen(query)
         if len(chosen) > _FEW_KINDS:
             kinds = "AND +kind IN (SELECT value FROM json_each(?))"
             found = read.execute(_WALK.format(kinds=kinds), (*window[:3], json.dumps(chosen), limit))
@@ -176,14 +176,36 @@ class History:
         )
         return [_kept(row) for row in self._database.read().execute(query, (json.dumps(list(seqs)),))]
 
-    def _refresh(self) -> dict[int, EventKind]:
-        """All kinds. A number is never given twice, so one that is gone only matches nothing."""
+    def _chosen(self, query: EventQuery) -> list[int]:
+        """The kinds that a query takes, as ``EventQuery.takes`` says it."""
+        named = {
+            "processor": query.processors,
+            "type": query.types,
+            "label": query.labels,
+            "person": query.persons,
+            "region": query.regions,
+        }
+        wanted = {column: values for column, values in named.items() if values}
+        conditions = [f"{column} IN (SELECT value FROM json_each(?))" for column in wanted]
+        values = [json.dumps(each) for each in wanted.values()]
+        if not query.faces:
+            conditions.append("type NOT IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(FACES))
+        where = " AND ".join(conditions) or "1"
+        found = [row[0] for row in self._database.read().execute(f"SELECT id FROM event_kinds WHERE {where}", values)]
+        words = query.text.casefold().split()
+        if not words:
+            return found
+        texts = self._all_texts()
+        return [kind for kind in found if (text := texts.get(kind)) is not None and all(word in text for word in words)]
+
+    def _all_texts(self) -> Mapping[int, str]:
+        """What words are looked for in, by kind. A number is never given twice, so one that is gone only matches nothing."""
         with self._lock:
-            newest = max(self._kinds, default=0)
             query = f"SELECT id, {_COLUMNS} FROM event_kinds WHERE id > ?"
-            for row in self._database.read().execute(query, (newest,)):
-                self._kinds[row["id"]] = EventKind(*tuple(row)[1:])
-            return dict(self._kinds)
+            for row in self._database.read().execute(query, (max(self._texts, default=0),)):
+                self._texts[row["id"]] = EventKind(*tuple(row)[1:]).text
+            return dict(self._texts)
 
 
 _WALK = "SELECT seq FROM history WHERE seq < ? AND at >= ? AND at < ? {kinds} ORDER BY seq DESC LIMIT ?"

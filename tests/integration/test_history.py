@@ -108,6 +108,7 @@ def test_a_stream_begins_where_a_page_ended(daemon: Daemon, client: Any) -> None
 
 
 @pytest.mark.models
+@pytest.mark.timeout(600)
 def test_killed_again_and_again_a_viewer_misses_nothing_and_sees_nothing_twice(
     daemon: Daemon, scene: Path, client: Any
 ) -> None:
@@ -117,7 +118,7 @@ def test_killed_again_and_again_a_viewer_misses_nothing_and_sees_nothing_twice(
     chance = random.Random(3)
     daemon.start()
     viewer = client(f"{daemon.url}/api/stream?after=0")
-    for _ in range(4):
+    for _ in range(3):
         wanted = len(viewer.events) + 2
 
         def told(wanted: int = wanted) -> bool:
@@ -136,7 +137,7 @@ def test_killed_again_and_again_a_viewer_misses_nothing_and_sees_nothing_twice(
     wait_for(lambda: len(viewer.events) >= len(expected), 30, "the last events")
     assert viewer.ids == expected
     assert [seq for seq, _ in viewer.events] == sorted({seq for seq, _ in viewer.events})
-    assert viewer.connections >= 5 and len(expected) >= 8
+    assert viewer.connections >= 4 and len(expected) >= 6
     assert viewer.topics("resync") == []
     assert {state["name"] for state in viewer.topics("state")} == {"door", "porch"}
     with urllib.request.urlopen(f"{daemon.url}/api/processors/door/still.jpg") as answer:
@@ -184,6 +185,7 @@ def test_events_on_the_command_line(daemon: Daemon, tmp_path: Path) -> None:
 
 
 @pytest.mark.models
+@pytest.mark.timeout(600)
 def test_followed_events_go_on_over_a_crash(daemon: Daemon, scene: Path) -> None:
     daemon.put(
         "door",
