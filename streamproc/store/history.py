@@ -10,7 +10,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 
 from streamproc.core.event import Event, EventType
 from streamproc.logic.event_query import FACES, EventKind, EventQuery, kind_of
@@ -64,6 +64,11 @@ HISTORY_STEP = f"""
 """A step of the journal's tables. ``outbox_size``: ``bytes`` is everything that is kept, ``owed`` the part that an output has not taken."""
 
 PRUNED = "history_pruned"
+COUNTING_STEP = """
+    DROP TRIGGER events_come;
+    DROP TRIGGER deliveries_come;
+    """
+"""New events are counted by ``enter``, with one statement where two triggers did it."""
 _FEW_KINDS = 64
 """Up to so many kinds are looked up one by one; with more of them a walk over the newest entries finds enough soon."""
 
@@ -212,17 +217,31 @@ _WALK = "SELECT seq FROM history WHERE seq < ? AND at >= ? AND at < ? {kinds} OR
 _OF_KIND = "SELECT seq FROM history WHERE kind = ? AND seq < ? AND at >= ? AND at < ? ORDER BY seq DESC LIMIT ?"
 
 
-def enter(connection: sqlite3.Connection, seq: int, event: Event) -> None:
-    """Put an event into the history, in the transaction that makes it durable."""
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What an event takes, as ``outbox_size`` counts it."""
+
+    bytes: int
+    """Its pictures, and the characters of its document."""
+    owed: bool
+    """An output waits for it."""
+
+
+def enter(connection: sqlite3.Connection, seq: int, event: Event, size: Size) -> None:
+    """Count an event and put it into the history, in the transaction that makes it durable."""
+    connection.execute(_COUNT, (size.bytes, size.bytes if size.owed else 0))
     if event.type is EventType.FACE_RECORD:
         return
-    kind = astuple(kind_of(event))
-    row = connection.execute(_KIND_ID, kind).fetchone()
-    identity = row[0] if row is not None else connection.execute(_NEW_KIND, kind).lastrowid
-    connection.execute("INSERT INTO history VALUES (?, ?, ?)", (seq, identity, event.at.wall.timestamp()))
+    kind = kind_of(event)
+    named = (kind.processor, kind.type, kind.label, kind.person, kind.region, kind.detail)
+    entry = (seq, event.at.wall.timestamp(), *named)
+    if connection.execute(_ENTER, entry).rowcount == 0:  # the first of its kind
+        connection.execute(_NEW_KIND, named)
+        connection.execute(_ENTER, entry)
 
 
-_KIND_ID = f"SELECT id FROM event_kinds WHERE ({_COLUMNS}) = (?, ?, ?, ?, ?, ?)"
+_COUNT = "UPDATE outbox_size SET bytes = bytes + ?, owed = owed + ?"
+_ENTER = f"INSERT INTO history (seq, kind, at) SELECT ?, id, ? FROM event_kinds WHERE ({_COLUMNS}) = (?, ?, ?, ?, ?, ?)"
 _NEW_KIND = f"INSERT INTO event_kinds ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"
 
 

@@ -20,7 +20,7 @@ from streamproc.logic.event_query import EventQuery
 from streamproc.store.codec import event_from_json, event_to_json
 from streamproc.store.database import BUSY_S, Database
 from streamproc.store.faults import storage_faults
-from streamproc.store.history import HISTORY_STEP, History, enter
+from streamproc.store.history import COUNTING_STEP, HISTORY_STEP, History, Size, enter
 from streamproc.store.spool import Spool
 
 log = structlog.get_logger(__name__)
@@ -62,6 +62,7 @@ JOURNAL_SCHEMA = (
     END;
     """,
     HISTORY_STEP,
+    COUNTING_STEP,
 )
 
 
@@ -271,16 +272,16 @@ def _write_checkpoint(connection: sqlite3.Connection, processor: str, checkpoint
 def _write_event(
     connection: sqlite3.Connection, event: Event, picture_bytes: int, routes: Sequence[Route]
 ) -> set[tuple[str, str]]:
-    now = time.time()
+    now, document = time.time(), event_to_json(event)
     cursor = connection.execute(
         "INSERT OR IGNORE INTO events (id, processor, session, type, stored, document, picture_bytes) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (event.id, event.processor, event.session, event.type.value, now, event_to_json(event), picture_bytes),
+        (event.id, event.processor, event.session, event.type.value, now, document, picture_bytes),
     )
     if cursor.rowcount == 0 or cursor.lastrowid is None:
         return set()
-    enter(connection, cursor.lastrowid, event)
     owed = {(route.output, event.session) for route in routes if event.type in route.types}
+    enter(connection, cursor.lastrowid, event, Size(picture_bytes + len(document), bool(owed)))
     connection.executemany(
         "INSERT INTO deliveries (event, output, session, state, changed) VALUES (?, ?, ?, 'waiting', ?)",
         [(cursor.lastrowid, output, session, now) for output, session in sorted(owed)],
