@@ -18,9 +18,9 @@ import pytest
 from streamproc.core.event import Event
 from streamproc.store.database import Database
 from streamproc.store.journal import Commit, Journal
+from tests.builders.events import PICTURES, START, label_event, session
 from tests.daemon import STREAMPROC, Daemon, run_cli, wait_for
 from tests.sse import StreamClient
-from tests.unit.store.test_journal import PICTURES, START, label_event, session
 
 
 def fill(data: Path, *events: Event) -> None:
