@@ -1,0 +1,70 @@
+"""Figures of a camera's picture that tell whether the camera sees well, and how alike two views are. Pure array functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from streamproc.logic.motion import Grey
+
+_Map = npt.NDArray[np.float32]
+_SIZE = (96, 54)
+"""(width, height) at which views are compared: small enough for noise and people to matter little."""
+_LEAST = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFigures:
+    """Of one grey picture."""
+
+    brightness: float
+    """Mean, grey levels."""
+    contrast: float
+    """Standard deviation of the shrunken picture, grey levels."""
+    gradient: float
+    """Mean steepness of the shrunken picture, grey levels a pixel."""
+    detail: float
+    """Mean fine detail (Laplacian) of the picture over its contrast: what goes when it is out of focus."""
+    view: _Map
+    """(54, 96) coarse light and dark, of mean 0 and length 1..."""
+    edges: _Map
+    """...and where edges are; light alone changes them little."""
+
+
+def measure(grey: Grey) -> PictureFigures:
+    """Of an (H, W) uint8 thumbnail of at least some hundred pixels across."""
+    small = np.asarray(cv2.resize(grey, _SIZE, interpolation=cv2.INTER_AREA), np.float32)
+    soft = cv2.GaussianBlur(small, (0, 0), 1.0)
+    steep = cv2.magnitude(
+        cv2.Sobel(soft, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(soft, cv2.CV_32F, 0, 1, scale=0.125)
+    )
+    fine = cv2.Laplacian(cv2.GaussianBlur(grey, (3, 3), 0), cv2.CV_32F)
+    contrast = float(small.std())
+    return PictureFigures(
+        float(small.mean()),
+        contrast,
+        float(steep.mean()),
+        float(np.abs(fine).mean()) / max(contrast, 1.0),
+        _normal(cv2.GaussianBlur(small, (0, 0), 3.0)),
+        _normal(np.sqrt(steep)),
+    )
+
+
+def likeness(one: _Map, other: _Map) -> float:
+    """Correlation of two maps of ``PictureFigures``, -1..1; 0 where one of them is flat."""
+    return float((one * other).sum())
+
+
+def blended(old: _Map, new: _Map, share: float) -> _Map:
+    """``old``, moved by ``share`` towards ``new``."""
+    return _normal((1 - share) * old + share * new)
+
+
+def _normal(values: npt.ArrayLike) -> _Map:
+    array: _Map = np.asarray(values, np.float32)
+    centred = array - float(array.mean())
+    length = float(np.linalg.norm(centred))
+    return np.asarray(centred / length if length > _LEAST else np.zeros_like(centred), np.float32)
