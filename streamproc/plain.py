@@ -57,6 +57,9 @@ def to_text(event: Event) -> str:
             words.append(f"at {event.at.seconds:.2f} s")
         case EventType.SOURCE_GAP:
             words.append(f"source gap of {event.data.get('seconds', 0)} s: {event.data.get('reason', '')}")
+        case EventType.CAMERA_HEALTH:
+            begins = "" if event.data.get("active") else "no longer "
+            words.append(f"camera {begins}{event.data.get('condition', '')}: {event.data.get('detail', '')}")
         case EventType.SESSION_COMPLETE:
             counts = ", ".join(f"{name} {number}" for name, number in dict(event.data.get("counts", {})).items())
             words.append(

@@ -80,7 +80,7 @@ def _problem(status: ProcessorStatus) -> str:
         return status.message or "failed"
     if status.state == "running" and status.source.state == "gap":
         return status.source.why or "the source gives nothing"
-    return ""
+    return ", ".join(status.health) if status.state == "running" else ""
 
 
 def _on(value: bool) -> str:

@@ -23,6 +23,7 @@ _NAMESPACES = {
     EventType.FACE_MATCHED: "FACE_MATCHED",
     EventType.FACE_UNKNOWN: "FACE_UNKNOWN",
     EventType.SOURCE_GAP: "SOURCE_GAP",
+    EventType.CAMERA_HEALTH: "CAMERA_HEALTH",
 }
 _LANDMARKS = ("eyeLeft", "eyeRight", "nose", "mouthLeft", "mouthRight")
 _LABEL_IDS = uuid.UUID("6a4bd1f8-2a43-5f2b-9a57-6d0c51f5b0c1")
@@ -51,6 +52,8 @@ def _notification(delivery: Delivery, images: Images) -> dict[str, Any]:
             document["faces"] = [_seen(event, images)]
         case EventType.SOURCE_GAP:
             document["sourceGap"] = {key: event.data[key] for key in ("reason", "seconds") if key in event.data}
+        case EventType.CAMERA_HEALTH:
+            document["cameraHealth"] = dict(event.data)
         case EventType.SESSION_COMPLETE:
             video["processedVideoDurationMillis"] = round(1000 * float(event.data.get("processed_s", 0.0)))
             document["streamProcessingResults"] = {"message": str(event.data.get("message", ""))}

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from streamproc.config.base import Settings, wrong
 from streamproc.config.duration import Duration
+from streamproc.config.health import HealthSettings
 from streamproc.config.masks import MaskSettings, check_recording
 from streamproc.config.regions import RegionSettings, check_regions
 from streamproc.config.schedule import ScheduleSettings
@@ -147,6 +148,7 @@ class ProcessorConfig(Settings):
     labels: LabelSettings | None = None
     faces: FaceSettings | None = None
     idle: IdleSettings = IdleSettings()
+    health: HealthSettings = HealthSettings()
     regions: tuple[RegionSettings, ...] = ()
     """Where to look; nothing drawn means everywhere."""
     masks: tuple[MaskSettings, ...] = ()

@@ -19,6 +19,8 @@ class EventType(StrEnum):
     FACE_UNKNOWN = "face_unknown"
     FACE_RECORD = "face_record"
     SOURCE_GAP = "source_gap"
+    CAMERA_HEALTH = "camera_health"
+    """A condition of the camera itself begins or is over: ``condition``, ``active``, ``measured`` and ``detail`` of ``data``."""
     SESSION_COMPLETE = "session_complete"
     JOB_COMPLETE = "job_complete"
     """A stored-video job ended; ``data["message"]`` is what is published. Its session is the job."""

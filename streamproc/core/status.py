@@ -93,6 +93,8 @@ class ProcessorStatus:
     """By class. Empty while nothing runs."""
     face: LastFace | None = None
     source: SourceStatus = SourceStatus()
+    health: tuple[str, ...] = ()
+    """Conditions of the camera that hold: offline, frozen, covered..."""
     figures: Figures = Figures()
     scheduled_on: bool = True
     """False outside its schedule, or while it is paused: nothing is announced."""

@@ -23,6 +23,7 @@ def describe(processor: Processor) -> ProcessorView:
         origin=row.origin,
         session=session_of(run) if run is not None else processor.last_session,
         source=source_of(run) if run is not None else {},
+        health=lane.frames.health.active if lane is not None else (),
         schedule=schedule_of(hours_of(processor), datetime.now(UTC)),
         metrics={**lane.stats.view(), "idle": lane.idle.view()} if lane is not None else {},
     )

@@ -83,6 +83,7 @@ class Run:
                 request=origin_document(spec.config, spec.request),
                 hours=hours,
                 mask=make_mask(spec.config),
+                health=spec.config.health,
                 latency=source.traits.live,
                 on_over=on_over,
                 on_durable=source.durable,
@@ -158,6 +159,7 @@ class Run:
             retune(self.lane.frames.analyses.items, config)
             self.lane.frames.mask.adopt(make_mask(config))
             self.lane.idle.adopt(config.idle)
+            self.lane.frames.health.settings = config.health
             self.lane.sessions.rules = session_rules(config, self.spec.request)
             self._adopt(config)
 

@@ -115,6 +115,7 @@ class StatusBoard:
             in_view={label: seen for label, seen in in_view.items() if label in watched.classes},
             face=memory.face if watched.faces else None,
             source=_source(run),
+            health=run.lane.frames.health.active if run is not None else (),
             figures=_figures(run, memory, key),
             scheduled_on=hours.active(now),
             override=override.mode if override is not None and override.rules(now) else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,8 @@ class ProcessorView:
     """state (running, gap, idle, ended) and why."""
     schedule: Mapping[str, Any] = field(default_factory=dict)
     """active, next (when that changes, or null) and override (what somebody says over it, or null)."""
+    health: Sequence[str] = ()
+    """Conditions of the camera that hold: offline, frozen, covered..."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self, brief: bool = False) -> dict[str, Any]:
@@ -51,6 +53,7 @@ class ProcessorView:
             "updated": rfc3339(self.updated),
             "session": dict(self.session) if self.session else None,
             "source": dict(self.source),
+            "health": list(self.health),
             "schedule": dict(self.schedule) or None,
         }
         if not brief:

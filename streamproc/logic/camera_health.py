@@ -28,6 +28,10 @@ class Condition(StrEnum):
     CLOCK = "clock"
 
 
+_GRAINY, _GRAIN = 1.5, 0.005
+"""A picture with more than so many times the usual grain (and a little) is grainy."""
+
+
 @dataclass(frozen=True, slots=True)
 class HealthPolicy:
     """When a condition begins and ends. Times are seconds; tried on the corpus and on sequences made of it (docs/explain.md)."""
@@ -64,7 +68,7 @@ class HealthPolicy:
     off_s: float = 5.0
     """A clock is wrong from so many seconds on."""
     adopt_s: float = 900.0
-    """A view that lasts so long after the camera was moved is taken for the usual one."""
+    """Another view, or less detail, that lasts so long is taken for the usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +114,24 @@ class _Usual:
     contrast: float
     gradient: float
     detail: float
+    grain: float
+
+    @classmethod
+    def of(cls, figures: PictureFigures, at_s: float) -> _Usual:
+        return cls(figures, at_s, figures.contrast, figures.gradient, figures.detail, figures.grain)
 
     def learn(self, figures: PictureFigures, share: float) -> None:
         self.contrast += share * (figures.contrast - self.contrast)
         self.gradient += share * (figures.gradient - self.gradient)
-        self.detail += share * (figures.detail - self.detail)
+        if figures.grain <= _GRAINY * self.grain + _GRAIN:  # the grain of a dark night is no detail
+            self.detail += share * (figures.detail - self.detail)
+            self.grain += share * (figures.grain - self.grain)
         self.figures = PictureFigures(
             figures.brightness,
             self.contrast,
             self.gradient,
             self.detail,
+            self.grain,
             blended(self.figures.view, figures.view, share),
             blended(self.figures.edges, figures.edges, share),
         )
@@ -140,7 +152,7 @@ class CameraHealth:
         self._frames: deque[float] = deque()
         self._usual_fps: float | None = None
         self._counted_s = float("-inf")
-        self._moved_s: float | None = None
+        self._other_s: float | None = None
 
     @property
     def active(self) -> tuple[Condition, ...]:
@@ -162,7 +174,7 @@ class CameraHealth:
         usual = self._usual
         learning = usual is None or at_s - usual.since_s < self.policy.learn_s
         if usual is None or (learning and likeness(figures.edges, usual.figures.edges) < self.policy.other_view):
-            self._usual = _Usual(figures, at_s, figures.contrast, figures.gradient, figures.detail)
+            self._usual = _Usual.of(figures, at_s)
             return changes
         if learning:
             usual.learn(figures, 0.3)
@@ -260,14 +272,15 @@ class CameraHealth:
         return changes + self._adopt(at_s, figures)
 
     def _adopt(self, at_s: float, figures: PictureFigures) -> list[HealthChange]:
-        """What has been another view for long is the usual one."""
-        watch = self._watches[Condition.MOVED]
-        self._moved_s = (at_s if self._moved_s is None else self._moved_s) if watch.active else None
-        if self._moved_s is None or at_s - self._moved_s < self.policy.adopt_s:
+        """What has been another view, or less sharp, for long is the usual."""
+        lasting = [each for each in (Condition.MOVED, Condition.DEFOCUSED) if self._watches[each].active]
+        self._other_s = (at_s if self._other_s is None else self._other_s) if lasting else None
+        if self._other_s is None or at_s - self._other_s < self.policy.adopt_s:
             return []
-        self._usual = _Usual(figures, at_s, figures.contrast, figures.gradient, figures.detail)
-        self._moved_s, watch.active = None, False
-        return [HealthChange(Condition.MOVED, False, None, "the new view is taken for the usual one")]
+        self._usual, self._other_s = _Usual.of(figures, at_s), None
+        for each in lasting:
+            self._watches[each].active = False
+        return [HealthChange(each, False, None, "it is taken for the usual picture") for each in lasting]
 
     def _note(self, condition: Condition, holds: bool, at_s: float, measured: float, words: str) -> list[HealthChange]:
         change = self._watches[condition].update(holds, at_s, self.policy)

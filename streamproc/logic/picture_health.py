@@ -27,7 +27,9 @@ class PictureFigures:
     gradient: float
     """Mean steepness of the shrunken picture, grey levels a pixel."""
     detail: float
-    """Mean fine detail (Laplacian) of the picture over its contrast: what goes when it is out of focus."""
+    """Mean fine detail (Laplacian) over contrast: what goes when it is out of focus..."""
+    grain: float
+    """...and its median: detail is at edges, grain is everywhere."""
     view: _Map
     """(54, 96) coarse light and dark, of mean 0 and length 1..."""
     edges: _Map
@@ -41,13 +43,14 @@ def measure(grey: Grey) -> PictureFigures:
     steep = cv2.magnitude(
         cv2.Sobel(soft, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(soft, cv2.CV_32F, 0, 1, scale=0.125)
     )
-    fine = cv2.Laplacian(cv2.GaussianBlur(grey, (3, 3), 0), cv2.CV_32F)
+    fine = np.abs(cv2.Laplacian(cv2.GaussianBlur(grey, (3, 3), 0), cv2.CV_32F))
     contrast = float(small.std())
     return PictureFigures(
         float(small.mean()),
         contrast,
         float(steep.mean()),
-        float(np.abs(fine).mean()) / max(contrast, 1.0),
+        float(fine.mean()) / max(contrast, 1.0),
+        float(np.median(fine[::2, ::2])) / max(contrast, 1.0),
         _normal(cv2.GaussianBlur(small, (0, 0), 3.0)),
         _normal(np.sqrt(steep)),
     )

@@ -172,13 +172,13 @@ class Sessions:
             self._remember(at, present)
         return events
 
-    def record(self, place: Place, data: Mapping[str, Any]) -> list[Event]:
-        """A face search record of this frame."""
+    def record(self, place: Place, data: Mapping[str, Any], kind: EventType = EventType.FACE_RECORD) -> list[Event]:
+        """A face search record of this frame, or a condition of the camera: what opens no visit."""
         if self.over:
             return []
         if self.rules.mode == "session":
             self._open_session(place.at)
-        event = self._current(place.at).event(self.processor, EventType.FACE_RECORD, place.at, data)
+        event = self._current(place.at).event(self.processor, kind, place.at, data)
         return [replace(event, fragment=place.fragment, offset_s=float(place.offset))]
 
     def gap(self, gap: Gap) -> None:

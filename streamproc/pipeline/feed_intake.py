@@ -64,7 +64,7 @@ class FeedIntake:
     def step(self) -> tuple[bool, EndOfStream | None]:
         """See to the next item. True: there may be more to do in this step. And the end of the feed, once it is reached."""
         outcome = (self._idle_step(), None) if self.idle.asleep else self._take()
-        self.frames.trace.asleep(self.idle.asleep)
+        self.frames.asleep(self.idle.asleep)
         return outcome
 
     def attach(self, traits: SourceTraits, on_durable: Callable[[Position], None], why: str) -> None:

@@ -11,14 +11,16 @@ from typing import Any
 
 from streamproc.contracts import Position, SourceTraits
 from streamproc.core.decisions import Aspect
-from streamproc.core.event import Event
+from streamproc.core.event import Event, EventType
 from streamproc.core.media import Frame, Gap, GapReason, Moment
 from streamproc.core.vision import Box
 from streamproc.logic.attention import EVERYTHING
+from streamproc.logic.camera_health import HealthChange
 from streamproc.logic.session import Place
 from streamproc.pipeline import stall
 from streamproc.pipeline.analysis import FrameResult
 from streamproc.pipeline.analysis_set import AnalysisSet
+from streamproc.pipeline.health import HealthMonitor, event_data
 from streamproc.pipeline.observers import Observers
 from streamproc.pipeline.pictures import pictures_of, stamped
 from streamproc.pipeline.recorder import Decision, Recorder
@@ -57,6 +59,7 @@ class FramePipeline:
         self.analyses = AnalysisSet(setup.name, setup.analyses)
         self.observers: Observers[FrameObserver] = Observers()
         self.trace = FrameTracer()
+        self.health = HealthMonitor(setup.health, setup.mask)
         self.recorder = Recorder(setup.committer, setup.checkpoints, setup.on_durable)
         self.clean: Position | None = None
         """Place in the source behind the last item that left nothing half done."""
@@ -81,6 +84,7 @@ class FramePipeline:
             self.analyses.spaced(float(media - before.media))
         due = self.analyses.due(media)
         self.trace.decoded()
+        self._tell_health(self.health.frame(frame, self.traits, due=bool(due)), frame.at)
         if not due:
             return NOT_DUE
         if newest is not None and due[0].sampler.later_slot(media, self.clock.to_session(newest)):
@@ -117,8 +121,20 @@ class FramePipeline:
         if last is not None or self.traits.live:  # a log may begin after a hole: nothing of this session is missing
             self.sessions.gap(later_of(gap, last))
         self._stats.gap(gap)
+        self.health.gap()
         self.trace.condition(Aspect.FEED, "gap", self._stats.why, gap.at.wall)
         self.analyses.reset()
+
+    def offline(self) -> None:
+        """The feed has given nothing for as long as makes a camera offline."""
+        last = self.sessions.last
+        at = stall.present(last, self._stats.quiet_s) if last is not None else Moment(Fraction(0), datetime.now(UTC))
+        self._tell_health(self.health.offline(self._stats.why or "it gives no picture"), at)
+
+    def asleep(self, asleep: bool) -> None:
+        """Whether idle mode holds packets back, told after each step of the feed."""
+        self.trace.asleep(asleep)
+        self.health.asleep(asleep)
 
     def silence(self, now: Moment) -> None:
         """The session's time is up without a frame that says so."""
@@ -137,6 +153,7 @@ class FramePipeline:
 
     def dropped(self, lost: Sequence[Fraction], reason: str) -> None:
         """Pictures (media times by the source's count) were thrown away undecoded: count those that were due."""
+        self.health.pause()
         count = 0
         for media in lost:
             if self.analyses.pass_over(self.clock.to_session(media)):
@@ -207,6 +224,11 @@ class FramePipeline:
         events = self.sessions.frame(Place(frame.at, frame.fragment, frame.offset), sightings) if sightings else []
         if events:
             self.commit([(event, pictures_of(event, frame)) for event in events])
+
+    def _tell_health(self, changes: Sequence[HealthChange], at: Moment) -> None:
+        told = [self.sessions.record(Place(at), event_data(change), EventType.CAMERA_HEALTH) for change in changes]
+        if told:
+            self.commit([(event, None) for events in told for event in events])
 
     def _decide(self, place: Place, results: Sequence[FrameResult]) -> list[Event]:
         events = self.sessions.frame(place, [sighting for result in results for sighting in result.sightings])

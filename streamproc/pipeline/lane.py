@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import structlog
@@ -93,6 +94,8 @@ class Lane:
             self.stats.quiet_s,
         )
         verdict = stall.judge(feed, self.sessions.last, self.sessions.silent_until(), datetime.now(UTC))
+        if self.frames.health.offline_due(feed.traits, self.stats.source):
+            verdict = replace(verdict, offline=True)
         if verdict.wake:
             self.idle.wake("stall")
         elif verdict:
@@ -179,6 +182,8 @@ class Lane:
         last = self.sessions.last
         if silence.stalled and last is not None and not len(self.intake.inbox):
             self.intake.gap(Gap(GapReason.STALLED, last, f"nothing came for {stall.STALL_S:g} s"))
+        if silence.offline:
+            self.frames.offline()
         if silence.over is not None:
             self.frames.silence(silence.over)
         if self.sessions.over:

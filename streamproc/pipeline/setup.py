@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from streamproc.config.health import HealthSettings
 from streamproc.contracts import Position, SourceTraits
 from streamproc.core.media import Frame
 from streamproc.logic.hours import Hours
 from streamproc.logic.session import Sessions
 from streamproc.media.mask import PrivacyMask
 from streamproc.pipeline.analysis import Analysis, FrameResult
+from streamproc.pipeline.health import OFF
 from streamproc.pipeline.recorder import Committer
 
 FrameObserver = Callable[[Frame, list[FrameResult]], None]
@@ -34,6 +36,8 @@ class LaneSetup:
     """When and where anything may be announced; the analyses keep the same."""
     mask: PrivacyMask = field(default_factory=PrivacyMask)
     """What nobody is to see of any picture."""
+    health: HealthSettings = OFF
+    """Whether and when the camera's own conditions are told (never in replay)."""
     latency: bool = False
     """Events say how long they took (never in replay)."""
     checkpoints: bool = True

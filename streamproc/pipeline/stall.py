@@ -45,11 +45,13 @@ class StallVerdict:
     """The camera has to wake up before its silence can be judged."""
     stalled: bool = False
     """The feed is in a gap of which its source knows nothing."""
+    offline: bool = False
+    """It has given nothing for as long as makes a camera offline."""
     over: Moment | None = None
     """The session's time is up though no frame says so: now, on its clock."""
 
     def __bool__(self) -> bool:
-        return self.wake or self.stalled or self.over is not None
+        return self.wake or self.stalled or self.offline or self.over is not None
 
 
 QUIET = StallVerdict()

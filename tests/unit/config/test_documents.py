@@ -112,7 +112,7 @@ def test_an_unmatched_face_has_an_empty_list() -> None:
 
 # -- what goes where
 
-NOTES = {"label_detected", "face_matched", "face_unknown", "source_gap", "session_complete"}
+NOTES = {"label_detected", "face_matched", "face_unknown", "source_gap", "camera_health", "session_complete"}
 
 
 @pytest.mark.parametrize(
