@@ -13,26 +13,13 @@ import pytest
 
 from streamproc.logic.camera_health import CameraHealth, Condition, HealthChange
 from streamproc.logic.motion import Grey, thumbnail_size
+from tests.builders.streets import Sequence_, street
 
 CORPUS = Path(__file__).parents[4] / "shared" / "corpus"
 CLIPS = sorted((CORPUS / "video").glob("*.m*"))
 WRONG_S, END_S = 16.0, 37.0
 """When things go wrong, and the end of a sequence: 21 s later."""
-Sequence_ = list[tuple[float, Grey]]
 Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-
-
-def street(seconds: float = 45.0) -> Sequence_:
-    """A drawn street with a walker and the noise of a sensor, five pictures a second."""
-    chance = np.random.default_rng(3)
-    ground = cv2.resize(chance.integers(40, 200, (14, 24), dtype=np.uint8), (480, 270), interpolation=cv2.INTER_NEAREST)
-    found = []
-    for number in range(round(5 * seconds)):
-        picture = ground.astype(np.float32) + chance.normal(0, 2, ground.shape)
-        left = (7 * number) % 440
-        picture[120:220, left : left + 30] = 20
-        found.append((number / 5, np.clip(picture, 0, 255).astype(np.uint8)))
-    return found
 
 
 def looped(clip: Path, seconds: float = 45.0) -> Sequence_:

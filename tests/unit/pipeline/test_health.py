@@ -18,8 +18,8 @@ from streamproc.logic.session import SessionRules, Sessions
 from streamproc.media.picture import ArrayPicture
 from streamproc.pipeline.lane import Lane
 from streamproc.pipeline.setup import LaneSetup
-from tests.unit.logic.test_camera_health import street
-from tests.unit.pipeline.test_lane import Book, Eyes
+from tests.builders.lanes import Book, Eyes
+from tests.builders.streets import street
 
 NEVER = threading.Event()
 
