@@ -13,9 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from connectors.chain import named_credentials
 
-CONNECT_S, READ_S = 3, 5
-"""Timeouts of one try: a client waits for the first answer, and a worker for each of the next."""
-TRIES = 2
+CONNECT_S, HEAD_S, READ_S = 3, 5, 20
+"""Timeouts of one try: a client waits for what the object is, a worker for its bytes."""
 
 _made = threading.Lock()
 """botocore's sessions are not to be used by several threads while clients are made."""
@@ -30,31 +29,21 @@ class S3Object:
         Raises InputError where an environment variable that is named is not set.
         """
         self._place = {"Bucket": bucket, "Key": key, **({"VersionId": version} if version else {})}
-        keys = named_credentials(options)
-        endpoint = options.get("endpoint_url")
-        config = Config(
-            connect_timeout=CONNECT_S,
-            read_timeout=READ_S,
-            retries={"mode": "standard", "total_max_attempts": TRIES},
-            s3={"addressing_style": "path"} if endpoint else {},
-            **({} if keys is not None else {"signature_version": UNSIGNED}),
-        )
-        with _made:
-            self._client: Any = botocore.session.get_session().create_client(
-                "s3",
-                region_name=options.get("region"),
-                endpoint_url=endpoint,
-                config=config,
-                **{f"aws_{name}": value for name, value in (keys or {}).items()},
-            )
+        self._options = options
+        self._keys = named_credentials(options)
+        self._client = self._make(HEAD_S, 2)
         head = self._ask("head_object")
         self.size = int(head["ContentLength"])
         self.etag: str | None = head.get("ETag")
         self.version = str(self.etag or head.get("LastModified") or self.size)
         """Changes when the bytes change."""
+        self._reads = False
 
     def read(self, start: int, end: int) -> bytes:
         """Bytes from ``start`` up to ``end``, of the object as it was when it was opened. Raises OSError, also where it was changed since."""
+        if not self._reads:
+            self._client.close()
+            self._client, self._reads = self._make(READ_S, 3), True
         unchanged = {"IfMatch": self.etag} if self.etag and not self.etag.startswith("W/") else {}
         answer = self._ask("get_object", Range=f"bytes={start}-{end - 1}", **unchanged)
         try:
@@ -65,6 +54,24 @@ class S3Object:
 
     def close(self) -> None:
         self._client.close()
+
+    def _make(self, read_s: int, tries: int) -> Any:
+        endpoint = self._options.get("endpoint_url")
+        config = Config(
+            connect_timeout=CONNECT_S,
+            read_timeout=read_s,
+            retries={"mode": "standard", "total_max_attempts": tries},
+            s3={"addressing_style": "path"} if endpoint else {},
+            **({} if self._keys is not None else {"signature_version": UNSIGNED}),
+        )
+        with _made:
+            return botocore.session.get_session().create_client(
+                "s3",
+                region_name=self._options.get("region"),
+                endpoint_url=endpoint,
+                config=config,
+                **{f"aws_{name}": value for name, value in (self._keys or {}).items()},
+            )
 
     def _ask(self, operation: str, **more: Any) -> dict[str, Any]:
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from aiohttp import web
 
@@ -15,13 +17,41 @@ from streamproc.metrics import AWS_REQUESTS
 
 MAX_BODY_BYTES = 10_000_000
 _BODY_DEADLINE_S = 60.0
+UNVERIFIED_BYTES = 128_000_000
+"""Bodies that are read at the same time: a signature covers the body, so nobody is known before all of it is in memory."""
+
+
+class BodyBudget:
+    """Bytes that requests being read may still take. Belongs to the event loop."""
+
+    def __init__(self, total: int = UNVERIFIED_BYTES) -> None:
+        self._left = total
+
+    @contextmanager
+    def lend(self, size: int) -> Iterator[bool]:
+        """Whether there is room for a body of ``size`` bytes; it is taken until the block ends."""
+        taken = size if size <= self._left else 0
+        self._left -= taken
+        try:
+            yield taken == size
+        finally:
+            self._left += taken
 
 
 def mount(app: web.Application, endpoint: Endpoint, max_body_bytes: int = MAX_BODY_BYTES) -> None:
     """Serve ``endpoint`` at ``POST /`` of ``app``. The app's own ``client_max_size`` does not apply."""
 
+    budget = BodyBudget()
+
     async def answer(request: web.Request) -> web.StreamResponse:
-        response = await _answer(request, endpoint, max_body_bytes)
+        size = request.content_length if request.content_length is not None else max_body_bytes
+        with budget.lend(min(size, max_body_bytes)) as room:
+            if room:
+                response = await _answer(request, endpoint, max_body_bytes)
+            else:
+                response = endpoint.refuse(
+                    AwsFault("ThrottlingException", "Too many large requests at the same time.", 503)
+                )
         AWS_REQUESTS.labels(response.operation, response.code or "OK").inc()
         return web.Response(status=response.status, headers=response.headers, body=response.body)
 

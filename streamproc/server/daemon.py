@@ -21,7 +21,9 @@ from streamproc.live.restarts import Restarts
 from streamproc.live.supervisor import Supervisor
 from streamproc.server.app import make_app
 from streamproc.server.configdir import ConfigDir
+from streamproc.server.connections import ConnectionLimits, GatedRunner
 from streamproc.server.context import DaemonContext
+from streamproc.server.descriptors import raise_limit
 from streamproc.server.explain import mount_explain
 from streamproc.server.lock import DirectoryLock
 from streamproc.server.mounts import mount_aws, mount_console, mount_history, mount_kinesis_video, mount_webrtc
@@ -165,7 +167,8 @@ class Daemon:
     async def _listen(self, context: DaemonContext) -> web.AppRunner:
         for mount in MOUNTS:
             await mount(context)
-        runner = web.AppRunner(context.app, access_log=None, shutdown_timeout=3.0)
+        runner = GatedRunner(context.app, access_log=None, shutdown_timeout=3.0)
+        runner.limits = ConnectionLimits.within(raise_limit())
         await runner.setup()
         host, port = split_listen(context.listen)
         site = web.TCPSite(runner, host, port, ssl_context=_tls(self.node.server, self.folder))
