@@ -9,10 +9,17 @@ from streamproc.live.supervisor import Supervisor
 
 
 class States:
-    """``state``: each processor as the list of processors has it."""
+    """``state``: each processor as the list of processors has it. ``health``: the conditions of its camera that are active."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
 
     async def snapshot(self) -> Mapping[tuple[str, str], Mapping[str, Any]]:
-        return {("state", view.name): view.to_json(brief=True) for view in await self._supervisor.views()}
+        documents = [view.to_json(brief=True) for view in await self._supervisor.views()]
+        states = {("state", document["name"]): document for document in documents}
+        conditions = {
+            ("health", document["name"]): {"name": document["name"], "health": document["health"]}
+            for document in documents
+            if "health" in document
+        }
+        return states | conditions
