@@ -107,7 +107,8 @@ def measure(corpus: Path, zoo: ModelZoo, classifier: str | None) -> tuple[list[d
     """Rows by band and family of pictures and of clips; figures. ``classifier``: by name; None: the first that can be had."""
     chosen = zoo.classifier(classifier) if classifier else zoo.first_classifier(zoo.profile().verifier)
     objects = ObjectModels(lambda: zoo)
-    words = word_finder(chosen)
+    finder_of_words = word_finder(chosen)
+    words = () if finder_of_words is None else (finder_of_words,)
     pictures = [each for each in judged(corpus) if each.held_out]
     progress(f"{len(pictures)} pictures, {chosen.name}")
     stills, took = Bands(), {"words": 0.0, "objects": 0.0}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from streamproc.config.base import Settings
 
@@ -20,6 +20,7 @@ Adapter = Literal[
     "yunet",
     "centerface",
     "embedding",
+    "embedding_bank",
 ]
 Side = Annotated[int, Field(ge=32, le=4096)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -37,7 +38,15 @@ class OwnModel(Settings):
     """Class names by index: a list, or a text file with one a line. Left out: COCO's 80, or the adapter's own."""
     size: tuple[Side, Side] | None = None
     """[width, height] to feed it; left out: what the file says."""
+    bank: Path | None = None
+    """Of an embedding_bank: the words with their vectors, .npz or .json."""
     licence: str = "own"
+
+    @model_validator(mode="after")
+    def _bank_belongs(self) -> Self:
+        if (self.bank is not None) != (self.adapter == "embedding_bank"):
+            raise ValueError("adapter: embedding_bank and bank: FILE go together; give both or neither")
+        return self
 
 
 class Profile(Settings):
@@ -78,6 +87,8 @@ class ModelSettings(Settings):
             update: dict[str, object] = {"path": _below(folder, model.path)}
             if isinstance(model.labels, Path):
                 update["labels"] = _below(folder, model.labels)
+            if model.bank is not None:
+                update["bank"] = _below(folder, model.bank)
             own[name] = model.model_copy(update=update)
         mirror = None if self.mirror is None else _below(folder, self.mirror)
         return self.model_copy(update={"mirror": mirror, "own": own})

@@ -57,7 +57,7 @@ class LabelAnalysis:
         self._taxonomy = taxonomy()
         self._state = _State()
         self._rows: list[Sample] = []
-        say_unknown(options, self._taxonomy)
+        say_unknown(options, self._taxonomy, own=(name for finder in models.words for name in finder.names))
 
     def wants(self, index: int, at: Fraction) -> bool:
         return index % self._step == 0 and int(at * SAMPLES_A_SECOND) > self._state.slot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from streamproc.core.faces import DetectedFace
 from streamproc.core.media import Image
@@ -14,7 +14,20 @@ from streamproc.perception.objects import ObjectFinder
 from streamproc.perception.scenes import crowd
 from streamproc.perception.taxonomy import taxonomy
 from streamproc.perception.weighing import weighed
-from streamproc.perception.word_finder import WordFinder
+
+
+class LabelFinder(Protocol):
+    """Labels by a classifier: ImageNet's (``word_finder``), or a user's own words (``bank_finder``)."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Labels beside the taxonomy's that it can tell."""
+        ...
+
+    def find(self, image: Image, claims: Sequence[Claim], most: int) -> list[Claim]:
+        """Labels from at most ``most`` looks. ``claims``: the picture's objects."""
+        ...
+
 
 _LEAST_BODY = 5.0
 """A person that a detector only suspects still speaks for a face."""
@@ -25,8 +38,8 @@ class PictureModels:
     """What looks at pictures of one shape."""
 
     objects: ObjectFinder
-    words: WordFinder | None = None
-    """None where no calibrated classifier can be had."""
+    words: Sequence[LabelFinder] = ()
+    """Classifiers, each for its own labels."""
     looks: int = 0
     """The most looks of the classifier at one picture."""
 
@@ -46,6 +59,6 @@ def claims_in(
     words = taxonomy()
     things = weighed(claims_of(models.objects.find(image, _LEAST_BODY, memo), words), words)
     told = [*things, *crowd(things), *face_claims(faces, things, words)]
-    if models.words is not None and models.looks:
-        told += models.words.find(image, things, models.looks)
+    for finder in models.words:
+        told += finder.find(image, things, models.looks)
     return sorted(at_least(told, least), key=lambda each: (-each.confidence, each.label, each.box or ()))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from streamproc.faces.service import FaceService
     from streamproc.perception.label_models import LabelModels
     from streamproc.perception.label_perception import LabelPerception
-    from streamproc.perception.word_finder import WordFinder
+    from streamproc.perception.picture_claims import LabelFinder
     from streamproc.vision.zoo import ModelZoo
 
 
@@ -38,8 +38,7 @@ class ModelProvider:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _zoo: ModelZoo | None = None
     _faces: FaceService | None = None
-    _words: list[WordFinder | None] = field(default_factory=list)
-    """Empty: nobody asked yet."""
+    _words: tuple[LabelFinder, ...] | None = None
 
     def __post_init__(self) -> None:
         self.objects = ObjectModels(lambda: self.zoo)
@@ -65,18 +64,28 @@ class ModelProvider:
             return self._faces
 
     @property
-    def words(self) -> WordFinder | None:
-        """Labels by the node's classifier; None where none can be had, or the one at hand is not calibrated."""
+    def words(self) -> tuple[LabelFinder, ...]:
+        """Labels by the node's classifier, where a calibrated one can be had, and by the user's own banks.
+
+        Raises InputError for a bank that cannot be read.
+        """
         zoo = self.zoo
         with self._lock:
-            if not self._words:
-                from streamproc.perception.word_finder import word_finder
+            if self._words is None:
+                self._words = self._label_finders(zoo)
+            return self._words
 
-                try:
-                    self._words = [word_finder(zoo.first_classifier(zoo.profile().verifier))]
-                except ModelUnavailable:
-                    self._words = [None]
-            return self._words[0]
+    def _label_finders(self, zoo: ModelZoo) -> tuple[LabelFinder, ...]:
+        from streamproc.perception.bank_finder import BankFinder
+        from streamproc.perception.word_finder import word_finder
+
+        banks = [name for name, own in self.node.models.own.items() if own.adapter == "embedding_bank"]
+        own = [BankFinder(zoo.word_bank(name)) for name in banks]
+        try:
+            finder = word_finder(zoo.first_classifier(zoo.profile().verifier))
+        except ModelUnavailable:
+            finder = None
+        return (*([finder] if finder is not None else []), *own)
 
     def label_perceiver(self, settings: LabelSettings) -> LabelPerception:
         """Raises ModelUnavailable where no model for an asked class can be had."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,10 +43,13 @@ def labels_of(ms: int, claims: Sequence[Claim], options: LabelOptions, words: Ta
     return [found[name] for name in sorted(found) if _passes(name, options, words)]
 
 
-def say_unknown(options: LabelOptions, words: Taxonomy) -> list[str]:
-    """Words of the filters that no label, other name or category here has; logged once each, because they would silently find nothing."""
+def say_unknown(options: LabelOptions, words: Taxonomy, own: Iterable[str] = ()) -> list[str]:
+    """Words of the filters that no label, other name or category here has; logged once each, because they would silently find nothing.
+
+    ``own``: words of the user's banks.
+    """
     asked = (*options.include_labels, *options.exclude_labels, *options.include_categories, *options.exclude_categories)
-    known = words.known_words()
+    known = words.known_words() | {"own labels", *(name.casefold() for name in own)}
     unknown = sorted({word for word in asked if word.casefold() not in known})
     new = [word for word in unknown if word.casefold() not in _SAID]
     if new:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,9 @@ from streamproc.core.media import Image
 from streamproc.logic.colours import Colour, dominant_colours
 from streamproc.perception.looks import STILL_LOOKS
 from streamproc.perception.objects import ObjectModels
-from streamproc.perception.picture_claims import PictureModels, claims_in
+from streamproc.perception.picture_claims import LabelFinder, PictureModels, claims_in
 from streamproc.perception.still_labels import LabelOptions, labels_of, say_unknown
 from streamproc.perception.taxonomy import taxonomy
-from streamproc.perception.word_finder import WordFinder
 
 _LOOK = 1280
 """Longer side of the picture that the detectors are given."""
@@ -58,17 +57,18 @@ class StillProperties:
 class Stills:
     """Labels of single pictures. Any thread; models are loaded when the first picture comes."""
 
-    def __init__(self, objects: ObjectModels, words: Callable[[], WordFinder | None] = lambda: None) -> None:
-        """``words``: asked for every picture; None where no calibrated classifier can be had."""
+    def __init__(self, objects: ObjectModels, words: Callable[[], Sequence[LabelFinder]] = tuple) -> None:
+        """``words``: the classifiers, asked for with every picture."""
         self._objects = objects
         self._words = words
 
     def labels(self, image: Image, options: LabelOptions) -> list[dict[str, Any]]:
         """Labels, surest first: ``name``, ``confidence``, ``instances`` (``box``, ``confidence``) and ``entry``, its words."""
         words = taxonomy()
-        say_unknown(options, words)
+        finders = self._words()
+        say_unknown(options, words, own=(name for finder in finders for name in finder.names))
         height, width = image.shape[:2]
-        models = PictureModels(self._objects.finder(width, height), self._words(), STILL_LOOKS)
+        models = PictureModels(self._objects.finder(width, height), finders, STILL_LOOKS)
         found = labels_of(0, claims_in(models, _scaled(image, _LOOK), options.min_confidence), options, words)
         named = [label | {"entry": words.labels[label["name"]]} for label in found]
         return sorted(named, key=lambda label: (-label["confidence"], label["name"]))

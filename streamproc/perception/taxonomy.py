@@ -24,6 +24,13 @@ class Label:
     categories: tuple[str, ...]
 
 
+class _Labels(dict[str, Label]):
+    """Labels by name. A name that is not there is a word of a user's own bank: it has nothing above it and a category of its own."""
+
+    def __missing__(self, name: str) -> Label:
+        return Label(name, (), (), ("Own Labels",))
+
+
 @dataclass(frozen=True, slots=True)
 class Taxonomy:
     labels: Mapping[str, Label]
@@ -67,7 +74,7 @@ def read_taxonomy(
     Raises ValueError for a parent that is not there or is below its own child, for a label without a category, for a word that leads to
     two labels, and for a class of ``classes`` that leads to none and is not left out with a reason.
     """
-    labels = {name: _label(name, entries) for name in entries}
+    labels = _Labels({name: _label(name, entries) for name in entries})
     models, imagenet = (_leading(entries, key) for key in ("from", "imagenet"))
     _leading({name: {"also": [name, *entry.get("also", ())]} for name, entry in entries.items()}, "also")
     known = set(classes)

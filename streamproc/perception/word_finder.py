@@ -32,6 +32,11 @@ class WordFinder:
         self._words: Taxonomy = taxonomy()
         self._sums: WordSums = word_sums()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """None beside the taxonomy's."""
+        return ()
+
     def find(self, image: Image, claims: Sequence[Claim], most: int) -> list[Claim]:
         """Labels at any confidence, from at most ``most`` looks. ``claims``: the picture's objects."""
         height, width = image.shape[:2]

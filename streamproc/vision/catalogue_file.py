@@ -24,6 +24,7 @@ _OWN_ROLES = {
     "yunet": Role.FACES,
     "centerface": Role.FACES,
     "embedding": Role.FACE_EMBEDDING,
+    "embedding_bank": Role.CLASSIFIER,
 }
 
 

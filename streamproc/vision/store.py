@@ -114,6 +114,8 @@ class ModelStore:
             paths["weights"] = path.with_suffix(".bin")
         if isinstance(own.labels, Path):
             paths["labels"] = own.labels.expanduser()
+        if own.bank is not None:
+            paths["bank"] = own.bank.expanduser()
         for file in paths.values():
             if not file.is_file():
                 raise ModelUnavailable(f"models.own.{name}: {file} is no file; name one that this user can read")

@@ -16,6 +16,7 @@ from streamproc.vision.adapters.attributes import AgeGenderNet, ExpressionNet, L
 from streamproc.vision.adapters.classifier import EfficientNetLite0, ImagenetClassifier, read_labels
 from streamproc.vision.adapters.deimv2 import Deimv2
 from streamproc.vision.adapters.embedders import FaceApiRecognition, PersonReid, Retail0095
+from streamproc.vision.adapters.embedding_bank import EmbeddingBank, read_bank
 from streamproc.vision.adapters.faces import CenterFace, YuNet
 from streamproc.vision.adapters.localizer import MobileObjectLocalizer
 from streamproc.vision.adapters.nanodet import Nanodet
@@ -117,6 +118,16 @@ class ModelZoo:
         """The first classifier that can be had; a second choice is logged. Raises ModelUnavailable with every reason."""
         wanted = tuple(names)
         return self.classifier(self._once(("first", wanted), lambda: self.first_name(wanted)))
+
+    def word_bank(self, name: str) -> EmbeddingBank:
+        """A user's own words. Raises InputError for a bank file that is none."""
+
+        def make() -> EmbeddingBank:
+            model, paths = self._entry(name, "embedding_bank")
+            size = model.options.get("size") or self.engine.input_size(paths["model"])
+            return EmbeddingBank(self.engine, paths["model"], read_bank(paths["bank"]), name=name, size=size)
+
+        return self._once(("bank", name), make)
 
     def face_detector(self, name: str = "yunet", size: Size | None = None) -> FaceDetector:
         """``yunet`` or ``centerface`` at any ``size`` (width, height) of multiples of 32."""

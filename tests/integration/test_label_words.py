@@ -15,7 +15,7 @@ from streamproc.perception.stills import Stills
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory):
     made = ModelProvider(NodeConfig(), tmp_path_factory.mktemp("data"))
-    if made.words is None:
+    if not made.words:
         pytest.skip("no classifier can be had")
     yield made
     made.close()
