@@ -235,6 +235,61 @@ async def test_a_viewer_signs_in_and_sees_no_faces(daemon: Daemon, scene: Path, 
         served.close()
 
 
+async def test_somebody_is_enrolled_and_known_from_then_on(daemon: Daemon, browser: Chromium, tmp_path: Path) -> None:
+    pytest.importorskip("skimage", reason="the photograph is scikit-image's")
+    import cv2
+    from skimage import data
+
+    photo, wall = tmp_path / "astronaut.jpg", tmp_path / "wall.jpg"
+    cv2.imwrite(str(photo), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR))
+    cv2.imwrite(str(wall), data.brick())
+    daemon.start()
+    page = await browser.page()
+    await page.open(f"{daemon.url}/console/faces")
+    await page.until("document.querySelector('input[name=name][title]')")
+    await page.run("document.querySelector('input[name=name][title]').focus()")
+    await page.type("eileen")
+    await page.give_files("input[type=file]", photo)
+    await press(page, "Enrol")
+    await page.until("document.querySelector('[data-test=face-person][data-name=eileen]')", 90)
+    await page.until("document.querySelector('input[name=name][title]')")
+    await page.run("document.querySelector('input[name=name][title]').focus()")
+    await page.type("nobody")
+    await page.give_files("input[type=file]", photo)
+    await press(page, "What would change?")
+    await page.until(
+        "[...document.querySelectorAll('.note')].some((one) => one.textContent.includes('Most alike: eileen 100'))", 60
+    )
+    await page.give_files("input[type=file]", wall)
+    await press(page, "Enrol")
+    await page.until("document.querySelector('.note.warn')?.textContent.includes('No face was enrolled')", 60)
+    names = [person["name"] for person in daemon.get("/api/faces/family/people")["people"]]
+    assert names == ["eileen"]
+    assert not complaints(page)
+
+
+@pytest.mark.timeout(420)
+async def test_a_file_is_analysed_and_read_along_its_timeline(daemon: Daemon, scene: Path, browser: Chromium) -> None:
+    daemon.start()
+    page = await browser.page()
+    await page.open(f"{daemon.url}/console/jobs")
+    await page.until("document.querySelector('.drop')")
+    await page.give_files("input[type=file]", scene)
+    await press(page, "Analyse")
+    await page.until("document.querySelectorAll('[data-test=job-row] .chip.good').length === 2", 300)
+    await page.press("[data-test=job-row] h2 a")
+    await page.until("document.querySelectorAll('.lane').length >= 2", 60)
+    lanes = await page.run("[...document.querySelectorAll('.lane > span')].map((lane) => lane.textContent)")
+    assert "Shots" in lanes and "Person" in lanes
+    await page.until("document.querySelector('video').readyState >= 1")
+    await page.run("document.querySelector('.timeline').focus()")
+    await page.key("ArrowRight")
+    await page.key("ArrowRight")
+    await page.until("Math.abs(document.querySelector('video').currentTime - 2) < 0.1")
+    await page.screenshot(SCREENSHOTS / "job-done.png")
+    assert not complaints(page)
+
+
 async def test_every_page_fits_a_phone_asks_no_other_host_and_is_photographed(door: Daemon, browser: Chromium) -> None:
     wait_for(lambda: has_events(door, 3), 120, "three events")
     page = await browser.page()

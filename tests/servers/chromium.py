@@ -144,6 +144,12 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
 
+    async def give_files(self, selector: str, *paths: Path) -> None:
+        """What a person picks in a file field."""
+        root = await self.call("DOM.getDocument")
+        node = await self.call("DOM.querySelector", nodeId=root["root"]["nodeId"], selector=selector)
+        await self.call("DOM.setFileInputFiles", nodeId=node["nodeId"], files=[str(path) for path in paths])
+
     async def centre(self, selector: str) -> tuple[float, float]:
         """Where the middle of an element is, scrolled into view."""
         found = await self.until(

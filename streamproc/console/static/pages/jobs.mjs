@@ -2,11 +2,13 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Empty, Problem, Skeleton, age, html, useLoaded } from "../ui.mjs";
 import { get, post, upload } from "../api.mjs";
-import { listen, may, opened } from "../live.mjs";
+import { listen, may, now, opened } from "../live.mjs";
 import { lanes } from "../timeline.mjs";
 
 const ANALYSES = [["labels", "Labels"], ["segments", "Shots and cues"], ["persons", "Persons"], ["faces", "Faces"], ["face-search", "Known faces"]];
 const TITLES = Object.fromEntries(ANALYSES);
+const EVERY_MS = 5000;
+const SOON_MS = 300;
 const KIND = { succeeded: "good", failed: "bad", cancelled: "" };
 
 /** Jobs by the video that they share. */
@@ -21,11 +23,16 @@ function grouped(jobs) {
 const title = (job) => job.tag || job.video.split("/").pop();
 const running = (job) => !["succeeded", "failed", "cancelled"].includes(job.state);
 
+/** All jobs; loaded anew when the stream tells of one, and now and then while one runs. */
 function useJobs() {
-  const loaded = useLoaded(() => get("/api/jobs"), [opened.value]);
-  useEffect(() => listen("job", (job) => loaded.value && loaded.set({
-    jobs: loaded.value.jobs.some((one) => one.id === job.id) ? loaded.value.jobs.map((one) => (one.id === job.id ? { ...one, ...job } : one)) : job.kind ? [job, ...loaded.value.jobs] : loaded.value.jobs,
-  })), [loaded.value]);
+  const [busy, setBusy] = useState(false);
+  const loaded = useLoaded(() => get("/api/jobs"), [opened.value, busy ? Math.floor(now.value / EVERY_MS) : 0]);
+  useEffect(() => setBusy(Boolean(loaded.value?.jobs.some(running))), [loaded.value]);
+  useEffect(() => {
+    let timer = 0;
+    const end = listen("job", () => { clearTimeout(timer); timer = setTimeout(loaded.again, SOON_MS); });
+    return () => { clearTimeout(timer); end(); };
+  }, []);
   return loaded;
 }
 
@@ -110,7 +117,8 @@ function Result({ jobs }) {
   };
   const key = (press) => {
     const way = { ArrowLeft: -1000, ArrowRight: 1000 }[press.key];
-    if (way) { press.preventDefault(); seek(Math.min(length, Math.max(0, at + way))); }
+    const from = video.current ? video.current.currentTime * 1000 : at;
+    if (way) { press.preventDefault(); seek(Math.min(length, Math.max(0, from + way))); }
   };
   return html`<div class="head"><a class="crumb" href="/console/jobs">Jobs</a><span class="dim" aria-hidden="true">/</span><h1>${title(jobs[0])}</h1></div>
     <${Problem} error=${error} />
