@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
+from botocore.credentials import Credentials
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -28,8 +29,18 @@ class AwsOutputSettings(OutputSettings, AwsAccess):
     """What outputs at AWS have in common."""
 
 
-def open_client(service: str, access: AwsAccess, region: str, endpoint_url: str | None, config: AioConfig) -> Any:
-    """A client to be entered. Reads the service's model, which takes a while. Raises InputError, and BotoCoreError for a profile."""
+def open_client(
+    service: str,
+    access: AwsAccess,
+    region: str,
+    endpoint_url: str | None,
+    config: AioConfig,
+    given: Credentials | None = None,
+) -> Any:
+    """A client to be entered. Reads the service's model, which takes a while. Raises InputError, and BotoCoreError for a profile.
+
+    ``given``: credentials that were found already.
+    """
     session = AioSession(profile=access.profile) if access.profile else get_session()
     _warm(session, service)
     keys = {
@@ -38,6 +49,9 @@ def open_client(service: str, access: AwsAccess, region: str, endpoint_url: str 
         "aws_session_token": access.session_token_env,
     }
     named = {name: secret(variable, f"{name[4:]}_env") for name, variable in keys.items() if variable}
+    if given is not None:
+        named = {"aws_access_key_id": given.access_key, "aws_secret_access_key": given.secret_key}
+        named |= {"aws_session_token": given.token} if given.token else {}
     return session.create_client(service, region_name=region, endpoint_url=endpoint_url, config=config, **named)
 
 

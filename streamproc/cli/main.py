@@ -39,6 +39,7 @@ VERBS = {
     "doctor": "doctor:doctor",
     "probe": "probe:probe",
     "publish": "publish:publish",
+    "put": "put:put",
     "analyze": "analyze:analyze",
     "capacity": "capacity:capacity",
     "bench": "bench:bench",

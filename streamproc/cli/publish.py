@@ -44,13 +44,13 @@ def publish(
     """Cut a video into self-contained fragments and put them into a Kafka topic, as a camera's producer would."""
     set_up_logs(as_json)
     with errors_said():
-        feed = _feed(source, realtime, loop, username_env, password_env)
+        feed = feed_settings(source, realtime, loop, username_env, password_env)
         _publish(
             feed, {"bootstrap_servers": kafka, "topic": topic}, stream, (container.value, fragment_seconds), as_json
         )
 
 
-def _feed(
+def feed_settings(
     source: str, realtime: bool, loop: bool, username_env: str | None, password_env: str | None
 ) -> dict[str, Any]:
     """The source's settings."""

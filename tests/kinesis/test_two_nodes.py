@@ -14,7 +14,7 @@ from tests.kinesis.node import ENVIRON, client, node
 from tests.kinesis.sender import ACCESS_KEY, Sender, put
 from tests.matroska import Clip, read_clip
 
-pytestmark = [pytest.mark.corpus, pytest.mark.models, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.corpus, pytest.mark.models, pytest.mark.timeout(900)]
 
 START = 1_700_000_000.0
 DOCUMENT = """
@@ -58,7 +58,7 @@ def told(events: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 def replayed(store: Daemon, tmp_path: Path) -> list[tuple[Any, ...]]:
     config = tmp_path / "door.yaml"
     config.write_text(DOCUMENT % store.url)
-    done = run_cli("replay", "kvs://door", "--config", config, "--data-dir", store.data, "--json")
+    done = run_cli("replay", "kvs://door", "--config", config, "--data-dir", store.data, "--json", timeout=300)
     assert done.returncode == 0, done.stderr
     return told([json.loads(line) for line in done.stdout.splitlines()])
 
@@ -73,7 +73,7 @@ def test_another_nodes_stream_is_told_as_replay_tells_it(
     put(store.url, "door", visit.header() + b"".join(visit.clusters()), start=START)
     expected = replayed(store, tmp_path)
     assert expected
-    wait_for(lambda: len(heard(watcher)) >= len(expected), 120, "the events")
+    wait_for(lambda: len(heard(watcher)) >= len(expected), 300, "the events")
     assert heard(watcher) == expected
 
 
@@ -94,7 +94,7 @@ def test_nothing_is_lost_or_repeated_over_kills_of_either_node(
     assert second.of("PERSISTED")
     expected = replayed(store, tmp_path)
     assert expected
-    wait_for(lambda: len(heard(watcher)) >= len(expected), 120, "the events")
+    wait_for(lambda: len(heard(watcher)) >= len(expected), 300, "the events")
     assert heard(watcher) == expected
     ids = [event["id"] for event in read_lines(watcher.config / "out")]
     assert len(ids) == len(set(ids))

@@ -1,0 +1,51 @@
+"""``streamproc put``: a file into a stream of the node, packets as they were."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import av
+
+from tests.daemon import STREAMPROC, Daemon, run_cli
+from tests.kinesis.node import client
+from tests.kinesis.sender import ACCESS_KEY, SECRET
+
+
+def put(*words: object, secret: str = SECRET) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": secret}
+    command = [*STREAMPROC, "put", *map(str, words)]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
+
+
+def packets(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_file_is_acknowledged_and_read_back_as_it_was(kvs: Daemon, clip_file: Path, tmp_path: Path) -> None:
+    done = put(clip_file, "--stream", "sent", "--endpoint-url", kvs.url, "--json")
+    assert done.returncode == 0, done.stderr
+    acks = lines(done.stdout)
+    assert {ack["EventType"] for ack in acks} == {"BUFFERING", "RECEIVED", "PERSISTED"}
+    archive = client(kvs.url, "kinesis-video-archived-media")
+    listed = archive.list_fragments(StreamName="sent")["Fragments"]
+    told = {ack["FragmentNumber"] for ack in acks if ack["EventType"] == "PERSISTED"}
+    assert {item["FragmentNumber"] for item in listed} == told
+    made = run_cli("streams", "clip", "sent", "--data-dir", kvs.data, "--out", tmp_path / "clip.mp4")
+    assert made.returncode == 0, made.stderr
+    assert packets(tmp_path / "clip.mp4") == packets(clip_file)
+
+
+def test_a_wrong_secret_and_a_missing_file_are_the_callers(kvs: Daemon, clip_file: Path) -> None:
+    refused = put(clip_file, "--stream", "sent", "--endpoint-url", kvs.url, secret="wrong")
+    assert refused.returncode == 2 and "credentials" in refused.stderr
+    missing = put(clip_file.with_name("none.mp4"), "--stream", "sent", "--endpoint-url", kvs.url)
+    assert missing.returncode == 2 and "no such file" in missing.stderr
