@@ -21,6 +21,7 @@ from benchmarks.cameras import Load
 from benchmarks.common import parser, prepared, progress, report
 from streamproc.core.media import EndOfStream
 from streamproc.live.assembly import ModelProvider
+from streamproc.live.patience import PatientJournal
 from streamproc.live.tracing import FLUSH_S, TraceBuffer
 from streamproc.media.reader import read_packets
 from streamproc.pipeline.lane import Lane
@@ -54,10 +55,10 @@ class Traced:
         self.cpu_s += time.thread_time() - began
 
 
-def played(clip: Path, services: tuple[ModelProvider, Journal], ring: TraceRing | None) -> dict[str, float]:
+def played(clip: Path, services: tuple[ModelProvider, PatientJournal], ring: TraceRing | None) -> dict[str, float]:
     """One clip, once. ``ring``: where its trace goes; None: there is none."""
     load = Load("streamproc", (str(clip),), 1, 1.0, gate=True, idle=False)
-    lane = make_lane(load, clip.stem, 0, *services)
+    lane = make_lane(load, f"{clip.stem}-{time.monotonic_ns()}", 0, *services)  # a session of its own
     traced = Traced(lane, ring) if ring is not None else None
     packets = list(read_packets(clip))
     began, flushed = time.thread_time(), packets[0].at.media
@@ -89,7 +90,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         load = Load("streamproc", (), 1, 1.0, gate=True, idle=False)
         provider, database = ModelProvider(box_config(load), Path(folder), workers=1), Database(Path(folder) / "data")
-        services, ring = (provider, Journal(database)), TraceRing(Path(folder) / "explain", 500_000_000)
+        services, ring = (provider, PatientJournal(Journal(database))), TraceRing(Path(folder) / "explain", 500_000_000)
         for clip in sorted((options.corpus / "video").glob("*.m*")):
             progress(clip.name)
             turns = [(played(clip, services, None), played(clip, services, ring)) for _ in range(options.repeat)]
