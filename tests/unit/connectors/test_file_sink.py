@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -29,16 +30,29 @@ def delivery(event: Event, images: Images | None = None) -> Delivery:
     return Delivery(event, pictures, {"arn": ARN}, images or Images(), {"plain": render_plain, "aws": render_aws})
 
 
-def sink(folder: Path, **settings: object) -> FileSink:
-    return FileSink(FileSinkSettings(directory=Path("out"), **settings), ConnectorContext("door", base_dir=folder))  # type: ignore[arg-type]
+Make = Callable[..., FileSink]
+
+
+@pytest.fixture
+async def sink(tmp_path: Path) -> AsyncIterator[Make]:
+    made: list[FileSink] = []
+
+    def make(**settings: object) -> FileSink:
+        wanted = FileSinkSettings(directory=Path("out"), **settings)  # type: ignore[arg-type]
+        made.append(FileSink(wanted, ConnectorContext("door", base_dir=tmp_path)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.aclose()
 
 
 def documents(file: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-async def test_lines_name_their_pictures(tmp_path: Path) -> None:
-    out = sink(tmp_path)
+async def test_lines_name_their_pictures(tmp_path: Path, sink: Make) -> None:
+    out = sink()
     await out.deliver(delivery(label_event(0)))
     await out.deliver(delivery(label_event(1, type=EventType.SESSION_COMPLETE, label=None, has_pictures=False)))
     first, second = documents(tmp_path / "out" / "door.jsonl")
@@ -48,11 +62,11 @@ async def test_lines_name_their_pictures(tmp_path: Path) -> None:
     assert out.locate(label_event(0)) == Images(str(first["frame"]), str(first["crop"]))
 
 
-async def test_given_again_in_the_same_and_in_the_next_process_it_is_one_line(tmp_path: Path) -> None:
-    out = sink(tmp_path)
+async def test_given_again_in_the_same_and_in_the_next_process_it_is_one_line(tmp_path: Path, sink: Make) -> None:
+    out = sink()
     for _ in range(2):
         await out.deliver(delivery(label_event(0)))
-    again = sink(tmp_path)
+    again = sink()
     await again.deliver(delivery(label_event(0)))
     await again.deliver(delivery(label_event(1)))
     assert [line["id"] for line in documents(tmp_path / "out" / "door.jsonl")] == ["s1-000000", "s1-000001"]
@@ -85,8 +99,8 @@ def test_a_rotated_file_is_begun_anew(tmp_path: Path) -> None:
     assert file.path.read_text() == '{"id": "b"}\n'
 
 
-async def test_records_without_an_id_are_told_apart_by_their_content(tmp_path: Path) -> None:
-    out = sink(tmp_path, format="aws", stream="faces")
+async def test_records_without_an_id_are_told_apart_by_their_content(tmp_path: Path, sink: Make) -> None:
+    out = sink(format="aws", stream="faces")
     for number in (0, 1, 1):
         record = label_event(number, type=EventType.FACE_RECORD, has_pictures=False, data={"faces": []})
         await out.deliver(delivery(record))
@@ -95,23 +109,23 @@ async def test_records_without_an_id_are_told_apart_by_their_content(tmp_path: P
     assert set(lines[0]) == {"InputInformation", "StreamProcessorInformation", "FaceSearchResponse"}
 
 
-async def test_the_service_form_names_the_bucket_where_there_is_one(tmp_path: Path) -> None:
-    out = sink(tmp_path, format="aws")
+async def test_the_service_form_names_the_bucket_where_there_is_one(tmp_path: Path, sink: Make) -> None:
+    out = sink(format="aws")
     await out.deliver(delivery(label_event(0), Images("s3://videos/f.jpg", "s3://videos/c.jpg")))
     (line,) = documents(tmp_path / "out" / "door.jsonl")
     assert line["labels"][0]["frameImageUri"] == "s3://videos/f.jpg"  # type: ignore[index]
 
 
-async def test_without_pictures_nothing_is_named(tmp_path: Path) -> None:
-    await sink(tmp_path, pictures=False).deliver(delivery(label_event(0)))
+async def test_without_pictures_nothing_is_named(tmp_path: Path, sink: Make) -> None:
+    await sink(pictures=False).deliver(delivery(label_event(0)))
     (line,) = documents(tmp_path / "out" / "door.jsonl")
     assert line["frame"] is None
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["door.jsonl"]
 
 
-async def test_a_folder_that_cannot_be_written_is_tried_again_later(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_written_is_tried_again_later(tmp_path: Path, sink: Make) -> None:
     (tmp_path / "out").write_text("a file where the folder should be")
-    out = sink(tmp_path)
+    out = sink()
     with pytest.raises(SinkBusy, match="cannot write"):
         await out.deliver(delivery(label_event(0)))
     (tmp_path / "out").unlink()
