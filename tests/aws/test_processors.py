@@ -56,7 +56,9 @@ def test_face_search_life(rekognition: Any, processors: MemoryProcessors) -> Non
     processors.run("door")
     found = rekognition.describe_stream_processor(Name="door")
     assert found["Status"] == "RUNNING" and found["RegionsOfInterest"] == [BOX, TRIANGLE]
-    assert found["Settings"]["FaceSearch"]["FaceMatchThreshold"] == 30.0
+    assert found["Settings"]["FaceSearch"]["FaceMatchThreshold"] == 80.0, (
+        "lower values are set to 80, as the service does"
+    )
     assert processors.rows["door"].config.faces.effective_threshold == 80.0  # type: ignore[union-attr]
     assert processors.rows["door"].config.session.duration == 0
     assert refused(rekognition.delete_stream_processor, Name="door")[1] == "Cannot delete stream processor."
