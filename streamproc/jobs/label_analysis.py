@@ -24,7 +24,7 @@ from streamproc.perception.taxonomy import taxonomy
 SAMPLES_A_SECOND = 2
 _SCENE = (16, 9)
 _OTHER_SCENE = 40.0
-"""Mean difference (0..255) of two samples, shrunk to 16x9, from which they are two scenes; what moves in one scene stays under 25."""
+"""Mean difference (0..255) of two samples, shrunk to 16x9, from which they are taken for two scenes. Chosen, not measured."""
 
 
 @dataclass
