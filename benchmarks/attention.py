@@ -25,13 +25,14 @@ from benchmarks.common import parser, prepared, progress, report
 from streamproc.core.event import Event, EventType
 from streamproc.core.media import EndOfStream
 from streamproc.live.assembly import ModelProvider
+from streamproc.live.patience import PatientJournal
 from streamproc.media.reader import read_packets
 from streamproc.store.database import Database
 from streamproc.store.journal import Journal
 
 
 def played(
-    clip: Path, name: str, gone_after: Fraction, always: bool, services: tuple[ModelProvider, Journal]
+    clip: Path, name: str, gone_after: Fraction, always: bool, services: tuple[ModelProvider, PatientJournal]
 ) -> dict[str, Any]:
     """What was told of a clip, and what it cost."""
     told: list[Event] = []
@@ -61,7 +62,7 @@ def played(
     }
 
 
-def compared(clip: Path, gone_after: Fraction, services: tuple[ModelProvider, Journal]) -> dict[str, Any]:
+def compared(clip: Path, gone_after: Fraction, services: tuple[ModelProvider, PatientJournal]) -> dict[str, Any]:
     every = played(clip, f"{clip.stem}-every", gone_after, True, services)
     needed = played(clip, f"{clip.stem}-needed", gone_after, False, services)
     apart = [abs(a - b) for a, b in zip(every["ends"], needed["ends"], strict=False)]
@@ -87,7 +88,7 @@ def main() -> None:
         provider, database = ModelProvider(box_config(load), Path(folder), workers=1), Database(Path(folder) / "data")
         for clip in sorted((options.corpus / "video").glob("*.m*")):
             progress(clip.name)
-            rows.append(compared(clip, Fraction(options.gone_after), (provider, Journal(database))))
+            rows.append(compared(clip, Fraction(options.gone_after), (provider, PatientJournal(Journal(database)))))
         database.close()
     busy = [row for row in rows if row["announced"]]
     ratio = sum(row["cpu_needed_s"] for row in busy) / max(sum(row["cpu_every_s"] for row in busy), 1e-9)

@@ -25,6 +25,7 @@ from streamproc.contracts import SourceTraits
 from streamproc.core.media import Moment, Packet
 from streamproc.live.assembly import make_analyses, session_rules
 from streamproc.live.commit import JournalCommitter, OnEvents
+from streamproc.live.patience import PatientJournal
 from streamproc.logic.session import Sessions
 from streamproc.media.reader import read_packets
 from streamproc.perception.label_models import WIDE
@@ -49,7 +50,9 @@ def measure_throughput(load: Load) -> dict[str, Any]:
         detector = provider.zoo.first([load.detector], WIDE)
         for name in ("idle", "gate"):
             database = Database(Path(folder) / name)
-            found[name] = lanes_cost(replace(load, gate=True, idle=name == "idle"), provider, Journal(database))
+            found[name] = lanes_cost(
+                replace(load, gate=True, idle=name == "idle"), provider, PatientJournal(Journal(database))
+            )
             database.close()
         found["opencv"] = opencv_cost(load, detector)
     figures = {f"throughput_{name}_cpu_ms_per_camera_s": round(cost, 2) for name, cost in found.items()}
@@ -59,7 +62,7 @@ def measure_throughput(load: Load) -> dict[str, Any]:
     }
 
 
-def lanes_cost(load: Load, provider: ModelProvider, journal: Journal) -> float:
+def lanes_cost(load: Load, provider: ModelProvider, journal: PatientJournal) -> float:
     """CPU milliseconds a camera-second of our lanes."""
     measured = [0.0] * cores()
     barrier = threading.Barrier(cores())
@@ -88,7 +91,7 @@ def make_lane(
     name: str,
     index: int,
     provider: ModelProvider,
-    journal: Journal,
+    journal: PatientJournal,
     on_events: OnEvents = lambda events: None,
 ) -> Lane:
     """A lane of no scheduler. ``index`` sets its sampling phase; ``on_events`` is called within its step with what has become durable."""

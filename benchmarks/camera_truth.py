@@ -21,6 +21,7 @@ from benchmarks.camera_throughput import make_lane, offer, together
 from benchmarks.cameras import Load, cores, milliseconds
 from benchmarks.common import percentile
 from streamproc.core.event import Event, EventType
+from streamproc.live.patience import PatientJournal
 from streamproc.media.reader import read_packets
 from streamproc.perception.provider import ModelProvider
 from streamproc.store.database import Database
@@ -44,7 +45,7 @@ def measure_truth(load: Load, clips: Sequence[Camera]) -> tuple[list[dict[str, A
             ModelProvider(box_config(load), Path(folder), workers=cores()),
             Database(Path(folder) / "data"),
         )
-        journal = Journal(database)
+        journal = PatientJournal(Journal(database))
 
         def work(number: int) -> None:
             for index in range(number, len(clips), cores()):
@@ -61,7 +62,7 @@ def measure_truth(load: Load, clips: Sequence[Camera]) -> tuple[list[dict[str, A
 
 
 def play_whole(
-    load: Load, index: int, camera: Camera, provider: ModelProvider, journal: Journal
+    load: Load, index: int, camera: Camera, provider: ModelProvider, journal: PatientJournal
 ) -> tuple[dict[float, Told], dict[str, Any]]:
     """What was told of each entry, and what the camera was asleep for: by what it was woken, and why it was not asleep most."""
     now, found, reasons = Fraction(0), [], Counter[str]()

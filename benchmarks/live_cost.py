@@ -27,6 +27,7 @@ from streamproc.contracts import SourceTraits
 from streamproc.core.media import EndOfStream, Packet
 from streamproc.live.assembly import make_analyses, session_rules
 from streamproc.live.commit import JournalCommitter
+from streamproc.live.patience import PatientJournal
 from streamproc.logic.session import Sessions
 from streamproc.media.decode import Decoder
 from streamproc.media.reader import read_frames, read_packets
@@ -92,7 +93,7 @@ def run_pipeline(
 ) -> tuple[Stopwatch, list[dict[str, Any]]]:
     """All cameras at once, each as fast as the shared workers serve it."""
     database = Database(folder)
-    journal, scheduler = Journal(database), Scheduler(provider.workers)
+    journal, scheduler = PatientJournal(Journal(database)), Scheduler(provider.workers)
     over = [threading.Event() for _ in clips]
     lanes, feeders = [], []
     for index, clip in enumerate(clips):

@@ -36,6 +36,7 @@ from streamproc.contracts import SourceTraits
 from streamproc.core.media import EndOfStream, Frame, Moment, Packet
 from streamproc.live.assembly import make_analyses, session_rules
 from streamproc.live.commit import JournalCommitter
+from streamproc.live.patience import PatientJournal
 from streamproc.logic.session import Sessions
 from streamproc.media.reader import read_packets
 from streamproc.perception.provider import ModelProvider
@@ -231,7 +232,7 @@ class Bench:
     def _measure(self, cameras: int, scheduler: Scheduler, shared: SharedEngine | None) -> Window:
         window = Window()
         database = Database(self.place / f"data-{next(self._number)}")
-        journal = Journal(database)
+        journal = PatientJournal(Journal(database))
         lanes = [self._lane(journal, index, scheduler, window) for index in range(cameras)]
         for lane in lanes:
             scheduler.add(shared.task(lane) if shared is not None else lane)
@@ -248,7 +249,7 @@ class Bench:
         window.looks = [look for look in window.looks if begun <= look[0] < ended]
         return window
 
-    def _lane(self, journal: Journal, index: int, scheduler: Scheduler, window: Window) -> Lane:
+    def _lane(self, journal: PatientJournal, index: int, scheduler: Scheduler, window: Window) -> Lane:
         name, config = f"camera-{index}", self.config()
 
         def looked(frame: Frame, looks: list[FrameResult]) -> None:
