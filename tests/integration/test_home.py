@@ -97,7 +97,7 @@ def test_a_camera_is_a_device_from_its_first_frame_to_its_deletion(
     watcher.publish(f"{door.root}/set", "OFF")
     daemon.until("door", "stopped")
     door.until("state", "OFF")
-    assert door.last("PERSON/state") == "OFF"
+    door.until("PERSON/state", "OFF")
     assert door.last("status") == "offline"
     watcher.publish(f"{door.root}/set", "ON")
     daemon.until("door", "running")
