@@ -141,14 +141,14 @@ def test_nothing_is_looked_for_while_nothing_moves_and_each_frame_has_its_record
     settings = FaceSettings(collection="family")
     perceiver = FacePerception(settings, service.engine)
     analysis = FaceAnalysis(perceiver, settings, Sampler(settings.fps), RegionMap([]))
-    empty = [analysis.look(still(place, person=False)) for place in range(40)]
+    empty = [analysis.analyse(still(place, person=False)) for place in range(40)]
     ran = [place / 5 for place, look in enumerate(empty) if look.runs]
     assert [at for at in ran if at > 1.2] == [pytest.approx(6.2, abs=0.21)], (
         "a second after the first, then the heartbeat"
     )
     assert [look.active for look in empty[6:]] == [False] * 34, "a camera that shows nothing may sleep"
     assert [look.record for look in empty] == [{"faces": []}] * 40
-    there = analysis.look(still(40, person=True))
+    there = analysis.analyse(still(40, person=True))
     assert there.runs["face_detector"] == 1, "who comes is seen at once"
     assert there.active
     assert there.record is not None and len(there.record["faces"]) == 1

@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 
 from streamproc.config.node import NodeConfig
 from streamproc.config.processor import ProcessorConfig
-from streamproc.live import supervisor as supervisor_module
+from streamproc.live import tickers
 from streamproc.live.supervisor import Supervisor
-from streamproc.logic.load_shedding import LoadSheddingPolicy, Step
+from streamproc.logic.load_shedding import FULL, LoadSheddingPolicy, Step
 from streamproc.metrics import REGISTRY
 from streamproc.pipeline.analysis import LabelAnalysis
 from streamproc.pipeline.governor import Governor
@@ -51,7 +51,7 @@ def counted(step: Step, direction: str) -> float:
 @pytest.fixture
 async def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Supervisor]:
     """A box whose target of 1 % cannot be met, in a hurry."""
-    monkeypatch.setattr(supervisor_module, "EVERY_S", 0.05)
+    monkeypatch.setattr(tickers, "EVERY_S", 0.05)
     supervisor = Supervisor(NodeConfig(workers=2), tmp_path, Database(tmp_path / "data"), renderers={})
     supervisor.governor = Governor(1, QUICK)
     await supervisor.open()
@@ -77,7 +77,7 @@ async def test_a_camera_is_eased_step_by_step_and_gets_everything_back(scene: Pa
         (analysis,) = lane.frames.analyses.items
         assert isinstance(analysis, LabelAnalysis)
         await until(lambda: "small_model" in [item["step"] for item in lane.stats.eased], "the last step")
-        assert float(analysis.sampler.fps) == 1.25 and analysis.perceiver.second_look is False
+        assert analysis.eased.fps(5) == 1.25 and analysis.perceiver.second_look is False
         eased_away = lane.stats.drops["eased"]
         small, runs = analysis.perceiver.models, lane.stats.runs.copy()
         await until(lambda: sum((lane.stats.runs - runs).values()) > 2, "looks with the small model")
@@ -91,9 +91,7 @@ async def test_a_camera_is_eased_step_by_step_and_gets_everything_back(scene: Pa
 
         governor.retarget(100)
         await until(lambda: not governor.steps and not lane.stats.eased, "the return of everything")
-    assert (
-        float(analysis.sampler.fps) == 5 and analysis.perceiver.second_look and analysis.perceiver.models is not small
-    )
+    assert analysis.eased == FULL and analysis.perceiver.second_look and analysis.perceiver.models is not small
     assert (await box.view("cam")).metrics["eased"] == []
     said = [(line["event"], line["step"]) for line in logs if line["event"] in ("eased", "eased_no_more")]
     assert said == [("eased", step) for step in taken] + [("eased_no_more", step) for step in reversed(taken)]

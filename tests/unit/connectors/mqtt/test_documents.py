@@ -31,7 +31,7 @@ STATUS = ProcessorStatus(
     {"PERSON": Presence(datetime(2026, 5, 4, 6, 30, tzinfo=UTC), "s-000000", 97.125, "porch")},
     LastFace("ann", "s-000001", datetime(2026, 5, 4, 6, 30, 1, tzinfo=UTC), 99.0),
     SourceStatus("running"),
-    Figures(people=1, visits=3),
+    figures=Figures(people=1, visits=3),
 )
 
 
