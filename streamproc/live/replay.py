@@ -29,6 +29,10 @@ from streamproc.pipeline.trace import TraceObserver
 
 _NOT_SEEN = {"state", "outputs", "source", "aws", "tags", "record"}
 """Parts of the document that cannot change what is decided."""
+_LATER = {"health", "masks", "schedule"}
+_LATER_INSIDE = ("schedule", "blur_unknown")
+"""Keys that came after the first release, of the document and of its regions and faces: left out while they are not used, so that a clip and
+a config keep their session ids."""
 
 
 Stored = Path | RecordingSource
@@ -67,8 +71,15 @@ def run_id(clip: Stored, config: ProcessorConfig) -> str:
 
 
 def _asked(config: ProcessorConfig) -> bytes:
-    """The part of the document that decides, always written the same."""
+    """The part of the document that decides, always written the same, also by versions that know more keys."""
     asked = config.model_dump(mode="json", exclude=_NOT_SEEN)
+    said = config.model_dump(mode="json", exclude=_NOT_SEEN, exclude_defaults=True)
+    for key in _LATER - said.keys():
+        asked.pop(key, None)
+    for part in [*asked["regions"], asked["faces"] or {}]:
+        for key in _LATER_INSIDE:
+            if not part.get(key):
+                part.pop(key, None)
     return json.dumps(asked, sort_keys=True, separators=(",", ":")).encode()
 
 
