@@ -16,7 +16,7 @@ BIN_S = 0.5
 
 
 @dataclass(frozen=True)
-class Told:
+class Announced:
     """The first event of an entry."""
 
     media_s: float
@@ -32,17 +32,19 @@ def entries_until(camera: Camera, seconds: float) -> list[float]:
     return [entry for entry in found if entry + AFTER_S <= seconds]
 
 
-def told_of(outcome: Outcome, index: int, entries: Sequence[float], label: str = "PERSON") -> dict[float, Told]:
+def told_of(outcome: Outcome, index: int, entries: Sequence[float], label: str = "PERSON") -> dict[float, Announced]:
     """The first event of each entry that has one, of camera ``index``."""
     events = [
-        Told(media, media + took) for each, name, media, _, took in outcome.events if (each, name) == (index, label)
+        Announced(media, media + took)
+        for each, name, media, _, took in outcome.events
+        if (each, name) == (index, label)
     ]
     return first_of_each(events, entries)
 
 
-def first_of_each(events: Sequence[Told], entries: Sequence[float]) -> dict[float, Told]:
+def first_of_each(events: Sequence[Announced], entries: Sequence[float]) -> dict[float, Announced]:
     """The first event of each entry that has one."""
-    found: dict[float, Told] = {}
+    found: dict[float, Announced] = {}
     for told in sorted(events, key=lambda each: each.media_s):
         entry = next((each for each in entries if each - BEFORE_S <= told.media_s <= each + AFTER_S), None)
         if entry is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.camera_clips import SCENES, Camera, Coding, Maker
-from benchmarks.camera_figures import Told, first_of_each
+from benchmarks.camera_figures import Announced, first_of_each
 from benchmarks.camera_ours import box_config
 from benchmarks.camera_throughput import make_lane, offer, together
 from benchmarks.cameras import Load, cores, milliseconds
@@ -38,7 +38,7 @@ def truth_cameras(maker: Maker, kinds: Sequence[Coding]) -> list[Camera]:
 
 def measure_truth(load: Load, clips: Sequence[Camera]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """A row a camera; how many entries were missed, and the delays by coding."""
-    told: dict[tuple[int, bool], dict[float, Told]] = {}
+    told: dict[tuple[int, bool], dict[float, Announced]] = {}
     modes: dict[int, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
         provider, database = (
@@ -63,13 +63,13 @@ def measure_truth(load: Load, clips: Sequence[Camera]) -> tuple[list[dict[str, A
 
 def play_whole(
     load: Load, index: int, camera: Camera, provider: ModelProvider, journal: PatientJournal
-) -> tuple[dict[float, Told], dict[str, Any]]:
+) -> tuple[dict[float, Announced], dict[str, Any]]:
     """What was told of each entry, and what the camera was asleep for: by what it was woken, and why it was not asleep most."""
     now, found, reasons = Fraction(0), [], Counter[str]()
 
     def note(events: Sequence[Event]) -> None:
         labels = [event for event in events if event.type is EventType.LABEL_DETECTED and event.label == "PERSON"]
-        found.extend(Told(event.at.seconds, float(now)) for event in labels)
+        found.extend(Announced(event.at.seconds, float(now)) for event in labels)
 
     lane = make_lane(load, f"camera-{index}-{'idle' if load.idle else 'plain'}", index, provider, journal, note)
     for packet in read_packets(camera.path):
@@ -85,7 +85,7 @@ def play_whole(
 
 
 def row(
-    camera: Camera, with_idle: dict[float, Told], without: dict[float, Told], mode: dict[str, Any]
+    camera: Camera, with_idle: dict[float, Announced], without: dict[float, Announced], mode: dict[str, Any]
 ) -> dict[str, Any]:
     late = [
         with_idle[entry].durable_s - without[entry].durable_s
@@ -105,7 +105,7 @@ def row(
     }
 
 
-def figures_of(clips: Sequence[Camera], told: dict[tuple[int, bool], dict[float, Told]]) -> dict[str, Any]:
+def figures_of(clips: Sequence[Camera], told: dict[tuple[int, bool], dict[float, Announced]]) -> dict[str, Any]:
     """Over all cameras; delays are of an event with idle mode against the same one without."""
     pairs = [
         (camera.coding, told[index, True].get(entry), told[index, False].get(entry))

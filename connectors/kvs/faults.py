@@ -1,4 +1,4 @@
-"""What errors of a Kinesis Video service mean, in words that name the mend and hold no credentials."""
+"""What errors of a Kinesis Video service mean, in words that name the fix and hold no credentials."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from streamproc.config.load import load_processor
 from streamproc.config.node import NodeConfig
 from streamproc.config.processor import ProcessorConfig
 from streamproc.core.errors import InputError
-from streamproc.logic.comparison import Comparison, Told, compare, told
+from streamproc.logic.comparison import Announcement, Comparison, compare, told
 
 if TYPE_CHECKING:
     from streamproc.live.replay import Stored
@@ -90,13 +90,13 @@ def show(found: Comparison, as_json: bool) -> int:
     return 0 if found.equal else DIFFERENT
 
 
-def _told(documents: Iterable[dict[str, Any]], clip: str) -> list[Told]:
+def _told(documents: Iterable[dict[str, Any]], clip: str) -> list[Announcement]:
     return [each for document in documents if (each := told(document, clip)) is not None]
 
 
-def _read(path: Path) -> list[Told]:
+def _read(path: Path) -> list[Announcement]:
     """Events of JSON lines, as ``replay --json``, ``events --json`` and the file output write them."""
-    found: list[Told] = []
+    found: list[Announcement] = []
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -127,7 +127,7 @@ def _distinct(clips: Sequence[str], replayer: Replayer) -> None:
         )
 
 
-def _words(each: Told) -> str:
+def _words(each: Announcement) -> str:
     seconds = each.document.get("media_time_s")
     sure = each.document.get("confidence")
     parts = [f"{seconds:8.2f} s" if seconds is not None else "", each.what or each.type]

@@ -44,7 +44,7 @@ def clip_of_event(stream: str, at: datetime) -> ClipRange:
 
 
 def parse_clip(text: str) -> ClipRange:
-    """Raises InputError with the mend."""
+    """Raises InputError with the fix."""
     parts = urlsplit(text)
     name = unquote(parts.netloc)
     if parts.scheme != "kvs" or not name or parts.path not in ("", "/"):

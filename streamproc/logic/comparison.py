@@ -15,7 +15,7 @@ FAR_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Announcement:
     """One detection."""
 
     clip: str
@@ -34,27 +34,29 @@ class Told:
 class Comparison:
     """Each of the tellings' detections is in exactly one place."""
 
-    same: Sequence[tuple[Told, Told]]
-    moves: Sequence[tuple[Told, Told]]
+    same: Sequence[tuple[Announcement, Announcement]]
+    moves: Sequence[tuple[Announcement, Announcement]]
     """(before, after): the same class or person, but at another time or in another region."""
-    vanishes: Sequence[Told]
-    appears: Sequence[Told]
+    vanishes: Sequence[Announcement]
+    appears: Sequence[Announcement]
 
     @property
     def equal(self) -> bool:
         return not (self.moves or self.vanishes or self.appears)
 
 
-def told(document: Mapping[str, Any], clip: str = "") -> Told | None:
+def told(document: Mapping[str, Any], clip: str = "") -> Announcement | None:
     """A detection of its plain form, by its wall time; None for events that are no detections."""
     if document.get("type") not in COMPARED:
         return None
     what = document.get("class") or document.get("person") or ""
     at = parse_instant(document["time"]).timestamp()
-    return Told(clip, document["type"], what, document.get("region") or "", at, document)
+    return Announcement(clip, document["type"], what, document.get("region") or "", at, document)
 
 
-def compare(before: Sequence[Told], after: Sequence[Told], tolerance_s: float = TOLERANCE_S) -> Comparison:
+def compare(
+    before: Sequence[Announcement], after: Sequence[Announcement], tolerance_s: float = TOLERANCE_S
+) -> Comparison:
     """Match detections one to one: the nearest in time first; what agrees in everything before what has moved."""
     old, new = list(before), list(after)
     same = _pairs(old, new, lambda one, other: one.region == other.region, tolerance_s)
@@ -66,8 +68,11 @@ def compare(before: Sequence[Told], after: Sequence[Told], tolerance_s: float = 
 
 
 def _pairs(
-    old: list[Told], new: list[Told], agree: Callable[[Told, Told], bool], within_s: float
-) -> list[tuple[Told, Told]]:
+    old: list[Announcement],
+    new: list[Announcement],
+    agree: Callable[[Announcement, Announcement], bool],
+    within_s: float,
+) -> list[tuple[Announcement, Announcement]]:
     """Take pairs out of both lists."""
     possible = [
         (abs(one.at - other.at), one.at, first, second)
@@ -89,5 +94,5 @@ def _pairs(
     return pairs
 
 
-def _order(each: Told) -> tuple[str, float]:
+def _order(each: Announcement) -> tuple[str, float]:
     return each.clip, each.at

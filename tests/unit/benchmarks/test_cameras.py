@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.camera_clips import CODINGS, RATE, STILL_S, VISIT_S, Camera, Coding, Maker, Scene, footage_of
 from benchmarks.camera_figures import (
-    Told,
+    Announced,
     entries_until,
     growth_mb,
     looks_of_each,
@@ -144,8 +144,8 @@ def test_an_event_belongs_to_the_entry_it_follows() -> None:
         (1, "PERSON", 25.2, 0.0, 0.5),
         (1, "PET", 5.2, 0.0, 0.5),
     ]
-    assert told_of(made, 0, [5.0, 25.0]) == {5.0: Told(5.4, 5.5)}
-    assert told_of(made, 1, [5.0, 25.0]) == {25.0: Told(25.2, 25.7)}
+    assert told_of(made, 0, [5.0, 25.0]) == {5.0: Announced(5.4, 5.5)}
+    assert told_of(made, 1, [5.0, 25.0]) == {25.0: Announced(25.2, 25.7)}
 
 
 def test_the_share_of_time_with_somebody_in_view() -> None:
@@ -180,10 +180,10 @@ def test_slope() -> None:
 def test_misses_and_delays_are_against_the_same_camera_without_idle_mode() -> None:
     cameras = [camera(), camera()]
     told = {
-        (0, True): {5.0: Told(5.4, 6.0)},
-        (0, False): {5.0: Told(5.4, 5.5)},
+        (0, True): {5.0: Announced(5.4, 6.0)},
+        (0, False): {5.0: Announced(5.4, 5.5)},
         (1, True): {},
-        (1, False): {5.0: Told(5.2, 5.2)},
+        (1, False): {5.0: Announced(5.2, 5.2)},
     }
     figures = figures_of(cameras, told)
     assert (figures["entries"], figures["missed"], figures["told_only_with_idle"]) == (2, 1, 0)

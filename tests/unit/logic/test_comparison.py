@@ -5,11 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamproc.logic.comparison import Told, compare, told
+from streamproc.logic.comparison import Announcement, compare, told
 
 
-def seen(at: float, what: str = "PERSON", region: str = "", clip: str = "a", kind: str = "label_detected") -> Told:
-    return Told(clip, kind, what, region, at, {})
+def seen(
+    at: float, what: str = "PERSON", region: str = "", clip: str = "a", kind: str = "label_detected"
+) -> Announcement:
+    return Announcement(clip, kind, what, region, at, {})
 
 
 def test_the_same_within_the_tolerance() -> None:
@@ -44,7 +46,7 @@ def test_only_detections_are_compared() -> None:
     gap = {"type": "source_gap", "time": "1970-01-01T00:00:01Z"}
     face = {"type": "face_matched", "person": "alice", "time": "1970-01-01T00:00:02.5Z", "region": None}
     assert told(gap) is None
-    assert told(face, "a") == Told("a", "face_matched", "alice", "", 2.5, face)
+    assert told(face, "a") == Announcement("a", "face_matched", "alice", "", 2.5, face)
 
 
 MANY = st.lists(
@@ -60,7 +62,7 @@ MANY = st.lists(
 
 
 @given(before=MANY, after=MANY)
-def test_every_detection_is_in_exactly_one_place(before: list[Told], after: list[Told]) -> None:
+def test_every_detection_is_in_exactly_one_place(before: list[Announcement], after: list[Announcement]) -> None:
     found = compare(before, after)
     pairs = [*found.same, *found.moves]
     assert sorted([one.at for one, _ in pairs] + [one.at for one in found.vanishes]) == sorted(one.at for one in before)
@@ -71,5 +73,5 @@ def test_every_detection_is_in_exactly_one_place(before: list[Told], after: list
 
 
 @given(told=MANY)
-def test_a_telling_is_equal_to_itself(told: list[Told]) -> None:
+def test_a_telling_is_equal_to_itself(told: list[Announcement]) -> None:
     assert compare(told, told[::-1]).equal
