@@ -72,6 +72,12 @@ class Daemon:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Daemon:
+        self.launch()
+        wait_for(self.ready, what="readiness")
+        return self
+
+    def launch(self) -> None:
+        """Start the process and wait for nothing."""
         command = [*STREAMPROC, "serve", "--config-dir", str(self.config), "--listen", f"127.0.0.1:{self.port}"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -80,8 +86,9 @@ class Daemon:
                 stdout=log,
                 stderr=log,
             )
-        wait_for(self.ready, what="readiness")
-        return self
+
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
@@ -92,7 +99,7 @@ class Daemon:
         assert self._process is not None and self._process.poll() is None, self.log.read_text()
         try:
             return self.get("/readyz") == {"status": "ready"}
-        except urllib.error.URLError:
+        except OSError:  # not yet there, not yet ready, or it answers late
             return False
 
     def put(self, name: str, text: str) -> Path:

@@ -7,7 +7,6 @@ import hashlib
 from pathlib import Path
 
 import structlog
-from watchfiles import awatch
 
 from connectors.catalog import check
 from streamproc.config.folder import processor_files
@@ -16,6 +15,7 @@ from streamproc.config.processor import ProcessorConfig
 from streamproc.core.errors import ConfigError, Fault, StorageUnavailable, StreamprocError
 from streamproc.live.desired import Reconciler
 from streamproc.server.nodefile import NodeFile
+from streamproc.server.notices import Notices
 from streamproc.threads import CONTROL
 
 log = structlog.get_logger(__name__)
@@ -24,7 +24,6 @@ SETTLE_S = 0.3
 """Editors write a file in several steps: what looks broken, empty or removed is looked at again after so long."""
 RESCAN_S = 5.0
 """Network folders and containers lose change notices."""
-NOTICES_AGAIN_S = 10.0
 
 
 class ConfigDir:
@@ -40,41 +39,27 @@ class ConfigDir:
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Until ``stop``: scan on every change, and now and then."""
-        watcher = asyncio.create_task(self._listen())
+        changed = asyncio.Event()
+        notices = Notices(self.folder, changed.set)
+        stopping = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():
+                changed.clear()
                 try:
                     await self.scan()
                 except Exception:  # the watch's boundary: one bad moment must not end it for good
                     log.exception("config_scan_failed")
-                try:
-                    await asyncio.wait_for(stop.wait(), RESCAN_S)
-                except TimeoutError:
-                    continue
+                hearing = asyncio.create_task(changed.wait())
+                await asyncio.wait((stopping, hearing), timeout=RESCAN_S, return_when=asyncio.FIRST_COMPLETED)
+                hearing.cancel()
         finally:
-            watcher.cancel()
-
-    async def _notices(self, stop: asyncio.Event) -> None:
-        async for _ in awatch(self.folder, stop_event=stop, debounce=200, step=50, recursive=True, rust_timeout=1000):
-            try:
-                await self.scan()
-            except Exception:  # as above
-                log.exception("config_scan_failed")
-
-    async def _listen(self) -> None:
-        """For ever. Without notices (no inotify watches or descriptors left) the scans alone find the changes."""
-        while True:
-            ended = asyncio.Event()  # its own: the library sets it when it fails
-            try:
-                await self._notices(ended)
-            except Exception:  # as above
-                log.warning("config_notices_failed", scanned_every_s=RESCAN_S, exc_info=True)
-            await asyncio.sleep(NOTICES_AGAIN_S)
+            stopping.cancel()
+            notices.close()
 
     async def scan(self) -> None:
         """Report whatever is different now."""
         async with self._busy:
-            if not self.folder.is_dir():
+            if not await CONTROL.run(self.folder.is_dir):
                 # An unmounted share is no order to delete every processor.
                 log.warning("config_folder_is_away", folder=str(self.folder))
                 return

@@ -137,6 +137,11 @@ class KafkaServer:
         )
         return self
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self, *, kill: bool = False) -> None:
         if self._process:
             self._process.stop(kill=kill, timeout_s=30)

@@ -61,6 +61,11 @@ class S3Server:
         self._process.wait_until(lambda: port_open(self.port), timeout_s=30, what="S3 gateway")
         return self
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self, *, kill: bool = False) -> None:
         if self._process:
             self._process.stop(kill=kill)
