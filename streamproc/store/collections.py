@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,10 @@ _STEPS: Final = (
         person TEXT NOT NULL, created REAL NOT NULL, vector BLOB NOT NULL
     );
     CREATE INDEX denials_in_order ON denials (collection, seq);
+    """,
+    """
+    ALTER TABLE denials ADD COLUMN id TEXT NOT NULL DEFAULT '';
+    UPDATE denials SET id = lower(hex(randomblob(16)));
     """,
 )
 
@@ -88,56 +93,51 @@ class CollectionStore:
     """Rows in and out; no models, no search. Any thread; other processes may write the same file."""
 
     def __init__(self, data_dir: Path, cipher: Cipher | None = None) -> None:
-        self._database = Database(data_dir, FILE_NAME)
-        self._database.path.chmod(0o600)
-        self._database.migrate("collections", _STEPS)
+        self.database = Database(data_dir, FILE_NAME)
+        self.database.path.chmod(0o600)
+        self.database.migrate("collections", _STEPS)
         self._cipher = cipher
         self._check_key()
 
     def close(self) -> None:
-        self._database.close()
+        self.database.close()
 
     # collections
 
     def create(self, name: str, model: str, dimensions: int, created: float, tags: Mapping[str, str]) -> None:
-        with self._database.write() as db:
+        with self.database.write() as db:
             if db.execute("SELECT 1 FROM collections WHERE name = ?", (name,)).fetchone():
                 raise AlreadyExists(f"The collection id: {name} already exists.")
-            number = int(db.execute("SELECT COALESCE(MAX(id), 0) FROM collections").fetchone()[0])
-            ever = int(self._database.get("collections_made") or 0)
-            number = max(number, ever) + 1
-            db.execute("INSERT OR REPLACE INTO facts VALUES ('collections_made', ?)", (str(number),))
-            db.execute(
-                "INSERT INTO collections (name, model, dimensions, created, tags, id) VALUES (?, ?, ?, ?, ?, ?)",
-                (name, model, dimensions, created, json.dumps(dict(tags)), number),
-            )
+            insert_collection(db, name, (model, dimensions, created, json.dumps(dict(tags))))
 
     def get(self, name: str) -> CollectionRow:
         """Raises NotFound."""
-        row = self._database.read().execute(f"{_COLLECTIONS} WHERE name = ?", (name,)).fetchone()
+        row = self.database.read().execute(f"{_COLLECTIONS} WHERE name = ?", (name,)).fetchone()
         if row is None:
             raise NotFound(f"The collection id: {name} does not exist")
         return _collection(row)
 
     def all(self) -> list[CollectionRow]:
-        rows = self._database.read().execute(f"{_COLLECTIONS} ORDER BY name").fetchall()
+        rows = self.database.read().execute(f"{_COLLECTIONS} ORDER BY name").fetchall()
         return [_collection(row) for row in rows]
 
     def set_tags(self, name: str, tags: Mapping[str, str]) -> None:
-        with self._database.write() as db:
+        with self.database.write() as db:
             db.execute("UPDATE collections SET tags = ? WHERE name = ?", (json.dumps(dict(tags)), name))
 
     def drop(self, name: str) -> None:
         """Delete a collection with everything in it, and wipe it from the file. Raises NotFound."""
-        with self._database.write() as db:
+        with self.database.write() as db:
+            for table in ("denials", "faces", "users"):  # what notes changes sees them before their collection
+                db.execute(f"DELETE FROM {table} WHERE collection = ?", (name,))
             if db.execute("DELETE FROM collections WHERE name = ?", (name,)).rowcount == 0:
                 raise NotFound(f"The collection id: {name} does not exist")
-        self._database.scrub()
+        self.database.scrub()
 
     def counts(self, name: str) -> tuple[int, int]:
         """Faces and users of a collection."""
         row = (
-            self._database.read()
+            self.database.read()
             .execute(
                 "SELECT (SELECT COUNT(*) FROM faces WHERE collection = ?1), (SELECT COUNT(*) FROM users WHERE collection = ?1)",
                 (name,),
@@ -154,7 +154,7 @@ class CollectionStore:
         Returns what is stored now, in the order of ``rows``: the new face, or the one that was there. Raises NotFound.
         """
         kept: list[StoredFace] = []
-        with self._database.write() as db:
+        with self.database.write() as db:
             if not db.execute("SELECT 1 FROM collections WHERE name = ?", (name,)).fetchone():
                 raise NotFound(f"The collection id: {name} does not exist")
             for row in rows:
@@ -175,7 +175,7 @@ class CollectionStore:
                             row.face.external_image_id,
                             _details(row.face),
                             row.picture,
-                            self._packed(row.vector, row.face.face_id),
+                            self.packed(row.vector, row.face.face_id),
                         ),
                     )
                     stored = db.execute("SELECT * FROM faces WHERE face_id = ?", (row.face.face_id,)).fetchone()
@@ -201,56 +201,56 @@ class CollectionStore:
             where.append("face_id IN (SELECT value FROM json_each(?))")
             values.append(json.dumps(list(face_ids)))
         query = f"SELECT * FROM faces WHERE {' AND '.join(where)} ORDER BY seq LIMIT ?"
-        rows = self._database.read().execute(query, (*values, -1 if limit is None else limit)).fetchall()
+        rows = self.database.read().execute(query, (*values, -1 if limit is None else limit)).fetchall()
         return [(int(row["seq"]), _face(row)) for row in rows]
 
     def faces_at(self, sequence: Iterable[int]) -> dict[int, StoredFace]:
         """Faces by sequence number; those that are gone are left out."""
         query = "SELECT * FROM faces WHERE seq IN (SELECT value FROM json_each(?))"
-        rows = self._database.read().execute(query, (json.dumps(list(sequence)),)).fetchall()
+        rows = self.database.read().execute(query, (json.dumps(list(sequence)),)).fetchall()
         return {int(row["seq"]): _face(row) for row in rows}
 
     def vectors(self, name: str, after: int = 0, block: int = 20_000) -> Iterator[tuple[Numbers, FloatArray]]:
         """(N,) sequence numbers and (N, D) vectors behind ``after``, in blocks, oldest first."""
         query = "SELECT seq, face_id, vector FROM faces WHERE collection = ? AND seq > ? ORDER BY seq LIMIT ?"
-        while rows := self._database.read().execute(query, (name, after, block)).fetchall():
+        while rows := self.database.read().execute(query, (name, after, block)).fetchall():
             numbers = np.array([row["seq"] for row in rows], np.int64)
             if self._cipher is None:
                 matrix = np.frombuffer(b"".join(row["vector"] for row in rows), np.float32).reshape(len(rows), -1)
             else:
-                matrix = np.stack([self._unpacked(row["vector"], row["face_id"]) for row in rows])
+                matrix = np.stack([self.unpacked(row["vector"], row["face_id"]) for row in rows])
             yield numbers, matrix
             after = int(numbers[-1])
 
     def numbers(self, name: str) -> Numbers:
         """(N,) sequence numbers of all faces, ascending."""
         rows = (
-            self._database.read().execute("SELECT seq FROM faces WHERE collection = ? ORDER BY seq", (name,)).fetchall()
+            self.database.read().execute("SELECT seq FROM faces WHERE collection = ? ORDER BY seq", (name,)).fetchall()
         )
         return np.array([row[0] for row in rows], np.int64)
 
     def delete_faces(self, name: str, face_ids: Iterable[str]) -> None:
         """Delete faces and wipe them from the file."""
-        with self._database.write() as db:
+        with self.database.write() as db:
             db.execute(
                 "DELETE FROM faces WHERE collection = ? AND face_id IN (SELECT value FROM json_each(?))",
                 (name, json.dumps(list(face_ids))),
             )
             _touch(db, name)
-        self._database.scrub()
+        self.database.scrub()
 
     # users
 
     def create_user(self, name: str, user_id: str, created: float) -> None:
         """Raises AlreadyExists."""
-        with self._database.write() as db:
+        with self.database.write() as db:
             if db.execute("SELECT 1 FROM users WHERE collection = ? AND user_id = ?", (name, user_id)).fetchone():
                 raise AlreadyExists(f"The user id: {user_id} already exists in the collection {name}.")
             db.execute("INSERT INTO users VALUES (?, ?, ?)", (name, user_id, created))
 
     def delete_user(self, name: str, user_id: str) -> None:
         """Delete a user; its faces stay, associated with nobody. Raises NotFound."""
-        with self._database.write() as db:
+        with self.database.write() as db:
             if db.execute("DELETE FROM users WHERE collection = ? AND user_id = ?", (name, user_id)).rowcount == 0:
                 raise NotFound(f"The user id: {user_id} does not exist in the collection {name}")
             db.execute("UPDATE faces SET user_id = NULL WHERE collection = ? AND user_id = ?", (name, user_id))
@@ -262,16 +262,16 @@ class CollectionStore:
             "SELECT user_id, (SELECT COUNT(*) FROM faces WHERE collection = users.collection AND user_id = users.user_id) "
             "FROM users WHERE collection = ? AND user_id > ? ORDER BY user_id LIMIT ?"
         )
-        rows = self._database.read().execute(query, (name, after, -1 if limit is None else limit)).fetchall()
+        rows = self.database.read().execute(query, (name, after, -1 if limit is None else limit)).fetchall()
         return [(str(row[0]), int(row[1])) for row in rows]
 
     def has_user(self, name: str, user_id: str) -> bool:
         query = "SELECT 1 FROM users WHERE collection = ? AND user_id = ?"
-        return self._database.read().execute(query, (name, user_id)).fetchone() is not None
+        return self.database.read().execute(query, (name, user_id)).fetchone() is not None
 
     def set_user(self, name: str, face_ids: Iterable[str], user_id: str | None) -> None:
         """Associate faces with a user, or with nobody."""
-        with self._database.write() as db:
+        with self.database.write() as db:
             db.execute(
                 "UPDATE faces SET user_id = ? WHERE collection = ? AND face_id IN (SELECT value FROM json_each(?))",
                 (user_id, name, json.dumps(list(face_ids))),
@@ -281,55 +281,67 @@ class CollectionStore:
     def associated(self, name: str) -> list[tuple[int, str]]:
         """Sequence number and user id of every face that has a user."""
         query = "SELECT seq, user_id FROM faces WHERE collection = ? AND user_id IS NOT NULL ORDER BY seq"
-        return [(int(row[0]), str(row[1])) for row in self._database.read().execute(query, (name,)).fetchall()]
+        return [(int(row[0]), str(row[1])) for row in self.database.read().execute(query, (name,)).fetchall()]
 
     # denials
 
-    def deny(self, name: str, person: str, vector: FloatArray, created: float) -> None:
+    def deny(self, name: str, person: str, vector: FloatArray, created: float, denial_id: str | None = None) -> None:
         """Keep that this face is not ``person``."""
-        with self._database.write() as db:
-            packed = self._packed(vector, f"not {person}")
+        with self.database.write() as db:
+            packed = self.packed(vector, f"not {person}")
             db.execute(
-                "INSERT INTO denials (collection, person, created, vector) VALUES (?, ?, ?, ?)",
-                (name, person, created, packed),
+                "INSERT INTO denials (collection, person, created, vector, id) VALUES (?, ?, ?, ?, ?)",
+                (name, person, created, packed, denial_id or uuid.uuid4().hex),
             )
             _touch(db, name)
 
     def denials(self, name: str) -> list[tuple[str, FloatArray]]:
         rows = (
-            self._database.read().execute("SELECT * FROM denials WHERE collection = ? ORDER BY seq", (name,)).fetchall()
+            self.database.read().execute("SELECT * FROM denials WHERE collection = ? ORDER BY seq", (name,)).fetchall()
         )
-        return [(str(row["person"]), self._unpacked(row["vector"], f"not {row['person']}")) for row in rows]
+        return [(str(row["person"]), self.unpacked(row["vector"], f"not {row['person']}")) for row in rows]
 
     # vectors at rest
 
-    def _packed(self, vector: FloatArray, name: str) -> bytes:
+    def packed(self, vector: FloatArray, name: str) -> bytes:
+        """A vector as it lies in the file, sealed where there is a key."""
         plain = np.ascontiguousarray(vector, np.float32).tobytes()
         return self._cipher.seal(plain, name) if self._cipher else plain
 
-    def _unpacked(self, data: bytes, name: str) -> FloatArray:
+    def unpacked(self, data: bytes, name: str) -> FloatArray:
+        """What ``packed`` took."""
         plain = self._cipher.open(data, name) if self._cipher else data
         return np.frombuffer(plain, np.float32)
 
     def _check_key(self) -> None:
         """Refuse a wrong or missing key at once; seal what was stored before there was one."""
-        probe = self._database.get("seal")
+        probe = self.database.get("seal")
         if self._cipher is None:
             if probe is not None:
                 raise InputError(
-                    f"{self._database.path}: its face vectors are encrypted; give faces.key_file in streamproc.yaml"
+                    f"{self.database.path}: its face vectors are encrypted; give faces.key_file in streamproc.yaml"
                 )
             return
         if probe is not None:
             self._cipher.open(bytes.fromhex(probe), "seal")
             return
-        with self._database.write() as db:
+        with self.database.write() as db:
             for table, label in (("faces", "face_id"), ("denials", "'not ' || person")):
                 for row in db.execute(f"SELECT seq, {label} AS name, vector FROM {table}").fetchall():
                     sealed = self._cipher.seal(row["vector"], row["name"])
                     db.execute(f"UPDATE {table} SET vector = ? WHERE seq = ?", (sealed, row["seq"]))
             db.execute("INSERT INTO facts VALUES ('seal', ?)", (self._cipher.seal(b"streamproc", "seal").hex(),))
-        self._database.scrub()
+        self.database.scrub()
+
+
+def insert_collection(db: Connection, name: str, values: tuple[str, int, float, str]) -> None:
+    """A new row under a number that no collection of this file ever had. ``values``: model, dimensions, created, tags as JSON."""
+    number = int(db.execute("SELECT COALESCE(MAX(id), 0) FROM collections").fetchone()[0])
+    ever = db.execute("SELECT value FROM facts WHERE key = 'collections_made'").fetchone()
+    number = max(number, int(ever[0]) if ever else 0) + 1
+    db.execute("INSERT OR REPLACE INTO facts VALUES ('collections_made', ?)", (str(number),))
+    columns = "name, model, dimensions, created, tags, id"
+    db.execute(f"INSERT INTO collections ({columns}) VALUES (?, ?, ?, ?, ?, ?)", (name, *values, number))
 
 
 def _touch(db: Connection, name: str) -> None:
