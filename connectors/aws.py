@@ -21,6 +21,7 @@ from connectors.aws_access import AwsAccess
 from connectors.context import ConnectorContext, secret
 from streamproc.config.base import OutputSettings
 from streamproc.core.errors import InputError, SinkBusy, SinkDenied, SinkError, SinkRejected
+from streamproc.logic.redact import redact
 
 Addressing = Literal["path", "virtual", "auto"]
 
@@ -120,17 +121,17 @@ def sink_error(error: Exception, service: str) -> SinkError:
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
-        words = f"{code or status}: {error.response.get('Error', {}).get('Message', '')}".strip(": ")
+        words = redact(f"{code or status}: {error.response.get('Error', {}).get('Message', '')}").strip(": ")
         if code in _DENIED | _MISSING:
             return SinkDenied(words, service, missing=code in _MISSING)
         if status in _REFUSED and code not in _WILL_PASS:
             return SinkRejected(words)
         return SinkBusy(words)
     if isinstance(error, ParamValidationError):
-        return SinkRejected(str(error))
+        return SinkRejected(redact(str(error)))
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return SinkBusy("there are no AWS credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile")
-    return SinkBusy(str(error) or type(error).__name__)
+    return SinkBusy(redact(str(error)) or type(error).__name__)
 
 
 _DENIED = frozenset(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from streamproc.config.base import Settings
 
 
@@ -9,7 +11,7 @@ class AwsAccess(Settings):
     """Where the service is and who we are there. Left out: the usual AWS chain (environment, profile, instance role)."""
 
     region: str | None = None
-    endpoint_url: str | None = None
+    endpoint_url: str | None = Field(default=None, pattern=r"^https?://[^\s@]+$")
     """The node's ``aws.endpoint_url`` where left out."""
     profile: str | None = None
     """A profile of ``~/.aws``."""

@@ -13,6 +13,7 @@ from connectors.context import ConnectorContext
 from streamproc.config.base import Settings
 from streamproc.config.processor import ConnectorRef
 from streamproc.contracts import Sink, Source
+from streamproc.logic.redact import echo
 
 Role = Literal["source", "sink"]
 
@@ -71,7 +72,7 @@ def settings_class(kind: str, role: Role) -> type[Settings]:
     path = None if entry is None else entry.source_settings if role == "source" else entry.sink_settings
     if path is None:
         article = "a source" if role == "source" else "an output"
-        raise _type_error(kind, f"{kind!r} is not {article}; choose one of {', '.join(names(role))}")
+        raise _type_error(kind, f"{echo(kind)} is not {article}; choose one of {', '.join(names(role))}")
     try:
         return cast(type[Settings], _load(path))
     except ModuleNotFoundError:

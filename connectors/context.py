@@ -11,6 +11,7 @@ from pathlib import Path
 from streamproc.contracts import ProcessorControl
 from streamproc.core.errors import InputError
 from streamproc.core.video_log import FragmentReader
+from streamproc.logic.redact import shown_variable
 
 
 def utc_now() -> datetime:
@@ -49,5 +50,7 @@ def secret(variable: str, setting: str) -> str:
     """The environment variable that a setting names. Raises InputError where it is not set."""
     value = os.environ.get(variable)
     if value is None:
-        raise InputError(f"{setting}: the environment variable {variable} is not set; set it for the daemon")
+        raise InputError(
+            f"{setting}: the environment variable {shown_variable(variable)} is not set; set it for the daemon"
+        )
     return value

@@ -22,7 +22,7 @@ from streamproc.contracts import Position, SourceTraits
 from streamproc.core.errors import SourceError, SourceRefused, SourceStalled
 from streamproc.core.media import Gap, GapReason, Moment, Packet, StreamItem
 from streamproc.logic.backoff import Backoff, BackoffRule
-from streamproc.logic.redact import redact
+from streamproc.logic.redact import redact_url
 from streamproc.logic.timeline import LiveTimeline, ticks
 from streamproc.media.decode import MAX_BLIND
 from streamproc.media.demux import Coded, seconds
@@ -49,7 +49,7 @@ class RtspSource:
         self._url = url_with_credentials(settings, context)
         self._own_reader = settings.transport == "tcp"
         """False: FFmpeg reads, which knows more transports and codecs."""
-        self._shown = redact(settings.url)
+        self._shown = redact_url(settings.url)
         self._timeline = LiveTimeline()
         rule = BackoffRule(cap_s=max(1.0, LONGEST_RETRY_S - max(settings.connect_timeout, DESCRIBE_S)), healthy_s=10.0)
         self._backoff = Backoff(rule, Random())

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from connectors.webhook.template import PLACEHOLDERS, unknown_placeholders
 from streamproc.config.base import OutputSettings
 from streamproc.config.duration import Duration
+from streamproc.logic.redact import echo
 
 _TOKEN = re.compile(r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")
 
@@ -46,7 +47,7 @@ class WebhookSinkSettings(OutputSettings):
     def _sound_names(cls, value: dict[str, str]) -> dict[str, str]:
         for name, text in value.items():
             if not _TOKEN.match(name) or "\n" in text or "\r" in text:
-                raise ValueError(f"{name!r} is no HTTP header, or its value has a line break")
+                raise ValueError(f"{echo(name)} is no HTTP header, or its value has a line break")
         return value
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import time
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from connectors.webhook import template
 from connectors.webhook.settings import WebhookSinkSettings
 from streamproc.contracts import Delivery
 from streamproc.core.errors import InputError, SinkBusy, SinkRejected
+from streamproc.logic.redact import without
 from streamproc.plain import to_line
 
 _WILL_PASS = frozenset({408, 425, 429})
@@ -52,12 +54,17 @@ class WebhookSink:
             async with self._connected().request(
                 self._settings.method, url, data=body, headers=headers, allow_redirects=False
             ) as answer:
-                words = (await answer.content.read(300)).decode("utf-8", "replace")
+                said = (await answer.content.read(300)).decode("utf-8", "replace")
+                words = without(said, [*urlsplit(url)[2:], *(headers[name] for name in self._told(headers))])
                 _judge(answer.status, answer.headers.get("Retry-After"), words)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise SinkBusy(f"{place}: {_words(error)}") from error
         except InputError as error:
             raise SinkBusy(str(error)) from error
+
+    def _told(self, headers: Mapping[str, str]) -> Iterable[str]:
+        """Names of headers that the user set: many a receiver repeats what it was sent."""
+        return (name for name in (*self._settings.headers, *self._settings.headers_env) if name in headers)
 
     async def aclose(self) -> None:
         session, self._session = self._session, None

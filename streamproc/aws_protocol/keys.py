@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from streamproc.config.node import AccessKey, ServerSettings
 from streamproc.core.errors import ConfigError, Fault
+from streamproc.logic.redact import shown_variable
 
 _LIST_OF_KEYS = TypeAdapter(tuple[AccessKey, ...])
 _TOO_OPEN = stat.S_IRWXG | stat.S_IRWXO
@@ -62,7 +63,8 @@ def _to_key(place: str, entry: AccessKey, environ: Mapping[str, str]) -> Key:
     if entry.secret_access_key_env is not None:
         secret = environ.get(entry.secret_access_key_env, "")
         if not secret:
-            raise _refused(place, f"the environment variable {entry.secret_access_key_env} is not set; set the secret")
+            variable = shown_variable(entry.secret_access_key_env)
+            raise _refused(place, f"the environment variable {variable} is not set; set the secret")
     else:
         if place.startswith("server.credentials["):
             raise _refused(

@@ -131,9 +131,9 @@ def _analyze(
 def _raise(video: str, job: Job) -> None:
     """A video that cannot be decoded is the caller's input; anything else went wrong on the way."""
     from streamproc.core.errors import MediaError, StreamprocError
-    from streamproc.logic.redact import redact
+    from streamproc.logic.redact import redact_url
 
-    words = f"{redact(video)}: {job.message}"
+    words = f"{redact_url(video)}: {job.message}"
     raise MediaError(words) if job.bad_video else StreamprocError(words)
 
 

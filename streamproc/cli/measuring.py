@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamproc.config.processor import LABEL_CLASSES, ConnectorRef, ProcessorConfig
 from streamproc.core.errors import InputError
-from streamproc.logic.redact import redact
+from streamproc.logic.redact import redact_url
 
 if TYPE_CHECKING:
     from streamproc.measure.sample import Sample
@@ -47,7 +47,7 @@ def sample_of(camera: str | None, folder: Path) -> Sample:
         return of_clip(made_scene(), "the made scene")
     if CAMERA.match(camera):
         ref = ConnectorRef.model_validate({"type": "rtsp", "url": camera})
-        return of_camera(ref, redact(camera), folder)
+        return of_camera(ref, redact_url(camera), folder)
     return of_clip(Path(camera))
 
 

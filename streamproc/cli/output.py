@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
@@ -66,8 +66,9 @@ def set_up_logs(as_json: bool, level: str = "info", data: bool = True) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: Any = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    # Tracebacks are formatted here: the console's own way shows local variables.
+    shared += [structlog.processors.format_exc_info, _without_secrets]
     if as_json:
-        shared.append(structlog.processors.format_exc_info)
         renderer = structlog.processors.JSONRenderer(default=str)
     structlog.configure(
         processors=[*shared, renderer],
@@ -79,6 +80,16 @@ def set_up_logs(as_json: bool, level: str = "info", data: bool = True) -> None:
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove, renderer]))
     logging.basicConfig(handlers=[handler], level=max(logging.WARNING, logging.getLevelName(level.upper())), force=True)
+
+
+def _without_secrets(logger: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The last line of defence, for texts of libraries: whoever logs hides what he knows to be secret himself."""
+    from streamproc.logic.redact import redact
+
+    for key, value in line.items():
+        if isinstance(value, str) and ("://" in value or "=" in value):
+            line[key] = redact(value)
+    return line
 
 
 class Unfailing:

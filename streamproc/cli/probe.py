@@ -58,7 +58,7 @@ def _camera(source: dict[str, Any]) -> tuple[Probe, dict[str, Any]]:
     from connectors.rtsp.credentials import url_with_credentials
     from connectors.rtsp.settings import RtspSourceSettings
     from streamproc.core.errors import InputError, SourceError
-    from streamproc.logic.redact import redact
+    from streamproc.logic.redact import redact_url
     from streamproc.media.probe import advice, probe_container
 
     try:
@@ -67,7 +67,7 @@ def _camera(source: dict[str, Any]) -> tuple[Probe, dict[str, Any]]:
         first = error.errors()[0]
         raise InputError(f"{'.'.join(map(str, first['loc'])) or 'url'}: {first['msg']}") from None
     address = url_with_credentials(settings, ConnectorContext(base_dir=Path.cwd()))
-    shown = redact(settings.url)
+    shown = redact_url(settings.url)
     try:
         with open_camera(address, settings.transport, 10.0, thorough=True) as container:
             found = probe_container(container, shown, PATIENCE_S)

@@ -1,12 +1,16 @@
 """What every config model shares."""
 
 import functools
+import re
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from streamproc.core.event import EventType
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
 
 
 class Settings(BaseModel):
@@ -20,6 +24,16 @@ class Settings(BaseModel):
         """Python takes true for 1 (and YAML takes yes for true); who wrote that into a number's place meant something else."""
         if info.field_name is not None and _takes_numbers_only(cls, info.field_name) and _holds_boolean(value):
             raise ValueError("true and false are no numbers; write the number in digits")
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_address_for_a_path(cls, value: Any, info: ValidationInfo) -> Any:
+        """A path made of an address is no address any more, and hides no password."""
+        if isinstance(value, str) and _ADDRESS.match(value) and info.field_name is not None:
+            kinds = set(_leaves(cls.model_fields[info.field_name].annotation))
+            if kinds - {type(None)} == {Path}:
+                raise ValueError("a path is wanted, and this is an address; give another type, or the file's path")
         return value
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from streamproc.logic.redact import echo
+
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -26,7 +28,7 @@ def parse_duration(value: Any) -> float:
             return float(text)
         except ValueError:
             pass
-    raise ValueError(f"{value!r} is no duration; write one such as 10s, 2m or 1h30m")
+    raise ValueError(f"{echo(value)} is no duration; write one such as 10s, 2m or 1h30m")
 
 
 Duration = Annotated[

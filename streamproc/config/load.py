@@ -17,7 +17,7 @@ from streamproc.config.base import WRONG_FIELD
 from streamproc.config.node import NodeConfig
 from streamproc.config.processor import ConnectorRef, ProcessorConfig
 from streamproc.core.errors import ConfigError, Fault
-from streamproc.logic.redact import may_be_echoed
+from streamproc.logic.redact import HIDDEN, echo, may_be_echoed
 
 Path_ = tuple[str | int, ...]
 Role = Literal["source", "sink"]
@@ -29,6 +29,10 @@ MAX_NODES = 50_000
 """Values in one file after its aliases are followed: 300 bytes of nested aliases can stand for billions."""
 MAX_DEPTH = 40
 ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+_QUOTED = re.compile(r"(?<=')(?![<\\])[^']{2,}(?=')")
+"""What the YAML library repeats of the text, but for its own names of tokens: a password that begins with ``*`` is an alias to it."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -83,7 +87,7 @@ def parse(text: str, file: str) -> Document:
         raise ConfigError(file, [Fault("", f"nested too deeply; {MAX_DEPTH} levels are allowed", None)]) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        said = error.problem or error.context or "cannot be read"
+        said = _QUOTED.sub("***", error.problem or error.context or "cannot be read")
         hint = "; indent with spaces, not tabs" if "\\t" in said else "; check the indentation, quotes and colons here"
         raise ConfigError(file, [Fault("", f"no valid YAML: {said}{hint}", mark.line + 1 if mark else None)]) from None
     except yaml.YAMLError as error:
@@ -200,7 +204,8 @@ def _words(item: Any, model: type[BaseModel] | None) -> str:
     if kind == WRONG_FIELD:
         return str(said)
     echoed = may_be_echoed(item["loc"]) and not isinstance(item["input"], dict | list | tuple)
-    shown = f", not {item['input']!r}" if echoed else ""
+    repeated = echo(item["input"]) if echoed else HIDDEN
+    shown = "" if repeated == HIDDEN else f", not {repeated}"
     if kind in ("tuple_type", "list_type"):
         return f"write a list, such as [first, second]{shown}"
     if kind == "too_short" and item["ctx"]["actual_length"] == 0:

@@ -133,7 +133,7 @@ class Bindings(Settings):
 class AwsSettings(Settings):
     """The user's own S3, SNS, SQS and Kinesis, for whatever is not bound."""
 
-    endpoint_url: str | None = None
+    endpoint_url: str | None = Field(default=None, pattern=r"^https?://[^\s@]+$")
     region: str = "us-east-1"
     account: str = Field(default="000000000000", pattern=r"^\d{12}$")
     """The account id that ARNs made here carry."""

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator, model_validator
 
 from streamproc.config.base import Settings, wrong
+from streamproc.logic.redact import echo
 from streamproc.logic.schedule import Schedule, parse_entry
 from streamproc.logic.sun import Place
 
@@ -28,7 +29,7 @@ class ScheduleSettings(Settings):
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f"there is no time zone {value!r}; write one such as Europe/Berlin or UTC") from None
+            raise ValueError(f"there is no time zone {echo(value)}; write one such as Europe/Berlin or UTC") from None
         return value
 
     @field_validator("active")

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from streamproc.logic.redact import echo
+
 _TEXT = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|TB)?", re.IGNORECASE)
 _BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
@@ -19,7 +21,7 @@ def parse_size(value: Any) -> int:
         return value
     if isinstance(value, str) and (match := _TEXT.fullmatch(value.strip())):
         return round(float(match[1]) * _BYTES[(match[2] or "B").upper()])
-    raise ValueError(f"{value!r} is no size; write one such as 200MB or 20GB")
+    raise ValueError(f"{echo(value)} is no size; write one such as 200MB or 20GB")
 
 
 Size = Annotated[

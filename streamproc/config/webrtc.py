@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from streamproc.config.base import Settings
 from streamproc.core.errors import ConfigError, Fault
+from streamproc.logic.redact import shown_variable
 
 
 class IceServer(Settings):
@@ -52,5 +53,5 @@ def check_secrets(settings: WebrtcSettings, environ: Mapping[str, str] = os.envi
     """Raises ConfigError where a TURN password is not set."""
     for index, server in enumerate(settings.ice_servers):
         if server.credential_env is not None and server.credential_env not in environ:
-            said = f"the environment variable {server.credential_env} is not set; set it for the daemon"
+            said = f"the environment variable {shown_variable(server.credential_env)} is not set; set it for the daemon"
             raise ConfigError("streamproc.yaml", [Fault(f"webrtc.ice_servers[{index}].credential_env", said)])

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from connectors.catalog import check
 from streamproc.config.edit import replace_list
 from streamproc.config.folder import processor_files
+from streamproc.config.hidden import hide
 from streamproc.config.load import Document, faults_of, processor_from_text, read_text
 from streamproc.config.processor import ProcessorConfig
 from streamproc.config.regions import RegionSettings, check_regions, to_regions
@@ -84,7 +85,10 @@ class RegionRoutes:
         await asyncio.to_thread(processor_from_text, after, str(path), check)
         patch = "".join(
             difflib.unified_diff(
-                before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{path.name}", f"b/{path.name}"
+                hide(before).splitlines(keepends=True),
+                hide(after).splitlines(keepends=True),
+                f"a/{path.name}",
+                f"b/{path.name}",
             )
         )
         if owner == "file":

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from connectors.catalog import check
 from streamproc.config.folder import NODE_FILE, processor_files
+from streamproc.config.hidden import NotKnown, hide, put_back
 from streamproc.config.load import node_from_text, processor_from_text, read_text
 from streamproc.core.errors import ConfigError, Fault, InputError, InUse, NotFound
 from streamproc.durable import write_durably
@@ -34,31 +36,39 @@ class SettingsRoutes:
         app.router.add_put("/api/settings", answered(self._guard, self.save))
 
     async def show(self, request: web.Request) -> Any:
-        """``?file=``: ``{"file":, "files": [...], "text":, "mark":, "writable":}``; ``mark`` tells later whether the file changed meanwhile."""
+        """``?file=``: ``{"file":, "files": [...], "text":, "mark":, "writable":}``; ``mark`` tells later whether the file changed meanwhile.
+
+        What may be secret is ``***``; where that comes back it stands for what the file has there.
+        """
         files = await asyncio.to_thread(self._files)
         name = request.query.get("file", NODE_FILE)
         path = _known(files, name)
         text = await asyncio.to_thread(read_text, path) if path.exists() else ""
-        return {"file": name, "files": list(files), "text": text, "mark": _mark(text), "writable": _writable(path)}
+        return {
+            "file": name,
+            "files": list(files),
+            "text": hide(text),
+            "mark": _mark(text),
+            "writable": _writable(path),
+        }
 
     async def check(self, request: web.Request) -> Any:
         """``{"file":, "text":}``: ``{"faults": [{"line":, "field":, "message":}]}``, empty where it is good."""
-        _, name, text, _ = await self._asked(request)
-        return {"faults": await asyncio.to_thread(faults_in, name, text)}
+        path, name, text, _ = await self._asked(request)
+        return {"faults": (await asyncio.to_thread(_judged, path, name, text)).faults}
 
     async def save(self, request: web.Request) -> Any:
         """``{"file":, "text":, "mark":}``: the file is written where it is good and has not changed since ``mark``."""
         path, name, text, mark = await self._asked(request)
-        faults = await asyncio.to_thread(faults_in, name, text)
-        if faults:
-            return {"saved": False, "faults": faults}
+        judged = await asyncio.to_thread(_judged, path, name, text)
+        if judged.faults:
+            return {"saved": False, "faults": judged.faults}
         if not _writable(path):
             raise InUse(f"{name} is read-only here; copy the text and change the file where it is kept")
-        before = await asyncio.to_thread(read_text, path) if path.exists() else ""
-        if mark is not None and mark != _mark(before):
+        if mark is not None and mark != _mark(judged.before):
             raise InUse(f"{name} was changed meanwhile; load it again")
-        await asyncio.to_thread(replace_text, path, text)
-        return {"saved": True, "faults": [], "mark": _mark(text)}
+        await asyncio.to_thread(replace_text, path, judged.text)
+        return {"saved": True, "faults": [], "mark": _mark(judged.text)}
 
     async def _asked(self, request: web.Request) -> tuple[Path, str, str, Any]:
         body = await json_object(request)
@@ -71,6 +81,24 @@ class SettingsRoutes:
         """Every document of the folder by its name below it; the node's own first, also where it is not there yet."""
         found = {NODE_FILE: self._folder / NODE_FILE}
         return found | {path.relative_to(self._folder).as_posix(): path for path in processor_files(self._folder)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A text that somebody sent: as it would be written, the file as it is, and what is wrong."""
+
+    text: str
+    before: str
+    faults: Sequence[dict[str, Any]]
+
+
+def _judged(path: Path, name: str, sent: str) -> _Judged:
+    before = read_text(path) if path.exists() else ""
+    try:
+        text = put_back(sent, before)
+    except NotKnown as error:
+        return _Judged(sent, before, [_fault(Fault("", str(error), error.line))])
+    return _Judged(text, before, faults_in(name, text))
 
 
 def faults_in(name: str, text: str) -> Sequence[dict[str, Any]]:

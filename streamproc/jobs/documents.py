@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from streamproc.jobs.model import Job
-from streamproc.logic.redact import redact
+from streamproc.logic.redact import redact_url
 
 
 def job_document(job: Job) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def job_document(job: Job) -> dict[str, Any]:
         "id": job.id,
         "kind": str(job.request.kind),
         "state": str(job.state),
-        "video": redact(job.request.video.url),
+        "video": redact_url(job.request.video.url),
         "frames": job.frames,
         "expected": job.expected,
         "created": _time(job.created),

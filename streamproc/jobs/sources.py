@@ -15,7 +15,7 @@ import structlog
 from streamproc.core.errors import InputError, SourceError
 from streamproc.jobs.model import VideoRef
 from streamproc.jobs.video import StoredVideo
-from streamproc.logic.redact import redact
+from streamproc.logic.redact import redact, redact_url
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +76,7 @@ class Videos:
             return StoredVideo(str(Path(ref.url)), ref.url, threads=self._threads)
         file = self._remote_file(ref)
         try:
-            return StoredVideo(file, redact(ref.url), threads=self._threads, check=file.check)
+            return StoredVideo(file, redact_url(ref.url), threads=self._threads, check=file.check)
         except Exception:
             # What the demuxer made of a failed read says nothing; the read's own failure does.
             file.check()
@@ -86,7 +86,7 @@ class Videos:
         try:
             return RangeFile(self._object(ref))
         except InputError as error:  # a secret of the bucket's binding: nothing that the caller may know or can mend
-            log.error("store_credentials_missing", url=redact(ref.url), reason=str(error))
+            log.error("store_credentials_missing", url=redact_url(ref.url), reason=str(error))
             raise InvalidObject(NO_OBJECT) from None
         except (OSError, ValueError) as error:
             raise InvalidObject(_reason(ref, error)) from None
@@ -223,4 +223,4 @@ def _reason(ref: VideoRef, error: BaseException) -> str:
     if ref.url.startswith("s3:"):
         return NO_OBJECT
     words = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-    return f"{redact(ref.url)}: {redact(words)}"
+    return f"{redact_url(ref.url)}: {redact(words)}"

@@ -17,7 +17,7 @@ from streamproc.core.errors import InputError, NotFound
 from streamproc.jobs.documents import job_document
 from streamproc.jobs.model import Job, JobKind, JobRequest, VideoRef
 from streamproc.jobs.service import JobService, VideoTooLarge
-from streamproc.logic.redact import redact
+from streamproc.logic.redact import redact_url
 from streamproc.store.database import Database
 from streamproc.web.answers import answered, known_keys, may
 from streamproc.web.guard import Guard, Refused
@@ -173,7 +173,7 @@ class JobRoutes:
         """``upload``: whether its bytes can be watched here."""
         path = Path(job.request.video.url)
         uploaded = self._folder in path.parents
-        shown = f"{UPLOAD}{path.parent.name}/{path.name}" if uploaded else redact(job.request.video.url)
+        shown = f"{UPLOAD}{path.parent.name}/{path.name}" if uploaded else redact_url(job.request.video.url)
         return job_document(job) | {"video": shown, "upload": uploaded}
 
 

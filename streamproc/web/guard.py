@@ -14,6 +14,7 @@ from aiohttp import web
 
 from streamproc.config.node import ServerSettings
 from streamproc.core.errors import ConfigError, Fault
+from streamproc.logic.redact import shown_variable
 from streamproc.web.roles import LOCAL, Identity, needed, rights_of_token
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
@@ -60,7 +61,7 @@ def load_tokens(server: ServerSettings, environ: Mapping[str, str] = os.environ)
     for index, token in enumerate(server.tokens):
         value = token.token.get_secret_value() if token.token is not None else environ.get(token.token_env or "")
         if not value:
-            said = f"the environment variable {token.token_env} is not set; set it for the daemon"
+            said = f"the environment variable {shown_variable(str(token.token_env))} is not set; set it for the daemon"
             raise ConfigError("streamproc.yaml", [Fault(f"server.tokens[{index}].token_env", said)])
         known.append(KnownToken(token.name, value, frozenset(token.may)))
     return tuple(known)

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from streamproc.config.node import ProxySettings, ServerSettings
 from streamproc.core.errors import ConfigError, Fault
+from streamproc.logic.redact import shown_variable
 from streamproc.web.attempts import Attempts
 from streamproc.web.passwords import is_hash, matches
 from streamproc.web.roles import ROLES, Identity
@@ -77,7 +78,7 @@ def load_users(server: ServerSettings, environ: Mapping[str, str] = os.environ) 
                 [
                     Fault(
                         f"server.users[{index}].password_hash_env",
-                        f"the environment variable {user.password_hash_env} {said}; set it to the line that `streamproc passwd` prints",
+                        f"the environment variable {shown_variable(user.password_hash_env)} {said}; set it to the line that `streamproc passwd` prints",
                     )
                 ],
             )

@@ -45,7 +45,7 @@ ROOMS: dict[str, set[str]] = {
         "!webrtc",
     },
     "web": {"core", "config", "logic", "contracts"},
-    "aws_protocol": {"core", "config", "web"},
+    "aws_protocol": {"core", "config", "logic", "web"},
     "aws": {"*", "!server", "!cli"},
     "kinesis": {
         "core",
