@@ -44,16 +44,16 @@ def mount(app: web.Application, endpoint: Endpoint, max_body_bytes: int = MAX_BO
     budget = BodyBudget()
 
     async def answer(request: web.Request) -> web.StreamResponse:
+        response = endpoint.refusal(lower_headers(request)) or await read_and_answer(request)
+        AWS_REQUESTS.labels(response.operation, response.code or "OK").inc()
+        return web.Response(status=response.status, headers=response.headers, body=response.body)
+
+    async def read_and_answer(request: web.Request) -> Response:
         size = request.content_length if request.content_length is not None else max_body_bytes
         with budget.lend(min(size, max_body_bytes)) as room:
             if room:
-                response = await _answer(request, endpoint, max_body_bytes)
-            else:
-                response = endpoint.refuse(
-                    AwsFault("ThrottlingException", "Too many large requests at the same time.", 503)
-                )
-        AWS_REQUESTS.labels(response.operation, response.code or "OK").inc()
-        return web.Response(status=response.status, headers=response.headers, body=response.body)
+                return await _answer(request, endpoint, max_body_bytes)
+        return endpoint.refuse(AwsFault("ThrottlingException", "Too many large requests at the same time.", 503))
 
     app.router.add_post("/", answer)
 

@@ -19,7 +19,7 @@ from streamproc.aws.service import CONTENT_TYPE, OperationModel, target_prefix
 from streamproc.aws_protocol.faults import AwsFault
 from streamproc.aws_protocol.keys import Key
 from streamproc.aws_protocol.parse import Faults
-from streamproc.aws_protocol.sigv4 import Signed, verify
+from streamproc.aws_protocol.sigv4 import Signed, check_claim, verify
 from streamproc.core.errors import InputError, StreamprocError
 from streamproc.web.json_body import parse_object
 
@@ -91,6 +91,15 @@ class Endpoint:
         except Exception:  # the request boundary: a mistake of ours must not take the daemon down
             log.exception("request failed", operation=name, request_id=request_id)
             return self._refuse(internal(), request_id, model)
+
+    def refusal(self, headers: Mapping[str, str]) -> Response | None:
+        """The answer to a request whose headers alone say that it is not let in; None: its body is worth reading."""
+        try:
+            if self.keys:
+                check_claim(headers, self.keys, self._clock())
+        except AwsFault as fault:
+            return self.refuse(fault)
+        return None
 
     def refuse(self, fault: AwsFault) -> Response:
         """The answer to a request that was not looked into (too large, wrong method...)."""

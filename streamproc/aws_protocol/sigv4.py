@@ -75,13 +75,31 @@ def verify(request: Signed, keys: Mapping[str, Key], now: datetime, rules: Signi
         raise AwsFault(fault.code, fault.message, rules.status) from None
 
 
-def _verify(request: Signed, keys: Mapping[str, Key], now: datetime, rules: SigningRules) -> Key:
-    claim = _read_claim(request.headers, rules.service)
-    _check_signed_headers(claim, request.headers, rules.must_be_signed)
-    stamp = _check_clock(request.headers.get("x-amz-date", ""), claim.date, now)
+def check_claim(
+    headers: Mapping[str, str], keys: Mapping[str, Key], now: datetime, rules: SigningRules = REKOGNITION
+) -> None:
+    """Raises what ``verify`` will raise whatever the body is: no key of ours, another time, parts left out. For before it is read."""
+    try:
+        _claimed(headers, keys, now, rules)
+    except AwsFault as fault:
+        raise AwsFault(fault.code, fault.message, rules.status) from None
+
+
+def _claimed(
+    headers: Mapping[str, str], keys: Mapping[str, Key], now: datetime, rules: SigningRules
+) -> tuple[_Claim, str, Key]:
+    """What the request says of itself, its time stamp and the key that it names."""
+    claim = _read_claim(headers, rules.service)
+    _check_signed_headers(claim, headers, rules.must_be_signed)
+    stamp = _check_clock(headers.get("x-amz-date", ""), claim.date, now)
     key = keys.get(claim.access_key_id)
     if key is None:
         raise AwsFault("UnrecognizedClientException", "The security token included in the request is invalid.")
+    return claim, stamp, key
+
+
+def _verify(request: Signed, keys: Mapping[str, Key], now: datetime, rules: SigningRules) -> Key:
+    claim, stamp, key = _claimed(request.headers, keys, now, rules)
     if not hmac.compare_digest(_bytes(_signature(request, claim, stamp, key, rules)), _bytes(claim.signature)):
         raise AwsFault(
             "InvalidSignatureException",

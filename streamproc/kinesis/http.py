@@ -157,6 +157,7 @@ class KinesisEndpoint:
         refusal = None if self._keys else why_not_local(request)
         if refusal is not None:
             raise AwsFault("AccessDeniedException", refusal, 403)
+        wire.let_in(lower_headers(request), self._keys, datetime.now(UTC))
 
     def _key(self, request: web.Request, body: bytes) -> Key | None:
         path, query = request.rel_url.raw_path, request.rel_url.raw_query_string

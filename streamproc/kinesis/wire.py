@@ -12,7 +12,7 @@ from typing import Any
 from streamproc.aws_protocol.faults import AwsFault
 from streamproc.aws_protocol.keys import Key
 from streamproc.aws_protocol.parse import Faults
-from streamproc.aws_protocol.sigv4 import Signed, SigningRules, verify
+from streamproc.aws_protocol.sigv4 import Signed, SigningRules, check_claim, verify
 from streamproc.core.errors import (
     AlreadyExists,
     InputError,
@@ -46,6 +46,12 @@ class Call:
 def authorize(signed: Signed, keys: Mapping[str, Key], now: datetime) -> Key | None:
     """Who signed it; None where there are no keys. Raises AwsFault."""
     return verify(signed, keys, now, RULES) if keys else None
+
+
+def let_in(headers: Mapping[str, str], keys: Mapping[str, Key], now: datetime) -> None:
+    """Before the body is read. Raises AwsFault for whom no body could help."""
+    if keys:
+        check_claim(headers, keys, now, RULES)
 
 
 def check_permission(key: Key | None, operation: str, stream: str | None) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,12 +101,37 @@ async def test_a_compressed_body_counts_as_what_it_grows_to(url: str) -> None:
 
 
 async def test_a_length_that_lies_is_refused_before_the_body_comes(url: str) -> None:
+    assert await headers_only(url, request("ListStreamProcessors").headers, 99999999999) == 413
+
+
+OLD = request("ListStreamProcessors").headers | {"x-amz-date": "20200101T000000Z"}
+OLD["authorization"] = re.sub(r"/\d{8}/", "/20200101/", OLD["authorization"])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "x"},
+        request("ListStreamProcessors", access_key="SOMEBODY").headers,
+        OLD,
+        OLD | {"authorization": "Bearer x"},
+    ],
+    ids=["unsigned", "another's key", "an old date", "no signature"],
+)
+async def test_who_is_not_let_in_is_told_so_before_the_body_comes(url: str, headers: dict[str, str]) -> None:
+    """Sixty such bodies of 9 MB would else lie in memory."""
+    assert await headers_only(url, headers, 9_000_000) == 400
+
+
+async def headers_only(url: str, headers: Mapping[str, str], length: int) -> int:
+    """The status that is answered while no byte of the body has come."""
     host, port = url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if name != "content-length")
+    writer.write(f"POST / HTTP/1.1\r\n{lines}Content-Length: {length}\r\n\r\n".encode())
     line = await asyncio.wait_for(reader.readline(), 10)
-    assert b"413" in line
     writer.close()
+    return int(line.split()[1])
 
 
 @pytest.fixture
