@@ -112,8 +112,46 @@ class OneAtATime:
         self._threads.shutdown(wait=False)
 
 
+class FolderThreads:
+    """Blocking calls in folders that may be network shares: a few threads of their own for each, and nobody waits in them without end.
+
+    Belongs to the event loop.
+    """
+
+    def __init__(self, each: int = 2, patience_s: float = 10.0) -> None:
+        self._each = each
+        self._patience_s = patience_s
+        self._threads: dict[str, Threads] = {}
+        self._begun: dict[str, dict[Future[Any], float]] = {}
+
+    async def run(self, folder: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Raises StillBusy where the folder does not answer in time, at once where that is known of it already."""
+        begun = self._begun.setdefault(folder, {})
+        now = time.monotonic()
+        stuck = [since for since in begun.values() if now - since > self._patience_s]
+        if len(stuck) >= self._each:
+            raise StillBusy(now - min(stuck))
+        threads = self._threads.setdefault(folder, Threads(f"folder {folder}", self._each))
+        future = threads.submit(partial(call, *args, **kwargs))
+        begun[future] = now
+        try:
+            async with asyncio.timeout(self._patience_s):
+                return await asyncio.shield(asyncio.wrap_future(future))
+        except TimeoutError:
+            if future.done():
+                raise  # the call's own
+            raise StillBusy(self._patience_s) from None
+        finally:
+            if future.cancel() or future.done():
+                begun.pop(future, None)
+            else:
+                future.add_done_callback(lambda ended: begun.pop(ended, None))
+
+
 DATABASE = Threads("database", 4)
 """Deliveries and house-keeping: the node's own disk."""
+FOLDERS = FolderThreads()
+"""Folders that requests name: buckets that are bound to one."""
 CONTROL = Threads("control", 8)
 """Processors: sources that are let go, models that load, checkpoints."""
 REQUESTS = 16

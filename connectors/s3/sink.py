@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from streamproc.core.errors import SinkBusy
 from streamproc.core.event import Event, EventType
 from streamproc.durable import write_durably
 from streamproc.plain import to_line
+from streamproc.threads import OneAtATime, StillBusy
 
 SUMMARY = "session-summary.json"
 
@@ -31,7 +34,10 @@ class S3Sink:
         self._settings = settings
         self._client = AwsClient("s3", settings, context, path_style=settings.path_style)
         self._prefix = settings.prefix.strip("/")
-        self._folder_of_bucket = context.path(settings.directory).resolve() if settings.directory else None
+        # Not resolve(): a dead network share answers no question, and this is the event loop.
+        self._folder_of_bucket = Path(os.path.abspath(context.path(settings.directory))) if settings.directory else None  # noqa: PTH100
+        self._thread = OneAtATime(f"bucket {context.processor}")
+        self._turn = asyncio.Lock()
 
     def locate(self, event: Event) -> Images:
         """``s3://BUCKET/KEY`` of both pictures."""
@@ -54,6 +60,7 @@ class S3Sink:
             await self._put_document(f"{self._stem(event)}.json", delivery, images)
 
     async def aclose(self) -> None:
+        self._thread.close()
         await asyncio.shield(self._client.aclose())
 
     def _folder(self, event: Event) -> str:
@@ -72,7 +79,12 @@ class S3Sink:
 
     async def _put(self, key: str, body: bytes, content_type: str) -> None:
         if self._folder_of_bucket is not None:
-            await asyncio.to_thread(_write_object, self._folder_of_bucket, key, body)
+            folder = self._folder_of_bucket
+            async with self._turn:
+                try:
+                    await self._thread.run(key, partial(_write_object, folder, key, body))
+                except StillBusy as error:
+                    raise SinkBusy(f"{folder} does not answer: {error}") from error
             return
         extra: dict[str, Any] = {}
         if self._settings.kms_key_id:
@@ -84,6 +96,7 @@ class S3Sink:
 
 def _write_object(folder: Path, key: str, body: bytes) -> None:
     """An object of a bucket that is a folder; replaced in one step."""
+    folder = folder.resolve()
     path = (folder / key).resolve()
     if not path.is_relative_to(folder):
         raise SinkBusy(f"the key {key} leads out of {folder}; mend the prefix")

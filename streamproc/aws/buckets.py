@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import structlog
 from aiobotocore.session import get_session
@@ -20,7 +20,10 @@ from streamproc.config.node import AwsSettings
 from streamproc.config.processor import ConnectorRef
 from streamproc.core.errors import InputError
 from streamproc.jobs.sources import NO_OBJECT
+from streamproc.threads import FOLDERS, StillBusy
 
+P = ParamSpec("P")
+R = TypeVar("R")
 log = structlog.get_logger(__name__)
 _LONGEST_NAME = 255
 """Bytes of a file's name on every common file system."""
@@ -52,8 +55,24 @@ class Buckets:
         self._bindings = bindings
         self._aws = aws
 
+    async def find(self, s3_object: Mapping[str, Any]) -> ObjectPlace:
+        """``place`` off the event loop."""
+        return await self.in_folder(s3_object.get("Bucket"), self.place, s3_object)
+
+    async def in_folder(self, bucket: str | None, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """``call``, which touches the bucket: in a thread of its folder's own where it is bound to one. Raises AwsFault where that hangs."""
+        bound = match(self._bindings, f"arn:aws:s3:::{bucket}", bucket) if bucket else None
+        if bound is None or bound.type != "file":
+            return await asyncio.to_thread(call, *args, **kwargs)
+        folder = _folder_of(bound)
+        try:
+            return await FOLDERS.run(folder, call, *args, **kwargs)
+        except StillBusy:
+            log.warning("bound_folder_does_not_answer", bucket=bucket, folder=folder)
+            raise invalid_object() from None
+
     def place(self, s3_object: Mapping[str, Any]) -> ObjectPlace:
-        """Raises AwsFault where the request does not say which object, or a bound folder does not have it."""
+        """Raises AwsFault where the request does not say which object, or a bound folder does not have it. Blocks on the folder."""
         bucket, key, version = s3_object.get("Bucket"), s3_object.get("Name"), s3_object.get("Version")
         if not bucket or not key:
             raise invalid_object("Request has invalid S3 object.")
@@ -61,7 +80,7 @@ class Buckets:
         if bound is None:
             return ObjectPlace(bucket, key, version, options=self._options({}))
         if bound.type == "file":
-            return ObjectPlace(bucket, key, version, _file_of(Path(str(bound.options.get("directory", "."))), key))
+            return ObjectPlace(bucket, key, version, _file_of(Path(_folder_of(bound)), key))
         key = "/".join(filter(None, (str(bound.options.get("prefix", "")).strip("/"), key)))
         return ObjectPlace(str(bound.options.get("bucket", bucket)), key, version, options=self._options(bound.options))
 
@@ -73,10 +92,15 @@ class Buckets:
 
     async def read(self, s3_object: Mapping[str, Any], most_bytes: int) -> bytes:
         """The whole object. Raises AwsFault: not there, not allowed, or larger than ``most_bytes``."""
-        place = self.place(s3_object)
+        bucket = s3_object.get("Bucket")
+        place = await self.find(s3_object)
         if place.path is not None:
-            return await asyncio.to_thread(_read_file, place.path, most_bytes)
+            return await self.in_folder(bucket, _read_file, place.path, most_bytes)
         return await _read_s3(place, most_bytes)
+
+
+def _folder_of(bound: ConnectorRef) -> str:
+    return str(bound.options.get("directory", "."))
 
 
 def _file_of(folder: Path, key: str) -> Path:

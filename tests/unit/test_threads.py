@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from streamproc.threads import OneAtATime, StillBusy, Threads
+from streamproc.threads import FolderThreads, OneAtATime, StillBusy, Threads
 
 
 async def test_results_and_errors_come_back_and_threads_are_bounded() -> None:
@@ -73,3 +73,27 @@ asyncio.run(main())
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "left" in done.stdout and "left_behind" in done.stdout, done.stderr
+
+
+async def test_a_folder_that_hangs_keeps_its_own_threads_only_and_nobody_waits_long() -> None:
+    door, folders = threading.Event(), FolderThreads(each=2, patience_s=0.2)
+    with pytest.raises(StillBusy):
+        await folders.run("/dead", door.wait, 20)
+    with pytest.raises(StillBusy):
+        await folders.run("/dead", door.wait, 20)
+    began = threading.active_count()
+    for _ in range(50):  # both threads hang: told at once, and nothing is kept for them
+        with pytest.raises(StillBusy):
+            await folders.run("/dead", door.wait, 20)
+    assert threading.active_count() <= began
+    assert await folders.run("/well", lambda: 3) == 3
+    with pytest.raises(KeyError):
+        await folders.run("/well", {}.__getitem__, "none")
+    door.set()
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                assert await folders.run("/dead", lambda: 4) == 4
+                return
+            except StillBusy:
+                await asyncio.sleep(0.05)

@@ -69,7 +69,7 @@ def _start(kind: JobKind, options: Callable[[Mapping[str, Any]], dict[str, Any]]
             await asyncio.to_thread(core.faces.describe_collection, request["CollectionId"])
         asked = JobRequest(
             kind,
-            _video(core, request["Video"]),
+            await _video(core, request["Video"]),
             options(request),
             request.get("ClientRequestToken"),
             request.get("JobTag"),
@@ -77,7 +77,7 @@ def _start(kind: JobKind, options: Callable[[Mapping[str, Any]], dict[str, Any]]
             call.key.access_key_id if call.key else None,
         )
         try:
-            job = await asyncio.to_thread(core.jobs.start, asked)
+            job = await core.buckets.in_folder(asked.video.bucket, core.jobs.start, asked)
         except LimitExceeded as error:
             raise _too_many(core, call, error) from None
         return {"JobId": job.id}
@@ -85,10 +85,10 @@ def _start(kind: JobKind, options: Callable[[Mapping[str, Any]], dict[str, Any]]
     return start
 
 
-def _video(core: Core, video: Mapping[str, Any]) -> VideoRef:
+async def _video(core: Core, video: Mapping[str, Any]) -> VideoRef:
     if "S3Object" not in video:
         raise invalid_parameter("Request has invalid parameters. Video.S3Object is required.")
-    place = core.buckets.place(video["S3Object"])
+    place = await core.buckets.find(video["S3Object"])
     named = (video["S3Object"]["Bucket"], video["S3Object"]["Name"], video["S3Object"].get("Version"))
     if place.path is not None:
         return VideoRef(str(place.path), {}, *named)
