@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
+from streamproc.core.errors import StorageUnavailable
 from streamproc.core.media import rfc3339
 from streamproc.plain import plain_document, to_line
 from streamproc.store.deliveries import PendingDelivery
 
 
-def _private(path: str, flags: int) -> int:
-    """Events name persons: the file is its owner's alone."""
-    return os.open(path, flags, 0o600)
-
-
 class DeadLetters:
-    """JSON lines, appended and fsynced: ``time``, ``output``, ``reason``, ``attempts`` and the ``event`` in plain form."""
+    """JSON lines, appended and fsynced, readable by the owner alone (events name persons): ``time``, ``output``, ``reason``, ``attempts`` and the ``event`` in plain form."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
 
     def add(self, item: PendingDelivery, reason: str) -> None:
-        """The journal stays the authority (``streamproc outbox list``); this is a log of refusals."""
+        """The journal stays the authority (``streamproc outbox list``); this is a log of refusals. Raises StorageUnavailable."""
         line = to_line(
             {
                 "time": rfc3339(datetime.now(UTC)),
@@ -35,7 +32,22 @@ class DeadLetters:
                 "event": plain_document(item.event),
             }
         )
-        with self._lock, open(self.path, "a", encoding="utf-8", opener=_private) as file:
-            file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self._lock:
+                self._append(line.encode() + b"\n")
+        except OSError as error:
+            raise StorageUnavailable(f"{self.path.name}: {error.strerror or error}") from error
+
+    def _append(self, data: bytes) -> None:
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            before = os.fstat(descriptor).st_size
+            try:
+                if os.write(descriptor, data) < len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, before)  # half a line would swallow the next one
+                raise
+        finally:
+            os.close(descriptor)

@@ -52,6 +52,10 @@ class _Output:
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     confirmed: set[int] = field(default_factory=set)
     """Events that the output has taken and of which the disk does not know yet: they are not delivered again."""
+    refused: dict[int, str] = field(default_factory=dict)
+    """Events that the output has refused, and why, while the disk takes no dead letters: they are not delivered again."""
+    lettered: set[int] = field(default_factory=set)
+    """Of them those that stand in the file of dead letters already."""
     faults: Counter[int] = field(default_factory=Counter)
     """Errors that no sink should raise, by event."""
 
@@ -179,11 +183,15 @@ class Outbox:
         """Deliver until one fails for now; that failure. What was confirmed is marked in one transaction."""
         try:
             for item in owed:
+                if item.seq in output.refused:
+                    await self._put_aside(output, item)
+                    continue
                 try:
                     async with output.slots:
                         await self._attempt(output, item)
                 except SinkRejected as error:
-                    await self._put_aside(output, item, str(error))
+                    self._note_refusal(output, item, str(error))
+                    await self._put_aside(output, item)
                 except SinkBusy as error:
                     await self._note_failure(output, item, error)
                     return error
@@ -262,12 +270,21 @@ class Outbox:
             for listener in self.denied_listeners:
                 listener(output.processor, failure)
 
-    async def _put_aside(self, output: _Output, item: PendingDelivery, reason: str) -> None:
+    def _note_refusal(self, output: _Output, item: PendingDelivery, reason: str) -> None:
         DELIVERIES.labels(output.key, "dead").inc()
         log.error("output_refused", output=output.key, event_id=item.event.id, reason=reason)
         output.faults.pop(item.seq, None)
-        await DATABASE.run(self._dead.add, item, reason)
+        output.refused[item.seq] = reason
+
+    async def _put_aside(self, output: _Output, item: PendingDelivery) -> None:
+        """Raises StorageUnavailable; the refusal stays in memory then."""
+        reason = output.refused[item.seq]
+        if item.seq not in output.lettered:
+            await DATABASE.run(self._dead.add, item, reason)
+            output.lettered.add(item.seq)
         await DATABASE.run(self._store.dead, output.key, item.seq, reason)
+        del output.refused[item.seq]
+        output.lettered.discard(item.seq)
 
     async def _pause(self, output: _Output, failures: int, failure: SinkBusy) -> bool:
         """Wait out the back-off, less where the output is seen to work again; False when it is time to end.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from streamproc.contracts import Delivery
+from streamproc.core.errors import SinkRejected
 from streamproc.core.event import EventType
 from streamproc.core.route import Route
 from streamproc.outbox.outbox import Outbox
@@ -58,3 +60,31 @@ async def test_a_hook_that_answers_is_told_once_while_the_disk_is_full(small_dis
             await asyncio.sleep(0.1)
     assert len(hook.taken) == EVENTS and set(hook.taken.values()) == {1}
     await outbox.aclose()
+
+
+class Refusing(Hook):
+    """Refuses each event, the first time only after the disk is full."""
+
+    async def deliver(self, delivery: Delivery) -> None:
+        await super().deliver(delivery)
+        raise SinkRejected("HTTP 400")
+
+
+async def test_what_an_output_refused_is_not_sent_again_while_the_disk_takes_no_dead_letter(small_disk: Path) -> None:
+    journal = Journal(Database(small_disk))
+    for number in range(EVENTS):
+        row = SessionRow("s1", "door", START)
+        journal.commit(Commit("door", [row], [(label_event(number, has_pictures=False), None)], ROUTES))
+    hook = Refusing(small_disk / "ballast")
+    outbox = Outbox(journal, {"plain": render_plain})
+    await outbox.set_outputs("door", {"door/hook": hook})
+    await outbox.start()
+    await asyncio.sleep(5)  # housekeeping wakes what waits every two seconds
+    assert list(hook.taken.values()) == [1]
+    (small_disk / "ballast").unlink()
+    async with asyncio.timeout(20):
+        while DeliveryStore(journal).counts() != {("door/hook", "dead"): EVENTS}:
+            await asyncio.sleep(0.1)
+    await outbox.aclose()
+    letters = [json.loads(line)["event"]["id"] for line in (small_disk / "dead-letters.jsonl").read_text().splitlines()]
+    assert set(hook.taken.values()) == {1} and len(letters) == len(set(letters)) == EVENTS
