@@ -43,5 +43,9 @@ class SnsSink:
             extra |= {"MessageGroupId": event.session, "MessageDeduplicationId": event.id}
         await self._client.call("publish", TopicArn=self._settings.topic_arn, Message=message, **extra)
 
+    async def look(self) -> None:
+        """Ask for the topic, as ``deliver`` would for a place in it. Raises SinkError, with ``missing`` where there is none."""
+        await self._client.call("get_topic_attributes", TopicArn=self._settings.topic_arn)
+
     async def aclose(self) -> None:
         await asyncio.shield(self._client.aclose())

@@ -89,6 +89,9 @@ class Processor:
     def __post_init__(self) -> None:
         self.idle.set()
         self.override = self.services.store.override(self.name)
+        if self.row.failed_as == "denied" and self.row.wanted == "running":
+            # Of an earlier process: only somebody's act mends that, and a Start says that it was done.
+            self.life, self.failed_as = Lifecycle(State.FAILED), "denied"
         self.committer = JournalCommitter(self.services.shared.decisions, self.name, self.services.on_events)
 
     @property
@@ -101,7 +104,7 @@ class Processor:
         """Begin a session; returns its id. What can go wrong from here on ends in state failed. Raises InUse and
         StorageUnavailable."""
         self.require_storage()
-        self._change(Trigger.START, message="", wanted="running", finished=None)
+        self._change(Trigger.START, message="", wanted="running", finished=None, failed_as="")
         self.idle.clear()
         self.tried = self.row.document_hash
         self._ended_by, self._broken, self.running_since = None, None, None
@@ -237,7 +240,7 @@ class Processor:
         except Exception:  # whatever is broken, the processor must not hang in stopping
             log.exception("end_failed", processor=self.name)
         if error is not None:
-            self._note(Trigger.FAIL, message=error)
+            self._note(Trigger.FAIL, message=error, failed_as=self.failed_as)
             log.error("failed", processor=self.name, reason=error)
         else:
             self._note(Trigger.ENDED, message="")

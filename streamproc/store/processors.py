@@ -24,6 +24,7 @@ PROCESSOR_SCHEMA = (
     """
     CREATE TABLE overrides (processor TEXT PRIMARY KEY, override TEXT NOT NULL) WITHOUT ROWID;
     """,
+    "ALTER TABLE processors ADD COLUMN failed_as TEXT NOT NULL DEFAULT '';",
 )
 
 
@@ -46,6 +47,8 @@ class ProcessorRow:
     """``document_hash`` of the document whose session ended by itself: it is not run again unasked."""
     created: datetime | None = None
     updated: datetime | None = None
+    failed_as: str = ""
+    """The kind of its last failure since it was started; a ``denied`` one outlives the process."""
 
     @property
     def document_hash(self) -> str:
@@ -79,7 +82,7 @@ class ProcessorStore:
         row = replace(row, created=row.created or now, updated=row.updated or now)
         try:
             with self.database.write() as connection:
-                connection.execute("INSERT INTO processors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _values(row))
+                connection.execute("INSERT INTO processors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _values(row))
         except sqlite3.IntegrityError:
             raise AlreadyExists(f"there is a processor {row.name!r} already") from None
         return row
@@ -91,7 +94,9 @@ class ProcessorStore:
             old = connection.execute("SELECT created FROM processors WHERE name = ?", (row.name,)).fetchone()
             created = datetime.fromisoformat(old["created"]) if old else row.created or now
             row = replace(row, created=created, updated=now)
-            connection.execute("INSERT OR REPLACE INTO processors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _values(row))
+            connection.execute(
+                "INSERT OR REPLACE INTO processors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _values(row)
+            )
         return row
 
     def update(self, name: str, **changes: Any) -> ProcessorRow:
@@ -102,7 +107,9 @@ class ProcessorStore:
             if found is None:
                 raise NotFound(f"there is no processor {name!r}")
             row = replace(_row(found), **{"updated": datetime.now(UTC)} | changes)
-            connection.execute("INSERT OR REPLACE INTO processors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _values(row))
+            connection.execute(
+                "INSERT OR REPLACE INTO processors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _values(row)
+            )
         return row
 
     def delete(self, name: str) -> bool:
@@ -138,6 +145,7 @@ def _values(row: ProcessorRow) -> tuple[Any, ...]:
         row.finished,
         row.created.isoformat(),
         row.updated.isoformat(),
+        row.failed_as,
     )
 
 
@@ -153,4 +161,5 @@ def _row(row: sqlite3.Row) -> ProcessorRow:
         finished=row["finished"],
         created=datetime.fromisoformat(row["created"]),
         updated=datetime.fromisoformat(row["updated"]),
+        failed_as=row["failed_as"],
     )

@@ -13,6 +13,8 @@ import pytest
 from connectors.context import ConnectorContext
 from streamproc.aws.bindings import Resolver
 from streamproc.aws.completions import Completions, Mailroom
+from streamproc.aws.topics import check_topic
+from streamproc.aws_protocol.faults import AwsFault
 from streamproc.config.node import AwsSettings, Bindings
 from streamproc.jobs.model import Channel, Job, JobKind, JobRequest, JobState, VideoRef
 from streamproc.outbox.outbox import Outbox
@@ -91,3 +93,15 @@ async def test_told_after_an_outage_by_the_next_process_and_once(moto_server: st
         "Video": {"S3ObjectName": "a.mp4", "S3Bucket": "videos"},
     }
     assert all("Subject" not in body for body in bodies)
+
+
+async def test_a_topic_that_is_not_there_is_told_when_it_is_named(moto_server: str) -> None:
+    sns: Any = boto3.client("sns", endpoint_url=moto_server, **KEYS)
+    topic = sns.create_topic(Name="there")["TopicArn"]
+    known = Resolver(Bindings(), AwsSettings(endpoint_url=moto_server), lambda: True)
+    await check_topic(known, topic)
+    with pytest.raises(AwsFault, match="not-there doesn't exist") as fault:
+        await check_topic(known, topic.replace(":there", ":not-there"))
+    assert fault.value.code == "InvalidParameterException"
+    away = Resolver(Bindings(), AwsSettings(endpoint_url="http://127.0.0.1:9"), lambda: True)
+    await check_topic(away, topic.replace(":there", ":not-there"))  # nobody can say: what is owed waits

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC
 from typing import Any
 
 from streamproc.aws import stream_builder, stream_settings
+from streamproc.aws.bindings import Unbound
 from streamproc.aws.core import Core
 from streamproc.aws.faults import in_use, invalid_parameter, not_found
 from streamproc.aws.operations.table import Served
 from streamproc.aws.ports import ProcessorView
 from streamproc.aws.stream_builder import DEFAULT_DURATION_S
+from streamproc.aws.topics import check_topic
 from streamproc.aws.wire import Call
 from streamproc.aws_protocol.faults import AwsFault
 from streamproc.config.processor import ProcessorConfig
@@ -46,6 +49,9 @@ async def create(core: Core, call: Call) -> dict[str, Any]:
         limit = core.limits.max_processors
         raise AwsFault("LimitExceededException", f"Stream processor limit exceeded for account, limit - {limit}.")
     config = core.builder.build(name, stream_settings.kept(request), request.get("Tags") or {})
+    if "NotificationChannel" in request:
+        with suppress(Unbound):  # the processor says so itself, when it is started
+            await check_topic(core.resolver, request["NotificationChannel"]["SNSTopicArn"])
     try:
         await core.processors.create(name, config)
     except AlreadyExists:

@@ -10,6 +10,7 @@ from streamproc.aws.bindings import Unbound
 from streamproc.aws.core import Core
 from streamproc.aws.faults import invalid_parameter
 from streamproc.aws.operations.table import Operation, Served
+from streamproc.aws.topics import check_topic
 from streamproc.aws.video_documents import get_document
 from streamproc.aws.wire import Call
 from streamproc.aws_protocol.faults import AwsFault
@@ -73,7 +74,7 @@ def _start(kind: JobKind, options: Callable[[Mapping[str, Any]], dict[str, Any]]
             options(request),
             request.get("ClientRequestToken"),
             request.get("JobTag"),
-            _channel(core, request.get("NotificationChannel")),
+            await _channel(core, request.get("NotificationChannel")),
             call.key.access_key_id if call.key else None,
         )
         try:
@@ -95,11 +96,11 @@ async def _video(core: Core, video: Mapping[str, Any]) -> VideoRef:
     return VideoRef(f"s3://{place.bucket}/{place.key}", dict(place.options), *named)
 
 
-def _channel(core: Core, channel: Mapping[str, Any] | None) -> Channel | None:
+async def _channel(core: Core, channel: Mapping[str, Any] | None) -> Channel | None:
     if channel is None:
         return None
     try:
-        core.resolver.topic(channel["SNSTopicArn"])
+        await check_topic(core.resolver, channel["SNSTopicArn"])
     except Unbound as unbound:
         # Not when the job ends: nobody would hear of it then.
         raise invalid_parameter(

@@ -11,6 +11,7 @@ import pytest
 
 from streamproc.core.errors import InUse
 from streamproc.live import desired
+from streamproc.live.restarts import Restarts
 from streamproc.logic.backoff import BackoffRule
 from tests.builders.nodes import Node, Owners, config
 
@@ -147,3 +148,31 @@ async def test_what_cannot_be_stored_is_not_begun_and_tried_again(node: Node, mo
     await node.desired.declare("door", config())
     await node.until("door", "running")
     assert fails == 0 and ("door", "failed") not in node.states
+
+
+async def test_what_only_somebody_can_mend_stays_failed_over_a_restart(tmp_path: Path) -> None:
+    """With its reason, until it is started; whatever else failed is tried again."""
+    before = await Node(tmp_path, retry_at=Restarts().retry_at).open()
+    for name in ("door", "yard"):
+        await before.supervisor.create(name, config())
+        await before.supervisor.start(name)
+        await before.until(name, "running")
+    before.supervisor.processor("door").fail("Access denied to Kinesis Data")
+    await before.until("door", "failed")
+    yard = before.supervisor.processor("yard")
+    yard.run.end("broken")  # type: ignore[union-attr]
+    yard._over("the camera is gone")
+    await before.until("yard", "failed")
+    await before.close()
+    after = await Node(tmp_path, retry_at=Restarts().retry_at).open()
+    await after.until("yard", "running")
+    await after.desired.settled()
+    view = await after.supervisor.view("door")
+    assert (view.state, view.message) == ("failed", "Access denied to Kinesis Data")
+    await after.supervisor.start("door")
+    await after.until("door", "running")
+    assert (await after.supervisor.view("door")).message is None
+    await after.close()
+    last = await Node(tmp_path).open()
+    await last.until("door", "running")
+    await last.close()
