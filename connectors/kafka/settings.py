@@ -11,12 +11,11 @@ from connectors.starts import FragmentStart, TimestampStart
 from streamproc.config.base import OutputSettings, Settings
 
 
-class KafkaConnection(Settings):
-    """How to reach the brokers; the same for feeds and outputs."""
+class KafkaServers(Settings):
+    """Brokers, and how they know who asks."""
 
     bootstrap_servers: str = Field(pattern=r"^[^\s,]+(\s*,\s*[^\s,]+)*$")
     """HOST:PORT, several separated by commas."""
-    topic: str = Field(pattern=r"^[a-zA-Z0-9._\-]{1,249}$")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     username_env: str | None = None
@@ -29,10 +28,16 @@ class KafkaConnection(Settings):
     key_file: Path | None = None
 
     @model_validator(mode="after")
-    def _whole_credentials(self) -> KafkaConnection:
+    def _whole_credentials(self) -> KafkaServers:
         if self.security_protocol.startswith("SASL") and not (self.username_env and self.password_env):
             raise ValueError(f"security_protocol {self.security_protocol} needs username_env and password_env")
         return self
+
+
+class KafkaConnection(KafkaServers):
+    """How to reach a topic; the same for feeds and outputs."""
+
+    topic: str = Field(pattern=r"^[a-zA-Z0-9._\-]{1,249}$")
 
 
 class KafkaSourceSettings(KafkaConnection):

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from streamproc.config.base import Settings, wrong
+from streamproc.config.cluster import ClusterSettings
 from streamproc.config.duration import Duration
 from streamproc.config.explain import ExplainSettings
 from streamproc.config.kinesis_video import KinesisVideoSettings
@@ -217,3 +218,5 @@ class NodeConfig(Settings):
     faces: NodeFaceSettings = NodeFaceSettings()
     kinesis_video: KinesisVideoSettings | None = None
     """Kinesis Video Streams on the daemon's port. Being there turns it on; {} takes the defaults."""
+    cluster: ClusterSettings | None = None
+    """Other nodes that share the processors and take over from this one."""

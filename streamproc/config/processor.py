@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from streamproc.config.base import Settings, wrong
+from streamproc.config.cluster import Tags
 from streamproc.config.duration import Duration
 from streamproc.config.health import HealthSettings
 from streamproc.config.masks import MaskSettings, check_recording
@@ -159,6 +160,8 @@ class ProcessorConfig(Settings):
     """Opt in to more than the service's 10 regions."""
     record: RecordSettings | None = None
     """Keep the video itself."""
+    require: Tags = {}
+    """Tags of the nodes of a cluster that may run it, {site: north}: those from which its camera can be reached. Without a cluster it says nothing."""
     outputs: tuple[ConnectorRef, ...] = ()
     tags: dict[str, str] = {}
     """Free key-value pairs that every notification carries."""

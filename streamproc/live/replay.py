@@ -27,7 +27,7 @@ from streamproc.pipeline.setup import LaneSetup
 from streamproc.pipeline.snapshot import LaneState
 from streamproc.pipeline.trace import TraceObserver
 
-_NOT_SEEN = {"state", "outputs", "source", "aws", "tags", "record"}
+_NOT_SEEN = {"state", "outputs", "source", "aws", "tags", "record", "require"}
 """Parts of the document that cannot change what is decided."""
 _LATER = {"health", "masks", "schedule"}
 _LATER_INSIDE = ("schedule", "blur_unknown")

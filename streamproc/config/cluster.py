@@ -1,0 +1,34 @@
+"""The part of ``streamproc.yaml`` about several nodes that take over from one another."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from connectors.kafka.settings import KafkaConnection, KafkaServers
+from streamproc.config.duration import Duration
+
+TagWord = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,62}$")]
+Tags = dict[TagWord, TagWord]
+
+
+class ClusterSettings(KafkaServers):
+    """This node shares its processors with others over Apache Kafka. Left out: it is alone, and no broker is needed."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,62}$")
+    """The same on all nodes of the cluster. Its topics, group and transactional ids begin with it."""
+    partitions: int = Field(default=64, ge=1, le=4096)
+    """Shares into which processors are divided, fixed when the topics are first made: 64 for up to about twenty nodes, 1024 for thousands of streams."""
+    tags: Tags = {}
+    """What this node can reach or has; a processor's ``require`` asks for it. ``serve --tag KEY=VALUE`` adds to it."""
+    session_timeout: Duration = Field(default=6.0, ge=1.0, le=300.0)
+    """A node that the brokers did not hear for so long counts as dead. Less than 6 s needs ``group.min.session.timeout.ms`` of the brokers lowered."""
+    token_env: str | None = None
+    """Environment variable with the bearer token by which nodes ask one another, the same on all of them. Left out: only requests that need no
+    token are passed on."""
+
+    def connection(self, topic: str) -> KafkaConnection:
+        """To one of the cluster's topics; ``topic`` without the cluster's name."""
+        shared = {field: getattr(self, field) for field in KafkaServers.model_fields}
+        return KafkaConnection(topic=f"{self.name}.{topic}", **shared)
