@@ -13,6 +13,7 @@ import structlog
 
 from connectors.context import ConnectorContext
 from streamproc.config.processor import ProcessorConfig
+from streamproc.contracts import Explains
 from streamproc.core.errors import InputError, StorageUnavailable, StreamprocError
 from streamproc.core.event import Event
 from streamproc.core.start import StartRequest
@@ -287,7 +288,8 @@ class Processor:
     def check(self) -> None:
         """Let time pass; called about twice a second."""
         if self.run is not None:
-            self.run.lane.check_silence()
+            source = self.run.feeder.source
+            self.run.lane.check_silence(not (isinstance(source, Explains) and source.note))
 
     def delivered(self, event: Event) -> None:
         """An output has confirmed an event of this processor."""

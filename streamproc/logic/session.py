@@ -366,4 +366,4 @@ class Sessions:
         return [] if account is None else [self._summary(account, at, reason)]
 
     def _summary(self, account: SessionRecord, at: Moment, reason: str) -> Event:
-        return account.event(self.processor, EventType.SESSION_COMPLETE, at, account.summary(at, reason))
+        return account.event(self.processor, EventType.SESSION_COMPLETE, at, account.summary(at, reason, self.last))

@@ -60,8 +60,15 @@ class SessionRecord:
         data = {"reason": gap.reason, "seconds": seconds(length), "detail": gap.detail}
         return self.event(processor, EventType.SOURCE_GAP, at, data)
 
-    def summary(self, at: Moment, reason: str) -> dict[str, Any]:
-        """What the session's last event says."""
+    def _unseen(self, at: Moment, reason: str, last: Moment | None) -> Fraction:
+        """Media time behind the last frame, where the session's time ran out while nothing came and no gap says so."""
+        if reason != "duration" or last is None or last.media < self.opened.media:
+            return Fraction(0)
+        told = self.gaps and self.gaps[-1]["media_time_s"] + self.gaps[-1]["seconds"] >= seconds(at.media) - 0.001
+        return Fraction(0) if told else max(Fraction(0), at.media - last.media)
+
+    def summary(self, at: Moment, reason: str, last: Moment | None = None) -> dict[str, Any]:
+        """What the session's last event says. ``last``: the last frame."""
         whole = max(Fraction(0), at.media - self.opened.media)
         told = sum(self.counts.values()) + len(self.persons) + self.unknown_faces
         return {
@@ -72,7 +79,7 @@ class SessionRecord:
             "regions": dict(self.regions),
             "started": rfc3339(self.opened.wall),
             "duration_s": seconds(whole),
-            "processed_s": seconds(max(Fraction(0), whole - self.lost)),
+            "processed_s": seconds(max(Fraction(0), whole - self.lost - self._unseen(at, reason, last))),
             "gaps": list(self.gaps),
             "gap_s": seconds(self.lost),
             "message": f"{told} notification{'' if told == 1 else 's'} in {seconds(whole):g} s; ended: {reason}",

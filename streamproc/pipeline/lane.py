@@ -82,8 +82,8 @@ class Lane:
         self._failure = words
         self.offer(EndOfStream(f"failed: {words}"), None, threading.Event())
 
-    def check_silence(self) -> None:
-        """Let time pass on a feed that gives nothing: called about twice a second."""
+    def check_silence(self, reading: bool = True) -> None:
+        """Let time pass on a feed that gives nothing: called about twice a second. ``reading``: see ``FeedStatus``."""
         if self.over:
             return
         feed = stall.FeedStatus(
@@ -92,6 +92,7 @@ class Lane:
             self.idle.asleep,
             len(self.intake.inbox) > 0 or self._silence.over is not None,
             self.stats.quiet_s,
+            reading,
         )
         verdict = stall.judge(feed, self.sessions.last, self.sessions.silent_until(), datetime.now(UTC))
         if self.frames.health.offline_due(feed.traits, self.stats.source):

@@ -12,8 +12,11 @@ from streamproc.core.media import Moment
 NO_FRAME_S = 10.0
 """A live feed may take so long to give its first frame before its session's duration counts: connecting to
 a camera (``connect_timeout``, 5 s unless set) and waiting for its first keyframe come before it."""
+QUIET_LOG_S = 15.0
+"""A log that is read to its end and gets nothing for so long beyond its session's end has nothing more to say to it: producers cut fragments of
+up to ten seconds."""
 QUIET_BACKLOG_S = 60.0
-"""A durable feed that stays quiet for so long beyond its session's end has nothing more to say to it."""
+"""The same of one that cannot be read just now."""
 STALL_S = 15.0
 """Sources notice a stall by themselves, sooner than this; one that gives nothing for so long without saying so has a gap all the same."""
 SILENT_S = 3.0
@@ -35,6 +38,8 @@ class FeedStatus:
     """Something of it is queued, or being seen to."""
     quiet_s: float
     """Seconds since it gave something."""
+    reading: bool = True
+    """Its source is connected and waits for nothing but more of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ def present(last: Moment, quiet_s: float) -> Moment:
 def _end(feed: FeedStatus, last: Moment | None, allowed: float, now: datetime) -> Moment | None:
     live = feed.traits.live
     if last is not None:
-        over = feed.quiet_s > allowed + (LATE_S if live else QUIET_BACKLOG_S)
+        over = feed.quiet_s > allowed + (LATE_S if live else QUIET_LOG_S if feed.reading else QUIET_BACKLOG_S)
         return present(last, feed.quiet_s) if over else None
     never_came = live and not feed.traits.waits_for_publisher and feed.quiet_s > allowed + NO_FRAME_S
     return Moment(Fraction(0), now) if never_came else None

@@ -221,3 +221,13 @@ def test_promises_hold_for_any_feed(steps: list[tuple[int, object]], continuous:
     assert [e.at.media for e in events] == sorted(e.at.media for e in events)
     assert len({event.id for event in events}) == len(events)
     assert play(make(), steps, cut) == events, "a restored machine told something else"
+
+
+def test_what_nobody_saw_before_the_time_ran_out_was_not_processed() -> None:
+    """A log whose video ended after four of ten seconds."""
+    sessions = Sessions("door", SessionRules("session", Fraction(10), Fraction(10), ("PERSON",)), "run")
+    for second in range(5):
+        sessions.frame(Place(at(second)), [])
+    (end,) = sessions.silence(at(40))
+    assert end.data["reason"] == "duration"
+    assert (end.data["duration_s"], end.data["processed_s"], end.data["gap_s"]) == (10.0, 4.0, 0.0)

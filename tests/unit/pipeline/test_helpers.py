@@ -88,8 +88,9 @@ def feed(
     asleep: bool = False,
     waiting: bool = False,
     quiet_s: float = 0.0,
+    reading: bool = True,
 ) -> FeedStatus:
-    return FeedStatus(traits, running, asleep, waiting, quiet_s)
+    return FeedStatus(traits, running, asleep, waiting, quiet_s, reading)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +105,10 @@ def feed(
         (feed(asleep=True, quiet_s=4), at(5), Fraction(1), StallVerdict(wake=True)),
         (feed(quiet_s=5.9), at(5), Fraction(5), stall.QUIET),
         (feed(quiet_s=6.5), at(5), Fraction(5), StallVerdict(over=at(11.5))),
-        (feed(DURABLE, quiet_s=64), at(5), Fraction(5), stall.QUIET),
-        (feed(DURABLE, quiet_s=66), at(5), Fraction(5), StallVerdict(over=at(71))),
+        (feed(DURABLE, quiet_s=19), at(5), Fraction(5), stall.QUIET),
+        (feed(DURABLE, quiet_s=21), at(5), Fraction(5), StallVerdict(over=at(26))),
+        (feed(DURABLE, quiet_s=64, reading=False), at(5), Fraction(5), stall.QUIET),
+        (feed(DURABLE, quiet_s=66, reading=False), at(5), Fraction(5), StallVerdict(over=at(71))),
         (feed(quiet_s=16), at(5), Fraction(5), StallVerdict(stalled=True, over=at(21))),
         (feed(running=False, quiet_s=14), None, Fraction(5), stall.QUIET),
         (feed(running=False, quiet_s=16), None, Fraction(5), StallVerdict(over=at(0))),
