@@ -95,6 +95,8 @@ class Run:
         position = resumed.position if resumed is not None else None
         if resumed is not None:
             self.lane.resume(resumed.snapshot, position is not None)
+            # What is committed before the source gives anything must not forget where it stands.
+            self.lane.frames.clean = position
         self.items: Observers[ItemObserver] = Observers()
         """Called in the source's thread with every item of the feed: viewers."""
         self.feeder = Feeder(spec.name, source, self.lane, self.items, position)

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from streamproc.contracts import Position
 from streamproc.core.errors import InUse
+from streamproc.core.start import StartRequest
 from streamproc.live import desired
 from streamproc.live.restarts import Restarts
+from streamproc.live.resume import origin_document
 from streamproc.logic.backoff import BackoffRule
+from streamproc.logic.session import SessionRules, Sessions
+from streamproc.media.fragment_feed import FragmentFeed
+from streamproc.pipeline.snapshot import LaneSnapshot
+from streamproc.store.database import Database
+from streamproc.store.journal import Checkpoint, Commit, Journal
 from tests.builders.nodes import Node, Owners, config
 
 
@@ -176,3 +185,28 @@ async def test_what_only_somebody_can_mend_stays_failed_over_a_restart(tmp_path:
     last = await Node(tmp_path).open()
     await last.until("door", "running")
     await last.close()
+
+
+async def test_a_feed_that_gives_nothing_after_a_restart_keeps_its_place(tmp_path: Path) -> None:
+    """The broker is away: a kill right after the start, and an orderly end, must not read the log from its beginning."""
+    document = config(
+        source={"type": "kafka", "bootstrap_servers": "127.0.0.1:9", "topic": "video", "start": "earliest"}
+    )
+    place = Position({"offsets": {"0": 114}, "clock": FragmentFeed().clock.snapshot()})
+    first = await Node(tmp_path).open()
+    await first.supervisor.create("door", document)
+    sessions = Sessions("door", SessionRules("continuous", None, Fraction(10), ("PERSON",)), "run")
+    origin = origin_document(document, StartRequest())
+    snapshot = LaneSnapshot(sessions.snapshot(), Fraction(0), Fraction(0), origin, [])
+    await first.supervisor.start("door")
+    await first.close()
+    journal = Journal(Database(tmp_path / "data"))
+    journal.commit(Commit("door", checkpoint=Checkpoint(snapshot.encode(), place)))
+    node = await Node(tmp_path).open()
+    await node.until("door", "running")
+    kept = journal.checkpoint("door")
+    assert kept is not None and kept.position == place, "as a kill would leave it"
+    await node.close()
+    kept = journal.checkpoint("door")
+    assert kept is not None and kept.position == place, "as an orderly end leaves it"
+    journal.database.close()
