@@ -86,7 +86,11 @@ def _read_node(config_dir: Path, listen: str | None) -> NodeConfig:
 
     if not config_dir.is_dir():
         raise InputError(f"--config-dir: {config_dir} is no folder; create it")
-    return _overridden(load_node(config_dir / NODE_FILE, check), listen)
+    node = load_node(config_dir / NODE_FILE, check)
+    if node.cluster is not None:
+        # Ignored, it would let each node run every camera, and tell everything as often as there are nodes.
+        raise InputError(f"{config_dir / NODE_FILE}: cluster: this version cannot share processors yet; take it out")
+    return _overridden(node, listen)
 
 
 def _overridden(node: NodeConfig, listen: str | None) -> NodeConfig:

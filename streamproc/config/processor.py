@@ -161,7 +161,7 @@ class ProcessorConfig(Settings):
     record: RecordSettings | None = None
     """Keep the video itself."""
     require: Tags = {}
-    """Tags of the nodes of a cluster that may run it, {site: north}: those from which its camera can be reached. Without a cluster it says nothing."""
+    """Tags of the nodes of a cluster that may run it, {site: north}: those from which its camera can be reached. It says nothing to a node that is alone."""
     outputs: tuple[ConnectorRef, ...] = ()
     tags: dict[str, str] = {}
     """Free key-value pairs that every notification carries."""
