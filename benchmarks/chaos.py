@@ -44,6 +44,10 @@ READY_S = 300.0
 """How long a start may take; how long the slowest took is printed."""
 SETTLE_S = 240.0
 """After the last fault: until everything is delivered and everybody runs."""
+LAST_VISIT_S = 20.0
+"""After the last fragment was published: it is read and decided."""
+VISIT_S = 8.0
+"""Detections further apart are not of the same visit to the Kafka feed."""
 SHIFTS_S = (-7200, -600, -30, 45, 900, 7200)
 
 
@@ -314,8 +318,9 @@ def figures_of(stage: Stage) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         "one id, two meanings": count.id_with_two_meanings([*places["webhook"], *places["kafka"]]),
         "visits published to Kafka": stage.feed.visits,
         "its detections, undisturbed": len(right),
-        "of them not told": len(right - told),
-        "told beside them": len(told - right),
+        "of them not told": count.without_a_pair(right, told, VISIT_S),
+        "told beside them": count.without_a_pair(told, right, VISIT_S),
+        "its detections": len(told),
     }
     return rows, summary
 
@@ -336,6 +341,7 @@ def run(stage: Stage, options: argparse.Namespace) -> None:
     if stage.share:
         stage.share.thaw()
     stage.feed.stop()
+    time.sleep(LAST_VISIT_S)
     stuck = settled(stage)
     code = stage.daemon.terminate(timeout=60)
     rows, summary = figures_of(stage)

@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,18 @@ def id_with_two_meanings(told: Iterable[Told]) -> int:
 
 def detections(told: Iterable[Told], processor: str) -> set[tuple[str, str]]:
     return {(event["class"], event["time"]) for event in told if event["processor"] == processor and "class" in event}
+
+
+def without_a_pair(these: set[tuple[str, str]], those: set[tuple[str, str]], within_s: float) -> int:
+    """How many have no detection of the same class among the others at about that instant: after an orderly end a feed is looked at in
+    another phase."""
+    times = [(name, datetime.fromisoformat(at)) for name, at in those]
+
+    def paired(name: str, at: str) -> bool:
+        instant = datetime.fromisoformat(at)
+        return any(name == other and abs((instant - then).total_seconds()) <= within_s for other, then in times)
+
+    return sum(not paired(name, at) for name, at in these)
 
 
 def missing(told: Iterable[Told], of: Iterable[Told]) -> int:
