@@ -124,7 +124,8 @@ def wanted(config: ProcessorConfig) -> Wanted:
     """What sentences say of a processor's document."""
     classes = config.labels.classes if config.labels is not None else ()
     faces = ("faces",) if config.faces is not None else ()
-    return Wanted((*classes, *faces), config.session.mode == "continuous")
+    masks = tuple((mask.name or "", mask.points) for mask in config.masks)
+    return Wanted((*classes, *faces), config.session.mode == "continuous", masks)
 
 
 def span_about(at: datetime | None, window: timedelta, now: datetime) -> tuple[datetime, datetime]:

@@ -11,6 +11,7 @@ from streamproc.core.decisions import Aspect, Candidate, ConditionRecord, Fate, 
 from streamproc.core.media import rfc3339
 from streamproc.core.vision import Box
 from streamproc.logic.explain_words import Speaker, Wanted, nothing_found
+from streamproc.logic.masked import Mask, blamed
 from streamproc.logic.motion import MotionPolicy
 
 _MOST = 60
@@ -96,7 +97,7 @@ def explain(span: Span, trace: Trace) -> dict[str, Any]:
     """The answer of ``streamproc explain``: JSON-ready, its keys are fixed (docs/explain.md)."""
     frames = trace.frames
     speaker = Speaker(span.zone, span.wanted)
-    found = _grouped(frames) or _without_candidates(frames, trace)
+    found = _grouped(frames, span.wanted.masks) or _without_candidates(frames, trace)
     return {
         "processor": span.processor,
         "from": rfc3339(span.start),
@@ -112,10 +113,11 @@ def explain(span: Span, trace: Trace) -> dict[str, Any]:
     }
 
 
-def _grouped(frames: Sequence[FrameRecord]) -> list[_Found]:
+def _grouped(frames: Sequence[FrameRecord], masks: Sequence[Mask]) -> list[_Found]:
     best: dict[tuple[Any, ...], _Found] = {}
     for frame in frames:
         for candidate in frame.candidates:
+            candidate = blamed(candidate, masks)
             key = _key(candidate)
             known = best.get(key)
             if known is None:

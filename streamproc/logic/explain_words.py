@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from streamproc.core.decisions import FACE, Candidate, ConditionRecord, Fate, FrameRecord, Gate, Refusal
+from streamproc.logic.masked import Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +17,8 @@ class Wanted:
     classes: tuple[str, ...] = ()
     continuous: bool = False
     """Each visit has its own session, so what was announced is announced again after it was gone."""
-    masked: tuple[str, ...] = ()
-    """Names of its privacy masks; an unnamed one is empty."""
+    masks: tuple[Mask, ...] = ()
+    """Its privacy masks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +58,16 @@ class Speaker:
             words.append(f"The node had too much to do and had given up: {'; '.join(steps)} (docs/performance.md).")
         if frames and any(each.value == "gap" for each in feed):
             words.append("The feed was interrupted for a part of it.")
+        if frames and self.wanted.masks:
+            words.append(self.masks())
         return words
 
     def masks(self) -> str:
         """A sentence about the masks; empty where there are none."""
-        if not self.wanted.masked:
+        if not self.wanted.masks:
             return ""
-        named = ", ".join(name for name in self.wanted.masked if name)
-        return f" What is behind the masks{f' ({named})' if named else ''} is never seen."
+        named = ", ".join(name for name, _ in self.wanted.masks if name)
+        return f"What is behind the masks{f' ({named})' if named else ''} is never seen."
 
     # -- one sentence a gate
 
@@ -76,7 +79,7 @@ class Speaker:
             else f": at most {measured:.3%} of the picture changed, {needed:.3%} in one place is needed"
         )
         sleeps = " The camera was asleep (idle mode), so that only its keyframes were compared." if refusal.kind else ""
-        return f"Nothing moved{size}, so no model looked.{sleeps}{self.masks()}"
+        return f"Nothing moved{size}, so no model looked.{sleeps}"
 
     def _detector(self, candidate: Candidate, refusal: Refusal) -> str:
         if refusal.kind == "class":
@@ -139,9 +142,11 @@ class Speaker:
         return "It was outside of the processor's schedule, or it was paused: nothing is announced then."
 
     def _mask(self, candidate: Candidate, refusal: Refusal) -> str:
+        who, mask = _capital(self.name(candidate)), f"the mask {refusal.detail}" if refusal.detail else "a mask"
+        if refusal.kind == "cut":
+            return f"{who} was not seen well enough: it ends where {mask} begins, so the rest of it may be behind that."
         covered = _percent(None if refusal.measured is None else 100 * refusal.measured)
-        behind = f" ({refusal.detail})" if refusal.detail else ""
-        return f"{_capital(self.name(candidate))} was not seen well enough: {covered} of it is behind a mask{behind}."
+        return f"{who} was not seen well enough: {covered} of it is behind {mask}."
 
     def _capacity(self, candidate: Candidate, refusal: Refusal) -> str:
         if refusal.kind == "asleep":
@@ -169,7 +174,7 @@ def nothing_found(frames: Sequence[FrameRecord], feed: Sequence[ConditionRecord]
     if frames:
         analysed = sum(frame.fate is Fate.ANALYSED for frame in frames)
         asked = ", ".join(speaker.wanted.classes) or "what is asked for"
-        return f"The models looked at {analysed} frame{_s(analysed)} and found nothing like {asked}.{speaker.masks()}"
+        return f"The models looked at {analysed} frame{_s(analysed)} and found nothing like {asked}."
     if last is None:
         return "Nothing is known of that time: the processor was not running, or its trace has been overwritten."
     if last.value == "over":

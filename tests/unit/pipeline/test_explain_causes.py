@@ -13,14 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamproc.config.processor import LabelSettings
+from streamproc.config.processor import LabelSettings, ProcessorConfig
+from streamproc.config.schedule import ScheduleSettings
 from streamproc.contracts import SourceTraits
 from streamproc.core.media import EPOCH, EndOfStream, Frame, Gap, GapReason, Moment
 from streamproc.core.region import Region
-from streamproc.live.tracing import TraceMemory
+from streamproc.live.tracing import TraceMemory, wanted
 from streamproc.logic.explain import Span, Trace, explain
 from streamproc.logic.explain_words import Wanted
+from streamproc.logic.hours import Hours, Override
 from streamproc.logic.load_shedding import QualityLevel, Step
+from streamproc.logic.masked import Mask
 from streamproc.logic.regions import RegionMap
 from streamproc.logic.sampling import Sampler
 from streamproc.logic.session import SessionRules, Sessions
@@ -59,8 +62,32 @@ def half_brown_box(number: int) -> np.ndarray:
     return scene((BROWN, 300, 200, 80, 80), ((160, 160, 160), 306, 206, 68, 68))
 
 
+STREET = (0.0, 0.5, 1.0, 1.0)
+
+
+def behind(picture: Picture, box: tuple[float, float, float, float] = STREET) -> Picture:
+    """As it is after masking: what the mask covers is black."""
+
+    def masked(number: int) -> np.ndarray:
+        image = picture(number)
+        height, width = image.shape[:2]
+        left, top, right, bottom = (round(value * side) for value, side in zip(box, (width, height) * 2, strict=True))
+        image[top:bottom, left:right] = 0
+        return image
+
+    return masked
+
+
+def corners(left: float, top: float, right: float, bottom: float) -> tuple[tuple[float, float], ...]:
+    return ((left, top), (right, top), (right, bottom), (left, bottom))
+
+
+NOON = ScheduleSettings(timezone="UTC", active=("12:00-13:00",)).schedule()
+"""All that is shown here is shown at midnight."""
+
+
 def box_at(left: float, top: float, right: float, bottom: float) -> tuple[Region, ...]:
-    return (Region("porch", ((left, top), (right, top), (right, bottom), (left, bottom))),)
+    return (Region("porch", corners(left, top, right, bottom)),)
 
 
 @dataclass(frozen=True)
@@ -84,6 +111,8 @@ class Case:
     cut: bool = False
     """The feed is interrupted before the span."""
     end: bool = False
+    masks: tuple[Mask, ...] = ()
+    hours: Hours = field(default_factory=Hours)
 
 
 def ease(lane: Lane) -> None:
@@ -92,6 +121,12 @@ def ease(lane: Lane) -> None:
     from streamproc.core.decisions import Aspect
 
     lane.frames.trace.condition(Aspect.EASED, "second_look", at=EPOCH)
+
+
+def paused() -> Hours:
+    hours = Hours()
+    hours.override = Override("pause")
+    return hours
 
 
 CASES = {
@@ -132,6 +167,42 @@ CASES = {
     "ended": Case(walker, None, "its session had ended", "none", end=True, about=(7, 8)),
     "dropped": Case(walker, "capacity", "dropped: the node had too much to do (behind)", live=True, about=(0, 3)),
     "eased": Case(empty, "motion", "had given up: second_look", before=ease, about=(2, 4)),
+    "outside its hours": Case(walker, "schedule", "outside of the processor's schedule", hours=Hours(NOON)),
+    "paused": Case(walker, "schedule", "or it was paused", hours=paused()),
+    "outside the region's hours": Case(
+        walker,
+        "schedule",
+        "was in porch, outside of that region's schedule",
+        regions=box_at(0, 0, 1, 1),
+        hours=Hours(regions={"porch": NOON}),
+        measured=1.0,
+    ),
+    "cut off by a mask": Case(
+        behind(walker),
+        "mask",
+        "it ends where the mask street begins",
+        score=0.12,
+        masks=(("street", corners(*STREET)),),
+        measured=1.0,
+    ),
+    "mostly behind a mask": Case(
+        behind(walker, (0.0, 0.6, 1.0, 1.0)),
+        "mask",
+        "% of it is behind a mask.",
+        settings={"min_confidence": 99.9},
+        masks=(("", corners(0.0, 0.5, 1.0, 1.0)),),
+        threshold=0.25,
+    ),
+    "wholly behind a mask": Case(
+        behind(walker, (0.0, 0.0, 1.0, 1.0)),
+        "motion",
+        "What is behind the masks (all of it) is never seen.",
+        masks=(("all of it", corners(0.0, 0.0, 1.0, 1.0)),),
+        about=(2, 4),
+    ),
+    "a mask elsewhere": Case(
+        walker, "detector", "too faint to count", score=0.12, masks=(("sky", corners(0.0, 0.0, 1.0, 0.1)),)
+    ),
     "before it ran": Case(walker, None, "the processor was not running", "none", about=(-20, -10)),
 }
 
@@ -162,11 +233,18 @@ def test_somebody_who_stands_still_is_explained_though_no_model_looks() -> None:
     assert answer["frames"]["gated"] > 0 and {each["gate"] for each in answer["candidates"]} == {"announced"}
 
 
+def test_the_masks_are_those_of_the_document() -> None:
+    box = {"left": 0, "top": 0, "width": 1, "height": 0.2}
+    document = {"source": {"type": "file", "path": "x.mp4"}, "labels": {}, "masks": [{"name": "sky", "box": box}]}
+    assert wanted(ProcessorConfig.model_validate(document)).masks == (("sky", corners(0, 0, 1, 0.2)),)
+
+
 def answer_of(case: Case) -> dict[str, Any]:
     perception, zoo, _, _ = perceiver(case.classes, **case.settings)
     zoo.people.score = case.score
     settings = LabelSettings(classes=case.classes, **case.settings)
     analysis = LabelAnalysis(perception, settings, Sampler(5), RegionMap(case.regions))
+    analysis.hours = case.hours
     sessions = Sessions("door", SessionRules(classes=case.classes), "run")
     lane = Lane(LaneSetup("door", SourceTraits(live=case.live), sessions, [analysis], Book(), checkpoints=False))
     memory = TraceMemory()
@@ -174,7 +252,8 @@ def answer_of(case: Case) -> dict[str, Any]:
     case.before(lane)
     show(lane, case)
     start, end = (EPOCH + timedelta(seconds=second) for second in case.about)
-    return explain(Span("door", start, end, None, Wanted(case.classes)), Trace.cut((), memory.records, start, end))
+    asked = Wanted(case.classes, masks=case.masks)
+    return explain(Span("door", start, end, None, asked), Trace.cut((), memory.records, start, end))
 
 
 def show(lane: Lane, case: Case) -> None:
