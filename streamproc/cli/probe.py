@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import yaml
@@ -15,8 +13,6 @@ from streamproc.cli.output import errors_said, put, put_json
 
 if TYPE_CHECKING:
     from streamproc.media.probe import Probe
-
-PATIENCE_S = 12.0
 
 
 def probe(
@@ -28,62 +24,20 @@ def probe(
 ) -> None:
     """Look at a feed: codec, size, frame rate, keyframes, and a source block to start from."""
     with errors_said():
+        from streamproc.live.probing import look_at_camera, look_at_file
+
         if re.match(r"rtsps?://", url, re.IGNORECASE):
             secrets = {"username_env": username_env, "password_env": password_env}
             source = {"type": "rtsp", "url": url, "transport": transport} | {k: v for k, v in secrets.items() if v}
-            found, suggested = _camera(source)
+            found, suggested = look_at_camera(source)
         else:
-            found, suggested = _file(Path(url))
+            found, suggested = look_at_file(Path(url))
     if as_json:
         put_json({"source": suggested.get("url", url), **found.as_dict(), "suggested": suggested})
         return
     _tell(found)
     put("")
     put(yaml.safe_dump({"source": suggested}, sort_keys=False).rstrip())
-
-
-def _file(path: Path) -> tuple[Probe, dict[str, Any]]:
-    from streamproc.media.probe import advice, probe_file
-
-    found = probe_file(path)
-    suggested = {"type": "file", "path": str(path), "realtime": found.frames > 1}
-    return dataclasses.replace(found, notes=advice(found, live=False)), suggested
-
-
-def _camera(source: dict[str, Any]) -> tuple[Probe, dict[str, Any]]:
-    from pydantic import ValidationError
-
-    from connectors.context import ConnectorContext
-    from connectors.rtsp.connection import open_camera
-    from connectors.rtsp.credentials import url_with_credentials
-    from connectors.rtsp.settings import RtspSourceSettings
-    from streamproc.core.errors import InputError, SourceError
-    from streamproc.logic.redact import redact_url
-    from streamproc.media.probe import advice, probe_container
-
-    try:
-        settings = RtspSourceSettings.model_validate({key: value for key, value in source.items() if key != "type"})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{'.'.join(map(str, first['loc'])) or 'url'}: {first['msg']}") from None
-    address = url_with_credentials(settings, ConnectorContext(base_dir=Path.cwd()))
-    shown = redact_url(settings.url)
-    try:
-        with open_camera(address, settings.transport, 10.0, thorough=True) as container:
-            found = probe_container(container, shown, PATIENCE_S)
-    except SourceError as error:
-        raise type(error)(f"{shown}: {error}") from None
-    return dataclasses.replace(found, notes=advice(found, live=True)), _suggested(source)
-
-
-def _suggested(source: dict[str, Any]) -> dict[str, Any]:
-    """A source block without a password in it."""
-    parts = urlsplit(source["url"])
-    if "@" not in parts.netloc:
-        return source
-    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    names = {"username_env": "CAMERA_USER", "password_env": "CAMERA_PASSWORD"}
-    return {**source, "url": bare, **{key: source.get(key, name) for key, name in names.items()}}
 
 
 def _tell(found: Probe) -> None:

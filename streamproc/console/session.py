@@ -16,9 +16,9 @@ MAX_PASSWORD = 1024
 
 
 class SessionRoutes:
-    """Handlers over one sign-in; ``sign_in`` None: nobody needs to."""
+    """Handlers over one sign-in."""
 
-    def __init__(self, guard: Guard, sign_in: SignIn | None) -> None:
+    def __init__(self, guard: Guard, sign_in: SignIn) -> None:
         self._guard = guard
         self._sign_in = sign_in
 
@@ -29,13 +29,13 @@ class SessionRoutes:
 
     async def show(self, request: web.Request) -> web.Response:
         """``{"signed_in":, "name":, "role":, "may": [...], "users":}``; ``users``: whether one can sign in here."""
-        known: dict[str, Any] = {"signed_in": False, "users": self._sign_in is not None}
+        known: dict[str, Any] = {"signed_in": False, "users": self._sign_in.required}
         try:
             identity = self._guard.check(request, "view")
         except Refused as refused:
-            return _private(web.json_response(known | {"reason": str(refused)}))
+            return private(web.json_response(known | {"reason": str(refused)}))
         may = sorted(identity.may)
-        return _private(
+        return private(
             web.json_response(known | {"signed_in": True, "name": identity.name, "role": identity.role, "may": may})
         )
 
@@ -45,7 +45,7 @@ class SessionRoutes:
             check_same_origin(request)
             if request.content_type != "application/json":
                 raise Refused(415, "send application/json")
-            if self._sign_in is None:
+            if not self._sign_in.required:
                 raise Refused(404, "no users are set; add server.users to streamproc.yaml")
             body = await json_object(request)
         except Refused as refused:
@@ -64,17 +64,7 @@ class SessionRoutes:
         if secret is None:
             return failure(401, "refused", "the name or the password is wrong")
         await self._sign_in.sign_out(request.cookies.get(COOKIE))
-        answer = _private(web.json_response({"signed_in": True, "name": name}))
-        answer.set_cookie(
-            COOKIE,
-            secret,
-            max_age=int(LONGEST_S),
-            path="/",
-            httponly=True,
-            samesite="Strict",
-            secure=request.secure,
-        )
-        return answer
+        return enter_as(request, name, secret)
 
     async def leave(self, request: web.Request) -> web.Response:
         """End the session of the request's cookie."""
@@ -82,13 +72,27 @@ class SessionRoutes:
             check_same_origin(request)
         except Refused as refused:
             return failure(refused.status, "refused", str(refused))
-        if self._sign_in is not None:
-            await self._sign_in.sign_out(request.cookies.get(COOKIE))
-        answer = _private(web.json_response({"signed_in": False}))
+        await self._sign_in.sign_out(request.cookies.get(COOKIE))
+        answer = private(web.json_response({"signed_in": False}))
         answer.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict", secure=request.secure)
         return answer
 
 
-def _private(answer: web.Response) -> web.Response:
+def enter_as(request: web.Request, name: str, secret: str) -> web.Response:
+    """The answer that signs a browser in."""
+    answer = private(web.json_response({"signed_in": True, "name": name}))
+    answer.set_cookie(
+        COOKIE,
+        secret,
+        max_age=int(LONGEST_S),
+        path="/",
+        httponly=True,
+        samesite="Strict",
+        secure=request.secure,
+    )
+    return answer
+
+
+def private(answer: web.Response) -> web.Response:
     answer.headers["Cache-Control"] = "no-store"
     return answer

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 
 from streamproc.console.assets import Assets
+from streamproc.console.cameras import CameraRoutes
+from streamproc.console.first_user import FirstUserRoutes
 from streamproc.console.regions import RegionRoutes
 from streamproc.console.session import SessionRoutes
 from streamproc.console.settings import SettingsRoutes
@@ -15,9 +19,24 @@ from streamproc.web.guard import Guard
 from streamproc.web.signin import SignIn
 
 
-def setup(app: web.Application, supervisor: Supervisor, guard: Guard, sign_in: SignIn | None, folder: Path) -> None:
-    """``folder``: the config folder."""
-    SessionRoutes(guard, sign_in).mount(app)
-    RegionRoutes(supervisor, guard, folder).mount(app)
-    SettingsRoutes(guard, folder).mount(app)
+@dataclass(frozen=True, slots=True)
+class Console:
+    """What the console stands on."""
+
+    supervisor: Supervisor
+    sign_in: SignIn
+    folder: Path
+    """The config folder."""
+    secret: str | None
+    """Of the set-up link; None: none is given out."""
+    keep_user: Callable[[str, str, str], bool]
+    """Keep the first user (name, hash, role); False where there is one."""
+
+
+def setup(app: web.Application, guard: Guard, console: Console) -> None:
+    SessionRoutes(guard, console.sign_in).mount(app)
+    FirstUserRoutes(console.sign_in, console.secret, console.keep_user).mount(app)
+    CameraRoutes(console.supervisor, guard, console.folder).mount(app)
+    RegionRoutes(console.supervisor, guard, console.folder).mount(app)
+    SettingsRoutes(guard, console.folder).mount(app)
     Assets().mount(app)

@@ -29,8 +29,7 @@ class DaemonContext:
     tokens: tuple[KnownToken, ...]
     guard: Guard
     """Who may use the API; every route under /api asks it."""
-    sign_in: SignIn | None
-    """None where no users are set and no proxy signs them in."""
+    sign_in: SignIn
     listen: str
     """HOST:PORT."""
     snapshots: list[Snapshot] = field(default_factory=list)

@@ -32,8 +32,9 @@ from streamproc.server.renderers import RENDERERS
 from streamproc.server.systemd import keep_watchdog, notify, reloading
 from streamproc.store.database import Database
 from streamproc.store.signins import SigninStore
+from streamproc.store.users import UserStore
 from streamproc.web.guard import Guard, load_tokens, safe_listen
-from streamproc.web.signin import SignIn, load_users
+from streamproc.web.signin import KnownUser, SignIn, load_users
 
 log = structlog.get_logger(__name__)
 
@@ -87,7 +88,7 @@ class Daemon:
         guard = Guard(tokens, sign_in)
         app = make_app(supervisor, guard, lambda: self.ready, trust_local=self.node.server.local == "open")
         context = DaemonContext(
-            app, self.node, self.folder, database, supervisor, tokens, guard, sign_in, self._listen_address()
+            app, self.node, self.folder, database, supervisor, tokens, guard, sign_in, self._listen_address(sign_in)
         )
         runner = await self._listen(context)
         again = False
@@ -152,9 +153,9 @@ class Daemon:
             return False
         return True
 
-    def _listen_address(self) -> str:
+    def _listen_address(self, sign_in: SignIn) -> str:
         server = self.node.server
-        guarded = bool(server.credentials or server.credentials_file or server.tokens or server.users)
+        guarded = bool(server.credentials or server.credentials_file or server.tokens or sign_in.has_users)
         listen = safe_listen(server.listen, guarded)
         if listen != server.listen:
             log.warning(
@@ -192,10 +193,10 @@ def check_node(node: NodeConfig, folder: Path) -> None:
     _tls(node.server, folder)
 
 
-def open_sign_in(server: ServerSettings, database: Database) -> SignIn | None:
-    """None where nobody can sign in. Raises ConfigError for a user without a hash."""
-    users = load_users(server)
-    return SignIn(users, SigninStore(database), server.proxy) if users or server.proxy else None
+def open_sign_in(server: ServerSettings, database: Database) -> SignIn:
+    """A user of the document takes the place of one of the same name whom the set-up link made. Raises ConfigError for a user without a hash."""
+    made = [KnownUser(user.name, user.role, user.password_hash) for user in UserStore(database).all()]
+    return SignIn((*made, *load_users(server)), SigninStore(database), server.proxy)
 
 
 def split_listen(listen: str) -> tuple[str, int]:

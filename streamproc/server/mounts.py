@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import structlog
 
 from streamproc.server.context import DaemonContext
 
@@ -12,6 +15,8 @@ if TYPE_CHECKING:
     from connectors.context import ConnectorContext
     from streamproc.faces.service import FaceService
     from streamproc.jobs.service import JobService
+
+log = structlog.get_logger(__name__)
 
 
 async def mount_kinesis_video(context: DaemonContext) -> None:
@@ -127,6 +132,22 @@ async def mount_history(context: DaemonContext) -> None:
 
 async def mount_console(context: DaemonContext) -> None:
     """The console's pages, signing in, and what only the console asks for."""
-    from streamproc.console.setup import setup
+    from streamproc.console.setup import Console, setup
+    from streamproc.store.users import StoredUser, UserStore
 
-    setup(context.app, context.supervisor, context.guard, context.sign_in, context.folder)
+    users = UserStore(context.database)
+    secret = None if context.sign_in.required or context.tokens else secrets.token_urlsafe(24)
+    if secret is not None:
+        scheme = "https" if context.node.server.tls_cert is not None else "http"
+        log.info("set_up", link=f"{scheme}://{context.listen}/console/setup#{secret}", good_for="the first user")
+    setup(
+        context.app,
+        context.guard,
+        Console(
+            context.supervisor,
+            context.sign_in,
+            context.folder,
+            secret,
+            lambda name, hashed, role: users.add_first(StoredUser(name, hashed, role)),
+        ),
+    )

@@ -78,6 +78,11 @@ class Refused(Exception):
 class Users(Protocol):
     """Who is signed in."""
 
+    @property
+    def required(self) -> bool:
+        """Whether somebody can sign in at all; where nobody can, being on this host is enough."""
+        ...
+
     def who(self, request: web.Request) -> Identity | None:
         """The user whose session, or whose trusted proxy, sent the request; None where it is nobody's."""
         ...
@@ -92,7 +97,7 @@ class Guard:
 
     @property
     def has_users(self) -> bool:
-        return self._users is not None
+        return self._users is not None and self._users.required
 
     def signed_in(self, request: web.Request) -> bool:
         """Whether a user's session came with the request, allowed or not."""
@@ -113,7 +118,7 @@ class Guard:
         given = request.headers.get("Authorization", "")
         if given.startswith("Bearer "):
             return self.check_token(given.removeprefix("Bearer ").strip(), need)
-        if self._users is not None:
+        if self._users is not None and self._users.required:
             identity = self._users.who(request)
             if identity is not None:
                 check_same_origin(request)

@@ -58,7 +58,7 @@ class TooManyAttempts(Exception):
 
 
 class KnownUser:
-    """A user of the document with the hash from the environment."""
+    """A user of the document with the hash from the environment, or one whom the set-up link made."""
 
     def __init__(self, name: str, role: str, password_hash: str) -> None:
         self.identity = Identity(name, ROLES[role])
@@ -103,6 +103,19 @@ class SignIn:
         self._attempts = Attempts()
         self._hashing = asyncio.Semaphore(2)  # each check takes 64 MiB and a core for a moment
         self._touches: set[asyncio.Future[None]] = set()
+
+    @property
+    def required(self) -> bool:
+        """Whether there is anybody who could sign in, so that everybody has to."""
+        return self.has_users or self._proxy is not None
+
+    @property
+    def has_users(self) -> bool:
+        return bool(self._users)
+
+    def add(self, user: KnownUser) -> None:
+        """One more user from now on."""
+        self._users[user.identity.name] = user
 
     def who(self, request: web.Request) -> Identity | None:
         """The user of the request's cookie or of a trusted proxy's header; None where there is none."""

@@ -6,7 +6,8 @@ import { Icon, Link, html } from "./ui.mjs";
 import { remove } from "./api.mjs";
 import { go } from "./go.mjs";
 import * as live from "./live.mjs";
-import { SignIn } from "./pages/signin.mjs";
+import { SetUp, SignIn } from "./pages/signin.mjs";
+import { Add } from "./pages/add.mjs";
 import { Home } from "./pages/home.mjs";
 import { Camera } from "./pages/camera.mjs";
 import { Regions } from "./pages/regions.mjs";
@@ -73,6 +74,7 @@ function page({ parts, query }) {
       ? { current: "", title: `Regions of ${second}`, body: html`<${Regions} key=${second} name=${second} query=${query} />` }
       : { current: "", title: second, body: html`<${Camera} key=${second} name=${second} />` };
   }
+  if (first === "add" && live.may("control")) return { current: "", title: "Add a camera", body: html`<${Add} />` };
   const found = PAGES.find(([path]) => path === first);
   if (!found) return { current: null, title: "Not found", body: html`<h1>There is no such page</h1><p><a href="/console/">To the cameras</a></p>` };
   const [path, title, , Page, right] = found;
@@ -94,6 +96,7 @@ function App() {
       live.open();
     } else live.close();
   }, [session?.signed_in]);
+  if (where.parts[0] === "setup") return html`<${SetUp} />`;
   if (!session) return html`<main aria-busy="true"><div class="skeleton" style=${{ height: "40px" }} /></main>`;
   if (!session.signed_in) return html`<${SignIn} session=${session} />`;
   return html`<a class="skip" href="#main" onClick=${(click) => { click.preventDefault(); main.current.focus(); }}>To the content</a>

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Crop, Empty, Link, Picture, Skeleton, State, age, headline, html, percent } from "../ui.mjs";
 import { address, api, get } from "../api.mjs";
 import { cameraPath } from "../go.mjs";
-import { listen, now, opened, processors } from "../live.mjs";
+import { listen, may, now, opened, processors } from "../live.mjs";
 
 const STILL_EVERY_MS = 10_000;
 const EXAMPLE = `# processors/front-door.yaml
@@ -32,13 +32,14 @@ export function Home() {
   const running = all.filter((processor) => processor.state === "running").length;
   return html`
     <div class="head"><h1>Cameras</h1>${all.length > 0 && html`<span class="dim">${running} of ${all.length} running</span>`}
-      ${all.length > 6 && html`<div class="actions"><label class="field"><span class="visually-hidden">Find a camera</span>
-        <input type="search" placeholder="Find" value=${wanted} onInput=${(input) => setWanted(input.target.value)} /></label></div>`}
+      <div class="actions">${all.length > 6 && html`<label class="field"><span class="visually-hidden">Find a camera</span>
+        <input type="search" placeholder="Find" value=${wanted} onInput=${(input) => setWanted(input.target.value)} /></label>`}
+        ${all.length > 0 && may("control") && html`<a class="button main" href="/console/add">Add</a>`}</div>
     </div>
     ${all.length === 0
       ? html`<${Empty} icon="camera" title="No camera yet">
-          <p>Put a file into the config folder's <code>processors</code>; it is read at once. Its name becomes the camera's.</p>
-          <pre>${EXAMPLE}</pre></${Empty}>`
+          ${may("control") ? html`<p>All it takes is the camera's address. Its picture is here a few seconds later.</p><a class="button main" href="/console/add">Add a camera</a>` : html`<p>Somebody with the role control can add one.</p>`}
+          <details><summary>or write a file</summary><p>Put it into the config folder's <code>processors</code>; it is read at once, and its name becomes the camera's.</p><pre>${EXAMPLE}</pre></details></${Empty}>`
       : html`<div class="cameras">${shown.map((processor) => html`<${Card} key=${processor.name} processor=${processor} event=${last[processor.name]} />`)}</div>`}`;
 }
 
