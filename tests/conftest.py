@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -170,6 +170,18 @@ def replayed(scene: Path) -> str:
     done = run_cli("replay", scene, "--json", "--classes", "PERSON,PET")
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.fixture
+async def browser(tmp_path: Path) -> AsyncIterator[object]:
+    """A Chromium of its own."""
+    from tests.servers.chromium import Chromium
+
+    try:
+        async with Chromium(tmp_path / "chromium") as started:
+            yield started
+    except Unavailable as error:
+        skip(str(error))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ that the documents show.
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -62,6 +63,21 @@ async def settled(page: Page) -> None:
     await page.until(
         "[...document.images].filter((one) => one.getBoundingClientRect().top < innerHeight).every((one) => one.complete)"
     )
+
+
+async def press(page: Page, words: str) -> None:
+    """Click the button or link that says ``words``."""
+    await page.until(
+        "(() => { document.querySelectorAll('[data-pressed]').forEach((one) => delete one.dataset.pressed);"
+        f"const found = [...document.querySelectorAll('button, a')].find((one) => one.textContent.trim() === {json.dumps(words)}"
+        " && !one.disabled); if (found) found.dataset.pressed = 'yes'; return Boolean(found); })()"
+    )
+    await page.press("[data-pressed=yes]")
+
+
+def complaints(page: Page) -> list[str]:
+    """What the page said on its console that a user would care for; a still that is not there yet is no fault."""
+    return [words for words in page.messages if "Refused to" in words or "exception" in words.lower()]
 
 
 async def photograph(daemon: Daemon, folder: Path, browser: Chromium) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ import pytest
 import yaml
 
 from tests.conftest import skip
-from tests.console import DOOR, PAGES, PHONE, has_events, photograph, settled
+from tests.console import DOOR, PAGES, PHONE, complaints, has_events, photograph, press, settled
 from tests.daemon import Daemon, wait_for
-from tests.servers.chromium import Chromium, Page
+from tests.servers.chromium import Chromium
 from tests.servers.common import Unavailable
 
 pytestmark = [pytest.mark.models, pytest.mark.browser, pytest.mark.slow]
@@ -28,35 +27,11 @@ POINTS = "document.querySelectorAll('[data-test=region-point]').length"
 
 
 @pytest.fixture
-async def browser(tmp_path: Path) -> AsyncIterator[Chromium]:
-    try:
-        async with Chromium(tmp_path / "chromium") as started:
-            yield started
-    except Unavailable as error:
-        skip(str(error))
-
-
-@pytest.fixture
 def door(daemon: Daemon, scene: Path) -> Daemon:
     """A camera that announces something every few seconds."""
     daemon.put("front-door", DOOR.format(clip=scene))
     daemon.start()
     return daemon
-
-
-async def press(page: Page, words: str) -> None:
-    """Click the button or link that says ``words``."""
-    await page.until(
-        "(() => { document.querySelectorAll('[data-pressed]').forEach((one) => delete one.dataset.pressed);"
-        f"const found = [...document.querySelectorAll('button, a')].find((one) => one.textContent.trim() === {json.dumps(words)}"
-        " && !one.disabled); if (found) found.dataset.pressed = 'yes'; return Boolean(found); })()"
-    )
-    await page.press("[data-pressed=yes]")
-
-
-def complaints(page: Page) -> list[str]:
-    """What the page said on its console that a user would care for; a still that is not there yet is no fault."""
-    return [words for words in page.messages if "Refused to" in words or "exception" in words.lower()]
 
 
 async def test_from_a_camera_to_an_event_without_loading_anew(door: Daemon, browser: Chromium) -> None:

@@ -4,7 +4,7 @@ import { Problem, html } from "../ui.mjs";
 import { post } from "../api.mjs";
 import { cameraPath, go } from "../go.mjs";
 
-const CLASSES = [["PERSON", "People"], ["PET", "Pets"], ["PACKAGE", "Packages"], ["VEHICLE", "Vehicles"]];
+const CLASSES = [["PERSON", "People"], ["PET", "Pets"], ["PACKAGE", "Packages"]];
 const tidy = (words) => words.toLowerCase().replace(/[^a-z0-9_.-]+/g, "-").replace(/^[-.]+|-+$/g, "").slice(0, 128);
 
 export function Add() {
