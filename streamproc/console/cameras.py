@@ -110,9 +110,20 @@ class CameraRoutes:
 
     async def _until_known(self, name: str) -> None:
         """The config folder is watched; a page that asks for the camera at once shall find it."""
-        deadline = asyncio.get_running_loop().time() + _KNOWN_SOON_S
-        while not self._supervisor.known(name) and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.1)
+        changed = asyncio.Event()
+
+        def look(_: str) -> None:
+            if self._supervisor.known(name):
+                changed.set()
+
+        self._supervisor.state_listeners.append(look)
+        try:
+            look(name)
+            await asyncio.wait_for(changed.wait(), _KNOWN_SOON_S)
+        except TimeoutError:
+            pass
+        finally:
+            self._supervisor.state_listeners.remove(look)
 
 
 def is_camera(address: str) -> bool:
