@@ -89,6 +89,7 @@ class Run:
                 on_durable=source.durable,
             ),
             wake=shared.scheduler.wake,
+            crowded=shared.scheduler.crowded,
         )
         self.lane.idle.settings = spec.config.idle
         character.recall(shared.journal.database, spec.name, spec.config.source, self.lane.idle)

@@ -62,11 +62,14 @@ class LoadSheddingPolicy:
     window_s: float = 10.0
     """Figures are means over so long; each step is judged by a window of its own."""
     calm_s: float = 30.0
-    """There must have been room for so long before a step is undone."""
+    """There must have been room for so long before a step is undone..."""
+    free: float = 0.6
+    free_calm_s: float = 5.0
+    """...or the CPU below this share of the target for so long: a step was taken for what has passed."""
     relapse_s: float = 120.0
     """A step that must be taken again so soon after it was undone was undone too soon: the next time waits twice as long..."""
     most_calm_s: float = 960.0
-    """...up to this."""
+    """...up to this, in place of ``calm_s``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class LoadShedding:
     _figures: deque[tuple[float, float | None, float]] = field(default_factory=deque)
     _began: float | None = None
     _room_since: float | None = None
+    _free_since: float | None = None
     _undone: dict[Step, float] = field(default_factory=dict)
     _patience: float = 1.0
 
@@ -104,16 +108,13 @@ class LoadShedding:
             return self._undo(now, "the governor was switched off") if self.taken else None
         mean_cpu, mean_dropped, whole = self._means(now, cpu, dropped)
         self._mind_room(now, mean_cpu, mean_dropped)
-        if not whole:
-            return None
         pressed = self._pressure(mean_cpu, mean_dropped)
-        if pressed is not None:
+        if pressed is not None and whole:
             left = [step for step in Step if step in steps and step not in self.taken]
             return self._take(now, left[0], pressed) if left else None
-        calm = self.policy.calm_s * self._patience
-        if self.taken and self._room_since is not None and now - self._room_since >= calm:
+        if pressed is None and self.taken and (room := self._room_for(now)) is not None:
             said = "no frames dropped" if mean_cpu is None else f"CPU at {mean_cpu:.1%} of the cores"
-            return self._undo(now, f"{said}, room for {now - self._room_since:.0f} s")
+            return self._undo(now, f"{said}, room for {room:.0f} s")
         if self._undone and now - max(self._undone.values()) > self.policy.relapse_s * self._patience:
             self._patience, self._undone = 1.0, {}
         return None
@@ -141,10 +142,20 @@ class LoadShedding:
 
     def _mind_room(self, now: float, cpu: float | None, dropped: float) -> None:
         assert self.target is not None
-        if (cpu or 0.0) > self.policy.room * self.target or dropped > self.policy.dropped / 2:
-            self._room_since = None
-        elif self._room_since is None:
-            self._room_since = now
+        calm = dropped <= self.policy.dropped / 2
+        room = calm and (cpu or 0.0) <= self.policy.room * self.target
+        free = calm and cpu is not None and cpu < self.policy.free * self.target
+        self._room_since = (now if self._room_since is None else self._room_since) if room else None
+        self._free_since = (now if self._free_since is None else self._free_since) if free else None
+
+    def _room_for(self, now: float) -> float | None:
+        """Seconds for which there has been room, where that is long enough to undo a step."""
+        # Where the step itself frees the CPU, this comes to the longer wait after two relapses.
+        free, room = self.policy.free_calm_s * self._patience**2, self.policy.calm_s * self._patience
+        for since, calm in ((self._free_since, free), (self._room_since, room)):
+            if since is not None and now - since >= calm:
+                return now - since
+        return None
 
     def _take(self, now: float, step: Step, why: str) -> Change:
         if now - self._undone.pop(step, float("-inf")) <= self.policy.relapse_s * self._patience:
@@ -162,4 +173,4 @@ class LoadShedding:
     def _forget(self) -> None:
         """Figures from before a change say nothing about after it."""
         self._figures.clear()
-        self._began = self._room_since = None
+        self._began = self._room_since = self._free_since = None

@@ -142,8 +142,11 @@ class Analysis(Protocol):
         """Give up so much from the next frame on, or take it back. Within the lane's ``edit``."""
         ...
 
-    def attend(self, news: OpenNews) -> None:
-        """Analyse as many frames as what could still be told of this feed needs. Called after a frame was decided, of feeds that are live."""
+    def attend(self, news: OpenNews) -> bool:
+        """Analyse as many frames as what could still be told of this feed needs. Called after a frame was decided, of feeds that are live.
+
+        True: that is only that what was announced is still there.
+        """
         ...
 
 
@@ -207,8 +210,9 @@ class RatedAnalysis:
         self.eased = eased
         self._pace()
 
-    def attend(self, news: OpenNews) -> None:
+    def attend(self, news: OpenNews) -> bool:
         """Every frame that is asked for."""
+        return False
 
     def _pace(self) -> None:
         fps = self.eased.fps(self._fps)
@@ -279,13 +283,14 @@ class LabelAnalysis(RatedAnalysis):
         if models is not self.perceiver.models:
             self.perceiver.use(models)
 
-    def attend(self, news: OpenNews) -> None:
+    def attend(self, news: OpenNews) -> bool:
         interval = presence_interval(news, self._in_view)
         if interval != self._presence:
             self._presence = interval
             self._pace()
             if interval is not None:
                 self.sampler.take(self._analysed)
+        return interval is not None
 
     def analyse(self, frame: Frame) -> FrameResult:
         self._analysed = frame.at.media

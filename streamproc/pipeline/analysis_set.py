@@ -24,6 +24,8 @@ class AnalysisSet:
         self.items = list(analyses)
         self._processor = processor
         self._sparse = False
+        self.presence_only = False
+        """All that a frame can tell at present is that what was announced is still there."""
 
     def due(self, media: Fraction) -> list[Analysis]:
         """Those that want the frame at ``media``."""
@@ -63,11 +65,11 @@ class AnalysisSet:
 
     def attend(self, news: OpenNews) -> None:
         """See ``Analysis.attend``."""
-        for analysis in self.items:
-            analysis.attend(news)
+        self.presence_only = all([analysis.attend(news) for analysis in self.items])
 
     def reset(self) -> None:
         """After a gap."""
+        self.presence_only = False
         for analysis in self.items:
             analysis.reset()
 

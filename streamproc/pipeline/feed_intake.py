@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from streamproc.contracts import Position, SourceTraits
-from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Packet, StreamItem
+from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet, StreamItem
 from streamproc.media.decode import Decoder
 from streamproc.pipeline.frame_pipeline import FramePipeline
 from streamproc.pipeline.idle import IdleMode
@@ -24,12 +24,14 @@ class FeedIntake:
     ``frames.sessions`` are over.
     """
 
-    def __init__(self, setup: LaneSetup, stats: LaneStats) -> None:
+    def __init__(self, setup: LaneSetup, stats: LaneStats, crowded: Callable[[], bool] = lambda: False) -> None:
+        """``crowded``: whether other feeds have waited too long for a worker."""
         self.inbox = Inbox(setup.traits.live)
         self.idle = IdleMode(setup.name, setup.traits.live)
         self.frames = FramePipeline(setup, stats)
         self.schedule = FrameSchedule()
         self._stats = stats
+        self._crowded = crowded
         self._decoder = Decoder(mask=setup.mask)
 
     @property
@@ -59,7 +61,8 @@ class FeedIntake:
             return self.schedule.deadline_durable(head)
         held = isinstance(head.item, Packet | Frame) and self.idle.has_backlog(head.item.at)
         newest = self.frames.clock.to_session(media) if (media := self.inbox.newest_media()) is not None else None
-        return self.schedule.deadline(head, newest, self.idle.served if held else None)
+        since = self.idle.served if held else None
+        return self.schedule.deadline(head, newest, since, presence_only=self.frames.analyses.presence_only)
 
     def step(self) -> tuple[bool, EndOfStream | None]:
         """See to the next item. True: there may be more to do in this step. And the end of the feed, once it is reached."""
@@ -167,7 +170,7 @@ class FeedIntake:
         """True: it was analysed."""
         if self.over:
             return False
-        may_drop = self.live and not self.idle.has_backlog(frame.at)
+        may_drop = self.live and not self._keeps(frame.at)
         outcome = self.frames.frame(frame, self.inbox.newest_media() if may_drop else None)
         if outcome.due:
             self.plan()
@@ -176,6 +179,10 @@ class FeedIntake:
                 self.idle.wake_up("look", self.inbox.newest_media())
             self.idle.analysed(outcome.active, frame.at)
         return outcome.analysed
+
+    def _keeps(self, at: Moment) -> bool:
+        """Whether a frame is analysed although newer ones wait: it was held back in sleep, and no other camera waits for this one's past."""
+        return self.idle.has_backlog(at) and not self._crowded()
 
     def _flush(self) -> None:
         """Frames that the decoder held back for reordering."""
@@ -208,7 +215,7 @@ class FeedIntake:
         head = self.inbox.head()
         if head is None or not self.live or not self.schedule.is_stale(head, time.monotonic()):
             return False
-        if not isinstance(head.item, Packet) or self.idle.has_backlog(head.item.at):
+        if not isinstance(head.item, Packet) or self._keeps(head.item.at):
             return False
         key = self.inbox.newest_keyframe()
         if key is None:

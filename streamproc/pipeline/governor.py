@@ -24,7 +24,10 @@ from streamproc.pipeline.lane import Lane
 log = structlog.get_logger(__name__)
 EVERY_S = 1.0
 SETTLING_S = 5.0
-"""A camera that has just begun drops frames while its models wake up; that says nothing of the load."""
+"""A camera that has just begun drops frames while its models wake up; that says nothing of the load. Nor does the CPU while many begin:
+models are compiled, and every camera is decoded until it is known."""
+MANY = 0.25
+"""Share of the cameras."""
 PRESSING = ("behind", "overflow")
 """Reasons of drops that mean that there is too much to do."""
 
@@ -58,8 +61,8 @@ class Governor:
         cpu, dropped = self._meter.read(), self._drops(live)
         metrics.CPU_SHARE.set(cpu)
         useful = [step for step in Step if any(_can(lane, step) for lane in live)]
-        greedy = any(_waits(lane) for lane in lanes) or any(ask() for ask in self.greedy)
-        change = self._easing.observe(time.monotonic(), None if greedy else cpu, dropped, useful)
+        telling = not (self._settling(live) or any(_waits(lane) for lane in lanes) or any(ask() for ask in self.greedy))
+        change = self._easing.observe(time.monotonic(), cpu if telling else None, dropped, useful)
         if change is not None:
             self._note(change, cpu, dropped)
         eased = QualityLevel.by(self._easing.taken)
@@ -68,6 +71,12 @@ class Governor:
         for lane in lanes:
             if not lane.live and lane.stats.eased:
                 self._apply(lane, FULL)  # its source was changed for a durable one
+
+    def _settling(self, live: Sequence[Lane]) -> bool:
+        """Whether many of the cameras have just begun."""
+        now = time.monotonic()
+        fresh = [lane for lane in live if now - (lane.stats.first_frame or lane.stats.began) <= SETTLING_S]
+        return len(fresh) > MANY * len(live)
 
     def _drops(self, live: Sequence[Lane]) -> float:
         """Share of the frames that fell due since the last tick, over all lanes, that were dropped."""

@@ -61,7 +61,7 @@ class IdleMode:
         """Fall asleep sooner and compare no more keyframes than ``max_wake_delay`` asks for: the node has too much to do."""
         self.asleep = False
         self.served = 0.0
-        """When a frame was last analysed; monotonic seconds."""
+        """When a frame was last analysed since it woke; monotonic seconds, 0: none was."""
         self.wakes: Counter[str] = Counter()
         self.undecoded = 0
         """Packets that never had to be decoded."""
@@ -175,6 +175,7 @@ class IdleMode:
         self._backlog_until = newest
         self._woke = _Woke(reason, datetime.now(UTC), self._watch.stirring)
         self._wake_reason = None
+        self.served = 0.0
         self.wakes[reason] += 1
         metrics.WAKES.labels(self._processor, reason).inc()
         self._set_asleep(False)

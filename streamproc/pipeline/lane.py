@@ -33,12 +33,14 @@ class Lane:
     Source threads call ``offer``; control calls ``end``, ``edit`` and ``check_silence`` from any thread; workers call ``step``.
     """
 
-    def __init__(self, setup: LaneSetup, wake: Callable[[], None] = lambda: None) -> None:
-        """``wake``: called when something that a worker is wanted for has come."""
+    def __init__(
+        self, setup: LaneSetup, wake: Callable[[], None] = lambda: None, crowded: Callable[[], bool] = lambda: False
+    ) -> None:
+        """``wake``: called when something that a worker is wanted for has come. ``crowded``: whether other lanes have waited too long."""
         self.name = setup.name
         self.on_over = setup.on_over
         self.stats = LaneStats(setup.name)
-        self.intake = FeedIntake(setup, self.stats)
+        self.intake = FeedIntake(setup, self.stats, crowded)
         self.frames = self.intake.frames
         self.idle = self.intake.idle
         self.over = False

@@ -14,6 +14,9 @@ SLACK_CATCH_UP_S = 0.5
 back by at most, so nothing waits longer for being unimportant than for having been served."""
 SLACK_STILL_S = 0.1
 """A keyframe that is only to be compared waits this long for frames that have to be analysed."""
+SLACK_PRESENCE_S = 0.5
+"""A frame that can only tell that somebody is still there waits this long for frames that may hold news: twice a wait like this, and
+a second between such frames, lie within the shortest ``gone_after`` that leaves two frames their time."""
 FAR_BEHIND_S = 1.0
 """A live feed's packets that waited longer are not even decoded where a newer keyframe is there. Less would throw away
 packets in every short burst of load; more would make what is announced late by that much."""
@@ -31,11 +34,19 @@ class FrameSchedule:
         """Samplers have moved on: the next frame is due from this media time on; None: any is."""
         self._due_from = next_due
 
-    def deadline(self, head: Queued, newest: Fraction | None, held_back_since: float | None = None) -> float:
+    def deadline(
+        self,
+        head: Queued,
+        newest: Fraction | None,
+        held_back_since: float | None = None,
+        *,
+        presence_only: bool = False,
+    ) -> float:
         """Of the first item in the inbox of a live feed.
 
         ``newest``: media time of the newest picture there. ``held_back_since``: where the item was held back while the camera was
-        asleep, when the last such item was analysed.
+        asleep, when a frame was last analysed since it woke (0: none was yet, so its first look comes before second looks elsewhere).
+        ``presence_only``: whatever can be announced has been.
         """
         if not isinstance(head.item, Packet | Frame):
             return head.arrived
@@ -43,7 +54,9 @@ class FrameSchedule:
             # In turn with what other cameras show now, not before it for being older.
             return max(head.arrived, held_back_since) + SLACK_CATCH_UP_S / 2
         due = self._due_from is None or (newest is not None and newest >= self._due_from)
-        return head.arrived + (0.0 if due else SLACK_CATCH_UP_S)
+        if not due:
+            return head.arrived + SLACK_CATCH_UP_S
+        return head.arrived + (SLACK_PRESENCE_S if presence_only else 0.0)
 
     def deadline_durable(self, head: Queued) -> float:
         """The same of a durable feed: all that waits there has waited long, so it counts from when it was last served."""

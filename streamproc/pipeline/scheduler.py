@@ -45,6 +45,7 @@ class Scheduler:
         self._busy: set[int] = set()
         self._turns = FairShare(self.workers)
         self._waiting = 0
+        self._overdue = 0
         self._stopped = False
         self._threads = [
             threading.Thread(target=self._work, name=f"worker-{index}", daemon=True) for index in range(self.workers)
@@ -65,6 +66,10 @@ class Scheduler:
             if task in self._tasks:
                 self._tasks.remove(task)
                 self._turns.forget(id(task))
+
+    def crowded(self) -> bool:
+        """When a worker last chose, more tasks than workers had waited beyond their deadlines: there is no time for what is old."""
+        return self._overdue > self.workers
 
     def wake(self) -> None:
         """A task may have become urgent. Called by source threads for every item, so it costs next to nothing when all are busy."""
@@ -119,13 +124,16 @@ class Scheduler:
     def _most_urgent(self) -> Task | None:
         best: Task | None = None
         earliest = float("inf")
+        now, overdue = time.monotonic(), 0
         for task in self._tasks:
             if id(task) in self._busy:
                 continue
             urgency = task.urgency()
             if urgency is None:
                 continue
+            overdue += urgency < now
             deadline = self._turns.place(id(task), urgency)
             if deadline < earliest:
                 best, earliest = task, deadline
+        self._overdue = overdue
         return best

@@ -24,6 +24,7 @@ class LaneStats:
         """idle (nothing came yet), running, gap or ended."""
         self.why = ""
         self.last_item = time.monotonic()
+        self.began = time.monotonic()
         self.frames = 0
         self.first_frame: float | None = None
         """Monotonic seconds."""

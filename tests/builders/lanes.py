@@ -29,7 +29,8 @@ class Eyes:
         self.looked: list[float] = []
         self.resets = 0
 
-    def attend(self, news: OpenNews) -> None: ...
+    def attend(self, news: OpenNews) -> bool:
+        return False
 
     def spaced(self, seconds: float) -> None: ...
 

@@ -15,6 +15,7 @@ from streamproc.live import tickers
 from streamproc.live.supervisor import Supervisor
 from streamproc.logic.load_shedding import FULL, LoadSheddingPolicy, Step
 from streamproc.metrics import REGISTRY
+from streamproc.pipeline import governor as governing
 from streamproc.pipeline.analysis import LabelAnalysis
 from streamproc.pipeline.governor import Governor
 from streamproc.pipeline.lane import Lane
@@ -52,6 +53,7 @@ def counted(step: Step, direction: str) -> float:
 async def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Supervisor]:
     """A box whose target of 1 % cannot be met, in a hurry."""
     monkeypatch.setattr(tickers, "EVERY_S", 0.05)
+    monkeypatch.setattr(governing, "SETTLING_S", 0.0)
     supervisor = Supervisor(NodeConfig(workers=2), tmp_path, Database(tmp_path / "data"), renderers={})
     supervisor.governor = Governor(1, QUICK)
     await supervisor.open()
@@ -65,6 +67,17 @@ async def lane_of(box: Supervisor, name: str) -> Lane:
     run = box.run_of(name)
     assert run is not None
     return run.lane
+
+
+async def test_the_first_seconds_are_not_judged(scene: Path, box: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(governing, "SETTLING_S", 60.0)
+    await box.create("cam", camera(scene))
+    await box.start("cam")
+    lane = await lane_of(box, "cam")
+    await until(lambda: lane.stats.frames > 8, "looks")
+    assert box.governor.steps == (), "over the target all the time, of which the windows have seen many"
+    monkeypatch.setattr(governing, "SETTLING_S", 0.0)
+    await until(lambda: bool(box.governor.steps), "a step once it has settled")
 
 
 async def test_a_camera_is_eased_step_by_step_and_gets_everything_back(scene: Path, box: Supervisor) -> None:

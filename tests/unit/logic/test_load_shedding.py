@@ -70,10 +70,28 @@ def test_steps_are_undone_in_reverse_order_and_only_with_room() -> None:
     run(easing, [(0.95, 0.0)] * 35)
     assert easing.taken == ORDER[:3]
     assert not run(easing, [(0.7, 0.0)] * 300, 35), "between room and target everything stays as it is"
-    undone = run(easing, [(0.4, 0.0)] * 200, 335)
+    undone = run(easing, [(0.55, 0.0)] * 200, 335)
     assert [(change.step, change.taken) for _, change in undone] == [(step, False) for step in reversed(ORDER[:3])]
     gaps = [later - sooner for (sooner, _), (later, _) in itertools.pairwise(undone)]
     assert all(gap >= LoadSheddingPolicy().calm_s for gap in gaps)
+
+
+def test_what_was_taken_for_a_moment_is_back_within_seconds_while_the_cpu_is_free() -> None:
+    easing = LoadShedding(0.8)
+    run(easing, [(0.3, 0.3)] * 12 + [(0.95, 0.0)] * 8)
+    assert easing.taken == ORDER[:1]
+    undone = run(easing, [(0.3, 0.0)] * 30, 20)
+    assert [(change.step, change.taken) for _, change in undone] == [(ORDER[0], False)] and undone[0][0] <= 36
+
+
+def test_a_step_that_frees_the_cpu_itself_is_not_taken_back_again_and_again() -> None:
+    easing = LoadShedding(0.8)
+    undone = [
+        second
+        for second in range(3600)
+        if (change := easing.observe(second, 0.3 if easing.taken else 0.9, 0.0)) is not None and not change.taken
+    ]
+    assert len(undone) < 12 and undone[-1] - undone[-2] > 400
 
 
 def test_what_is_undone_too_soon_waits_longer_the_next_time() -> None:
@@ -109,9 +127,9 @@ def test_switched_off_everything_is_taken_back() -> None:
 def test_every_change_says_why_with_figures() -> None:
     easing = LoadShedding(0.8)
     (_, taken), *_ = run(easing, [(0.93, 0.0)] * 11)
-    (_, undone), *_ = run(easing, [(0.41, 0.0)] * 60, 11)
+    (_, undone), *_ = run(easing, [(0.51, 0.0)] * 60, 11)
     assert taken.why == "CPU at 93.0% of the cores, target 80%"
-    assert undone.why.startswith("CPU at 41.0% of the cores, room for 3")
+    assert undone.why.startswith("CPU at 51.0% of the cores, room for 3")
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,8 @@ class Counting:
         self.frames: list[float] = []
         self.resets = 0
 
-    def attend(self, news: OpenNews) -> None: ...
+    def attend(self, news: OpenNews) -> bool:
+        return False
 
     def spaced(self, seconds: float) -> None: ...
 

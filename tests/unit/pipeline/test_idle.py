@@ -61,7 +61,8 @@ class SquareEyes:
         self.looked: list[float] = []
         self.seen: list[float] = []
 
-    def attend(self, news: OpenNews) -> None: ...
+    def attend(self, news: OpenNews) -> bool:
+        return False
 
     def spaced(self, seconds: float) -> None: ...
 
