@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideData
 
 Pixels = npt.NDArray[np.uint8]
@@ -43,7 +44,8 @@ class Orientation:
     @classmethod
     def of_frame(cls, frame: Any) -> Orientation:
         """Of an ``av.VideoFrame``; as stored where it has no display matrix."""
-        data = frame.side_data.get(SideData.DISPLAYMATRIX)
+        # Not ``frame.side_data``: the frame keeps that container, which refers to the frame, and megabytes wait for the garbage collector.
+        data = SideDataContainer(frame).get(SideData.DISPLAYMATRIX)
         if data is None:
             return STORED
         raw = bytes(data)

@@ -65,7 +65,8 @@ class AnalysisSet:
 
     def attend(self, news: OpenNews) -> None:
         """See ``Analysis.attend``."""
-        self.presence_only = all([analysis.attend(news) for analysis in self.items])
+        only = [analysis.attend(news) for analysis in self.items]
+        self.presence_only = all(only)
 
     def reset(self) -> None:
         """After a gap."""

@@ -100,6 +100,7 @@ class FeedIntake:
         """Nothing more will be seen to."""
         self.idle.reset()
         self.inbox.clear()
+        self._decoder = Decoder(mask=self.frames.mask)  # whoever still knows the lane holds no pictures with it
 
     def plan(self) -> None:
         """Samplers have moved on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 from fractions import Fraction
 from itertools import product
@@ -121,3 +122,24 @@ def test_what_is_encoded_anew_stands_upright(tmp_path) -> None:
     with av.open(io.BytesIO(write_fragment(shots, encoder.template, "mkv"))) as again:
         shown = AvPicture(next(again.decode(video=0))).bgr()
     assert shown[48, 20, 0] > shown[48, 20, 2], "blue is on the left now"
+
+
+def test_a_decoded_picture_is_let_go_with_its_last_user(tmp_path) -> None:
+    """FFmpeg's pictures are megabytes, of which Python's collector sees a few bytes: none may wait for it."""
+    path = clip("display_orientation=insert:flip=horizontal", str(tmp_path / "clip.h264"))
+    gc.collect()
+    before = pictures_in_memory()
+    gc.disable()
+    try:
+        for frame in read_frames(path):
+            frame.picture.bgr()
+            frame.picture.crop((0.1, 0.1, 0.5, 0.5))
+        assert pictures_in_memory() == before + 1, "the last one has a user"
+        del frame
+        assert pictures_in_memory() == before
+    finally:
+        gc.enable()
+
+
+def pictures_in_memory() -> int:
+    return sum(isinstance(found, av.VideoFrame) for found in gc.get_objects())
