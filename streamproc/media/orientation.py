@@ -45,7 +45,7 @@ class Orientation:
     def of_frame(cls, frame: Any) -> Orientation:
         """Of an ``av.VideoFrame``; as stored where it has no display matrix."""
         # Not ``frame.side_data``: the frame keeps that container, which refers to the frame, and megabytes wait for the garbage collector.
-        data = SideDataContainer(frame).get(SideData.DISPLAYMATRIX)
+        data = SideDataContainer(frame).get(SideData.DISPLAYMATRIX)  # type: ignore[call-arg]  # its stub names no argument
         if data is None:
             return STORED
         raw = bytes(data)
