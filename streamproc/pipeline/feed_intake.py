@@ -11,7 +11,7 @@ from streamproc.media.decode import Decoder
 from streamproc.pipeline.frame_pipeline import FramePipeline
 from streamproc.pipeline.idle import IdleMode
 from streamproc.pipeline.inbox import Inbox, Queued
-from streamproc.pipeline.schedule import SLACK_STILL_S, FrameSchedule
+from streamproc.pipeline.schedule import FrameSchedule
 from streamproc.pipeline.setup import LaneSetup
 from streamproc.pipeline.snapshot import LaneSnapshot
 from streamproc.pipeline.stats import LaneStats
@@ -25,7 +25,6 @@ class FeedIntake:
     """
 
     def __init__(self, setup: LaneSetup, stats: LaneStats, crowded: Callable[[], bool] = lambda: False) -> None:
-        """``crowded``: whether other feeds have waited too long for a worker."""
         self.inbox = Inbox(setup.traits.live)
         self.idle = IdleMode(setup.name, setup.traits.live)
         self.frames = FramePipeline(setup, stats)
@@ -54,15 +53,16 @@ class FeedIntake:
         """When a worker is wanted for what is queued, in monotonic seconds; None: for nothing."""
         head = self.inbox.head()
         if self.idle.asleep:
-            return self._idle_deadline(head)
+            wanted = self.idle.wake_wanted
+            return self.schedule.deadline_asleep(head, None if wanted else self._border(head), wanted)
         if head is None:
             return None
         if not self.live:
             return self.schedule.deadline_durable(head)
         held = isinstance(head.item, Packet | Frame) and self.idle.has_backlog(head.item.at)
         newest = self.frames.clock.to_session(media) if (media := self.inbox.newest_media()) is not None else None
-        since = self.idle.served if held else None
-        return self.schedule.deadline(head, newest, since, presence_only=self.frames.analyses.presence_only)
+        presence_only = self.frames.analyses.presence_only
+        return self.schedule.deadline(head, newest, self.idle.served if held else None, presence_only=presence_only)
 
     def step(self) -> tuple[bool, EndOfStream | None]:
         """See to the next item. True: there may be more to do in this step. And the end of the feed, once it is reached."""
@@ -190,12 +190,6 @@ class FeedIntake:
         for frame in self._decoder.flush():
             self._frame(frame)
 
-    def _idle_deadline(self, head: Queued | None) -> float | None:
-        if self.idle.wake_wanted:
-            return head.arrived if head is not None else 0.0
-        border = self._border(head)
-        return border.arrived + SLACK_STILL_S if border is not None else None
-
     def _border(self, head: Queued | None) -> Queued | None:
         """Asleep: the queued item to see to next: the newest keyframe where only packets lie before it, else a gap or an end."""
         found = self.inbox.newest_keyframe() or self.inbox.border()
@@ -216,12 +210,10 @@ class FeedIntake:
         head = self.inbox.head()
         if head is None or not self.live or not self.schedule.is_stale(head, time.monotonic()):
             return False
-        if not isinstance(head.item, Packet) or self._keeps(head.item.at):
-            return False
         key = self.inbox.newest_keyframe()
-        if key is None:
+        if key is None or not isinstance(head.item, Packet) or self._keeps(head.item.at):
             return False
-        lost = [queued.item.at.media for queued in self.inbox.skip_to(key) if isinstance(queued.item, Packet)]
-        self.frames.dropped(lost, "behind")
+        lost = (queued.item for queued in self.inbox.skip_to(key))
+        self.frames.dropped([item.at.media for item in lost if isinstance(item, Packet)], "behind")
         self.plan()
         return True

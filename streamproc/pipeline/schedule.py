@@ -65,6 +65,13 @@ class FrameSchedule:
         return max(head.arrived, self.served) + SLACK_DURABLE_S
 
     @staticmethod
+    def deadline_asleep(head: Queued | None, border: Queued | None, wake_wanted: bool) -> float | None:
+        """Of a camera that sleeps. ``border``: the keyframe, gap or end that is to be seen to next."""
+        if wake_wanted:
+            return head.arrived if head is not None else 0.0
+        return border.arrived + SLACK_STILL_S if border is not None else None
+
+    @staticmethod
     def is_stale(head: Queued, now: float) -> bool:
         """Whether the first item of a live feed has waited for too long to be decoded."""
         return isinstance(head.item, Packet) and now - head.arrived >= FAR_BEHIND_S
