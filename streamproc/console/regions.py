@@ -1,4 +1,4 @@
-"""``/api/processors/NAME/regions``: what is drawn, where it is kept, what it would have let through, and saving it."""
+"""``/api/processors/NAME/regions`` and ``/masks``: what is drawn, where it is kept, what it would have let through, and saving it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
@@ -18,6 +18,7 @@ from streamproc.config.edit import replace_list
 from streamproc.config.folder import processor_files
 from streamproc.config.hidden import hide
 from streamproc.config.load import Document, faults_of, processor_from_text, read_text
+from streamproc.config.masks import MaskSettings
 from streamproc.config.processor import ProcessorConfig
 from streamproc.config.regions import RegionSettings, check_regions, to_regions
 from streamproc.console.settings import replace_text
@@ -33,6 +34,9 @@ from streamproc.web.json_body import json_object
 MOST_EVENTS = 1000
 DAY = timedelta(days=1)
 _REGIONS = TypeAdapter(tuple[RegionSettings, ...])
+_MASKS = TypeAdapter(tuple[MaskSettings, ...])
+Outline = RegionSettings | MaskSettings
+OutlineT = TypeVar("OutlineT", RegionSettings, MaskSettings)
 
 
 class RegionRoutes:
@@ -44,20 +48,19 @@ class RegionRoutes:
         self._folder = folder
 
     def mount(self, app: web.Application) -> None:
-        path = "/api/processors/{name}/regions"
+        path = "/api/processors/{name}/{kind:regions|masks}"
         app.router.add_get(path, answered(self._guard, self.show))
         app.router.add_put(path, answered(self._guard, self.save))
-        app.router.add_post(f"{path}/try", answered(self._guard, self.attempt))
+        app.router.add_post("/api/processors/{name}/regions/try", answered(self._guard, self.attempt))
 
     async def show(self, request: web.Request) -> Any:
-        """``{"regions": [...], "owner": "store|file|read-only", "file":}``; each region with its corners as ``points``."""
-        name = request.match_info["name"]
+        """``{"regions": [...], "owner": "store|file|read-only", "file":}``; each region (or mask) with its corners as ``points``."""
+        name, kind = request.match_info["name"], request.match_info["kind"]
         view = await self._supervisor.view(name)
         owner, path = await self._owner(name, view.origin)
-        drawn = [
-            entry_of(region) | {"points": [list(point) for point in region.points]} for region in view.config.regions
-        ]
-        return {"regions": drawn, "owner": owner, "file": str(path) if path else None}
+        outlines: Sequence[Outline] = getattr(view.config, kind)
+        drawn = [entry_of(outline) | {"points": [list(point) for point in outline.points]} for outline in outlines]
+        return {kind: drawn, "owner": owner, "file": str(path) if path else None}
 
     async def attempt(self, request: web.Request) -> Any:
         """``{"regions": [...]}``: which of the last day's detections would be told with these, and which not."""
@@ -68,20 +71,18 @@ class RegionRoutes:
         return judged(events, regions, datetime.now(UTC) - DAY)
 
     async def save(self, request: web.Request) -> Any:
-        """``{"regions": [...]}``: into the store, or into the processor's file; of a read-only file the answer is the patch."""
-        name = request.match_info["name"]
+        """``{"regions": [...]}`` (or masks): into the store, or into the processor's file; of a read-only file the answer is the patch."""
+        name, kind = request.match_info["name"], request.match_info["kind"]
         view = await self._supervisor.view(name)
-        regions = regions_of((await json_object(request)).get("regions"))
+        sent = (await json_object(request)).get(kind)
+        entries = [entry_of(item) for item in (regions_of(sent) if kind == "regions" else masks_of(sent))]
         owner, path = await self._owner(name, view.origin)
         if path is None:
-            config = ProcessorConfig.model_validate(
-                view.config.model_dump(mode="json", exclude_unset=True)
-                | {"regions": [entry_of(item) for item in regions]}
-            )
+            config = changed_config(view.config, {kind: entries})
             await self._supervisor.update(name, config)
             return {"saved": True, "owner": owner, "file": None, "patch": ""}
         before = await asyncio.to_thread(read_text, path)
-        after = replace_list(before, "regions", [entry_of(item) for item in regions])
+        after = replace_list(before, kind, entries)
         await asyncio.to_thread(processor_from_text, after, str(path), check)
         patch = "".join(
             difflib.unified_diff(
@@ -108,26 +109,46 @@ class RegionRoutes:
 
 def regions_of(value: Any) -> tuple[RegionSettings, ...]:
     """Regions of a request. Raises ConfigError with every fault; keys that only pages need are passed over."""
-    if not isinstance(value, list):
-        raise InputError("regions: send a list")
-    entries = [
-        {key: part for key, part in entry.items() if key != "points"} if isinstance(entry, dict) else entry
-        for entry in value
-    ]
+    regions = _outlines("regions", _REGIONS, value)
     try:
-        regions = _REGIONS.validate_python(entries)
         check_regions(regions)
-    except ValidationError as error:
-        faults = faults_of(error, Document("regions", entries, {}))
-        raise ConfigError("regions", [Fault(fault.field, fault.message) for fault in faults]) from None
     except ValueError as error:
         raise ConfigError("regions", [Fault("", str(error))]) from None
     return regions
 
 
-def entry_of(region: RegionSettings) -> dict[str, Any]:
+def masks_of(value: Any) -> tuple[MaskSettings, ...]:
+    """The same of masks."""
+    return _outlines("masks", _MASKS, value)
+
+
+def _outlines(kind: str, adapter: TypeAdapter[tuple[OutlineT, ...]], value: Any) -> tuple[OutlineT, ...]:
+    if not isinstance(value, list):
+        raise InputError(f"{kind}: send a list")
+    entries = [
+        {key: part for key, part in entry.items() if key != "points"} if isinstance(entry, dict) else entry
+        for entry in value
+    ]
+    try:
+        return adapter.validate_python(entries)
+    except ValidationError as error:
+        faults = faults_of(error, Document(kind, entries, {}))
+        raise ConfigError(kind, [Fault(fault.field, fault.message) for fault in faults]) from None
+
+
+def changed_config(config: ProcessorConfig, changes: dict[str, Any]) -> ProcessorConfig:
+    """A document with other values of some keys. Raises ConfigError where they do not go with the rest."""
+    document = config.model_dump(mode="json", exclude_unset=True) | changes
+    try:
+        return ProcessorConfig.model_validate(document)
+    except ValidationError as error:
+        faults = faults_of(error, Document("processor", document, {}))
+        raise ConfigError("processor", [Fault(fault.field, fault.message) for fault in faults]) from None
+
+
+def entry_of(outline: Outline) -> dict[str, Any]:
     """As it stands in a file: only what was said."""
-    return region.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    return outline.model_dump(mode="json", exclude_unset=True, exclude_none=True)
 
 
 def judged(events: Sequence[Event], regions: Sequence[RegionSettings], since: datetime) -> dict[str, Any]:

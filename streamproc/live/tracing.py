@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 import structlog
 
 from streamproc.config.processor import ProcessorConfig
-from streamproc.core.decisions import Aspect, ConditionRecord, Record
+from streamproc.core.decisions import FACE, Aspect, ConditionRecord, FrameRecord, Record
 from streamproc.live.run import Run
 from streamproc.logic.explain import Span, Trace, explain
 from streamproc.logic.explain_words import Wanted
@@ -43,6 +44,18 @@ class TraceBuffer:
             if isinstance(record, ConditionRecord):
                 self._held[record.aspect] = record
         return records, before
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question about a span of time."""
+
+    start: datetime
+    end: datetime
+    zone: tzinfo | None = None
+    """In whose time the sentences speak; None: UTC."""
+    faces: bool = True
+    """Whether whoever asks may know about faces."""
 
 
 class Tracing:
@@ -91,14 +104,14 @@ class Tracing:
                         log.warning("trace_not_written", processor=name, reason=str(error))
                     self._failed = True
 
-    def explain(
-        self, name: str, config: ProcessorConfig | None, start: datetime, end: datetime, zone: tzinfo | None
-    ) -> dict[str, Any]:
-        """Blocks while the disk is read. ``config``: the document of now, for the sentences; ``zone``: in whose time they speak."""
+    def explain(self, name: str, config: ProcessorConfig | None, asked: Asked) -> dict[str, Any]:
+        """Blocks while the disk is read. ``config``: the document of now, for the sentences."""
         self.flush()
-        earlier, records = self.ring.read(name, start, end)
-        span = Span(name, start, end, zone, wanted(config) if config is not None else Wanted())
-        return explain(span, Trace.cut(earlier, records, start, end))
+        earlier, records = self.ring.read(name, asked.start, asked.end)
+        if not asked.faces:
+            records = [_faceless(record) for record in records]
+        span = Span(name, asked.start, asked.end, asked.zone, wanted(config) if config is not None else Wanted())
+        return explain(span, Trace.cut(earlier, records, asked.start, asked.end))
 
     def _write(self) -> None:
         while not self._stopped.wait(FLUSH_S):
@@ -118,6 +131,12 @@ class TraceMemory:
     def explain(self, name: str, config: ProcessorConfig, start: datetime, end: datetime) -> dict[str, Any]:
         """Sentences speak in UTC: a clip has no time zone."""
         return explain(Span(name, start, end, None, wanted(config)), Trace.cut((), self.records, start, end))
+
+
+def _faceless(record: Record) -> Record:
+    if not isinstance(record, FrameRecord):
+        return record
+    return replace(record, candidates=tuple(each for each in record.candidates if each.label != FACE))
 
 
 def wanted(config: ProcessorConfig) -> Wanted:

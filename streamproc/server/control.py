@@ -15,6 +15,7 @@ from streamproc.core.start import StartRequest
 from streamproc.live.remote import made_override, put_override
 from streamproc.live.supervisor import Supervisor
 from streamproc.logic.event_query import FACES
+from streamproc.logic.nameless import nameless
 from streamproc.plain import plain_document
 from streamproc.web.answers import answered, known_keys, may
 from streamproc.web.guard import Guard
@@ -47,10 +48,10 @@ class Control:
             app.router.add_route(method, path, answered(self._guard, handler))
 
     async def list_all(self, request: web.Request) -> Any:
-        return [view.to_json(brief=True) for view in await self._supervisor.views()]
+        return [_shown(request, view.to_json(brief=True)) for view in await self._supervisor.views()]
 
     async def describe(self, request: web.Request) -> Any:
-        return (await self._supervisor.view(request.match_info["name"])).to_json()
+        return _shown(request, (await self._supervisor.view(request.match_info["name"])).to_json())
 
     async def create(self, request: web.Request) -> Any:
         """``{"name":, "config": {...}}``; started when its document says ``state: running``."""
@@ -131,7 +132,12 @@ class Control:
             raise InputError("limit: give a number from 1 to 1000") from None
         found = self._supervisor.journal.recent(name, limit)
         seen = [event for event in found if may(request, "review") or event.type.value not in FACES]
-        return [plain_document(event, self._supervisor.outputs.images_of(event)) for event in seen]
+        return [_shown(request, plain_document(event, self._supervisor.outputs.images_of(event))) for event in seen]
+
+
+def _shown(request: web.Request, document: dict[str, Any]) -> dict[str, Any]:
+    """Who was seen is for those who may review."""
+    return document if may(request, "review") else nameless(document)
 
 
 def _config(value: Any) -> ProcessorConfig:

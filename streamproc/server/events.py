@@ -17,6 +17,7 @@ from streamproc.core.media import rfc3339
 from streamproc.live.stills import Stills
 from streamproc.live.supervisor import Supervisor
 from streamproc.logic.event_query import FACES, EventQuery, parse_instant
+from streamproc.logic.nameless import nameless
 from streamproc.plain import plain_document
 from streamproc.store.history import Kept
 from streamproc.web.answers import answered, known_keys, may, picture
@@ -54,7 +55,7 @@ class Events:
         query, before, limit = read_page(request)
         found = await asyncio.to_thread(self._history.page, query, before, limit)
         return {
-            "events": [event_document(kept) for kept in found.kept],
+            "events": [event_document(kept, query.faces) for kept in found.kept],
             "next": None if found.next is None else str(found.next),
             "latest": str(found.latest),
         }
@@ -72,7 +73,7 @@ class Events:
         states = await asyncio.to_thread(self._history.deliveries, kept.seq)
         changed = [{"changed": rfc3339(datetime.fromtimestamp(state.changed, UTC))} for state in states]
         deliveries = [asdict(state) | at for state, at in zip(states, changed, strict=True)]
-        return event_document(kept) | {"deliveries": deliveries}
+        return event_document(kept, may(request, "review")) | {"deliveries": deliveries}
 
     async def picture(self, request: web.Request) -> web.Response:
         kept = await self._kept(request)
@@ -101,11 +102,12 @@ class Events:
         return kept
 
 
-def event_document(kept: Kept) -> dict[str, Any]:
-    """The plain form; ``frame`` and ``crop`` are paths on this server, null where the picture is not kept."""
+def event_document(kept: Kept, people: bool = True) -> dict[str, Any]:
+    """The plain form; ``frame`` and ``crop`` are paths on this server, null where the picture is not kept. ``people``: with their names."""
     place = f"/api/events/{quote(kept.event.id, safe='')}"
     images = Images(f"{place}/frame.jpg", f"{place}/crop.jpg") if kept.pictures else Images(None, None)
-    return plain_document(kept.event, images)
+    document = plain_document(kept.event, images)
+    return document if people else nameless(document)
 
 
 def read_page(request: web.Request) -> tuple[EventQuery, int | None, int]:

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from streamproc.config.duration import parse_duration
 from streamproc.core.errors import InputError, NotFound
-from streamproc.live.tracing import Tracing, span_about
-from streamproc.web.answers import answered, known_keys
+from streamproc.live.tracing import Asked, Tracing, span_about
+from streamproc.web.answers import answered, known_keys, may
 
 if TYPE_CHECKING:
     from streamproc.live.supervisor import Supervisor
@@ -65,7 +65,8 @@ async def explained(supervisor: Supervisor, tracing: Tracing | None, request: we
         raise NotFound("no trace is kept here; set explain: {enabled: true} in streamproc.yaml")
     start, end = span_about(_instant(query.get("at")), _window(query.get("window") or WINDOW), datetime.now(UTC))
     zone = datetime.now().astimezone().tzinfo
-    return await asyncio.to_thread(tracing.explain, name, config, start, end, zone)
+    faces = may(request, "review")
+    return await asyncio.to_thread(tracing.explain, name, config, Asked(start, end, zone, faces))
 
 
 def _instant(text: str | None) -> datetime | None:

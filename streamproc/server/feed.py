@@ -18,6 +18,7 @@ import structlog
 
 from streamproc.core.errors import LimitExceeded
 from streamproc.logic.event_query import FACES
+from streamproc.logic.nameless import nameless
 from streamproc.server.events import event_document
 from streamproc.store.history import History, Kept
 from streamproc.store.journal import Journal
@@ -43,6 +44,8 @@ class News:
     seq: int
     of_face: bool
     words: bytes
+    nameless: bytes
+    """The same without the people in it."""
 
 
 @dataclass(eq=False)
@@ -60,6 +63,9 @@ class Viewer:
     def sees(self, topic: str) -> bool:
         """Jobs are for who may review, as events about faces are."""
         return self.faces or topic != "job"
+
+    def shown(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        return document if self.faces else nameless(document)
 
     def put(self, key: tuple[str, str], words: bytes) -> None:
         if key not in self.pending and len(self.pending) >= MAX_PENDING:
@@ -135,7 +141,8 @@ class Feed:
 
     async def standing(self, viewer: Viewer) -> list[bytes]:
         """How all other topics stand that the viewer may see."""
-        return [message(key[0], document) for key, document in (await self._snapshot()).items() if viewer.sees(key[0])]
+        found = (await self._snapshot()).items()
+        return [message(key[0], viewer.shown(document)) for key, document in found if viewer.sees(key[0])]
 
     def look(self) -> None:
         """Something of the other topics may have changed: compare at once."""
@@ -193,15 +200,15 @@ class Feed:
         return found
 
     def _send(self, key: tuple[str, str], document: Mapping[str, Any]) -> None:
-        words = message(key[0], document)
         for viewer in self._viewers:
             if viewer.sees(key[0]):
-                viewer.put(key, words)
+                viewer.put(key, message(key[0], viewer.shown(document)))
 
 
 def render(kept: Kept) -> News:
     document = event_document(kept)
-    return News(kept.seq, document["type"] in FACES, message("event", document, kept.seq))
+    whole, bare = (message("event", each, kept.seq) for each in (document, nameless(document)))
+    return News(kept.seq, document["type"] in FACES, whole, bare)
 
 
 def message(topic: str, document: Mapping[str, Any], seq: int | None = None) -> bytes:

@@ -16,9 +16,11 @@ from streamproc.core.event import Event, EventType
 from streamproc.core.media import Moment, rfc3339
 from streamproc.core.vision import Box
 from streamproc.live.supervisor import Supervisor
+from streamproc.logic.event_query import FACES
+from streamproc.logic.nameless import nameless
 from streamproc.plain import plain_document
 from streamproc.store.deliveries import DeliveryStore, OutputStanding, PendingDelivery, Selection, State
-from streamproc.web.answers import answered, known_keys
+from streamproc.web.answers import answered, known_keys, may
 from streamproc.web.guard import Guard
 from streamproc.web.json_body import json_object
 
@@ -61,7 +63,8 @@ class OutputRoutes:
             raise InputError(f"limit: give a number from 1 to {MAX_LISTED}")
         selection = Selection(cast("State", state), self._key(request))
         found = await asyncio.to_thread(self._store.select, selection, int(limit))
-        return {"deliveries": [_delivery(item) for item in found]}
+        seen = [item for item in found if may(request, "review") or item.event.type.value not in FACES]
+        return {"deliveries": [_delivery(item, may(request, "review")) for item in seen]}
 
     async def retry(self, request: web.Request) -> Any:
         """``{"event": ID}``, or ``{}`` for all that were refused: they wait again."""
@@ -135,12 +138,13 @@ def _row(key: str, kind: str | None, standing: OutputStanding | None) -> dict[st
     }
 
 
-def _delivery(item: PendingDelivery) -> dict[str, Any]:
+def _delivery(item: PendingDelivery, people: bool) -> dict[str, Any]:
+    event = plain_document(item.event)
     return {
         "output": item.output,
         "state": item.state,
         "attempts": item.attempts,
         "reason": item.reason,
         "stored": rfc3339(datetime.fromtimestamp(item.stored, UTC)),
-        "event": plain_document(item.event),
+        "event": event if people else nameless(event),
     }

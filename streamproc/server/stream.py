@@ -87,7 +87,7 @@ class Session:
             news = await self._feed.after(sent)
             for each in news:
                 if self._viewer.faces or not each.of_face:
-                    await self._write(each.words)
+                    await self._write(each.words if self._viewer.faces else each.nameless)
                 sent = each.seq
             if not news and not self._viewer.pending:
                 await self._wait()

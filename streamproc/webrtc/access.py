@@ -33,6 +33,12 @@ class Access:
         else:
             check_site(request)
 
+    def sees_people(self, request: web.Request) -> bool:
+        """Whether whoever sent this request, which ``check`` let pass, may know who was seen: a signed-in user needs the right for it."""
+        if request.headers.get("Authorization") or not self._guard.signed_in(request):
+            return True
+        return "review" in self._guard.check(request, "watch").may
+
     def cors(self) -> dict[str, str]:
         """With tokens any page may ask: it needs the token, and no cookie is in play. Without, none but ours."""
         if self.open:

@@ -17,12 +17,13 @@ from aiohttp import web
 from streamproc.config.regions import to_regions
 from streamproc.core.errors import InUse, LimitExceeded, NotFound, StreamprocError
 from streamproc.live.supervisor import Supervisor
+from streamproc.logic.event_query import FACES
 from streamproc.web.guard import Refused
 from streamproc.webrtc.access import Access
 from streamproc.webrtc.hub import WebRtcHub
 from streamproc.webrtc.offer import MAX_BYTES, OfferRefused, read_fragment, read_offer
 from streamproc.webrtc.peer import Peer
-from streamproc.webrtc.scene import Listener, event_document, message
+from streamproc.webrtc.scene import Listener, message
 
 log = structlog.get_logger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -95,14 +96,15 @@ class Pages:
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: ``state``, ``look`` and ``event``. ``?viewer=``: the WHEP session whose pictures looks are stamped for."""
         name = request.match_info["name"]
-        listener = self._room.listen(name, request.query.get("viewer"))
+        listener = self._room.listen(name, request.query.get("viewer"), self._access.sees_people(request))
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         response = web.StreamResponse(headers=headers | self._access.cors())
         states: asyncio.Task[None] | None = None
         try:
             await response.prepare(request)
             for event in reversed(self._supervisor.journal.recent(name, LAST_EVENTS)):
-                await response.write(message("past", event_document(event)))
+                if listener.may_see(event):
+                    await response.write(message("past", listener.document(event)))
             states = asyncio.create_task(self._states(name, listener), name="page state")
             while True:
                 try:
@@ -124,7 +126,8 @@ class Pages:
         """The crop or the frame of an event, while it is kept."""
         name, wanted = request.match_info["name"], request.match_info["event"]
         found = await asyncio.to_thread(self._supervisor.journal.event, wanted)
-        if found is None or found[0].processor != name or found[1] is None:
+        hidden = found is not None and found[0].type.value in FACES and not self._access.sees_people(request)
+        if found is None or found[0].processor != name or found[1] is None or hidden:
             raise NotFound("the picture is not kept any more")
         pictures = found[1]
         data = pictures.crop if request.match_info["part"] == "crop" else pictures.frame

@@ -137,8 +137,8 @@ class WebRtcHub:
     def run(self, name: str) -> Run | None:
         return self.supervisor.run_of(name)
 
-    def listen(self, name: str, viewer: str | None) -> Listener:
-        """Raises NotFound."""
+    def listen(self, name: str, viewer: str | None, people: bool = True) -> Listener:
+        """``people``: whether it may know who is seen. Raises NotFound."""
         self.run(name)
         relay = self.relay(name)
 
@@ -146,7 +146,7 @@ class WebRtcHub:
             found = self.viewers.get(viewer or "")
             return found[0].rtp_of(wall) if found is not None else None  # type: ignore[arg-type]
 
-        listener = Listener(rtp_of)
+        listener = Listener(rtp_of, people)
         self.listeners.setdefault(name, set()).add(listener)
         relay.observers.append(listener.looked)
         relay.follow()

@@ -10,6 +10,8 @@ from typing import Any
 
 from streamproc.core.event import Event
 from streamproc.core.media import Frame, rfc3339
+from streamproc.logic.event_query import FACES
+from streamproc.logic.nameless import nameless
 from streamproc.pipeline.analysis import FrameResult
 from streamproc.plain import plain_document
 
@@ -22,16 +24,26 @@ Rtp = Callable[[datetime], int | None]
 class Listener:
     """One open page. A page that is too slow misses boxes, never the newest."""
 
-    def __init__(self, rtp_of: Rtp) -> None:
+    def __init__(self, rtp_of: Rtp, people: bool = True) -> None:
+        """``people``: whether it may know who is seen."""
         self.rtp_of = rtp_of
+        self.people = people
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING)
 
     def looked(self, frame: Frame, looks: list[FrameResult]) -> None:
         """For ``Relay.observers``."""
-        self.put("look", look_document(frame, looks, self.rtp_of))
+        document = look_document(frame, looks, self.rtp_of)
+        self.put("look", document if self.people else nameless(document))
 
     def told(self, event: Event) -> None:
-        self.put("event", event_document(event))
+        if self.may_see(event):
+            self.put("event", self.document(event))
+
+    def may_see(self, event: Event) -> bool:
+        return self.people or event.type.value not in FACES
+
+    def document(self, event: Event) -> dict[str, Any]:
+        return event_document(event) if self.people else nameless(event_document(event))
 
     def put(self, kind: str, document: Mapping[str, Any]) -> None:
         if self._queue.full():

@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +123,43 @@ async def test_regions_by_mouse_and_by_keyboard_keep_the_files_comments(door: Da
         lambda: len(door.get("/api/processors/front-door")["config"]["regions"]) == 2, what="the daemon to read it"
     )
     door.until("front-door", "running")
+    assert not complaints(page)
+
+
+async def test_a_mask_is_drawn_by_finger_and_blackens_the_picture(door: Daemon, browser: Chromium) -> None:
+    import cv2
+    import numpy as np
+
+    page = await browser.page()
+    await page.look_like(*PHONE, phone=True)
+    await page.open(f"{door.url}/console/cameras/front-door/regions")
+    await page.until(f"{POINTS} === 4")
+    await page.tap(*await page.centre(".tabs a[href$=masks]"))
+    await page.until(f"location.pathname.endsWith('/masks') && {POINTS} === 0")
+    await page.tap(*await page.centre(".toolbar .main"))
+    await page.until(f"{POINTS} === 4")
+    await settled(page)
+    corner = await page.centre("[data-test=region-point]:nth-last-of-type(2)")
+    edge = await page.run("document.querySelector('[data-test=region-editor]').getBoundingClientRect().bottom")
+    await page.swipe(corner, (corner[0], edge - 2))
+    said = "document.querySelector('[data-test=region-point]:nth-last-of-type(2)').getAttribute('aria-label')"
+    await page.until(f"{said}.endsWith('100 % from the top')")
+    await page.screenshot(SCREENSHOTS / "masks-phone.png")
+    await page.tap(*await page.centre("[data-test=region-save]"))
+    await page.until("document.querySelector('.note.good')?.textContent.includes('Saved in')")
+    text = (door.config / "processors" / "front-door.yaml").read_text()
+    assert len(yaml.safe_load(text)["masks"][0]["polygon"]) == 4 and "# as measured" in text
+
+    def blackened() -> bool:
+        try:
+            with urllib.request.urlopen(f"{door.url}/api/processors/front-door/still.jpg", timeout=10) as answer:
+                still = cv2.imdecode(np.frombuffer(answer.read(), np.uint8), cv2.IMREAD_COLOR)
+        except urllib.error.HTTPError:
+            return False  # nothing was analysed yet
+        height, width = still.shape[:2]
+        return bool(still[height // 2, width // 2].max() < 24 and still[height // 2, width // 8].max() > 24)
+
+    wait_for(blackened, 60, "a picture with the mask in it")
     assert not complaints(page)
 
 

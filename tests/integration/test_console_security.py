@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from streamproc.core.decisions import FACE, Candidate, Fate, FrameRecord
+from streamproc.core.event import EventType
+from streamproc.core.media import Moment
+from streamproc.core.route import Route
+from streamproc.core.vision import Box
+from streamproc.store.database import Database
+from streamproc.store.journal import Commit, Journal
+from streamproc.store.trace_ring import TraceRing
+from tests.builders.events import ALL, PICTURES, label_event, session
 from tests.caller import Answer
 from tests.caller import Caller as HttpCaller
-from tests.daemon import Daemon, run_cli
+from tests.daemon import Daemon, run_cli, wait_for
+from tests.sse import StreamClient
 
 PASSWORDS = {"ann": "correct horse battery", "vera": "only looking around", "rita": "reviews the faces"}
+CAMERA = "source: {type: file, path: none.mp4}  # the lamp\nlabels: {}\nstate: stopped\n"
 ROLES = {"ann": "admin", "vera": "view", "rita": "review"}
 
 
@@ -21,6 +34,24 @@ class Caller(HttpCaller):
 
     def sign_in(self, name: str, password: str | None = None, **headers: str) -> Answer:
         return self("POST", "/api/session", {"name": name, "password": password or PASSWORDS[name]}, **headers)
+
+
+SEEN = datetime.now(UTC) - timedelta(hours=1)
+
+
+def remember_gladys(data: Path) -> None:
+    """A daemon that was here before saw her at the door, and one of its outputs refused to hear of it."""
+    at = Moment(Fraction(0), SEEN)
+    face = label_event(0, type=EventType.FACE_MATCHED, label=None, person="gladys", at=at)
+    end = {"reason": "duration", "counts": {"PERSON": 1}, "persons": ["gladys"], "unknown_faces": 0}
+    over = label_event(1, type=EventType.SESSION_COMPLETE, label=None, at=at, data=end, has_pictures=False)
+    journal = Journal(Database(data))
+    row = session(opened=SEEN, closed=SEEN)
+    journal.commit(Commit("door", [row], [(face, PICTURES), (over, None)], (Route("door/file", ALL),)))
+    journal.database.close()
+    gladys = Candidate(3, FACE, 88.0, Box(0.1, 0.1, 0.2, 0.2), None, "gladys")
+    frame = FrameRecord(SEEN, 0.0, Fate.ANALYSED, candidates=(gladys,))
+    TraceRing(data / "explain", 10_000_000).append("door", [frame], [])
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +63,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         assert done.returncode == 0, done.stderr
         environ[f"{name.upper()}_HASH"] = json.loads(done.stdout)["hash"]
     daemon = Daemon(tmp_path_factory.mktemp("users"), environ)
+    remember_gladys(daemon.data)
+    daemon.put("door", CAMERA)
     users = [f"{{name: {name}, password_hash_env: {name.upper()}_HASH, role: {role}}}" for name, role in ROLES.items()]
     (daemon.config / "streamproc.yaml").write_text(
         f"server:\n  users: [{', '.join(users)}]\n  tokens: [{{name: script, token: sesame, may: [control]}}]\n"
@@ -110,6 +143,35 @@ def test_a_viewer_gets_nothing_of_a_reviewer_and_changes_nothing(call: Caller) -
     assert call("POST", "/whip/x", b"v=0", Cookie=viewer, Content_Type="application/sdp").status == 403
 
 
+def test_who_was_seen_is_hidden_from_a_viewer_wherever_it_stands(call: Caller, served: Daemon) -> None:
+    viewer, reviewer = call.sign_in("vera").cookie, call.sign_in("rita").cookie
+    at = SEEN.isoformat().replace("+00:00", "Z")
+    paths = (
+        "/api/events",
+        "/api/events?person=gladys",
+        "/api/events/values",
+        "/api/events/s1-000000",
+        "/api/events/s1-000001",
+        "/api/processors/door/events",
+        "/api/outputs/door/file/deliveries?state=waiting",
+        f"/api/processors/door/explain?at={at}",
+    )
+    for path in paths:
+        seen, hidden = (call("GET", path, Cookie=cookie) for cookie in (reviewer, viewer))
+        assert "gladys" in str(seen.body), (path, seen.body)
+        assert "gladys" not in str(hidden.body) or hidden.status == 404, (path, hidden.body)
+    assert call("GET", "/api/events/s1-000000/crop.jpg", Cookie=reviewer).status == 200
+    assert call("GET", "/api/events/s1-000000/crop.jpg", Cookie=viewer).status == 404
+    assert call("GET", "/watch/door/events/s1-000000/crop", Cookie=viewer).status == 404
+    for cookie, known in ((reviewer, True), (viewer, False)):
+        stream = StreamClient(f"{served.url}/api/stream", after="0", headers={"Cookie": cookie})
+        try:
+            wait_for(lambda: "s1-000001" in stream.ids, what="the last event of the stream")  # noqa: B023
+            assert ("gladys" in str(stream.events)) is known
+        finally:
+            stream.close()
+
+
 def test_framing_and_foreign_scripts_are_forbidden(call: Caller) -> None:
     headers = call("GET", "/console/").headers
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
@@ -173,7 +235,6 @@ def test_a_user_without_a_hash_is_said_with_its_field(tmp_path: Path) -> None:
     assert "server.users[0].password_hash_env" in done.stderr and "streamproc passwd" in done.stderr
 
 
-CAMERA = "source: {type: file, path: none.mp4}  # the lamp\nlabels: {}\nstate: stopped\n"
 WHOLE = {"name": "whole", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}
 
 

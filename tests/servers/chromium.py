@@ -114,6 +114,21 @@ class Page:
             clickCount=int(kind != "mouseMoved"),
         )
 
+    async def tap(self, x: float, y: float) -> None:
+        """A finger, for a moment: by the browser's own clock, since a slow machine would make a long press of it."""
+        await self.call("Input.synthesizeTapGesture", x=x, y=y, gestureSourceType="touch")
+
+    async def swipe(self, start: tuple[float, float], end: tuple[float, float], steps: int = 5) -> None:
+        """A finger, from one place to another."""
+        await self._touch("touchStart", start)
+        for step in range(1, steps + 1):
+            share = step / steps
+            await self._touch("touchMove", tuple(a + (b - a) * share for a, b in zip(start, end, strict=True)))
+        await self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+    async def _touch(self, kind: str, place: tuple[float, ...]) -> None:
+        await self.call("Input.dispatchTouchEvent", type=kind, touchPoints=[{"x": place[0], "y": place[1]}])
+
     async def key(self, name: str, *, shift: bool = False, ctrl: bool = False) -> None:
         """A key by its DOM name: ``Enter``, ``ArrowLeft``, ``Tab``, ``z``."""
         code, number = KEYS.get(name, (f"Key{name.upper()}", ord(name.upper()[0])))

@@ -70,8 +70,8 @@ function Side({ current }) {
 function page({ parts, query }) {
   const [first = "", second, third] = parts;
   if (first === "cameras" && second) {
-    return third === "regions"
-      ? { current: "", title: `Regions of ${second}`, body: html`<${Regions} key=${second} name=${second} query=${query} />` }
+    return third === "regions" || third === "masks"
+      ? { current: "", title: `${third === "masks" ? "Masks" : "Regions"} of ${second}`, body: html`<${Regions} key=${`${second} ${third}`} name=${second} kind=${third} query=${query} />` }
       : { current: "", title: second, body: html`<${Camera} key=${second} name=${second} />` };
   }
   if (first === "add" && live.may("control")) return { current: "", title: "Add a camera", body: html`<${Add} />` };

@@ -11,7 +11,7 @@ const CLICK_PX = 4;
  * `regions`: [{name, points}]; `chosen`: which one is edited; `drawing`: its outline is still open; `armed`: clicks draw, whatever lies below.
  * `onChoose(index)`, `onChange(points, done)`: `done` false while a drag goes on; `onClick(point)`: a place where nothing is.
  */
-export function Drawing({ regions, chosen, drawing, armed, boxes, onChoose, onChange, onClick, children }) {
+export function Drawing({ word = "region", regions, chosen, drawing, armed, boxes, onChoose, onChange, onClick, children }) {
   const stage = useRef(null);
   const points = regions[chosen]?.points || [];
   const place = (pointer) => {
@@ -89,7 +89,7 @@ export function Drawing({ regions, chosen, drawing, armed, boxes, onChoose, onCh
           onPointerDown=${(down) => drag(down, (from, to) => moved(split(points, i, from), i + 1, to.map(snapped)), (at) => onChange(split(points, i, at), true))} />`;
       })}
     </svg>
-    ${regions.map((region, i) => region.points.length > 0 && html`<span key=${`name ${i}`} class="tag ${i === chosen ? "chosen" : ""}" style=${tagPlace(region.points)}>${region.name || `region-${i + 1}`}</span>`)}
+    ${regions.map((region, i) => region.points.length > 0 && html`<span key=${`name ${i}`} class="tag ${i === chosen ? "chosen" : ""}" style=${tagPlace(region.points)}>${region.name || `${word}-${i + 1}`}</span>`)}
     ${points.map(([x, y], i) => html`<button type="button" key=${`corner ${i}`} class="corner" data-test="region-point" style=${{ left: `${x * 100}%`, top: `${y * 100}%` }}
       aria-label="Corner ${i + 1} of ${points.length}, ${Math.round(x * 100)} % from the left, ${Math.round(y * 100)} % from the top" ...${corner(i)}></button>`)}
   </div>`;

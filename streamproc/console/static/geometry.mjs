@@ -1,8 +1,8 @@
 // Outlines in 0..1 of the picture. Pure.
 
 export const SNAP = 0.015;
-export const MOST_CORNERS = 10;
-export const LEAST_AREA = 0.01;
+/** How many corners an outline may have, and how little of the picture it may enclose. */
+export const LIMITS = { regions: { corners: 10, area: 0.01 }, masks: { corners: 50, area: 0 } };
 
 const rounded = (value) => Math.round(value * 10_000) / 10_000;
 
@@ -45,12 +45,13 @@ export function crossing(points) {
 }
 
 /** What is wrong with an outline, for people; empty where it is good. */
-export function fault(points) {
+export function fault(points, limits = LIMITS.regions) {
   if (points.length < 3) return "An outline needs three corners or more.";
-  if (points.length > MOST_CORNERS) return `An outline may have at most ${MOST_CORNERS} corners.`;
+  if (points.length > limits.corners) return `An outline may have at most ${limits.corners} corners.`;
   const crossed = crossing(points);
   if (crossed) return `The outline crosses itself at edges ${crossed[0] + 1} and ${crossed[1] + 1}; put the corners in order around it.`;
-  return area(points) < LEAST_AREA ? "The outline encloses less than 1 % of the picture; make it larger." : "";
+  if (area(points) <= 0) return "The outline encloses nothing.";
+  return area(points) < limits.area ? "The outline encloses less than 1 % of the picture; make it larger." : "";
 }
 
 /** The outline with a corner more, in the middle of an edge or at a place on it. */

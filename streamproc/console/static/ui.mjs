@@ -100,10 +100,16 @@ export function age(time) {
   return seconds < 129_600 ? `${Math.round(seconds / 3600)} h ago` : `${Math.round(seconds / 86_400)} days ago`;
 }
 
-/** A picture that says so where it is not kept any more. */
-export function Picture({ src, alt, className = "", onLoad }) {
+const AGAIN_MS = 3000;
+
+/** A picture that says so where it is not kept any more. `wait`: it may be there later, so it is asked for again. */
+export function Picture({ src, alt, className = "", wait = false, onLoad }) {
   const [failed, setFailed] = useState(false);
   useEffect(() => setFailed(false), [src]);
+  useEffect(() => {
+    const timer = failed && wait ? setTimeout(() => setFailed(false), AGAIN_MS) : 0;
+    return () => clearTimeout(timer);
+  }, [failed]);
   return failed || !src
     ? html`<div class="nopicture ${className}" role="img" aria-label=${alt}><${Icon} name="camera" /></div>`
     : html`<img class=${className} src=${src} alt=${alt} loading="lazy" decoding="async" onError=${() => setFailed(true)} onLoad=${onLoad} />`;

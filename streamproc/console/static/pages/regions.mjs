@@ -1,14 +1,14 @@
-// The region editor: drawn over the newest picture, tried on the last day's events, saved where the processor's document is kept.
+// The editor of regions and of privacy masks: drawn over the newest picture, tried on the last day's events, saved where the processor's document is kept.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { Crop, Picture, Problem, Skeleton, clock, headline, html, percent, useLoaded } from "../ui.mjs";
 import { Drawing } from "../drawing.mjs";
 import { address, api, get, post, put } from "../api.mjs";
-import { area, boxOf, fault, moved, within } from "../geometry.mjs";
+import { LIMITS, area, boxOf, fault, moved, within } from "../geometry.mjs";
 import { cameraPath } from "../go.mjs";
 import { may } from "../live.mjs";
 
 const RULES = {
-  overlap: "more than a share of the object is inside",
+  overlap: "enough of it is inside",
   feet: "the middle of its lower edge is inside",
   centre: "its middle is inside",
   intersect: "any part is inside",
@@ -16,9 +16,13 @@ const RULES = {
 };
 const FRESH = [[0.3, 0.3], [0.7, 0.3], [0.7, 0.7], [0.3, 0.7]];
 const OWNERS = {
-  store: "Saved in this node's own store.",
-  file: "Saved into the camera's file; only its regions change, comments stay.",
-  "read-only": "The camera's file is read-only here: Save shows the change to make there.",
+  store: () => "Saved in this node's own store.",
+  file: (kind) => `Saved into the camera's file; only its ${kind} change, comments stay.`,
+  "read-only": () => "The camera's file is read-only here: Save shows the change to make there.",
+};
+const WORDS = {
+  regions: { one: "region", none: "Nothing is drawn: the whole picture counts. Add draws a region.", empty: "No region: everything in the picture counts." },
+  masks: { one: "mask", none: "Nothing is masked. Add draws a mask.", empty: "No mask: the whole picture is seen." },
 };
 const CLOSE = 0.025;
 
@@ -29,7 +33,7 @@ const sent = (region) => {
   const { box, ...without } = rest;
   return { ...without, polygon: points };
 };
-const loaded = (document) => document.regions.map((region) => ({ ...region, drawn: region.points }));
+const loaded = (document, kind) => document[kind].map((region) => ({ ...region, drawn: region.points }));
 
 /** States with undo and redo; a change that is not `done` replaces the one before. */
 function useHistory(first) {
@@ -42,15 +46,20 @@ function useHistory(first) {
   return { value: all.now, change, undo, redo, canUndo: all.past.length > 0, canRedo: all.future.length > 0, reset: (value) => setAll({ past: [], now: value, future: [], base: null }) };
 }
 
-export function Regions({ name, query }) {
-  const { value, error, again } = useLoaded(() => get(api(name, "/regions")), [name]);
-  return html`<div class="head"><a class="crumb" href=${cameraPath(name)}>${name}</a><span class="dim" aria-hidden="true">/</span><h1>Regions</h1></div>
+/** `kind`: regions or masks. */
+export function Regions({ name, kind, query }) {
+  const { value, error, again } = useLoaded(() => get(api(name, `/${kind}`)), [name, kind]);
+  const tab = (one, words) => html`<a href=${cameraPath(name, `/${one}`)} aria-current=${one === kind ? "page" : undefined}>${words}</a>`;
+  return html`<div class="head"><a class="crumb" href=${cameraPath(name)}>${name}</a><span class="dim" aria-hidden="true">/</span><h1>${kind === "masks" ? "Masks" : "Regions"}</h1>
+      <nav class="tabs" aria-label="What to draw">${tab("regions", "Regions")}${tab("masks", "Masks")}</nav></div>
+    ${kind === "masks" && html`<p class="dim">What a mask covers is black before anything is analysed, kept, shown or sent.</p>`}
     <${Problem} error=${error} />
-    ${value ? html`<${Editor} key=${name} name=${name} document=${value} query=${query} reload=${again} />` : !error && html`<div class="card pad"><${Skeleton} lines=${8} /></div>`}`;
+    ${value ? html`<${Editor} key=${`${name} ${kind}`} name=${name} kind=${kind} document=${value} query=${query} reload=${again} />` : !error && html`<div class="card pad"><${Skeleton} lines=${8} /></div>`}`;
 }
 
-function Editor({ name, document, query, reload }) {
-  const history = useHistory(loaded(document));
+function Editor({ name, kind, document, query, reload }) {
+  const history = useHistory(loaded(document, kind));
+  const said = WORDS[kind];
   const regions = history.value;
   const [chosen, setChosen] = useState(regions.length ? 0 : -1);
   const [drawing, setDrawing] = useState(false);
@@ -61,18 +70,18 @@ function Editor({ name, document, query, reload }) {
   const [ratio, setRatio] = useState(16 / 9);
   const [still] = useState(() => api(name, `/still.jpg?t=${Date.now()}`));
   const current = regions[chosen];
-  const faults = useMemo(() => regions.map((region) => fault(region.points)), [regions]);
-  const dirty = JSON.stringify(regions.map(sent)) !== JSON.stringify(loaded(document).map(sent));
+  const faults = useMemo(() => regions.map((region) => fault(region.points, LIMITS[kind])), [regions]);
+  const dirty = JSON.stringify(regions.map(sent)) !== JSON.stringify(loaded(document, kind).map(sent));
 
   const edit = (changes, done = true) => {
     setResult(null);
     history.change(regions.map((region, i) => (i === chosen ? { ...region, ...changes } : region)), done);
   };
   const add = (points = FRESH) => {
-    const names = new Set(regions.map((region, i) => region.name || `region-${i + 1}`));
+    const names = new Set(regions.map((region, i) => region.name || `${said.one}-${i + 1}`));
     let number = regions.length + 1;
-    while (names.has(`region-${number}`)) number += 1;
-    history.change([...regions, { name: `region-${number}`, points }]);
+    while (names.has(`${said.one}-${number}`)) number += 1;
+    history.change([...regions, { name: `${said.one}-${number}`, points }]);
     setChosen(regions.length);
     setFresh(points === FRESH);
     setDrawing(false);
@@ -103,7 +112,7 @@ function Editor({ name, document, query, reload }) {
     setDrawing(false);
     setFailed(null);
     try {
-      const saved = await put(api(name, "/regions"), { regions: regions.map(sent) });
+      const saved = await put(api(name, `/${kind}`), { [kind]: regions.map(sent) });
       setResult(saved);
       if (saved.saved) reload();
     } catch (refused) {
@@ -136,7 +145,7 @@ function Editor({ name, document, query, reload }) {
   }, [regions.length]);
   useEffect(() => {
     const box = (query.box || "").split(",").map(Number);
-    if (box.length === 4 && box.every(Number.isFinite)) add(boxOf(box));
+    if (kind === "regions" && box.length === 4 && box.every(Number.isFinite)) add(boxOf(box));
   }, []);
   useEffect(() => {
     if (!dirty) return undefined;
@@ -153,51 +162,51 @@ function Editor({ name, document, query, reload }) {
         <button onClick=${history.undo} disabled=${!history.canUndo}>Undo</button>
         <button onClick=${history.redo} disabled=${!history.canRedo}>Redo</button>
         <button class="danger" onClick=${drop} disabled=${!current}>Delete</button>
-        <button onClick=${attempt} disabled=${blocked}>Test</button>
+        ${kind === "regions" && html`<button onClick=${attempt} disabled=${blocked}>Test</button>`}
         <button class="main push" data-test="region-save" onClick=${save} disabled=${blocked || !may("control")}>Save</button>
       </div>
-      <div class="card canvas" style=${{ "--ratio": ratio }}>
-        <${Drawing} regions=${regions} chosen=${chosen} drawing=${drawing} armed=${drawing || fresh} boxes=${tried?.events.slice(0, 60)} onChoose=${(i) => { setChosen(i); setDrawing(false); setFresh(false); }} onChange=${change} onClick=${click}>
-          <${Picture} src=${still} alt="Newest picture of ${name}" onLoad=${(load) => setRatio(load.target.naturalWidth / load.target.naturalHeight)} />
+      <div class="card canvas ${kind}" style=${{ "--ratio": ratio }}>
+        <${Drawing} word=${said.one} regions=${regions} chosen=${chosen} drawing=${drawing} armed=${drawing || fresh} boxes=${tried?.events.slice(0, 60)} onChoose=${(i) => { setChosen(i); setDrawing(false); setFresh(false); }} onChange=${change} onClick=${click}>
+          <${Picture} wait=${true} src=${still} alt="Newest picture of ${name}" onLoad=${(load) => setRatio(load.target.naturalWidth / load.target.naturalHeight)} />
         </${Drawing}>
       </div>
-      <p class="dim small" role="status">${hint({ current, drawing, fresh })}</p>
+      <p class="dim small" role="status">${hint({ current, drawing, fresh, said })}</p>
       ${faults.map((words, i) => words && !(drawing && i === chosen) && html`<p key=${i} class="note bad" role="alert">${regions[i].name}: ${words}</p>`)}
       <${Problem} error=${failed} />
       <${Saved} result=${result} />
       <${Tried} tried=${tried} />
     </div>
     <aside class="stack">
-      <${RegionList} regions=${regions} chosen=${chosen} onChoose=${(i) => { setChosen(i); setDrawing(false); setFresh(false); }} />
-      ${current && html`<${Details} region=${current} edit=${edit} />`}
-      <${FromEvents} name=${name} onUse=${(event) => add(boxOf(event.box))} />
-      <p class="dim small">${OWNERS[document.owner]}${document.file ? html` <span class="mono">${document.file}</span>` : ""}</p>
+      <${RegionList} said=${said} regions=${regions} chosen=${chosen} onChoose=${(i) => { setChosen(i); setDrawing(false); setFresh(false); }} />
+      ${current && html`<${Details} region=${current} edit=${edit} ruled=${kind === "regions"} />`}
+      ${kind === "regions" && html`<${FromEvents} name=${name} onUse=${(event) => add(boxOf(event.box))} />`}
+      <p class="dim small">${OWNERS[document.owner](kind)}${document.file ? html` <span class="mono">${document.file}</span>` : ""}</p>
     </aside>
   </div>`;
 }
 
-function hint({ current, drawing, fresh }) {
-  if (!current) return "Nothing is drawn: the whole picture counts. Add draws a region.";
+function hint({ current, drawing, fresh, said }) {
+  if (!current) return said.none;
   if (fresh) return "Drag the corners, or click into the picture to draw your own outline, corner by corner.";
   if (drawing) return `${current.points.length} corner${current.points.length === 1 ? "" : "s"}. Click on for more; the first corner, Enter or Save closes the outline.`;
   return "Drag a corner or use the arrow keys (Shift: larger steps). Click an edge for another corner. Delete removes the corner that has the focus.";
 }
 
-const RegionList = ({ regions, chosen, onChoose }) => html`<section class="card pad stack tight"><h2>Drawn</h2>
+const RegionList = ({ said, regions, chosen, onChoose }) => html`<section class="card pad stack tight"><h2>Drawn</h2>
   ${regions.length ? html`<ul class="plainlist choose">${regions.map((region, i) => html`<li key=${i}><button class="plain" aria-pressed=${i === chosen} onClick=${() => onChoose(i)}>
-    <span>${region.name || `region-${i + 1}`}</span><span class="dim small">${Math.round(area(region.points) * 100)} %, ${region.points.length} corners</span></button></li>`)}</ul>`
-    : html`<p class="dim">No region: everything in the picture counts.</p>`}</section>`;
+    <span>${region.name || `${said.one}-${i + 1}`}</span><span class="dim small">${Math.round(area(region.points) * 100)} %, ${region.points.length} corners</span></button></li>`)}</ul>`
+    : html`<p class="dim">${said.empty}</p>`}</section>`;
 
-function Details({ region, edit }) {
+function Details({ region, edit, ruled }) {
   const number = (index, axis) => (input) => {
     const value = Number(input.target.value);
     if (Number.isFinite(value)) edit({ points: moved(region.points, index, region.points[index].map((old, i) => (i === axis ? within(value / 100) : old))) });
   };
   return html`<section class="card pad stack">
     <label class="field">Name<input value=${region.name || ""} maxlength="128" onChange=${(input) => edit({ name: input.target.value.trim() || undefined })} /></label>
-    <label class="field">An object counts when<select value=${region.rule || "overlap"} onChange=${(input) => edit({ rule: input.target.value })}>
-      ${Object.entries(RULES).map(([rule, said]) => html`<option key=${rule} value=${rule} selected=${(region.rule || "overlap") === rule}>${said}</option>`)}</select></label>
-    ${(region.rule || "overlap") === "overlap" && html`<label class="field">Share of the object, over %<input type="number" min="0" max="99" value=${Math.round((region.overlap ?? 0.5) * 100)}
+    ${ruled && html`<label class="field">An object counts when<select value=${region.rule || "overlap"} onChange=${(input) => edit({ rule: input.target.value })}>
+      ${Object.entries(RULES).map(([rule, said]) => html`<option key=${rule} value=${rule} selected=${(region.rule || "overlap") === rule}>${said}</option>`)}</select></label>`}
+    ${ruled && (region.rule || "overlap") === "overlap" && html`<label class="field">Enough is more than, %<input type="number" min="0" max="99" value=${Math.round((region.overlap ?? 0.5) * 100)}
       onChange=${(input) => edit({ overlap: Math.min(0.99, Math.max(0, Number(input.target.value) / 100)) })} /></label>`}
     <details><summary>Corners in numbers</summary><table class="table numbers"><thead><tr><th scope="col">Corner</th><th scope="col">From left, %</th><th scope="col">From top, %</th></tr></thead>
       <tbody>${region.points.map((point, i) => html`<tr key=${i}><th scope="row">${i + 1}</th>${point.map((value, axis) => html`<td key=${axis}><input type="number" min="0" max="100" step="0.1"
