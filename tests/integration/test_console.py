@@ -134,9 +134,9 @@ async def test_a_mask_is_drawn_by_finger_and_blackens_the_picture(door: Daemon, 
     await page.look_like(*PHONE, phone=True)
     await page.open(f"{door.url}/console/cameras/front-door/regions")
     await page.until(f"{POINTS} === 4")
-    await page.tap(*await page.centre(".tabs a[href$=masks]"))
+    await page.press(".tabs a[href$=masks]")
     await page.until(f"location.pathname.endsWith('/masks') && {POINTS} === 0")
-    await page.tap(*await page.centre(".toolbar .main"))
+    await page.press(".toolbar .main")
     await page.until(f"{POINTS} === 4")
     await settled(page)
     corner = await page.centre("[data-test=region-point]:nth-last-of-type(2)")
@@ -145,7 +145,7 @@ async def test_a_mask_is_drawn_by_finger_and_blackens_the_picture(door: Daemon, 
     said = "document.querySelector('[data-test=region-point]:nth-last-of-type(2)').getAttribute('aria-label')"
     await page.until(f"{said}.endsWith('100 % from the top')")
     await page.screenshot(SCREENSHOTS / "masks-phone.png")
-    await page.tap(*await page.centre("[data-test=region-save]"))
+    await page.press("[data-test=region-save]")
     await page.until("document.querySelector('.note.good')?.textContent.includes('Saved in')")
     text = (door.config / "processors" / "front-door.yaml").read_text()
     assert len(yaml.safe_load(text)["masks"][0]["polygon"]) == 4 and "# as measured" in text

@@ -114,10 +114,6 @@ class Page:
             clickCount=int(kind != "mouseMoved"),
         )
 
-    async def tap(self, x: float, y: float) -> None:
-        """A finger, for a moment: by the browser's own clock, since a slow machine would make a long press of it."""
-        await self.call("Input.synthesizeTapGesture", x=x, y=y, gestureSourceType="touch")
-
     async def swipe(self, start: tuple[float, float], end: tuple[float, float], steps: int = 5) -> None:
         """A finger, from one place to another."""
         await self._touch("touchStart", start)
