@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,6 +38,7 @@ class Record:
     number: str
     producer: datetime
     server: datetime
+    headers: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ def record_of(message: Any) -> Record:
         fragment_number(headers, message.offset),
         producer_time(headers, server),
         server,
+        headers,
     )
 
 

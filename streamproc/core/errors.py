@@ -120,6 +120,10 @@ class StorageUnavailable(StreamprocError):
         super().__init__(f"waits for storage: {reason}" if not reason.startswith("waits for storage") else reason)
 
 
+class OwnershipLost(StreamprocError):
+    """Another node of the cluster has the processor: what was decided here and not committed yet counts for nothing."""
+
+
 class StateError(StreamprocError):
     """Saved state cannot be gone on from."""
 

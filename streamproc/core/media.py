@@ -124,6 +124,8 @@ class GapReason(StrEnum):
     CORRUPT = "corrupt"
     SKIPPED = "skipped"
     PUBLISHER_GONE = "publisher_gone"
+    TAKEOVER = "takeover"
+    """Another node of the cluster goes on with the feed."""
 
 
 @dataclass(frozen=True, slots=True)

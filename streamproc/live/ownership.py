@@ -9,6 +9,9 @@ from typing import Protocol
 class Ownership(Protocol):
     """Says of every processor whether it is this node's to run. Belongs to the event loop."""
 
+    shared: bool
+    """Whether other nodes may have run a processor before."""
+
     def elsewhere(self, name: str) -> str | None:
         """None: it is this node's. Else why it is not, for people: it becomes the processor's ``message``."""
         ...
@@ -20,6 +23,8 @@ class Ownership(Protocol):
 
 class SoleNode:
     """The ownership of a node that is alone: every processor is its own."""
+
+    shared = False
 
     def elsewhere(self, name: str) -> str | None:
         return None

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Protocol
 
 import structlog
 
 from streamproc import metrics
-from streamproc.core.errors import StorageUnavailable
+from streamproc.core.errors import OwnershipLost, StorageUnavailable
 from streamproc.core.event import Event, EventType, Pictures
 from streamproc.logic.backoff import BackoffRule
 from streamproc.store.journal import Commit, Journal
@@ -41,6 +42,14 @@ def merged(first: Commit, then: Commit) -> Commit:
     return Commit(then.processor, list(sessions.values()), events, then.routes or first.routes, checkpoint, forget)
 
 
+class Committing(Protocol):
+    """Where decisions become durable: ``store.journal.Journal``, or what stands before it."""
+
+    def commit(self, commit: Commit, patience_s: float) -> list[Event]:
+        """As ``Journal.commit``. Raises OwnershipLost where the processor is not this node's any more; nothing has changed then."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     commit: Commit
@@ -55,7 +64,7 @@ class PatientJournal:
     """
 
     def __init__(self, journal: Journal) -> None:
-        self.journal = journal
+        self.journal: Committing = journal
         self.reason = ""
         """Why the storage takes nothing; empty while it does."""
         self._waiting: dict[str, _Waiting] = {}
@@ -70,7 +79,8 @@ class PatientJournal:
         self._random = Random()
 
     def commit(self, commit: Commit, on_stored: OnStored) -> bool:
-        """True: it is durable, and ``on_stored`` was called with the events that are new. False: it waits, and will be.
+        """True: it is durable, and ``on_stored`` was called with the events that are new. False: it waits, and will be; or another
+        node has the processor, and it never counted.
 
         Raises StorageUnavailable where no more may wait.
         """
@@ -80,6 +90,8 @@ class PatientJournal:
                 return False
         try:
             fresh = self.journal.commit(commit, patience_s=PATIENCE_S)
+        except OwnershipLost:
+            return False
         except StorageUnavailable as error:
             with self._lock:
                 self._keep(commit, on_stored)
@@ -91,6 +103,14 @@ class PatientJournal:
     def waits(self, processor: str) -> bool:
         """Whether something of the processor is not durable yet."""
         return processor in self._waiting or self._writing == processor
+
+    def forget(self, processor: str) -> None:
+        """Another node has the processor: what of it waits counts for nothing."""
+        with self._lock:
+            dropped = self._waiting.pop(processor, None)
+            self._count()
+        if dropped is not None and dropped.commit.events:
+            log.warning("dropped_what_waited", processor=processor, events=len(dropped.commit.events))
 
     def close(self, timeout_s: float) -> None:
         """Wait for storage once more, at most so long, then give up what waits: the next process goes on from what is on disk, as
@@ -178,6 +198,8 @@ class PatientJournal:
             self._writing = name
         try:
             fresh = self.journal.commit(item.commit, patience_s=PATIENCE_S)
+        except OwnershipLost:
+            self.forget(name)
         except BaseException:
             with self._lock:
                 more = self._waiting.get(name)

@@ -34,6 +34,8 @@ class SharedServices:
     decisions: PatientJournal
     scheduler: Scheduler
     provider: ModelProvider
+    takes_over: bool = False
+    """Whether what is resumed may be of another node."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Run:
                 mask=make_mask(spec.config),
                 health=spec.config.health,
                 latency=source.traits.live,
+                takes_over=shared.takes_over,
                 on_over=on_over,
                 on_durable=source.durable,
             ),

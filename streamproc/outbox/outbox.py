@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -82,6 +82,10 @@ class Outbox:
         self._housekeeper = Housekeeper(journal, self._store, settings or OutboxSettings(), self._wake_again, history)
         self.delivered_listeners: list[Callable[[Event], None]] = []
         """Called in the loop with an event each time an output has confirmed it. Must be quick."""
+        self.settled_listeners: list[Callable[[str, Event], None]] = []
+        """Called in the loop with an output and an event that it has confirmed or refused for good. Must be quick."""
+        self.may_deliver: Callable[[str], Awaitable[bool]] = _always
+        """Whether this node is the one to deliver what a processor owes, as of now."""
         self.denied_listeners: list[Callable[[str, SinkDenied], None]] = []
         """Called in the loop with the processor when an output says that it may not, each time it is tried. Must be quick."""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -97,7 +101,7 @@ class Outbox:
         self._running = True
         self._journal.subscribe(self._on_commit)
         self._housekeeper.start()
-        await self._resume()
+        await self.look_again()
 
     async def set_outputs(self, processor: str, sinks: Mapping[str, Sink]) -> None:
         """These are the processor's outputs now, by key. Sinks that are no longer among them are closed; the same object stays."""
@@ -108,7 +112,7 @@ class Outbox:
             if key not in self._outputs:
                 self._outputs[key] = _Output(key, processor, sink)
         if self._running:
-            await self._resume()
+            await self.look_again()
 
     async def remove(self, processor: str, timeout_s: float = 5.0) -> None:
         """The processor was deleted: deliver what it owes, as far as that goes within the time, then close its outputs."""
@@ -138,7 +142,8 @@ class Outbox:
             with suppress(RuntimeError):  # The loop is closing: the next process delivers.
                 self._loop.call_soon_threadsafe(self._wake, owed)
 
-    async def _resume(self) -> None:
+    async def look_again(self) -> None:
+        """Look again at everything that waits."""
         self._wake_again(set(await DATABASE.run(self._store.waiting_sessions)))
 
     def _wake_again(self, owed: set[tuple[str, str]]) -> None:
@@ -163,6 +168,8 @@ class Outbox:
             while session in output.dirty:
                 output.dirty.discard(session)
                 await self._write_confirmed(output)
+                if not await self.may_deliver(output.processor):
+                    return
                 owed = await DATABASE.run(self._store.next, output.key, session, _BATCH)
                 if not owed:
                     continue
@@ -259,6 +266,7 @@ class Outbox:
         output.healthy.set()
         for listener in self.delivered_listeners:
             listener(item.event)
+        self._settled(output, item)
 
     async def _note_failure(self, output: _Output, item: PendingDelivery, failure: SinkBusy) -> None:
         DELIVERIES.labels(output.key, "busy").inc()
@@ -285,6 +293,11 @@ class Outbox:
         await DATABASE.run(self._store.dead, output.key, item.seq, reason)
         del output.refused[item.seq]
         output.lettered.discard(item.seq)
+        self._settled(output, item)
+
+    def _settled(self, output: _Output, item: PendingDelivery) -> None:
+        for listener in self.settled_listeners:
+            listener(output.key, item.event)
 
     async def _pause(self, output: _Output, failures: int, failure: SinkBusy) -> bool:
         """Wait out the back-off, less where the output is seen to work again; False when it is time to end.
@@ -326,6 +339,10 @@ class Outbox:
                 await output.sink.aclose()
         except Exception:  # Boundary: closing is a courtesy, the sink is not used any more.
             log.warning("output_not_closed_cleanly", output=output.key, exc_info=True)
+
+
+async def _always(processor: str) -> bool:
+    return True
 
 
 async def _happens(event: asyncio.Event, within_s: float) -> bool:

@@ -70,6 +70,7 @@ class FramePipeline:
         """The first picture, while it is the only one."""
         self._pictures = 0
         self._latency = setup.latency
+        self._takes_over = setup.takes_over
         self._hidden: Sequence[Box] = ()
         """Faces that are blurred in what is kept, by the last result that knew of faces."""
         self._stats = stats
@@ -215,7 +216,10 @@ class FramePipeline:
         last = self.sessions.last
         at, jumped = self.clock.place(frame.at, last)
         if jumped and last is not None and not self.sessions.in_gap:
-            self.gap(Gap(GapReason.LOST, last, "nobody watched: streamproc was not running"))
+            if self._takes_over:
+                self.gap(Gap(GapReason.TAKEOVER, last, "nobody watched until this node took over"))
+            else:
+                self.gap(Gap(GapReason.LOST, last, "nobody watched: streamproc was not running"))
         return frame if at is frame.at else replace(frame, at=at)
 
     def _conclude(self, frame: Frame) -> None:

@@ -40,6 +40,8 @@ class LaneSetup:
     """Whether and when the camera's own conditions are told (never in replay)."""
     latency: bool = False
     """Events say how long they took (never in replay)."""
+    takes_over: bool = False
+    """What it resumes may be of another node."""
     checkpoints: bool = True
     on_over: Callable[[str | None], None] = lambda error: None
     """Called once from a worker when nothing more will come; with the error where it failed."""

@@ -140,8 +140,7 @@ class Journal:
 
     def _commit(self, commit: Commit, patience_s: float) -> tuple[list[Event], set[tuple[str, str]]]:
         """The events that were not known yet, and who got something to deliver."""
-        wanted = [pair for pair in commit.events if self._wanted(pair[0], commit.routes)]
-        fresh = self._unknown(wanted)
+        fresh = self.fresh(commit)
         sizes = [self.spool.write(event, pictures) if pictures else 0 for event, pictures in fresh]
         owed: set[tuple[str, str]] = set()
         with self.database.write(patience_s) as connection:
@@ -154,6 +153,10 @@ class Journal:
             for (event, _), size in zip(fresh, sizes, strict=True):
                 owed |= _write_event(connection, event, size, commit.routes)
         return [event for event, _ in fresh], owed
+
+    def fresh(self, commit: Commit) -> list[tuple[Event, Pictures | None]]:
+        """What of the commit's events would be new."""
+        return self._unknown([pair for pair in commit.events if self._wanted(pair[0], commit.routes)])
 
     def subscribe(self, listener: Listener) -> None:
         """``listener`` must be quick and must not raise."""
