@@ -183,3 +183,17 @@ KVS_BEHIND = Gauge(
     ["processor"],
     registry=REGISTRY,
 )
+
+SLOTS = Gauge("streamproc_slots", "Slots of the cluster that this node runs", registry=REGISTRY)
+TAKEOVERS = Counter(
+    "streamproc_takeovers_total", "Slots that this node took over from another or from its own past", registry=REGISTRY
+)
+FENCED = Counter(
+    "streamproc_fenced_total", "Slots that this node wrote to and found to be another's by then", registry=REGISTRY
+)
+CLUSTER_COMMIT = Histogram(
+    "streamproc_cluster_commit_seconds",
+    "From a batch of decisions to the brokers' word that all replicas have it",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+    registry=REGISTRY,
+)

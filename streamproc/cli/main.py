@@ -18,7 +18,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-GROUPS = {"models": "models", "faces": "faces", "outbox": "outbox", "jobs": "jobs", "aws": "aws", "streams": "streams"}
+GROUPS = {
+    "models": "models",
+    "faces": "faces",
+    "outbox": "outbox",
+    "jobs": "jobs",
+    "aws": "aws",
+    "streams": "streams",
+    "cluster": "cluster",
+}
 """Families with verbs of their own: the verb, and the module (of this folder) whose ``app`` it is."""
 VERBS = {
     "replay": "replay:replay",

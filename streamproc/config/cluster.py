@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
@@ -11,6 +13,17 @@ from streamproc.config.duration import Duration
 
 TagWord = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,62}$")]
 Tags = dict[TagWord, TagWord]
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlace:
+    """What is this node's own, where several share one document."""
+
+    node_id: str | None = None
+    """None: the data directory's own id."""
+    address: str | None = None
+    """URL under which the other nodes reach it; None: they cannot."""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class ClusterSettings(KafkaServers):

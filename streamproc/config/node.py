@@ -219,4 +219,4 @@ class NodeConfig(Settings):
     kinesis_video: KinesisVideoSettings | None = None
     """Kinesis Video Streams on the daemon's port. Being there turns it on; {} takes the defaults."""
     cluster: ClusterSettings | None = None
-    """Other nodes that share the processors and take over from this one. Not served yet: ``serve`` refuses a document that has it."""
+    """Other nodes that share the processors and take over from this one."""

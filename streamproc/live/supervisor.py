@@ -156,9 +156,7 @@ class Supervisor:
     async def load(self, row: ProcessorRow, config: ProcessorConfig) -> Processor:
         """A processor that the store knows already, stopped. Raises InputError where its outputs' settings are wrong."""
         services = ProcessorServices(
-            SharedServices(
-                self.journal, self.decisions, self.scheduler, self.provider, self.ownership.shared
-            ),
+            SharedServices(self.journal, self.decisions, self.scheduler, self.provider, self.ownership.shared),
             self.store,
             self._context,
             self._told,

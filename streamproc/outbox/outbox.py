@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -19,6 +19,7 @@ from streamproc.core.event import Event, Pictures
 from streamproc.logic.backoff import BackoffRule
 from streamproc.metrics import DELIVERIES, DELIVERY_DELAY
 from streamproc.outbox.dead import DeadLetters
+from streamproc.outbox.gate import Gate
 from streamproc.outbox.housekeeping import Housekeeper
 from streamproc.store.deliveries import DeliveryStore, PendingDelivery
 from streamproc.store.journal import Journal
@@ -82,10 +83,7 @@ class Outbox:
         self._housekeeper = Housekeeper(journal, self._store, settings or OutboxSettings(), self._wake_again, history)
         self.delivered_listeners: list[Callable[[Event], None]] = []
         """Called in the loop with an event each time an output has confirmed it. Must be quick."""
-        self.settled_listeners: list[Callable[[str, Event], None]] = []
-        """Called in the loop with an output and an event that it has confirmed or refused for good. Must be quick."""
-        self.may_deliver: Callable[[str], Awaitable[bool]] = _always
-        """Whether this node is the one to deliver what a processor owes, as of now."""
+        self.gate = Gate()
         self.denied_listeners: list[Callable[[str, SinkDenied], None]] = []
         """Called in the loop with the processor when an output says that it may not, each time it is tried. Must be quick."""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -113,6 +111,10 @@ class Outbox:
                 self._outputs[key] = _Output(key, processor, sink)
         if self._running:
             await self.look_again()
+
+    def busy(self, processor: str) -> bool:
+        """Whether something of the processor is being delivered."""
+        return any(output.tasks for output in self._outputs.values() if output.processor == processor)
 
     async def remove(self, processor: str, timeout_s: float = 5.0) -> None:
         """The processor was deleted: deliver what it owes, as far as that goes within the time, then close its outputs."""
@@ -143,7 +145,6 @@ class Outbox:
                 self._loop.call_soon_threadsafe(self._wake, owed)
 
     async def look_again(self) -> None:
-        """Look again at everything that waits."""
         self._wake_again(set(await DATABASE.run(self._store.waiting_sessions)))
 
     def _wake_again(self, owed: set[tuple[str, str]]) -> None:
@@ -168,7 +169,7 @@ class Outbox:
             while session in output.dirty:
                 output.dirty.discard(session)
                 await self._write_confirmed(output)
-                if not await self.may_deliver(output.processor):
+                if not await self.gate.is_open(output.processor):
                     return
                 owed = await DATABASE.run(self._store.next, output.key, session, _BATCH)
                 if not owed:
@@ -220,6 +221,7 @@ class Outbox:
     async def _attempt(self, output: _Output, item: PendingDelivery) -> None:
         """Raises SinkBusy or SinkRejected, nothing else."""
         delivery = await self._delivery(output, item)
+        await self.gate.enter(output.processor)
         try:
             async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
                 await output.sink.deliver(delivery)
@@ -239,7 +241,7 @@ class Outbox:
         if event.has_pictures:
             wanted = isinstance(output.sink, ImageKeeper)
             kept, pictures = await DATABASE.run(self._pictures, event, wanted)
-            images = self._locate(output.processor, event) if kept else NOWHERE
+            images = _locate(self._outputs.values(), output.processor, event) if kept else NOWHERE
         return Delivery(event, pictures, item.context, images, self._renderers)
 
     def _pictures(self, event: Event, wanted: bool) -> tuple[bool, Pictures | None]:
@@ -249,16 +251,6 @@ class Outbox:
             return pictures is not None, pictures
         return self._journal.spool.has(event.session, event.id), None
 
-    def _locate(self, processor: str, event: Event) -> Images:
-        """Where others find the pictures: an output that gives URIs, else one that keeps files."""
-        places = [
-            place
-            for output in self._outputs.values()
-            if output.processor == processor and isinstance(output.sink, ImageKeeper)
-            if (place := output.sink.locate(event)) != NOWHERE
-        ]
-        return next((place for place in places if "://" in (place.frame or "")), places[0] if places else NOWHERE)
-
     def _note_success(self, output: _Output, item: PendingDelivery) -> None:
         DELIVERIES.labels(output.key, "delivered").inc()
         DELIVERY_DELAY.labels(output.key).observe(max(0.0, time.time() - item.stored))
@@ -266,7 +258,7 @@ class Outbox:
         output.healthy.set()
         for listener in self.delivered_listeners:
             listener(item.event)
-        self._settled(output, item)
+        self.gate.settled(output.key, item.event)
 
     async def _note_failure(self, output: _Output, item: PendingDelivery, failure: SinkBusy) -> None:
         DELIVERIES.labels(output.key, "busy").inc()
@@ -293,11 +285,7 @@ class Outbox:
         await DATABASE.run(self._store.dead, output.key, item.seq, reason)
         del output.refused[item.seq]
         output.lettered.discard(item.seq)
-        self._settled(output, item)
-
-    def _settled(self, output: _Output, item: PendingDelivery) -> None:
-        for listener in self.settled_listeners:
-            listener(output.key, item.event)
+        self.gate.settled(output.key, item.event)
 
     async def _pause(self, output: _Output, failures: int, failure: SinkBusy) -> bool:
         """Wait out the back-off, less where the output is seen to work again; False when it is time to end.
@@ -341,8 +329,15 @@ class Outbox:
             log.warning("output_not_closed_cleanly", output=output.key, exc_info=True)
 
 
-async def _always(processor: str) -> bool:
-    return True
+def _locate(outputs: Iterable[_Output], processor: str, event: Event) -> Images:
+    """Where others find the pictures: an output that gives URIs, else one that keeps files."""
+    places = [
+        place
+        for output in outputs
+        if output.processor == processor and isinstance(output.sink, ImageKeeper)
+        if (place := output.sink.locate(event)) != NOWHERE
+    ]
+    return next((place for place in places if "://" in (place.frame or "")), places[0] if places else NOWHERE)
 
 
 async def _happens(event: asyncio.Event, within_s: float) -> bool:

@@ -6,13 +6,15 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
 
 from streamproc.aws_protocol.keys import load_keys
+from streamproc.config.cluster import NodePlace
 from streamproc.config.node import NodeConfig, ServerSettings
 from streamproc.config.webrtc import check_secrets
 from streamproc.core.errors import InputError
@@ -35,6 +37,9 @@ from streamproc.store.signins import SigninStore
 from streamproc.store.users import UserStore
 from streamproc.web.guard import Guard, load_tokens, safe_listen
 from streamproc.web.signin import KnownUser, SignIn, load_users
+
+if TYPE_CHECKING:
+    from streamproc.cluster.node import ClusterNode
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +70,8 @@ class Daemon:
     reload: asyncio.Event
     """Set to hand everything over to another process, if its config is good."""
     ready: bool = False
+    place: NodePlace = field(default_factory=NodePlace)
+    """Where this node stands in its cluster, if it is in one."""
 
     async def serve(self) -> bool:
         """Until ``stop`` is set, or ``reload`` with a good config. Returns when everything is closed.
@@ -83,17 +90,22 @@ class Daemon:
     async def _serve(self) -> bool:
         tokens = load_tokens(self.node.server)
         database = await asyncio.to_thread(Database, self.data_dir)
-        supervisor = Supervisor(self.node, self.folder, database, renderers=RENDERERS)
+        cluster = self._cluster(database)
+        supervisor = Supervisor(
+            self.node, self.folder, database, renderers=RENDERERS, ownership=cluster.division if cluster else None
+        )
         sign_in = await asyncio.to_thread(open_sign_in, self.node.server, database)
         guard = Guard(tokens, sign_in)
         app = make_app(supervisor, guard, lambda: self.ready, trust_local=self.node.server.local == "open")
         context = DaemonContext(
             app, self.node, self.folder, database, supervisor, tokens, guard, sign_in, self._listen_address(sign_in)
         )
+        if cluster is not None:
+            join(cluster, context)
         runner = await self._listen(context)
         again = False
         try:
-            again = await self._work(context)
+            again = await self._work(context, cluster)
         finally:
             self.ready = False
             if not again:
@@ -101,14 +113,15 @@ class Daemon:
             log.info("handing_over" if again else "stopping")
             for close in reversed(context.on_close):
                 await close()
-            await supervisor.close(HAND_OVER_DRAIN_S if again else DRAIN_S, hand_over=again)
+            hand_over = again or cluster is not None
+            await supervisor.close(HAND_OVER_DRAIN_S if hand_over else DRAIN_S, hand_over=hand_over)
             for close in reversed(context.on_closed):
                 await close()
             await runner.cleanup()
             log.info("handed_over" if again else "stopped")
         return again
 
-    async def _work(self, context: DaemonContext) -> bool:
+    async def _work(self, context: DaemonContext, cluster: ClusterNode | None) -> bool:
         """Until told to end. True: hand over."""
         reconciler = Reconciler(context.supervisor, Restarts().retry_at)
         context.on_close.append(reconciler.close)
@@ -118,6 +131,9 @@ class Daemon:
         await config_dir.scan()
         await reconciler.withdraw_forgotten()
         await reconciler.settled()
+        if cluster is not None:
+            cluster.open()
+            context.on_close.append(cluster.close)
         self.ready = True
         notify("READY=1")
         log.info("ready", listen=context.listen, processors=len(context.supervisor.names()))
@@ -153,6 +169,15 @@ class Daemon:
             return False
         return True
 
+    def _cluster(self, database: Database) -> ClusterNode | None:
+        if self.node.cluster is None:
+            return None
+        from streamproc.cluster.node import ClusterNode
+        from streamproc.live.assembly import connector_context
+
+        context = connector_context(self.node, "cluster", self.folder, self.data_dir, database.node_id)
+        return ClusterNode(self.node.cluster, self.place, context)
+
     def _listen_address(self, sign_in: SignIn) -> str:
         server = self.node.server
         guarded = bool(server.credentials or server.credentials_file or server.tokens or sign_in.has_users)
@@ -182,6 +207,14 @@ class Daemon:
                 f"server.listen: {context.listen} cannot be used: {said}; choose another --listen"
             ) from None
         return runner
+
+
+def join(cluster: ClusterNode, context: DaemonContext) -> None:
+    """What is decided here counts for the cluster from now on; its routes."""
+    from streamproc.server.cluster import ClusterRoutes
+
+    cluster.bind(context.supervisor, asyncio.get_running_loop())
+    ClusterRoutes(cluster, context.guard).mount(context.app)
 
 
 def check_node(node: NodeConfig, folder: Path) -> None:

@@ -145,13 +145,13 @@ class Journal:
         owed: set[tuple[str, str]] = set()
         with self.database.write(patience_s) as connection:
             for session in commit.sessions:
-                _write_session(connection, session)
+                write_session(connection, session)
             if commit.checkpoint is not None:
-                _write_checkpoint(connection, commit.processor, commit.checkpoint)
+                write_checkpoint(connection, commit.processor, commit.checkpoint)
             elif commit.forget_checkpoint:
                 connection.execute("DELETE FROM checkpoints WHERE processor = ?", (commit.processor,))
             for (event, _), size in zip(fresh, sizes, strict=True):
-                owed |= _write_event(connection, event, size, commit.routes)
+                owed |= write_event(connection, event, size, commit.routes)
         return [event for event, _ in fresh], owed
 
     def fresh(self, commit: Commit) -> list[tuple[Event, Pictures | None]]:
@@ -250,7 +250,7 @@ def _content(event: Event) -> str:
     return event_to_json(replace(event, data={key: value for key, value in event.data.items() if key != "latency"}))
 
 
-def _write_session(connection: sqlite3.Connection, session: SessionRow) -> None:
+def write_session(connection: sqlite3.Connection, session: SessionRow) -> None:
     connection.execute(
         "INSERT INTO sessions (id, processor, opened, closed, state, context) VALUES (?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (id) DO UPDATE SET closed = excluded.closed, state = excluded.state, context = excluded.context",
@@ -265,14 +265,14 @@ def _write_session(connection: sqlite3.Connection, session: SessionRow) -> None:
     )
 
 
-def _write_checkpoint(connection: sqlite3.Connection, processor: str, checkpoint: Checkpoint) -> None:
+def write_checkpoint(connection: sqlite3.Connection, processor: str, checkpoint: Checkpoint) -> None:
     position = json.dumps(checkpoint.position.token) if checkpoint.position else None
     connection.execute(
         "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?)", (processor, checkpoint.snapshot, position)
     )
 
 
-def _write_event(
+def write_event(
     connection: sqlite3.Connection, event: Event, picture_bytes: int, routes: Sequence[Route]
 ) -> set[tuple[str, str]]:
     now, document = time.time(), event_to_json(event)

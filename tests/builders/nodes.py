@@ -18,6 +18,8 @@ from streamproc.store.database import Database
 class Owners:
     """Ownership as a cluster would have it: another node's until it is given to this one."""
 
+    shared = True
+
     def __init__(self) -> None:
         self.away: dict[str, str] = {}
         self._changed: list[Callable[[str], None]] = []

@@ -1,0 +1,148 @@
+"""What the nodes of a cluster say of themselves: a compacted topic that each follows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import structlog
+
+from connectors.context import ConnectorContext
+from connectors.kafka.table import TableTopic
+from streamproc.config.cluster import ClusterSettings
+from streamproc.core.errors import SinkError, SourceError
+
+log = structlog.get_logger(__name__)
+SAY_S = 2.0
+AGAIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """One node as it sees itself. Not about who owns what: that says the log of each slot."""
+
+    id: str
+    address: str | None
+    """Where others reach its HTTP port."""
+    capacity: float
+    """CPU cores; 0: it takes nothing."""
+    version: str
+    slots: tuple[int, ...]
+    """Those that it has been given and does not have to wait for any more."""
+    processors: tuple[str, ...]
+    """Names of those that are its own to run."""
+    said: float
+    """Unix seconds, by its clock."""
+
+
+class Directory:
+    """Belongs to the event loop."""
+
+    def __init__(self, settings: ClusterSettings, context: ConnectorContext, myself: Callable[[], NodeFacts]) -> None:
+        self._table = TableTopic(settings.connection("nodes"), context)
+        self._myself = myself
+        self._stale_s = settings.session_timeout + 2 * SAY_S
+        self._heard: dict[str, tuple[NodeFacts, float]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._news = asyncio.Event()
+
+    def open(self) -> None:
+        self._tasks = [
+            asyncio.create_task(self._follow(), name="cluster nodes"),
+            asyncio.create_task(self._say(), name="cluster node"),
+        ]
+
+    def tell(self) -> None:
+        """Something has changed of this node."""
+        self._news.set()
+
+    async def close(self) -> None:
+        """Say a last time how it stands, then be silent."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            async with asyncio.timeout(2.0):
+                await self._table.put({self._myself().id: None})
+        except (SinkError, TimeoutError):
+            pass  # the others find it silent
+        await self._table.stop()
+
+    def nodes(self) -> dict[str, tuple[NodeFacts, bool]]:
+        """Every node that was heard of, this one among them, and whether it lives."""
+        now, mine = time.monotonic(), self._myself()
+        found = {key: (facts, now - heard < self._stale_s) for key, (facts, heard) in self._heard.items()}
+        return found | {mine.id: (mine, True)}
+
+    def lives(self, node: str) -> bool:
+        """Whether a node was heard of lately."""
+        found = self.nodes().get(node)
+        return found is not None and found[1]
+
+    def documents(self) -> list[dict[str, Any]]:
+        """``nodes``, JSON-ready."""
+        return [
+            {
+                "id": facts.id,
+                "address": facts.address,
+                "alive": alive,
+                "capacity": facts.capacity,
+                "version": facts.version,
+                "slots": len(facts.slots) if alive else 0,
+                "processors": list(facts.processors) if alive else [],
+            }
+            for _, (facts, alive) in sorted(self.nodes().items())
+        ]
+
+    async def _say(self) -> None:
+        while True:
+            facts = self._myself()
+            try:
+                await self._table.put({facts.id: json.dumps(asdict(facts)).encode()})
+            except SinkError as error:
+                log.debug("node_not_told", reason=str(error))
+            self._news.clear()
+            try:
+                async with asyncio.timeout(SAY_S):
+                    await self._news.wait()
+            except TimeoutError:
+                pass
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async for batch in self._table.follow():
+                    for change in batch.changes:
+                        self._take(change.key, change.value)
+            except SourceError as error:
+                log.debug("nodes_not_heard", reason=str(error))
+            await asyncio.sleep(AGAIN_S)
+
+    def _take(self, key: str, value: bytes | None) -> None:
+        if value is None:
+            self._heard.pop(key, None)
+            return
+        try:
+            facts = _facts(json.loads(value))
+        except (ValueError, TypeError, KeyError) as error:
+            log.warning("node_unreadable", node=key, reason=str(error))
+            return
+        # What was said before this one began to listen is as old as the other's clock says, as far as clocks agree.
+        age = min(max(0.0, time.time() - facts.said), 3600.0)
+        self._heard[key] = (facts, time.monotonic() - age)
+
+
+def _facts(document: Mapping[str, Any]) -> NodeFacts:
+    return NodeFacts(
+        document["id"],
+        document["address"],
+        float(document["capacity"]),
+        document["version"],
+        tuple(document["slots"]),
+        tuple(document["processors"]),
+        float(document["said"]),
+    )

@@ -1,0 +1,231 @@
+"""Which slots are this node's: its group, a keeper for each slot that it takes, and the answer to who runs a processor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from connectors.context import ConnectorContext
+from connectors.kafka.slot_group import Assigned, Presence, SlotGroup
+from streamproc import metrics
+from streamproc.cluster.keeper import SlotKeeper
+from streamproc.cluster.slot_processors import SlotProcessors
+from streamproc.cluster.slot_store import SlotStore
+from streamproc.config.cluster import ClusterSettings, NodePlace
+from streamproc.core.errors import SourceError
+
+log = structlog.get_logger(__name__)
+AGAIN_S = 2.0
+LEAVE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What the group has divided."""
+
+    known: bool = False
+    """Whether the group has answered."""
+    mine: frozenset[int] = frozenset()
+    owners: dict[int, str] = field(default_factory=dict)
+    untaken: dict[int, str] = field(default_factory=dict)
+    """Slots that nobody may take, and why."""
+
+
+class Division:
+    """This node's part of the slots (``live.ownership.Ownership``, ``keeper.Membership``). Belongs to the event loop.
+
+    A slot is taken only while there is a processor in it.
+    """
+
+    shared = True
+
+    def __init__(
+        self, settings: ClusterSettings, place: NodePlace, context: ConnectorContext, processors: SlotProcessors
+    ) -> None:
+        self.node_id = place.node_id or context.node_id
+        self.leaving = False
+        self.capacity = float(len(os.sched_getaffinity(0)))
+        self.news: Callable[[], None] = lambda: None
+        """Called when what this node has is something else."""
+        self.alive: Callable[[str], bool] = lambda node: False
+        """Whether a node was heard of lately."""
+        self.store = SlotStore(settings, context)
+        self._settings = settings
+        self._tags = {**settings.tags, **place.tags}
+        self._context = context
+        self._processors = processors
+        self._group: SlotGroup | None = None
+        self._shares = Shares()
+        self._keepers: dict[int, SlotKeeper] = {}
+        self._changed: list[Callable[[str], None]] = []
+        self._joining: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def open(self) -> None:
+        """Join, as soon as the brokers answer."""
+        self._joining = asyncio.create_task(self._join(), name="cluster")
+
+    async def leave(self) -> None:
+        """Hand everything over, then leave; sessions stay open. Returns when it is done, or does not end."""
+        if not self.leaving:
+            self.leaving = True
+            log.info("draining", slots=len(self.running()))
+            if self._joining is not None:
+                self._joining.cancel()
+                await asyncio.gather(self._joining, return_exceptions=True)
+            for keeper in self._keepers.values():
+                keeper.withdrawn()
+        try:
+            async with asyncio.timeout(LEAVE_S):
+                await asyncio.gather(*(keeper.over() for keeper in self._keepers.values()))
+        except TimeoutError:
+            log.warning("drain_cut_off", slots=[each.number for each in self._keepers.values() if not each.is_over])
+        group, self._group = self._group, None
+        if group is not None:
+            await group.leave()
+            log.info("drained")
+        self._shares = Shares(known=True)
+        self.news()
+
+    def running(self) -> set[int]:
+        """Slots whose processors may run here."""
+        return {number for number, keeper in self._keepers.items() if keeper.running}
+
+    def settled(self) -> set[int]:
+        """This node's slots that it does not have to take over any more: they run, or nothing is in them."""
+        return set(self._shares.mine) - (self._processors.slots() - self.running())
+
+    # -- ownership
+
+    def elsewhere(self, name: str) -> str | None:
+        number = self._processors.slot_of(name)
+        keeper, shares = self._keepers.get(number), self._shares
+        if keeper is not None and keeper.running and keeper.slot.wanted:
+            return None if name in self._processors.adopted else "what the cluster knows of it is being read"
+        if self.leaving:
+            return "this node was drained"
+        if not shares.known:
+            return "waits for the cluster's brokers"
+        if number in shares.untaken:
+            return f"no node may run it: {shares.untaken[number]}"
+        owner = shares.owners.get(number)
+        if owner == self.node_id:
+            return "is about to be taken over by this node"
+        return f"runs on node {owner}" if owner is not None else "waits for a node that takes it"
+
+    def subscribe(self, changed: Callable[[str], None]) -> None:
+        self._changed.append(changed)
+
+    def owner_of(self, name: str) -> str | None:
+        """Id of the node that has a processor, as far as the group has said."""
+        return self._shares.owners.get(self._processors.slot_of(name))
+
+    def keeper_of(self, name: str) -> SlotKeeper | None:
+        """Of the slot of a processor, where this node ever had it. Any thread."""
+        return self._keepers.get(self._processors.slot_of(name))
+
+    async def _join(self) -> None:
+        while True:
+            group = SlotGroup(
+                self._settings.connection("processors"),
+                self._context,
+                self._presence,
+                self._assigned,
+                round(self._settings.session_timeout * 1000),
+            )
+            try:
+                await self.store.make_topics()
+                await group.start()
+            except SourceError as error:
+                log.warning("cluster_waits", reason=str(error))
+                await group.leave()
+                await asyncio.sleep(AGAIN_S)
+                continue
+            self._group = group
+            log.info("joined", cluster=self._settings.name, node=self.node_id)
+            return
+
+    # -- the group
+
+    def _presence(self) -> Presence:
+        owned = {number: float(len(self._processors.names(number))) for number in self._shares.mine}
+        capacity = 0.0 if self.leaving else self.capacity
+        return Presence(self.node_id, capacity, self._tags, owned, self._processors.needs())
+
+    def _assigned(self, found: Assigned) -> None:
+        if self.leaving:
+            return
+        self._shares = Shares(True, found.slots, dict(found.owners), dict(found.untaken))
+        wanted = self._processors.slots() & found.slots
+        for number in sorted(wanted | self._keepers.keys()):
+            if number in wanted:
+                self._keeper(number).assigned()
+            else:
+                self._keepers[number].withdrawn()
+        for name in self._processors.supervisor.names():
+            self._tell(name)
+        self.news()
+
+    def _keeper(self, number: int) -> SlotKeeper:
+        if number not in self._keepers:
+            self._keepers[number] = SlotKeeper(number, self.store, self, self._processors)
+        return self._keepers[number]
+
+    def known(self, name: str) -> None:
+        """A processor's state changed; it may be new."""
+        if not self._processors.supervisor.known(name):
+            self._processors.adopted.discard(name)
+            return
+        number = self._processors.slot_of(name)
+        if self.leaving or number not in self._shares.mine:
+            return
+        keeper = self._keeper(number)
+        if keeper.is_over:
+            keeper.assigned()
+        elif keeper.running and name not in self._processors.adopted:
+            self._spawn(self._adopt_late(number, name))
+
+    async def _adopt_late(self, number: int, name: str) -> None:
+        """A processor that this node came to know when it had the slot already."""
+        try:
+            await self._processors.adopt(name, await self.store.read(number))
+        except Exception as error:  # noqa: BLE001 - the boundary of one processor: it is tried again
+            log.warning("not_read_yet", processor=name, reason=str(error))
+            await asyncio.sleep(AGAIN_S)
+            self.known(name)
+        else:
+            self._tell(name)
+
+    # -- what slots ask of it
+
+    async def confirm(self, slot: int) -> bool:
+        if self._group is None:
+            raise SourceError("this node is not in its group")
+        return await self._group.confirm(slot)
+
+    def lives(self, node: str) -> bool:
+        return node in self._shares.owners.values() and self.alive(node)
+
+    def changed(self, slot: int) -> None:
+        metrics.SLOTS.set(sum(each.running for each in self._keepers.values()))
+        for name in self._processors.names(slot):
+            self._tell(name)
+        if self._keepers[slot].running:
+            self._spawn(self._processors.supervisor.outputs.outbox.look_again())
+        self.news()
+
+    # -- inside
+
+    def _tell(self, name: str) -> None:
+        for changed in self._changed:
+            changed(name)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,54 @@
+"""The journal of a node in a cluster: a decision counts when the cluster's log has it; the node's own database is an index of that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as TookTooLong
+
+from streamproc.cluster.keeper import SlotKeeper
+from streamproc.cluster.slot_commits import Decided
+from streamproc.core.errors import OwnershipLost, StorageUnavailable
+from streamproc.core.event import Event
+from streamproc.store.journal import Commit, Journal
+from streamproc.store.processors import ProcessorStore
+from streamproc.store.takeover import EventRecord, Standing
+
+
+class LoggedJournal:
+    """Stands before a ``Journal``. ``commit`` is called in any thread but the event loop's, which carries it out."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        store: ProcessorStore,
+        keeper_of: Callable[[str], SlotKeeper | None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.journal = journal
+        self._store = store
+        self._keeper_of = keeper_of
+        self._loop = loop
+
+    def commit(self, commit: Commit, patience_s: float) -> list[Event]:
+        """As ``Journal.commit``; raises OwnershipLost where the processor's slot is not this node's (any more)."""
+        keeper = self._keeper_of(commit.processor)
+        if keeper is None:
+            raise OwnershipLost(f"{commit.processor} is not this node's")
+        asked = asyncio.run_coroutine_threadsafe(keeper.commit(self._decided(commit)), self._loop)
+        try:
+            asked.result(patience_s)
+        except TookTooLong:
+            asked.cancel()  # it may be committed for all that: whoever asks again with the same ids is told so
+            raise StorageUnavailable("the cluster's brokers do not answer") from None
+        return self.journal.commit(commit, patience_s)
+
+    def _decided(self, commit: Commit) -> Decided:
+        contexts = {row.id: row.context for row in commit.sessions}
+        events = [
+            EventRecord(event, pictures, contexts.get(event.session, {}))
+            for event, pictures in self.journal.fresh(commit)
+        ]
+        row = self._store.get(commit.processor)
+        standing = Standing(row.document_hash, row.wanted, row.finished) if row is not None else Standing()
+        return Decided(commit, events, standing)

@@ -1,0 +1,92 @@
+"""This node as a member of its cluster: what it runs, tells and says of itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from connectors.context import ConnectorContext
+from streamproc import __version__
+from streamproc.cluster.directory import Directory, NodeFacts
+from streamproc.cluster.division import Division
+from streamproc.cluster.logged_journal import LoggedJournal
+from streamproc.cluster.slot_processors import SlotProcessors
+from streamproc.config.cluster import ClusterSettings, NodePlace
+from streamproc.core.event import Event
+from streamproc.live.supervisor import Supervisor
+
+
+class ClusterNode:
+    """Belongs to the event loop. ``division`` is what the supervisor asks whether a processor is its own to run."""
+
+    def __init__(self, settings: ClusterSettings, place: NodePlace, context: ConnectorContext) -> None:
+        self.settings = settings
+        self.place = place
+        self.processors = SlotProcessors(settings.partitions)
+        self.division = Division(settings, place, context, self.processors)
+        self.node_id = self.division.node_id
+        self.directory = Directory(settings, context, self.facts)
+        self.division.news = self.directory.tell
+        self.division.alive = self.directory.lives
+
+    def bind(self, supervisor: Supervisor, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on what the supervisor's processors decide counts when the cluster has it. Before anything is opened."""
+        self.processors.supervisor = supervisor
+        keeper_of = self.division.keeper_of
+        supervisor.decisions.journal = LoggedJournal(supervisor.journal, supervisor.store, keeper_of, loop)
+        supervisor.outputs.outbox.gate.is_open = self._may_deliver
+        supervisor.outputs.outbox.gate.settled = self._settled
+        supervisor.state_listeners.append(self.division.known)
+
+    def open(self) -> None:
+        """Join, as soon as the brokers answer."""
+        self.directory.open()
+        self.division.open()
+
+    async def drain(self) -> None:
+        """Hand everything over, then leave; sessions stay open. Returns when it is done, or does not end."""
+        await self.division.leave()
+
+    async def close(self) -> None:
+        await self.drain()
+        await self.directory.close()
+
+    def facts(self) -> NodeFacts:
+        names = self.processors.supervisor.names()
+        return NodeFacts(
+            self.node_id,
+            self.place.address,
+            0.0 if self.division.leaving else self.division.capacity,
+            __version__,
+            tuple(sorted(self.division.settled())),
+            tuple(name for name in names if self.division.elsewhere(name) is None),
+            time.time(),
+        )
+
+    def status(self) -> dict[str, Any]:
+        """JSON-ready: the nodes, and how many slots are on their way."""
+        nodes = self.directory.documents()
+        moving = self.settings.partitions - sum(node["slots"] for node in nodes)
+        return {
+            "cluster": self.settings.name,
+            "node": self.node_id,
+            "nodes": nodes,
+            "slots": self.settings.partitions,
+            "moving": max(0, moving),
+        }
+
+    # -- deliveries
+
+    async def _may_deliver(self, processor: str) -> bool:
+        if not self.processors.supervisor.known(processor):
+            return True
+        keeper = self.division.keeper_of(processor)
+        if keeper is None or processor not in self.processors.adopted:
+            return False
+        return await keeper.prove(self.settings.session_timeout / 3)
+
+    def _settled(self, output: str, event: Event) -> None:
+        keeper = self.division.keeper_of(event.processor)
+        if keeper is not None and self.processors.supervisor.known(event.processor):
+            keeper.settle(output, event)

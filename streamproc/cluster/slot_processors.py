@@ -1,0 +1,101 @@
+"""The processors of slots on this node: taking over what the log holds of them, and waiting until nothing of them runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from streamproc.cluster.slot_store import SlotContents
+from streamproc.core.errors import SourceError
+from streamproc.live.supervisor import Supervisor
+from streamproc.logic.slots import slot_of
+from streamproc.store.takeover import Inherited, LaneRecord, adopt
+from streamproc.threads import DATABASE
+
+log = structlog.get_logger(__name__)
+POLL_S = 0.02
+RELEASE_S = 20.0
+"""A hand-over that takes longer than this is cut off: the next owner fences it."""
+TELL_S = 3.0
+"""How long a hand-over waits for deliveries in hand."""
+
+
+class SlotProcessors:
+    """Belongs to the event loop."""
+
+    supervisor: Supervisor
+    """Set before anything is asked."""
+
+    def __init__(self, slots: int) -> None:
+        self.adopted: set[str] = set()
+        """Processors of which this node has read what the log holds."""
+        self._slots = slots
+
+    def slot_of(self, name: str) -> int:
+        return slot_of(name, self._slots)
+
+    def slots(self) -> set[int]:
+        """Those in which there is a processor."""
+        return {self.slot_of(name) for name in self.supervisor.names()}
+
+    def names(self, slot: int) -> list[str]:
+        return [name for name in self.supervisor.names() if self.slot_of(name) == slot]
+
+    def needs(self) -> dict[int, frozenset[tuple[str, str]]]:
+        """Tags that the processors of each slot need of a node, together."""
+        found: dict[int, frozenset[tuple[str, str]]] = {}
+        for name in self.supervisor.names():
+            tags = frozenset(self.supervisor.processor(name).config.require.items())
+            if tags:
+                number = self.slot_of(name)
+                found[number] = found.get(number, frozenset()) | tags
+        return found
+
+    async def adopt_all(self, slot: int, contents: SlotContents) -> None:
+        """``adopt`` for each processor in the slot."""
+        for name in self.names(slot):
+            await self.adopt(name, contents)
+
+    async def adopt(self, name: str, contents: SlotContents) -> None:
+        """Make what the log holds what the processor goes on from. Raises StorageUnavailable, and SourceError where a run of before does not end."""
+        # A run of before must not write behind what is read now.
+        if not await _until(lambda: not self._is_busy(name), RELEASE_S):
+            raise SourceError(f"{name} does not end here")
+        lane, events = contents.lanes.get(name), contents.events.get(name, [])
+        processor = self.supervisor.processor(name)
+        if lane is not None or events:
+            inherited = Inherited(name, lane or LaneRecord(), events, contents.settled, processor.committer.routes)
+            fresh = await DATABASE.run(adopt, self.supervisor.journal, inherited)
+            log.info("took_over", processor=name, unknown_events=fresh)
+        if lane is not None and lane.standing.document == processor.row.document_hash:
+            processor.record.note(wanted=lane.standing.wanted, finished=lane.standing.finished)
+        self.adopted.add(name)
+
+    async def release(self, slot: int) -> None:
+        """Until nothing of the slot runs or is being delivered here, or does not end."""
+        names, outbox = self.names(slot), self.supervisor.outputs.outbox
+        await _until(lambda: not any(self._is_busy(name) for name in names), RELEASE_S)
+        await _until(lambda: not any(outbox.busy(name) for name in names), TELL_S)
+
+    def drop(self, slot: int) -> None:
+        """What was decided and is not committed counts for nothing."""
+        for name in self.names(slot):
+            self.adopted.discard(name)
+            self.supervisor.decisions.forget(name)
+
+    def _is_busy(self, name: str) -> bool:
+        known = self.supervisor.known(name)
+        return known and (self.supervisor.processor(name).life.active or self.supervisor.decisions.waits(name))
+
+
+async def _until(check: Callable[[], bool], within_s: float) -> bool:
+    """Wait for it, at most so long; whether it is so. What it asks about tells nobody when it changes."""
+    end = time.monotonic() + within_s
+    for _ in range(round(within_s / POLL_S)):
+        if check() or time.monotonic() >= end:
+            break
+        await asyncio.sleep(POLL_S)
+    return check()

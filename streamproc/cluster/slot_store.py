@@ -1,0 +1,125 @@
+"""What the cluster's topics hold of one slot: records of lanes, events, and what outputs have settled."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+import structlog
+
+from connectors.context import ConnectorContext
+from connectors.kafka.log import Record
+from connectors.kafka.slot_log import Entry, SlotWriter, make_topics, read_slot
+from streamproc.config.cluster import ClusterSettings
+from streamproc.core.errors import SourceError, StateDamaged
+from streamproc.store.takeover import EventRecord, LaneRecord
+
+log = structlog.get_logger(__name__)
+OWNER = "@owner"
+"""Key of the record that says who writes; no processor has such a name."""
+READ_S = 60.0
+_DAY_MS = 24 * 3600 * 1000
+_TABLE = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1", "segment.ms": str(_DAY_MS // 24)}
+TOPICS: Mapping[str, Mapping[str, str]] = {
+    "processors": _TABLE,
+    "lanes": _TABLE,
+    "events": {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)},
+    "owed": _TABLE,
+}
+"""By name without the cluster's, each with as many partitions as there are slots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who writes a slot's records, and how many transactions of it there were."""
+
+    node: str = ""
+    incarnation: str = ""
+    """Another for each time that a node takes the slot."""
+    commit: int = 0
+    released: bool = False
+    """It has committed everything and writes no more."""
+
+    def entry(self, topic: str) -> Entry:
+        return Entry(topic, OWNER, json.dumps(asdict(self)).encode())
+
+
+@dataclass(slots=True)
+class SlotContents:
+    """Everything that is committed in a slot."""
+
+    owner: Owner = Owner()
+    lanes: dict[str, LaneRecord] = field(default_factory=dict)
+    """By processor."""
+    events: dict[str, list[EventRecord]] = field(default_factory=dict)
+    """By processor, in the order of the log."""
+    settled: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Sequence of the last event that an output has confirmed or refused for good, by output and session."""
+
+
+class SlotStore:
+    """Reads and writes slots. Use in one event loop."""
+
+    def __init__(self, settings: ClusterSettings, context: ConnectorContext) -> None:
+        self.settings = settings
+        self.context = context
+        self.lanes, self.events, self.owed = (settings.connection(name).topic for name in ("lanes", "events", "owed"))
+
+    async def make_topics(self) -> None:
+        """Where they are missing. Raises SourceError."""
+        wanted = {self.settings.connection(name).topic: configs for name, configs in TOPICS.items()}
+        await make_topics(self.settings.connection("lanes"), self.context, wanted, self.settings.partitions)
+
+    def writer(self, slot: int) -> SlotWriter:
+        return SlotWriter(self.settings.connection("lanes"), self.context, self.settings.name, slot)
+
+    async def read(self, slot: int) -> SlotContents:
+        """Raises SourceError."""
+        found = SlotContents()
+        lanes, events, owed = await asyncio.gather(*(self._read(name, slot) for name in ("lanes", "events", "owed")))
+        for record in lanes:
+            self._take_lane(found, record)
+        for record in events:
+            try:
+                event = EventRecord.read(record.value or b"", record.headers)
+            except StateDamaged as error:
+                log.error("event_unreadable", slot=slot, offset=record.offset, reason=str(error))
+            else:
+                found.events.setdefault(event.event.processor, []).append(event)
+        for record in owed:
+            output, _, session = (record.key or b"").decode().partition("\0")
+            if record.value is not None:
+                found.settled[output, session] = int(record.value)
+        return found
+
+    async def owner(self, slot: int) -> Owner:
+        """Raises SourceError."""
+        found = SlotContents()
+        for record in await self._read("lanes", slot):
+            if record.key == OWNER.encode():
+                self._take_lane(found, record)
+        return found.owner
+
+    def settlement(self, settled: Mapping[tuple[str, str], int]) -> Sequence[Entry]:
+        return [Entry(self.owed, "\0".join(key), str(sequence).encode()) for key, sequence in settled.items()]
+
+    def _take_lane(self, found: SlotContents, record: Record) -> None:
+        key = (record.key or b"").decode()
+        try:
+            if record.value is None:
+                found.lanes.pop(key, None)
+            elif key == OWNER:
+                found.owner = Owner(**json.loads(record.value))
+            else:
+                found.lanes[key] = LaneRecord.decode(record.value)
+        except (StateDamaged, ValueError, TypeError) as error:
+            log.error("lane_unreadable", processor=key, offset=record.offset, reason=str(error))
+
+    async def _read(self, topic: str, slot: int) -> list[Record]:
+        try:
+            async with asyncio.timeout(READ_S):
+                return await read_slot(self.settings.connection(topic), self.context, slot)
+        except TimeoutError:
+            raise SourceError(f"{self.settings.bootstrap_servers}: nothing came within {READ_S:.0f} s") from None

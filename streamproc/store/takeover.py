@@ -1,0 +1,210 @@
+"""What one node leaves of a processor and another takes over: its records in the log that they share, and the rows that they become here."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from sqlite3 import Connection
+from typing import Any
+
+from streamproc.contracts import Position
+from streamproc.core.errors import StateDamaged
+from streamproc.core.event import Event, EventType, Pictures
+from streamproc.core.route import Route
+from streamproc.store.codec import event_from_json, event_to_json
+from streamproc.store.faults import storage_faults
+from streamproc.store.journal import (
+    Checkpoint,
+    Commit,
+    Journal,
+    SessionRow,
+    write_checkpoint,
+    write_event,
+    write_session,
+)
+
+VERSION = 1
+INLINE_BYTES = 900_000
+"""Pictures of an event that travel with it; brokers take 1 MB unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What became of a processor's document, as of its row in the store."""
+
+    document: str = ""
+    """Hash of the document that the rest is about."""
+    wanted: str = "running"
+    finished: str | None = None
+    """Hash of the document whose session ended by itself; None: none did since the last start."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRecord:
+    """Where a processor goes on: the newest of these counts."""
+
+    checkpoint: Checkpoint | None = None
+    standing: Standing = Standing()
+    sessions: tuple[SessionRow, ...] = ()
+    """Those that are open, and those that the commit which wrote this has closed."""
+
+    def after(self, commit: Commit, standing: Standing) -> LaneRecord:
+        """The record that a commit leaves behind this one."""
+        rows = {row.id: row for row in (*(row for row in self.sessions if row.closed is None), *commit.sessions)}
+        checkpoint = None if commit.forget_checkpoint else commit.checkpoint or self.checkpoint
+        return LaneRecord(checkpoint, standing, tuple(rows.values()))
+
+    def encode(self) -> bytes:
+        document: dict[str, Any] = {"version": VERSION, "standing": asdict(self.standing)}
+        if self.checkpoint is not None:
+            snapshot, position = self.checkpoint.snapshot, self.checkpoint.position
+            document["snapshot"] = base64.b64encode(snapshot).decode() if snapshot is not None else None
+            document["position"] = position.token if position is not None else None
+        document["sessions"] = [_session_document(row) for row in self.sessions]
+        return json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> LaneRecord:
+        """Raises StateDamaged, also where a newer streamproc wrote it in another form."""
+        try:
+            document = json.loads(data)
+            if document["version"] != VERSION:
+                raise StateDamaged(
+                    f"a lane's record has version {document['version']}, this streamproc reads {VERSION}"
+                )
+            checkpoint = None
+            if "snapshot" in document:
+                text, token = document["snapshot"], document["position"]
+                snapshot = base64.b64decode(text, validate=True) if text is not None else None
+                checkpoint = Checkpoint(snapshot, Position(token) if token is not None else None)
+            sessions = tuple(_session(each) for each in document["sessions"])
+            return cls(checkpoint, Standing(**document["standing"]), sessions)
+        except (ValueError, KeyError, TypeError, binascii.Error) as error:
+            raise StateDamaged(f"a lane's record cannot be read: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """An event as the log has it."""
+
+    event: Event
+    pictures: Pictures | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
+    """What outputs repeat of its session."""
+
+    def value(self) -> bytes:
+        return event_to_json(self.event).encode()
+
+    def headers(self) -> tuple[tuple[str, bytes], ...]:
+        kept = [("type", self.event.type.value.encode()), ("context", json.dumps(dict(self.context)).encode())]
+        if self.pictures is not None and len(self.pictures.frame) + len(self.pictures.crop) <= INLINE_BYTES:
+            kept += [("frame", self.pictures.frame), ("crop", self.pictures.crop)]
+        return tuple(kept)
+
+    @classmethod
+    def read(cls, value: bytes, headers: Mapping[str, bytes]) -> EventRecord:
+        """Raises StateDamaged."""
+        try:
+            pictures = Pictures(headers["frame"], headers["crop"]) if "frame" in headers else None
+            return cls(event_from_json(value.decode()), pictures, json.loads(headers.get("context", b"{}")))
+        except (ValueError, KeyError, TypeError) as error:
+            raise StateDamaged(f"an event's record cannot be read: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """Everything that the log holds of one processor."""
+
+    processor: str
+    lane: LaneRecord
+    events: Sequence[EventRecord]
+    settled: Mapping[tuple[str, str], int]
+    """Sequence of the last event that an output has settled, by output and session."""
+    routes: Sequence[Route]
+
+
+def adopt(journal: Journal, inherited: Inherited) -> int:
+    """Make it what this node goes on from; what it knew of the processor before is behind. How many events it had not known.
+
+    Events become deliveries where the log does not say that they were settled. Raises StorageUnavailable.
+    """
+    with storage_faults():
+        for record in inherited.events:
+            if record.pictures is not None and not journal.spool.has(record.event.session, record.event.id):
+                journal.spool.write(record.event, record.pictures)
+        with journal.database.write() as connection:
+            _adopt_sessions(connection, inherited)
+            checkpoint = inherited.lane.checkpoint
+            if checkpoint is not None:
+                write_checkpoint(connection, inherited.processor, checkpoint)
+            else:
+                connection.execute("DELETE FROM checkpoints WHERE processor = ?", (inherited.processor,))
+            return sum(_adopt_event(connection, record, inherited) for record in inherited.events)
+
+
+def _adopt_sessions(connection: Connection, inherited: Inherited) -> None:
+    ends = {each.event.session: each for each in inherited.events if each.event.type is EventType.SESSION_COMPLETE}
+    known = {row.id for row in inherited.lane.sessions}
+    for record in inherited.events:
+        event = record.event
+        if event.session not in known:
+            known.add(event.session)
+            end = ends.get(event.session)
+            closed = end.event.at.wall if end is not None else event.at.wall
+            row = SessionRow(event.session, event.processor, event.at.wall, {}, dict(record.context), closed)
+            if not connection.execute("SELECT 1 FROM sessions WHERE id = ?", (row.id,)).fetchone():
+                write_session(connection, row)
+    # What was open here before the other node had it was closed there, or is among those that it left open.
+    connection.execute(
+        "UPDATE sessions SET closed = opened WHERE processor = ? AND closed IS NULL", (inherited.processor,)
+    )
+    for row in inherited.lane.sessions:
+        write_session(connection, row)
+
+
+def _adopt_event(connection: Connection, record: EventRecord, inherited: Inherited) -> bool:
+    event, settled = record.event, inherited.settled
+    done = [
+        route.output for route in inherited.routes if settled.get((route.output, event.session), -1) >= event.sequence
+    ]
+    row = connection.execute("SELECT seq FROM events WHERE id = ?", (event.id,)).fetchone()
+    if row is not None:
+        connection.executemany(
+            "UPDATE deliveries SET state = 'delivered', reason = 'by another node', changed = ? "
+            "WHERE event = ? AND output = ? AND state = 'waiting'",
+            [(time.time(), row["seq"], output) for output in done],
+        )
+        return False
+    kept = record.pictures
+    routes = [route for route in inherited.routes if route.output not in done]
+    write_event(connection, event, len(kept.frame) + len(kept.crop) if kept is not None else 0, routes)
+    return True
+
+
+def _session_document(row: SessionRow) -> dict[str, Any]:
+    closed = row.closed.isoformat() if row.closed is not None else None
+    return {
+        "id": row.id,
+        "processor": row.processor,
+        "opened": row.opened.isoformat(),
+        "state": row.state,
+        "context": row.context,
+        "closed": closed,
+    }
+
+
+def _session(document: Mapping[str, Any]) -> SessionRow:
+    closed = document["closed"]
+    return SessionRow(
+        document["id"],
+        document["processor"],
+        datetime.fromisoformat(document["opened"]),
+        document["state"],
+        document["context"],
+        datetime.fromisoformat(closed) if closed is not None else None,
+    )

@@ -1,0 +1,91 @@
+"""Several daemons that share one folder of processors over a real broker."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import uuid
+from pathlib import Path
+from typing import Any
+
+from tests.daemon import STREAMPROC, Daemon, read_lines, wait_for
+
+ENDLESS = "session: {duration: 0s, allow_long: true}\nlabels: {classes: [PERSON, PET], min_confidence: 50}\n"
+
+
+class Node(Daemon):
+    """One node of a cluster. Its events go to a folder of its own: ``told``."""
+
+    def __init__(self, folder: Path, name: str, cluster: str) -> None:
+        super().__init__(folder / name)
+        self.name = name
+        self.out = self.config / "out"
+        (self.config / "streamproc.yaml").write_text(f"cluster: {cluster}\n")
+
+    def launch(self) -> None:
+        import subprocess
+
+        command = [*STREAMPROC, "serve", "--config-dir", str(self.config), "--listen", f"127.0.0.1:{self.port}"]
+        command += ["--data-dir", str(self.data), "--node-id", self.name, "--address", self.url, "--json"]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, env=self._environ, stdout=log, stderr=log)
+
+    def told(self) -> list[dict[str, Any]]:
+        return read_lines(self.out)
+
+    def runs(self) -> set[str]:
+        """Names of the processors that run on this very node."""
+        return {name for name, state in self.states().items() if state == "running"}
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [line for line in lines if line["event"] == event]
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+
+class Nodes:
+    """The nodes, and what all of them told together."""
+
+    def __init__(self, folder: Path, bootstrap: str, session_timeout: str = "6s") -> None:
+        self.folder = folder
+        self.name = f"c{uuid.uuid4().hex[:8]}"
+        self._document = f"{{name: {self.name}, bootstrap_servers: '{bootstrap}', partitions: 16, session_timeout: {session_timeout}}}"
+        self.all: list[Node] = []
+        self._processors: dict[str, str] = {}
+
+    def add(self, name: str) -> Node:
+        node = Node(self.folder, name, self._document)
+        for processor, text in self._processors.items():
+            node.put(processor, text)
+        self.all.append(node)
+        return node
+
+    def put(self, name: str, text: str) -> None:
+        """A processor in the folder of every node."""
+        self._processors[name] = text + "outputs: [{type: file, directory: out}]\n"
+        for node in self.all:
+            node.put(name, self._processors[name])
+
+    def events(self) -> list[dict[str, Any]]:
+        return [event for node in self.all for event in node.told()]
+
+    def runners(self, processor: str) -> list[Node]:
+        """Nodes that are alive and run it."""
+        return [node for node in self.all if node.running() and processor in node.runs()]
+
+    def runner(self, processor: str, but: Node | None = None, timeout: float = 90) -> Node:
+        def found() -> Node | None:
+            nodes = [node for node in self.all if node is not but and node.running() and processor in node.runs()]
+            return nodes[0] if nodes else None
+
+        node: Node = wait_for(found, timeout, f"a node that runs {processor}")
+        return node
+
+    def close(self) -> None:
+        for node in self.all:
+            if node.running():
+                node.signal(signal.SIGCONT)
+            node.close()

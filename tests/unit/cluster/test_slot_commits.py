@@ -1,0 +1,176 @@
+"""Transactions of a slot that nobody answered: what is committed is committed once, and nothing after another node had the slot.
+
+Brokers that lose exactly the answer cannot be had; the writer and the store here are fakes with a log in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from connectors.kafka.slot_log import Entry, Lost, SlotWriter, Uncertain
+from streamproc.cluster.slot_commits import Decided, SlotCommits
+from streamproc.cluster.slot_store import OWNER, Owner, SlotContents, SlotStore
+from streamproc.core.errors import OwnershipLost, SourceError, StorageUnavailable
+from streamproc.store.journal import Commit
+from streamproc.store.takeover import EventRecord, Standing
+from tests.builders.events import label_event, session
+
+
+@dataclass
+class Log:
+    """What the brokers have, and how they answer to the next transactions."""
+
+    entries: list[Entry] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
+    """fine, kept (committed without an answer), gone (neither), fenced."""
+    writers: int = 0
+    lanes: str = "lanes"
+    events: str = "events"
+
+    def writer(self, slot: int) -> SlotWriter:
+        self.writers += 1
+        return cast("SlotWriter", Writer(self))
+
+    def settlement(self, settled: dict[tuple[str, str], int]) -> list[Entry]:
+        return [Entry("owed", "/".join(key), str(number).encode()) for key, number in settled.items()]
+
+    async def owner(self, slot: int) -> Owner:
+        found = [entry for entry in self.entries if entry.key == OWNER]
+        return Owner(**json.loads(found[-1].value or b""))
+
+    def told(self) -> list[str]:
+        return [entry.key for entry in self.entries if entry.topic == "events"]
+
+
+@dataclass
+class Writer:
+    log: Log
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def commit(self, entries: Sequence[Entry]) -> list[int]:
+        answer = self.log.answers.pop(0) if self.log.answers else "fine"
+        await asyncio.sleep(0)
+        if answer == "fenced":
+            raise Lost("fenced")
+        if answer in ("fine", "kept"):
+            self.log.entries += entries
+        if answer in ("kept", "gone"):
+            raise Uncertain(answer)
+        return []
+
+
+async def ours() -> bool:
+    return True
+
+
+async def begun(log: Log, still_ours: Callable[[], Awaitable[bool]] = ours) -> tuple[SlotCommits, list[Lost]]:
+    lost: list[Lost] = []
+    commits = SlotCommits(3, cast("SlotStore", log), log.writer(3), still_ours, lost.append)
+    await commits.begin(Owner("a", "first"), SlotContents())
+    return commits, lost
+
+
+def decided(*numbers: int) -> Decided:
+    events = [EventRecord(label_event(number)) for number in numbers]
+    return Decided(Commit("cam", [session()], [(each.event, None) for each in events]), events, Standing())
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamproc.cluster.slot_commits.AGAIN_S", 0.0)
+
+
+@pytest.mark.parametrize("answer", ["kept", "gone"])
+async def test_a_transaction_without_an_answer_is_found_out_about(answer: str) -> None:
+    log = Log()
+    commits, lost = await begun(log)
+    log.answers = [answer]
+    with pytest.raises(StorageUnavailable):
+        await commits.commit(decided(0))
+    await commits.commit(decided(0, 1))  # whoever was told that it waits asks again, with more
+    assert log.told() == [label_event(0).id, label_event(1).id] and not lost
+    assert log.writers == 2, "a new producer settles what the old one left"
+
+
+async def test_who_gave_up_waiting_asks_again() -> None:
+    log = Log()
+    commits, _ = await begun(log)
+    asked = asyncio.create_task(commits.commit(decided(0)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    asked.cancel()
+    await asyncio.gather(asked, return_exceptions=True)
+    await commits.commit(decided(0, 1))
+    assert log.told() == [label_event(0).id, label_event(1).id]
+
+
+async def test_a_fence_is_the_end() -> None:
+    log = Log()
+    commits, lost = await begun(log)
+
+    def end(error: Lost) -> None:
+        lost.append(error)
+        commits.close()
+
+    commits._on_lost = end
+    log.answers = ["fenced"]
+    with pytest.raises(OwnershipLost):
+        await commits.commit(decided(0))
+    with pytest.raises(OwnershipLost):
+        await commits.commit(decided(1))
+    assert not await commits.prove(60.0) and log.told() == [] and len(lost) == 1
+
+
+async def test_another_node_had_it_while_nobody_answered() -> None:
+    log = Log()
+    commits, lost = await begun(log)
+    log.answers = ["gone"]
+    with pytest.raises(StorageUnavailable):
+        await commits.commit(decided(0))
+    log.entries.append(Owner("b", "second", 1).entry("lanes"))
+    waiting = asyncio.create_task(commits.commit(decided(0)))
+    while not lost:
+        await asyncio.sleep(0)
+    commits.close()
+    with pytest.raises(OwnershipLost):
+        await waiting
+    assert log.told() == []
+
+
+async def test_nothing_is_tried_while_the_group_does_not_count_on_this_node() -> None:
+    log, member = Log(), [False]
+
+    async def still() -> bool:
+        if not member[0]:
+            raise SourceError("not now")
+        return True
+
+    commits, _ = await begun(log, still)
+    log.answers = ["gone"]
+    for _ in range(3):
+        with pytest.raises(StorageUnavailable):
+            await commits.commit(decided(0))
+    assert log.writers == 1
+    member[0] = True
+    await commits.commit(decided(0))
+    assert log.told() == [label_event(0).id]
+
+
+async def test_what_outputs_settled_is_written_and_proves_the_slot() -> None:
+    log = Log()
+    commits, _ = await begun(log)
+    commits.settle("cam/hook", "s", 4)
+    commits.settle("cam/hook", "s", 3)
+    assert await commits.prove(0.0)
+    assert [(entry.key, entry.value) for entry in log.entries if entry.topic == "owed"] == [("cam/hook/s", b"4")]
+    before = len(log.entries)
+    assert await commits.prove(60.0) and len(log.entries) == before, "proven lately: nobody is asked"
