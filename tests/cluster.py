@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import uuid
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,11 @@ class Node(Daemon):
     def __init__(self, folder: Path, name: str, cluster: str) -> None:
         super().__init__(folder / name)
         self.name = name
+        self.stopped = False
         self.out = self.config / "out"
         (self.config / "streamproc.yaml").write_text(f"cluster: {cluster}\n")
 
     def launch(self) -> None:
-        import subprocess
-
         command = [*STREAMPROC, "serve", "--config-dir", str(self.config), "--listen", f"127.0.0.1:{self.port}"]
         command += ["--data-dir", str(self.data), "--node-id", self.name, "--address", self.url, "--json"]
         with self.log.open("ab") as log:
@@ -33,6 +33,9 @@ class Node(Daemon):
 
     def told(self) -> list[dict[str, Any]]:
         return read_lines(self.out)
+
+    def answers(self) -> bool:
+        return self.running() and not self.stopped
 
     def runs(self) -> set[str]:
         """Names of the processors that run on this very node."""
@@ -44,6 +47,7 @@ class Node(Daemon):
 
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
+        self.stopped = number == signal.SIGSTOP
 
 
 class Nodes:
@@ -63,6 +67,19 @@ class Nodes:
         self.all.append(node)
         return node
 
+    def start(self, *names: str) -> list[Node]:
+        """Nodes of these names, all at once, ready."""
+        added = [self.add(name) for name in names]
+        for node in added:
+            node.launch()
+        for node in added:
+            wait_for(node.ready, what=f"readiness of {node.name}")
+        return added
+
+    def running(self) -> set[str]:
+        """Names of the processors that run on some node."""
+        return {name for node in self.all if node.answers() for name in node.runs()}
+
     def put(self, name: str, text: str) -> None:
         """A processor in the folder of every node."""
         self._processors[name] = text + "outputs: [{type: file, directory: out}]\n"
@@ -73,12 +90,12 @@ class Nodes:
         return [event for node in self.all for event in node.told()]
 
     def runners(self, processor: str) -> list[Node]:
-        """Nodes that are alive and run it."""
-        return [node for node in self.all if node.running() and processor in node.runs()]
+        """Nodes that answer and say that they run it."""
+        return [node for node in self.all if node.answers() and processor in node.runs()]
 
-    def runner(self, processor: str, but: Node | None = None, timeout: float = 90) -> Node:
+    def runner(self, processor: str, timeout: float = 90) -> Node:
         def found() -> Node | None:
-            nodes = [node for node in self.all if node is not but and node.running() and processor in node.runs()]
+            nodes = self.runners(processor)
             return nodes[0] if nodes else None
 
         node: Node = wait_for(found, timeout, f"a node that runs {processor}")

@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 STREAMPROC = [sys.executable, "-m", "streamproc"]
 
@@ -71,7 +71,7 @@ class Daemon:
         self._environ = {**os.environ, **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> Daemon:
+    def start(self) -> Self:
         self.launch()
         wait_for(self.ready, what="readiness")
         return self

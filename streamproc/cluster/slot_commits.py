@@ -137,6 +137,7 @@ class SlotCommits:
             except Lost as error:
                 if not self._closed:
                     self._on_lost(error)
+                return
             except (Uncertain, SourceError) as error:
                 self._refuse(StorageUnavailable(f"the cluster's brokers do not answer: {error}"))
                 await asyncio.sleep(AGAIN_S)
