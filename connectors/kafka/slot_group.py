@@ -87,6 +87,7 @@ class SlotAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
             "owners": sorted(owners.items()),
             "untaken": sorted(found.untaken.items()),
             "imbalance": found.imbalance,
+            "generation": 1 + max(int(document["generation"]) for document in documents.values()),
         }
         data = json.dumps(said).encode()
         return {

@@ -125,7 +125,7 @@ async def read_slot(settings: KafkaConnection, context: ConnectorContext, slot: 
 async def make_topics(
     settings: KafkaConnection, context: ConnectorContext, topics: Mapping[str, Mapping[str, str]], partitions: int
 ) -> None:
-    """Make the topics, with their configs, where they are missing. Raises SourceError."""
+    """Make the topics, with their configs, where they are missing. Raises SourceError, also where one has another number of partitions."""
     options = client_options(settings, context)
     admin = AIOKafkaAdminClient(**options, request_timeout_ms=REQUEST_MS)
     try:
@@ -139,6 +139,11 @@ async def make_topics(
         for _, code, *said in answer.topic_errors:
             if code not in (NoError.errno, TopicAlreadyExistsError.errno):
                 raise for_code(code)(*said)
+        for topic in await admin.describe_topics(list(topics)):
+            if topic["partitions"] and len(topic["partitions"]) != partitions:
+                raise SourceError(
+                    f"topic {topic['topic']} has {len(topic['partitions'])} partitions, cluster.partitions says {partitions}"
+                )
     except (KafkaError, OSError) as error:
         raise SourceError(f"{settings.bootstrap_servers}: {words(error)}") from None
     finally:

@@ -60,6 +60,7 @@ class Division:
         self._context = context
         self._processors = processors
         self._group: SlotGroup | None = None
+        self._waits = "they are being asked"
         self._shares = Shares()
         self._keepers: dict[int, SlotKeeper] = {}
         self._changed: list[Callable[[str], None]] = []
@@ -110,7 +111,7 @@ class Division:
         if self.leaving:
             return "this node was drained"
         if not shares.known:
-            return "waits for the cluster's brokers"
+            return f"waits for the cluster's brokers: {self._waits}"
         if number in shares.untaken:
             return f"no node may run it: {shares.untaken[number]}"
         owner = shares.owners.get(number)
@@ -142,7 +143,8 @@ class Division:
                 await self.store.make_topics()
                 await group.start()
             except SourceError as error:
-                log.warning("cluster_waits", reason=str(error))
+                self._waits = str(error)
+                log.warning("cluster_waits", reason=self._waits)
                 await group.leave()
                 await asyncio.sleep(AGAIN_S)
                 continue

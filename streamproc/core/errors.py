@@ -124,6 +124,10 @@ class OwnershipLost(StreamprocError):
     """Another node of the cluster has the processor: what was decided here and not committed yet counts for nothing."""
 
 
+class NodeUnreachable(StreamprocError):
+    """Another node of the cluster, which a request has to be passed on to, does not answer."""
+
+
 class StateError(StreamprocError):
     """Saved state cannot be gone on from."""
 

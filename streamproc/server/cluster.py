@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from streamproc.cluster.node import ClusterNode
-from streamproc.core.errors import InputError, NotFound, StorageUnavailable
+from streamproc.core.errors import InputError, NodeUnreachable, NotFound
 from streamproc.web.answers import answered, failure, known_keys
 from streamproc.web.guard import Guard, Refused
 from streamproc.web.json_body import json_object
@@ -54,7 +54,7 @@ class ClusterRoutes:
         if facts is None:
             raise NotFound(f"there is no node {wanted!r} in the cluster")
         if not facts[0].address or not facts[1] or PASSED_ON in request.headers:
-            raise StorageUnavailable(f"node {wanted} cannot be asked from here; drain it there")
+            raise NodeUnreachable(f"node {wanted} cannot be asked from here; drain it there")
         return await self._pass_on(request, facts[0].address, DRAIN_S)
 
     def _middleware(self) -> Any:
@@ -73,10 +73,10 @@ class ClusterRoutes:
                 return await self._pass_on(request, address, ASK_S)
             except Refused as error:
                 return failure(error.status, "refused", str(error))
-            except StorageUnavailable as error:
+            except NodeUnreachable as error:
                 if request.method == "GET":
                     return await handler(request)  # what is known of it here
-                return failure(503, "StorageUnavailable", str(error))
+                return failure(503, NodeUnreachable.__name__, str(error))
 
         return middleware
 
@@ -91,7 +91,7 @@ class ClusterRoutes:
         return facts[0].address if facts is not None and facts[1] else None
 
     async def _pass_on(self, request: web.Request, address: str, timeout_s: float) -> web.Response:
-        """Raises StorageUnavailable where the other does not answer."""
+        """Raises NodeUnreachable where the other does not answer, or not this node."""
         headers = {PASSED_ON: self._cluster.node_id, "Accept": "application/json"}
         token = os.environ.get(self._cluster.settings.token_env or "")
         if token:
@@ -108,7 +108,9 @@ class ClusterRoutes:
                     request.method, address.rstrip("/") + request.path_qs, data=body or None, headers=headers
                 ) as answer,
             ):
+                if answer.status in (401, 403):
+                    raise NodeUnreachable(f"the node at {address} refuses this node's request; set cluster.token_env")
                 content = await answer.read()
                 return web.Response(status=answer.status, body=content, content_type=answer.content_type)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise StorageUnavailable(f"the node at {address} does not answer: {error or 'too late'}") from None
+            raise NodeUnreachable(f"the node at {address} does not answer: {error or 'too late'}") from None

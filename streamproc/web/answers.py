@@ -15,6 +15,7 @@ from streamproc.core.errors import (
     InputError,
     InUse,
     LimitExceeded,
+    NodeUnreachable,
     NotFound,
     StorageUnavailable,
     StreamprocError,
@@ -33,6 +34,7 @@ STATUS: tuple[tuple[type[StreamprocError], int], ...] = (
     (LimitExceeded, 429),
     (InputError, 400),
     (StorageUnavailable, 503),
+    (NodeUnreachable, 503),
 )
 
 

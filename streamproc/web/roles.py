@@ -27,8 +27,8 @@ _OF_TOKENS: Final = frozenset({"publish", "watch", "metrics"})
 """Rights that tokens are also given alone."""
 _REVIEWED: Final = ("/api/faces", "/api/jobs")
 """Paths whose answers hold faces and names of people."""
-_NODE: Final = ("/api/settings",)
-"""Paths of the node's own document, which can hold secrets."""
+_NODE: Final = ("/api/settings", "/api/cluster/drain")
+"""Paths of the node's own document, which can hold secrets, and of taking a whole node out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ from streamproc.web.roles import ROLES, Identity, needed, rights_of_token
         ("POST", "/api/outputs/x/test", "control"),
         ("GET", "/api/settings", "admin"),
         ("POST", "/api/settings/check", "admin"),
+        ("GET", "/api/cluster", "view"),
+        ("POST", "/api/cluster/drain", "admin"),
     ],
 )
 def test_what_a_request_needs(method: str, path: str, right: str) -> None:
