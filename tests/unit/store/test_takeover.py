@@ -8,6 +8,7 @@ import pytest
 
 from streamproc.contracts import Position
 from streamproc.core.errors import StateDamaged
+from streamproc.core.route import Route
 from streamproc.store.database import Database
 from streamproc.store.journal import Checkpoint, Commit, Journal
 from streamproc.store.takeover import EventRecord, Inherited, LaneRecord, Standing, adopt
@@ -57,7 +58,7 @@ def test_a_record_follows_its_commits() -> None:
 
 def test_what_was_settled_is_not_owed_again(journal: Journal) -> None:
     events = [EventRecord(label_event(number), PICTURES) for number in range(4)]
-    route = ALL[0] if isinstance(ALL, list | tuple) else ALL
+    route = Route("cam/hook", ALL)
     lane = LaneRecord(Checkpoint(b"state", None), STANDING, (session(),))
     key = (route.output, events[0].event.session)
     inherited = Inherited(events[0].event.processor, lane, events, {key: 1}, [route])
