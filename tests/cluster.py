@@ -13,6 +13,7 @@ from typing import Any
 from tests.daemon import STREAMPROC, Daemon, read_lines, wait_for
 
 ENDLESS = "session: {duration: 0s, allow_long: true}\nlabels: {classes: [PERSON, PET], min_confidence: 50}\n"
+SLOTS = 16
 
 
 class Node(Daemon):
@@ -56,12 +57,16 @@ class Nodes:
     def __init__(self, folder: Path, bootstrap: str, session_timeout: str = "6s") -> None:
         self.folder = folder
         self.name = f"c{uuid.uuid4().hex[:8]}"
-        self._document = f"{{name: {self.name}, bootstrap_servers: '{bootstrap}', partitions: 16, session_timeout: {session_timeout}}}"
+        self.bootstrap = bootstrap
+        self._timeout = session_timeout
         self.all: list[Node] = []
         self._processors: dict[str, str] = {}
 
-    def add(self, name: str) -> Node:
-        node = Node(self.folder, name, self._document)
+    def add(self, name: str, bootstrap: str | None = None) -> Node:
+        """``bootstrap``: where this one finds the broker, if it is another place."""
+        servers = bootstrap or self.bootstrap
+        document = f"{{name: {self.name}, bootstrap_servers: '{servers}', partitions: {SLOTS}, session_timeout: {self._timeout}}}"
+        node = Node(self.folder, name, document)
         for processor, text in self._processors.items():
             node.put(processor, text)
         self.all.append(node)

@@ -79,7 +79,10 @@ class Secured:
 class KafkaServer:
     """A broker on free ports that writes only to ``directory``. ``restart`` keeps its port and its log."""
 
-    def __init__(self, directory: Path, secured: Secured | None = None) -> None:
+    def __init__(
+        self, directory: Path, secured: Secured | None = None, behind: Mapping[int, int] | None = None
+    ) -> None:
+        """``behind``: further listeners, open ones: the port of each, and the port of a relay that it tells clients to come through."""
         if not shutil.which("java"):
             raise Unavailable("Apache Kafka needs java")
         self._libs = install()
@@ -88,6 +91,7 @@ class KafkaServer:
         self._controller = free_port()
         self._process: ServerProcess | None = None
         self._secured = secured
+        self._behind = {f"BEHIND{number}": ports for number, ports in enumerate((behind or {}).items())}
         self._configure()
 
     @property
@@ -97,15 +101,27 @@ class KafkaServer:
     def _configure(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         ports = {"PLAINTEXT": self.port, **(self._secured.ports if self._secured else {})}
-        listeners = ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
+        listeners, told = (
+            ",".join(f"{name}://127.0.0.1:{port}" for name, port in (ports | found).items())
+            for found in (
+                {name: each for name, (each, _) in self._behind.items()},
+                {name: relay for name, (_, relay) in self._behind.items()},
+            )
+        )
         settings = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller}",
             "listeners": f"{listeners},CONTROLLER://127.0.0.1:{self._controller}",
-            "advertised.listeners": listeners,
+            "advertised.listeners": told,
             "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": ",".join(["CONTROLLER:PLAINTEXT", *(f"{name}:{name}" for name in ports)]),
+            "listener.security.protocol.map": ",".join(
+                [
+                    "CONTROLLER:PLAINTEXT",
+                    *(f"{name}:{name}" for name in ports),
+                    *(f"{name}:PLAINTEXT" for name in self._behind),
+                ]
+            ),
             "log.dirs": str(self._directory / "data"),
             "offsets.topic.replication.factor": "1",
             "offsets.topic.num.partitions": "4",
