@@ -17,6 +17,8 @@ const PATHS = {
   settings: "M5 7h9M18 7h1M5 17h1M10 17h9M16 5v4M8 15v4",
   regions: "M5 6l9-2 6 8-6 8-9-4z",
   camera: "M3 7h11v10H3zM14 11l7-4v10l-7-4z",
+  done: "M5 12.5l4.5 4.5L19 7",
+  gap: "M3 12h5M16 12h5M10.5 8.5l3 7",
 };
 export const Icon = ({ name }) => html`<svg viewBox="0 0 24 24" aria-hidden="true"><path d=${PATHS[name]} /></svg>`;
 
@@ -85,7 +87,7 @@ export function subline(event) {
 /** What a screen reader hears of the picture. */
 export const spoken = (event) => [headline(event), percent(event.confidence), event.region, event.processor, clock(event.time)].filter(Boolean).join(", ");
 
-const timeFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const timeFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const dayFormat = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
 export const clock = (time) => (time ? timeFormat.format(new Date(time)) : "");
 export const day = (time) => {
@@ -114,7 +116,8 @@ export function Picture({ src, alt, className = "", wait = false, onLoad }) {
     ? html`<div class="nopicture ${className}" role="img" aria-label=${alt}><${Icon} name="camera" /></div>`
     : html`<img class=${className} src=${src} alt=${alt} loading="lazy" decoding="async" onError=${() => setFailed(true)} onLoad=${onLoad} />`;
 }
-export const Crop = ({ event, className = "crop" }) => html`<${Picture} className=${className} src=${event.crop ? picture(event, "crop") : null} alt=${spoken(event)} />`;
+const SIGNS = { session_complete: "done", source_gap: "gap", camera_health: "camera" };
+export const Crop = ({ event, className = "crop" }) => SIGNS[event.type] ? html`<span class="sign ${className}"><${Icon} name=${SIGNS[event.type]} /></span>` : html`<${Picture} className=${className} src=${event.crop ? picture(event, "crop") : null} alt=${spoken(event)} />`;
 
 /** A link within the console that does not load the page anew. */
 export const Link = ({ to, children, ...rest }) => html`<a href=${to} ...${rest}>${children}</a>`;

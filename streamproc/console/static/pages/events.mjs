@@ -7,6 +7,8 @@ import { listen, may, opened, processors } from "../live.mjs";
 
 const FILTERS = ["processor", "type", "class", "person", "region", "from", "to", "text"];
 const PAGE = 60;
+/** Of further pages: whoever scrolls on wants many. */
+const MORE = 240;
 const NARROW = 860;
 
 /** The list with filters; `id`: the event that is open. */
@@ -74,8 +76,10 @@ export function useEvents(filters, limit = PAGE) {
     waiting: state.fresh.length,
     show: () => { setState((before) => ({ ...before, events: merge(before.fresh, before.events), fresh: [] })); scrollTo(0, 0); },
     more: async () => {
-      const { events, next } = await get(address("/api/events", { ...filters, limit, before: state.next }));
-      setState((before) => ({ ...before, events: merge(before.events, events), next }));
+      try {
+        const { events, next } = await get(address("/api/events", { ...filters, limit: MORE, before: state.next }));
+        setState((before) => ({ ...before, events: merge(before.events, events), next, error: null }));
+      } catch (error) { setState((before) => ({ ...before, error })); }
     },
   };
 }
@@ -107,8 +111,8 @@ function Filters({ filters, onChange }) {
     ${select("class", "Class", values.class)}
     ${select("region", "Region", values.region)}
     ${may("review") && values.person?.length > 0 && select("person", "Person", values.person)}
-    <label class="field">From<input type="datetime-local" value=${local(filters.from)} onChange=${instant("from")} /></label>
-    <label class="field">To<input type="datetime-local" value=${local(filters.to)} onChange=${instant("to")} /></label>
+    <label class="field when">From<input type="datetime-local" value=${local(filters.from)} onChange=${instant("from")} /></label>
+    <label class="field when">To<input type="datetime-local" value=${local(filters.to)} onChange=${instant("to")} /></label>
     ${used > 0 && html`<button type="button" class="plain" onClick=${() => onChange(Object.fromEntries(FILTERS.map((name) => [name, ""])))}>Clear</button>`}
   </form>`;
 }
@@ -123,7 +127,7 @@ function List({ list, at, open, filtered }) {
   const end = useRef(null);
   useEffect(() => {
     if (!list.next || !end.current) return undefined;
-    const watch = new IntersectionObserver(([entry]) => { if (entry.isIntersecting) list.more().catch(() => {}); }, { rootMargin: "600px" });
+    const watch = new IntersectionObserver(([entry]) => { if (entry.isIntersecting) list.more(); }, { rootMargin: "600px" });
     watch.observe(end.current);
     return () => watch.disconnect();
   }, [list.next]);
@@ -145,11 +149,12 @@ function List({ list, at, open, filtered }) {
   </div>`;
 }
 
-export const Row = ({ event, to, current }) => html`<li class="event ${current ? "current" : ""}" data-test="event-row" data-id=${event.id}>
+/** `bare`: without the camera's name, where all rows are of one. */
+export const Row = ({ event, to, current, bare }) => html`<li class="event ${current ? "current" : ""}" data-test="event-row" data-id=${event.id}>
   <${Link} to=${to} aria-current=${current ? "true" : undefined}>
     <${Crop} event=${event} />
     <span class="what"><b class="class-${kindOf(event)}">${headline(event)}</b>${event.confidence != null && html` <span class="sure">${percent(event.confidence)}</span>`}
-      <span class="dim small line">${[event.processor, subline(event)].filter(Boolean).join(" · ")}</span></span>
+      <span class="dim small line">${[bare ? "" : event.processor, subline(event)].filter(Boolean).join(" · ")}</span></span>
     <time class="dim small" datetime=${event.time} title=${event.time}>${clock(event.time)}</time>
   </${Link}></li>`;
 

@@ -42,7 +42,7 @@ function Collection({ name }) {
         : html`<ul class="plainlist people">${people.value.people.map((person) => html`<${Person} key=${person.name} person=${person} collection=${name} audit=${audit.value} onDone=${people.again} />`)}</ul>`}
     </section>
     ${audit.value && html`<${Trust} audit=${audit.value} />`}
-    <${Unknown} onDone=${people.again} names=${(people.value?.people || []).map((person) => person.name)} />
+    <${Unknown} collection=${name} onDone=${people.again} names=${(people.value?.people || []).map((person) => person.name)} />
     <${Matches} names=${(people.value?.people || []).map((person) => person.name)} onDone=${people.again} />`;
 }
 
@@ -66,6 +66,12 @@ function Person({ person, collection, audit, onDone }) {
 }
 
 const rate = (value) => (value == null ? "unknown" : value < 0.0001 ? "under 1 in 10,000" : `1 in ${Math.round(1 / value).toLocaleString()}`);
+
+/** What an enrolment would do to the measured rates. */
+const Change = ({ before }) => before && html`<div class="note ${worse(before) ? "warn" : "good"}" role="status"><p>A stranger taken for somebody of this collection: now ${rate(before.now.false_alarm_rate)}, then ${rate(before.then.false_alarm_rate)}.
+      One person taken for another: now ${rate(before.now.false_match_rate)}, then ${rate(before.then.false_match_rate)}.</p>
+      ${before.nearest?.length > 0 && html`<p>Most alike: ${before.nearest.slice(0, 3).map((one) => `${one.person} ${percent(one.similarity)}`).join(", ")}.</p>`}
+      ${before.then.person?.advice?.length > 0 && html`<p>${before.then.person.advice.join(" ")}</p>`}</div>`;
 
 /** `create`: the collection is made with its first face. */
 function Enrol({ collection, create = false, onDone }) {
@@ -104,10 +110,7 @@ function Enrol({ collection, create = false, onDone }) {
       <label class="field">Photos, one face each<input type="file" accept="image/jpeg,image/png" multiple onChange=${(input) => { setPhotos([...input.target.files]); setBefore(null); setSaid(null); }} /></label>
       ${!create && html`<button type="button" disabled=${!ready || busy} onClick=${look}>What would change?</button>`}<button class="main" disabled=${!ready || busy}>Enrol</button></div>
     <${Problem} error=${failed} />
-    ${before && html`<div class="note ${worse(before) ? "warn" : "good"}" role="status"><p>A stranger taken for somebody of this collection: now ${rate(before.now.false_alarm_rate)}, then ${rate(before.then.false_alarm_rate)}.
-      One person taken for another: now ${rate(before.now.false_match_rate)}, then ${rate(before.then.false_match_rate)}.</p>
-      ${before.nearest?.length > 0 && html`<p>Most alike: ${before.nearest.slice(0, 3).map((one) => `${one.person} ${percent(one.similarity)}`).join(", ")}.</p>`}
-      ${before.then.person?.advice?.length > 0 && html`<p>${before.then.person.advice.join(" ")}</p>`}</div>`}
+    <${Change} before=${before} />
     ${said && html`<p class="note ${said.kept ? "good" : "warn"}" role="status">${said.kept ? `Enrolled ${said.kept} ${said.kept === 1 ? "face" : "faces"}.` : "No face was enrolled."} ${said.refused.join("; ")}</p>`}
   </form>`;
 }
@@ -119,36 +122,46 @@ const Trust = ({ audit }) => html`<section class="card pad stack tight"><h2>How 
   ${audit.missed != null && html`<dt>Missed</dt><dd>${percent(audit.missed * 100)} of pairs of one person's own photos</dd>`}
   ${audit.suggested_threshold != null && html`<dt>Suggested threshold</dt><dd>${audit.suggested_threshold.toFixed(1)}</dd>`}</dl></section>`;
 
-function Unknown({ names, onDone }) {
-  const { value, again } = useLoaded(() => get(address("/api/events", { type: "face_unknown", limit: 60 })), [opened.value]);
-  const [chosen, setChosen] = useState([]);
+/** Unknown faces by whom they show: named together, dismissed as strangers, or left. */
+function Unknown({ collection, names, onDone }) {
+  const { value, error, again } = useLoaded(() => get(faces(collection, "/unknown")), [collection, opened.value]);
+  const done = () => { onDone(); again(); };
+  return html`<section class="stack tight"><h2>Unknown faces</h2><${Problem} error=${error} />
+    ${!value ? !error && html`<${Skeleton} lines=${2} />` : value.groups.length === 0
+      ? html`<p class="dim">None lately. A camera keeps their pictures with <code>faces: {keep_unknown_crops: true}</code>.</p>`
+      : html`<datalist id="people">${names.map((one) => html`<option key=${one} value=${one} />`)}</datalist>
+        <ul class="plainlist stack">${value.groups.map((group) => html`<${Stranger} key=${group.events[0].id} group=${group} collection=${collection} onDone=${done} />`)}</ul>`}</section>`;
+}
+
+function Stranger({ group, collection, onDone }) {
+  const [left, setLeft] = useState([]);
   const [name, setName] = useState("");
+  const [before, setBefore] = useState(null);
   const [failed, setFailed] = useState(null);
-  const [done, setDone] = useState([]);
-  const events = (value?.events || []).filter((event) => !done.includes(event.id));
-  const toggle = (id) => setChosen(chosen.includes(id) ? chosen.filter((one) => one !== id) : [...chosen, id]);
-  const assign = async (submit) => {
-    submit.preventDefault();
+  const [busy, setBusy] = useState(false);
+  const events = group.events.filter((event) => !left.includes(event.id));
+  const toggle = (id) => { setLeft(left.includes(id) ? left.filter((one) => one !== id) : [...left, id]); setBefore(null); };
+  const run = async (work) => {
+    setBusy(true);
     setFailed(null);
-    const named = [];
-    try {
-      for (const event of events.filter((one) => chosen.includes(one.id))) {
-        await feedback(event, { verdict: "wrong", person: name.trim() });
-        named.push(event.id);
-      }
-      onDone();
-      again();
-    } catch (refused) { setFailed(refused); }
-    setDone([...done, ...named]);
-    setChosen([]);
+    try { await work(); } catch (refused) { setFailed(refused); }
+    setBusy(false);
   };
-  return html`<section class="stack tight"><h2>Unknown faces</h2>
-    ${events.length === 0 ? html`<p class="dim">None lately. A camera keeps their pictures with <code>faces: {keep_unknown_crops: true}</code>.</p>` : html`
-      <ul class="plainlist crops pick">${events.map((event) => html`<li key=${event.id}><label><input type="checkbox" checked=${chosen.includes(event.id)} onChange=${() => toggle(event.id)} /><${Crop} event=${event} />
-        <span class="small dim">${event.processor} ${clock(event.time)}</span></label></li>`)}</ul>
-      <form class="row fields" onSubmit=${assign}><label class="field">These are<input list="people" value=${name} onInput=${(input) => setName(input.target.value)} placeholder="name" required /></label>
-        <datalist id="people">${names.map((one) => html`<option key=${one} value=${one} />`)}</datalist><button class="main" disabled=${!chosen.length || !name.trim()}>Name ${chosen.length || ""}</button></form>
-      <${Problem} error=${failed} />`}</section>`;
+  const look = () => run(async () => setBefore(await post(faces(collection, "/preview"), { name: name.trim(), event: events[0].id })));
+  const say = (body) => run(async () => {
+    for (const event of events) await feedback(event, body);
+    onDone();
+  });
+  const save = (submit) => { submit.preventDefault(); return say({ verdict: "wrong", person: name.trim() }); };
+  const ready = name.trim() && events.length && !busy;
+  return html`<li class="card pad stack" data-test="face-unknown" data-id=${group.events[0].id}>
+    <div class="row spread"><b>${group.events.length === 1 ? "Seen once" : `Seen ${group.events.length} times`}</b><span class="dim small">${group.nearest ? `most like ${group.nearest.person}, ${percent(group.nearest.similarity)}` : ""}</span></div>
+    <ul class="plainlist crops pick">${group.events.map((event) => html`<li key=${event.id}><label><input type="checkbox" checked=${!left.includes(event.id)} onChange=${() => toggle(event.id)} /><${Crop} event=${event} />
+      <span class="small dim">${event.processor} ${clock(event.time)}</span></label></li>`)}</ul>
+    <form class="row fields" onSubmit=${save}><label class="field">This is<input name="stranger" list="people" value=${name} onInput=${(input) => { setName(input.target.value); setBefore(null); }} placeholder="name" pattern="[a-zA-Z0-9_.\\-:]+" title="Letters, digits, and _ . - :" required /></label>
+      <button type="button" disabled=${!ready} onClick=${look}>What would change?</button><button class="main" disabled=${!ready}>Name ${events.length || ""}</button>
+      <button type="button" disabled=${!events.length || busy} onClick=${() => say({ verdict: "right" })}>A stranger</button></form>
+    <${Problem} error=${failed} /><${Change} before=${before} /></li>`;
 }
 
 function Matches({ onDone }) {
