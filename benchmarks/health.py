@@ -4,8 +4,9 @@
 
 Scenes are the corpus's clips, played over and over, and a drawn street, as the thumbnails that the camera's health sees (five a second). In each, one
 thing goes wrong after 16 s and stays for 21 s: covered three ways, defocused twice, turned elsewhere twice, frozen, too few frames, offline, a wrong
-clock. ``late`` counts what was not told within 20 s. Then each scene plays with dusk, a bright day, noise, a grainy night, infra-red, a lamp or
-rain in it, and with nothing: everything that is told of these is false.
+clock. ``late`` counts what was not told within 20 s in scenes whose camera stands still; ``late_moving`` the same of clips that pan or are
+carried, where there is no usual view to compare with. Then each scene plays with dusk, a bright day, noise, a grainy night, infra-red, a lamp or rain
+in it, and with nothing: everything that is told of these is false.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from tests.builders.spoiled import END_S, RIGHT, WRONG, WRONG_S, judged, looped,
 from tests.builders.streets import Sequence_, street
 
 LIMIT_S = 20.0
+MOVING = frozenset(
+    {"constructed_package_pan", "kvs_bezos_vogels", "sam2_dog_person", "vidtome_dog", "whitehouse_hamilton"}
+)
+"""Clips of the corpus whose camera does not stand still, or that are cut."""
 Told = list[tuple[float, HealthChange]]
 
 
@@ -67,6 +72,8 @@ def main() -> None:
     clips = sorted((options.corpus / "video").glob("*.m*"))
     scenes = {"drawn street": street()} | {clip.stem: looped(clip) for clip in clips}
     rows: list[dict[str, Any]] = []
+    late: list[str] = []
+    late_moving: list[str] = []
     for name, condition, told_of in cases():
         progress(name)
         delays, others = [], Counter[str]()
@@ -75,6 +82,9 @@ def main() -> None:
             delays += [min((at - WRONG_S for at, change in told if change.condition.value == condition), default=999.0)]
             others.update(change.condition.value for _, change in told if change.condition.value != condition)
         in_time = [delay for delay in delays if delay <= LIMIT_S]
+        missed = [title for title, delay in zip(scenes, delays, strict=True) if delay > LIMIT_S]
+        late += [title for title in missed if title not in MOVING]
+        late_moving += [title for title in missed if title in MOVING]
         rows.append(
             {
                 "what": name,
@@ -84,7 +94,7 @@ def main() -> None:
                 "median_s": round(percentile(delays, 0.5) or 0.0, 1),
                 "worst_in_time_s": round(max(in_time, default=0.0), 1),
                 "other_conditions": sum(others.values()),
-                "missed_in": ", ".join(n for n, d in zip(scenes, delays, strict=True) if d > LIMIT_S),
+                "missed_in": ", ".join(missed),
             }
         )
     false: list[str] = []
@@ -95,10 +105,12 @@ def main() -> None:
             sequence = list(spoiled(scene, change))
             seconds += sequence[-1][0]
             false += [f"{title} with {name}: {one.condition.value}" for _, one in judged(sequence) if one.active]
-    asked = sum(row["scenes"] for row in rows)
+    standing = len(scenes) - len(MOVING & scenes.keys())
     figures = {
-        "asked": asked,
-        "late": asked - sum(row["in_time"] for row in rows),
+        "asked": standing * len(rows),
+        "late": len(late),
+        "asked_moving": (len(scenes) - standing) * len(rows),
+        "late_moving": len(late_moving),
         "slowest_s": max(row["worst_in_time_s"] for row in rows),
         "normal_hours": round(seconds / 3600, 2),
         "false": len(false),

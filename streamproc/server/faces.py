@@ -170,6 +170,9 @@ class FaceRoutes:
             await asyncio.to_thread(self._deny, event)
         if person is not None:
             answer = _enrolled(person, await asyncio.to_thread(self._learn, event, person))
+            if not answer["faces"]:
+                reasons = ", ".join(reason for face in answer["refused"] for reason in face) or "no face was found"
+                raise InputError(f"nothing was learned of {person} from this picture: {reasons.lower()}")
         feedback = Feedback(verdict, person, time.time())
         await asyncio.to_thread(self._feedback.put, event.id, feedback)
         return answer | {"feedback": asdict(feedback)}

@@ -8,12 +8,20 @@ import os
 import time
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from streamproc.core.event import EventType, Pictures
+from streamproc.core.media import Moment
+from streamproc.core.vision import Box
+from streamproc.store.database import Database
+from streamproc.store.journal import Commit, Journal
+from tests.builders.events import label_event, session
 from tests.conftest import skip
 from tests.console import DOOR, PAGES, PHONE, complaints, has_events, photograph, press, settled
 from tests.daemon import Daemon, wait_for
@@ -257,6 +265,8 @@ async def test_somebody_is_enrolled_and_known_from_then_on(daemon: Daemon, brows
     photo, wall = tmp_path / "astronaut.jpg", tmp_path / "wall.jpg"
     cv2.imwrite(str(photo), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR))
     cv2.imwrite(str(wall), data.brick())
+    cv2.imwrite(str(tmp_path / "later.jpg"), cv2.convertScaleAbs(cv2.imread(str(photo)), alpha=0.9))
+    visits_of_a_stranger(daemon, photo, tmp_path / "later.jpg")
     daemon.start()
     page = await browser.page()
     await page.open(f"{daemon.url}/console/faces")
@@ -277,9 +287,38 @@ async def test_somebody_is_enrolled_and_known_from_then_on(daemon: Daemon, brows
     await page.give_files("input[type=file]", wall)
     await press(page, "Enrol")
     await page.until("document.querySelector('.note.warn')?.textContent.includes('No face was enrolled')", 60)
-    names = [person["name"] for person in daemon.get("/api/faces/family/people")["people"]]
-    assert names == ["eileen"]
+    people = daemon.get("/api/faces/family/people")["people"]
+    assert [(person["name"], person["faces"]) for person in people] == [("eileen", 1)]
+
+    # Who came twice without being known is one group, and is named once, after what that would do to the rates.
+    await page.open(f"{daemon.url}/console/faces")
+    await page.until("document.querySelector('[data-test=face-unknown]')?.textContent.includes('most like eileen')", 60)
+    assert await page.run("document.querySelectorAll('[data-test=face-unknown] input[type=checkbox]').length") == 2
+    await page.run("document.querySelector('input[name=stranger]').focus()")
+    await page.type("eileen")
+    await page.run("document.querySelector('[data-test=face-unknown] form button').click()")
+    await page.until("document.querySelector('[data-test=face-unknown] .note')?.textContent.includes('A stranger')", 60)
+    await page.screenshot(SCREENSHOTS / "faces-unknown.png")
+    await press(page, "Name 2")
+    await page.until("document.querySelector('.person')?.textContent.includes('3 photos')", 60)
+    await page.until("!document.querySelector('[data-test=face-unknown]')", 60)
     assert not complaints(page)
+
+
+def visits_of_a_stranger(daemon: Daemon, *photos: Path) -> None:
+    """Unknown faces at the door, kept before the daemon begins."""
+    daemon.put("door", "source: {type: file, path: none.mp4}\nfaces: {collection: family}\nstate: stopped\n")
+    began = datetime.now(UTC) - timedelta(minutes=5)
+    box, fields = Box(0.34, 0.13, 0.53, 0.37), {"type": EventType.FACE_UNKNOWN, "label": None}
+    visits = [
+        label_event(number, box=box, at=Moment(Fraction(number), began + timedelta(seconds=number)), **fields)
+        for number in range(len(photos))
+    ]
+    pictures = [Pictures(photo.read_bytes(), photo.read_bytes()) for photo in photos]
+    journal = Journal(Database(daemon.data))
+    row = session(opened=began, closed=began)
+    journal.commit(Commit("door", [row], list(zip(visits, pictures, strict=True))))
+    journal.database.close()
 
 
 @pytest.mark.timeout(420)
