@@ -21,9 +21,7 @@ from tests.builders.spoiled import END_S, RIGHT, WRONG, WRONG_S, judged, looped,
 from tests.builders.streets import Sequence_, street
 
 LIMIT_S = 20.0
-MOVING = frozenset(
-    {"constructed_package_pan", "kvs_bezos_vogels", "sam2_dog_person", "vidtome_dog", "whitehouse_hamilton"}
-)
+MOVING = frozenset({"constructed_package_pan", "kvs_bezos_vogels", "vidtome_dog", "whitehouse_hamilton"})
 """Clips of the corpus whose camera does not stand still, or that are cut."""
 Told = list[tuple[float, HealthChange]]
 
