@@ -71,7 +71,8 @@ async def scrolled(page: Page, daemon: Daemon, count: int) -> dict[str, Any]:
         await page.run("scrollTo(0, document.documentElement.scrollHeight); undefined")
         await page.until(f"{ROWS} > {before} || {ROWS} >= {count}", 60)
     await settled(page)
-    times = await page.run(SCROLL)
+    await page.run(f"window.frameTimes = null; {SCROLL}.then((times) => {{ window.frameTimes = times; }}); undefined")
+    times = await page.until("window.frameTimes", 200)
     return {
         "scroll_rows": await page.run(ROWS),
         "scroll_frames": len(times),

@@ -6,7 +6,6 @@ docs/control-api.md describes it.
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -22,7 +21,6 @@ from streamproc.core.media import rfc3339
 from streamproc.faces.audit import Audit
 from streamproc.faces.lookup import face_of, preview
 from streamproc.faces.service import FaceService
-from streamproc.faces.strangers import Strangers
 from streamproc.live.supervisor import Supervisor
 from streamproc.logic.event_query import EventQuery
 from streamproc.server.events import event_document
@@ -32,8 +30,6 @@ from streamproc.web.answers import answered, known_keys
 from streamproc.web.guard import Guard
 from streamproc.web.json_body import json_object
 
-UNKNOWN = 60
-"""So many of the newest unknown faces are put together."""
 LAST_SEEN = 20
 """So many of a person's latest events are looked through for the best picture."""
 _RATES = ("faces", "false_match_rate", "false_match_rate_at_most", "false_alarm_rate", "missed", "suggested_threshold")
@@ -47,7 +43,6 @@ class FaceRoutes:
         self._supervisor = supervisor
         self._journal = supervisor.journal
         self._feedback = FeedbackStore(supervisor.journal)
-        self._strangers = Strangers(service.engine)
 
     def mount(self, app: web.Application, guard: Guard) -> None:
         place = "/api/faces/{collection}"
@@ -62,7 +57,6 @@ class FaceRoutes:
             ("DELETE", f"{place}/people/{{name}}", self.delete_person),
             ("DELETE", f"{place}/faces/{{id}}", self.delete_face),
             ("GET", f"{place}/audit", self.audit),
-            ("GET", f"{place}/unknown", self.unknown),
             ("GET", "/api/events/{id}/feedback", self.said),
             ("POST", "/api/events/{id}/feedback", self.say),
         )
@@ -140,12 +134,6 @@ class FaceRoutes:
         report, _ = await asyncio.to_thread(self._service.audit, request.match_info["collection"])
         return report.document()
 
-    async def unknown(self, request: web.Request) -> Any:
-        """Unknown faces of the cameras that look for this collection, by whom they show: of those nothing was said of yet, the newest."""
-        collection = request.match_info["collection"]
-        await asyncio.to_thread(self._service.describe_collection, collection)
-        return {"groups": await asyncio.to_thread(self._groups, collection)}
-
     async def said(self, request: web.Request) -> Any:
         """What was said of an event; null where nothing was."""
         kept = await self._kept(request.match_info["id"])
@@ -178,26 +166,6 @@ class FaceRoutes:
         return answer | {"feedback": asdict(feedback)}
 
     # -- inside
-
-    def _groups(self, collection: str) -> list[dict[str, Any]]:
-        query = EventQuery(types=(EventType.FACE_UNKNOWN.value,))
-        found = self._journal.history.page(query, limit=UNKNOWN).kept
-        ours = [kept for kept in found if kept.pictures and self._looks_for(kept.event, collection)]
-        kept = [each for each in ours if self._feedback.get(each.event.id) is None]
-        pictures = [(each.event.id, functools.partial(self._face, each.event)) for each in kept]
-        return [
-            {
-                "events": [event_document(kept[place]) for place in group.events],
-                "nearest": {"person": group.nearest[0], "similarity": group.nearest[1]} if group.nearest else None,
-            }
-            for group in self._strangers.of(collection, pictures)
-        ]
-
-    def _looks_for(self, event: Event, collection: str) -> bool:
-        if not self._supervisor.known(event.processor):
-            return False
-        faces = self._supervisor.processor(event.processor).config.faces
-        return faces is not None and faces.collection == collection
 
     def _deny(self, event: Event) -> None:
         self._service.deny(self._collection_of(event), event.person or "", self._face(event))

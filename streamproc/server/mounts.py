@@ -59,12 +59,14 @@ async def mount_aws(context: DaemonContext) -> None:
 async def _mount_jobs_and_faces(context: DaemonContext, jobs: JobService, faces: FaceService) -> None:
     from streamproc.server.faces import FaceRoutes
     from streamproc.server.jobs import JobRoutes
+    from streamproc.server.strangers import StrangerRoutes
 
     routes = JobRoutes(jobs, context.database, context.node.limits, faces.describe_collection)
     await routes.tidy()
     routes.mount(context.app, context.guard)
     context.snapshots.append(routes.snapshot)
     FaceRoutes(faces, context.supervisor).mount(context.app, context.guard)
+    StrangerRoutes(faces, context.supervisor).mount(context.app, context.guard)
 
 
 async def _open_jobs(context: DaemonContext) -> JobService:
