@@ -17,6 +17,10 @@ from streamproc.pipeline.analysis import Analysis, FrameResult
 log = structlog.get_logger(__name__)
 
 
+MOST_STRETCHED_S = 2.0
+"""Between two looks further apart than this somebody who walks is elsewhere."""
+
+
 class AnalysisSet:
     """Which analyses want a frame, and what they make of it. Media times are the session's. Used by one thread at a time."""
 
@@ -26,6 +30,11 @@ class AnalysisSet:
         self._sparse = False
         self.presence_only = False
         """All that a frame can tell at present is that what was announced is still there."""
+        self._analysed: Fraction | None = None
+        """Media time of the newest frame that was analysed."""
+        self._passed_over = False
+        """Due frames were dropped since."""
+        self._stretched = False
 
     def due(self, media: Fraction) -> list[Analysis]:
         """Those that want the frame at ``media``."""
@@ -39,6 +48,7 @@ class AnalysisSet:
 
     def analyse(self, frame: Frame, due: Sequence[Analysis]) -> list[FrameResult]:
         """Results of those that the frame is due for, in their order."""
+        self._stretch(frame.at.media)
         results = []
         for analysis in due:
             analysis.sampler.take(frame.at.media)
@@ -61,6 +71,7 @@ class AnalysisSet:
         due = self.due(media)
         for analysis in due:
             analysis.sampler.take(media)
+        self._passed_over |= bool(due)
         return bool(due)
 
     def attend(self, news: OpenNews) -> None:
@@ -70,7 +81,8 @@ class AnalysisSet:
 
     def reset(self) -> None:
         """After a gap."""
-        self.presence_only = False
+        self.presence_only = self._passed_over = self._stretched = False
+        self._analysed = None
         for analysis in self.items:
             analysis.reset()
 
@@ -88,3 +100,12 @@ class AnalysisSet:
             except StreamprocError as error:
                 log.warning("analysis_begins_anew", processor=self._processor, reason=str(error))
                 analysis.reset()
+
+    def _stretch(self, media: Fraction) -> None:
+        """Where there is too much to do and frames are dropped, what was seen once has to last until the next look."""
+        since = float(media - self._analysed) if self._passed_over and self._analysed is not None else 0.0
+        if self._passed_over or self._stretched:
+            self._stretched = self._passed_over
+            for analysis in self.items:
+                analysis.spaced(min(since, MOST_STRETCHED_S))
+        self._analysed, self._passed_over = media, False

@@ -208,7 +208,7 @@ class FeedIntake:
     def _skip_stale(self) -> bool:
         """A live feed that is far behind goes on at its newest keyframe. True: it did, so decoding begins anew."""
         head = self.inbox.head()
-        if head is None or not self.live or not self.schedule.is_stale(head, time.monotonic()):
+        if head is None or not self.live or not self.schedule.is_stale(head, time.monotonic(), self._crowded()):
             return False
         key = self.inbox.newest_keyframe()
         if key is None or not isinstance(head.item, Packet) or self._keeps(head.item.at):

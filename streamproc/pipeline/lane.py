@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 SLICE_PACKETS = 12
 """Packets decoded in one step at most, before a more urgent lane may have the worker: half a second of a camera with 25 frames a second."""
+MOST_PACKETS = 48
+"""The same while other lanes wait too: a turn has to reach the newest frame, since more packets than a slice may come before the next turn."""
 
 
 class Lane:
@@ -44,7 +46,7 @@ class Lane:
         self.frames = self.intake.frames
         self.idle = self.intake.idle
         self.over = False
-        self._wake = wake
+        self._wake, self._crowded = wake, crowded
         self._lock = threading.RLock()
         self._reckoning = threading.Lock()
         self._urgency: float | None = None
@@ -135,8 +137,10 @@ class Lane:
 
     def step(self) -> None:
         with self._lock:
-            for _ in range(SLICE_PACKETS):
+            for number in range(MOST_PACKETS):
                 if self.over or self._interrupted() or not self._advance():
+                    break
+                if number + 1 >= SLICE_PACKETS and not self._crowded():
                     break
         self.intake.schedule.served = time.monotonic()
         self._reckon()

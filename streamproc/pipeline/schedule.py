@@ -20,6 +20,8 @@ a second between such frames, lie within the shortest ``gone_after`` that leaves
 FAR_BEHIND_S = 1.0
 """A live feed's packets that waited longer are not even decoded where a newer keyframe is there. Less would throw away
 packets in every short burst of load; more would make what is announced late by that much."""
+BEHIND_IN_A_CROWD_S = 0.2
+"""The same while other cameras wait too: only the newest frame will be looked at, and it needs nothing from before its keyframe."""
 
 
 class FrameSchedule:
@@ -72,6 +74,7 @@ class FrameSchedule:
         return border.arrived + SLACK_STILL_S if border is not None else None
 
     @staticmethod
-    def is_stale(head: Queued, now: float) -> bool:
+    def is_stale(head: Queued, now: float, crowded: bool = False) -> bool:
         """Whether the first item of a live feed has waited for too long to be decoded."""
-        return isinstance(head.item, Packet) and now - head.arrived >= FAR_BEHIND_S
+        most = BEHIND_IN_A_CROWD_S if crowded else FAR_BEHIND_S
+        return isinstance(head.item, Packet) and now - head.arrived >= most
