@@ -14,9 +14,9 @@ SLACK_CATCH_UP_S = 0.5
 back by at most, so nothing waits longer for being unimportant than for having been served."""
 SLACK_STILL_S = 0.1
 """A keyframe that is only to be compared waits this long for frames that have to be analysed."""
-SLACK_PRESENCE_S = 0.5
-"""A frame that can only tell that somebody is still there waits this long for frames that may hold news: twice a wait like this, and
-a second between such frames, lie within the shortest ``gone_after`` that leaves two frames their time."""
+SLACK_PRESENCE_S = 1.0
+"""A frame that can only tell that somebody is still there waits this long for frames that may hold news. Absence is judged by frames that
+were analysed, so it makes nobody gone; who has gone is told that much later."""
 FAR_BEHIND_S = 1.0
 """A live feed's packets that waited longer are not even decoded where a newer keyframe is there. Less would throw away
 packets in every short burst of load; more would make what is announced late by that much."""
