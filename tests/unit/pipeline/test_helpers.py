@@ -11,18 +11,26 @@ import pytest
 from streamproc.contracts import Position, SourceTraits
 from streamproc.core.errors import StateDamaged
 from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet, StreamItem
-from streamproc.logic.attention import OpenNews
+from streamproc.logic.attention import EVERYTHING, OpenNews
 from streamproc.logic.sampling import Sampler
 from streamproc.logic.session import SessionRules, Sessions, Sighting
 from streamproc.pipeline import stall
 from streamproc.pipeline.analysis import FrameResult
-from streamproc.pipeline.analysis_set import AnalysisSet
+from streamproc.pipeline.analysis_set import MOST_STRETCHED_S, AnalysisSet
 from streamproc.pipeline.inbox import Queued
 from streamproc.pipeline.observers import Observers
 from streamproc.pipeline.recorder import CHECKPOINT_LIVE_S, CHECKPOINT_S, Decision, Recorder
-from streamproc.pipeline.schedule import FAR_BEHIND_S, SLACK_CATCH_UP_S, SLACK_DURABLE_S, FrameSchedule
+from streamproc.pipeline.schedule import (
+    BEHIND_IN_A_CROWD_S,
+    FAR_BEHIND_S,
+    SLACK_CATCH_UP_S,
+    SLACK_DURABLE_S,
+    SLACK_PRESENCE_S,
+    FrameSchedule,
+)
 from streamproc.pipeline.snapshot import LaneSnapshot, LaneState
 from streamproc.pipeline.stall import FeedStatus, StallVerdict, judge
+from tests.builders.frames import frame
 
 NOW = datetime(2024, 5, 4, tzinfo=UTC)
 LIVE, DURABLE = SourceTraits(live=True), SourceTraits(live=False)
@@ -70,6 +78,16 @@ def test_a_durable_feed_counts_from_when_it_was_served_last() -> None:
     assert schedule.deadline_durable(queued(packet())) == 50 + SLACK_DURABLE_S
     schedule.served = 70.0
     assert schedule.deadline_durable(queued(packet())) == 70 + SLACK_DURABLE_S
+
+
+def test_a_first_look_goes_before_second_ones_and_news_before_presence() -> None:
+    schedule = FrameSchedule()
+    held, now = queued(packet(), arrived=48.0), queued(packet(), arrived=49.0)
+    first = schedule.deadline(held, Fraction(0), 0.0)
+    assert first < schedule.deadline(now, Fraction(0)) < schedule.deadline(held, Fraction(0), 49.5)
+    assert schedule.deadline(now, Fraction(0), presence_only=True) == 49.0 + SLACK_PRESENCE_S
+    assert FrameSchedule.is_stale(now, 49.0 + BEHIND_IN_A_CROWD_S, crowded=True)
+    assert not FrameSchedule.is_stale(now, 49.0 + BEHIND_IN_A_CROWD_S)
 
 
 def test_packets_go_stale_and_gaps_do_not() -> None:
@@ -133,11 +151,14 @@ class Counting:
         self.sampler = Sampler(fps)
         self.frames: list[float] = []
         self.resets = 0
+        self.spacings: list[float] = []
+        self.only_presence = False
 
     def attend(self, news: OpenNews) -> bool:
-        return False
+        return self.only_presence
 
-    def spaced(self, seconds: float) -> None: ...
+    def spaced(self, seconds: float) -> None:
+        self.spacings.append(seconds)
 
     def conclude(self) -> list[Sighting]:
         return []
@@ -176,6 +197,39 @@ def test_each_analysis_has_its_own_rate_and_the_next_frame_is_due_for_the_first_
     assert analyses.next_due() == Fraction(6, 4)
     analyses.reset()
     assert analyses.next_due() is None and fast.resets == slow.resets == 1
+
+
+def test_looks_that_are_far_apart_since_frames_were_dropped_are_told_so_for_as_long_as_that_is_so() -> None:
+    fast, _, analyses = both()
+    picture = frame(0)
+
+    def look(media: float) -> None:
+        place = Moment(Fraction(media), picture.at.wall)
+        analyses.analyse(Frame(place, picture.picture), [fast])  # type: ignore[list-item]
+
+    look(0.0)
+    look(0.25)
+    assert fast.spacings == []
+    assert analyses.pass_over(Fraction(1, 2))
+    look(1.5)
+    look(1.75)
+    look(2.0)
+    assert fast.spacings == [1.25, 0.0], "once, and once that it is over"
+    analyses.pass_over(Fraction(9))
+    look(30.0)
+    assert fast.spacings[2:] == [MOST_STRETCHED_S]
+
+
+def test_only_presence_counts_where_it_does_for_all() -> None:
+    fast, slow, analyses = both()
+    fast.only_presence = True
+    analyses.attend(EVERYTHING)
+    assert not analyses.presence_only
+    slow.only_presence = True
+    analyses.attend(EVERYTHING)
+    assert analyses.presence_only
+    analyses.reset()
+    assert not analyses.presence_only, "after a gap everything is news"
 
 
 def test_state_that_one_cannot_take_up_leaves_the_others() -> None:

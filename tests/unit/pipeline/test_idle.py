@@ -119,6 +119,19 @@ def test_a_sleeping_camera_loses_no_frame_of_what_happens(packets: list[Packet])
     assert [event.type for event in book.events] == [EventType.LABEL_DETECTED, EventType.SESSION_COMPLETE]
 
 
+def test_in_a_crowd_a_camera_that_wakes_looks_at_the_newest_frame_only(packets: list[Packet]) -> None:
+    def crowd(lane: Lane, number: int) -> None:
+        lane.intake._crowded = lambda: True
+
+    perceiver, alone = SquareEyes(), SquareEyes()
+    lane, book = run(packets, perceiver, crowd)
+    run(packets, alone)
+    assert set(lane.idle.wakes) == {"sizes"}
+    assert lane.stats.drops["behind"] and len(perceiver.looked) < len(alone.looked)
+    assert perceiver.seen[-1] == alone.seen[-1]
+    assert [event.type for event in book.events] == [EventType.LABEL_DETECTED, EventType.SESSION_COMPLETE]
+
+
 def test_where_sizes_say_nothing_the_next_keyframe_does_and_all_is_still_seen(packets: list[Packet]) -> None:
     def deaf(lane: Lane, number: int) -> None:
         lane.idle._watch.policy = WakePolicy(threshold=1e9)

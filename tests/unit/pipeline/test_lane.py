@@ -57,6 +57,17 @@ def test_a_live_feed_that_is_behind_looks_at_the_newest_and_counts_the_rest() ->
     assert lane.stats.drops == {"behind": 10}
 
 
+@pytest.mark.parametrize("crowded", [False, True])
+def test_a_turn_reaches_the_newest_frame_where_others_wait(crowded: bool) -> None:
+    perceiver = Eyes()
+    lane = make(perceiver, Book(), live=True)
+    lane._crowded = lambda: crowded
+    for number in range(31):
+        lane.offer(frame(number / 30), None, NEVER)
+    lane.step()
+    assert perceiver.looked == ([1.0] if crowded else []), "else the rest waits for what is more urgent elsewhere"
+
+
 def test_an_overflowing_live_inbox_gives_up_the_oldest_and_counts_what_was_due() -> None:
     perceiver, book = Eyes(), Book()
     lane = make(perceiver, book, live=True)
