@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Protocol
 
 import structlog
@@ -88,6 +89,11 @@ class SlotKeeper:
         if self._commits is None:
             raise OwnershipLost(f"slot {self.number} is not this node's")
         await self._commits.commit(decided)
+
+    def keep(self, ids: Sequence[str]) -> None:
+        """The log has these events although whoever committed them will ask again."""
+        if self._commits is not None:
+            self._commits.keep(ids)
 
     async def prove(self, within_s: float) -> bool:
         """Whether nobody else had the slot ``within_s`` ago; asks the brokers where that is not known."""

@@ -35,13 +35,18 @@ class LoggedJournal:
         keeper = self._keeper_of(commit.processor)
         if keeper is None:
             raise OwnershipLost(f"{commit.processor} is not this node's")
-        asked = asyncio.run_coroutine_threadsafe(keeper.commit(self._decided(commit)), self._loop)
+        decided = self._decided(commit)
+        asked = asyncio.run_coroutine_threadsafe(keeper.commit(decided), self._loop)
         try:
             asked.result(patience_s)
         except TookTooLong:
             asked.cancel()  # it may be committed for all that: whoever asks again with the same ids is told so
             raise StorageUnavailable("the cluster's brokers do not answer") from None
-        return self.journal.commit(commit, patience_s)
+        try:
+            return self.journal.commit(commit, patience_s)
+        except StorageUnavailable:
+            self._loop.call_soon_threadsafe(keeper.keep, [each.event.id for each in decided.events])
+            raise
 
     def _decided(self, commit: Commit) -> Decided:
         contexts = {row.id: row.context for row in commit.sessions}

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 
 import structlog
 
 from connectors.kafka.slot_log import Entry, Lost, SlotWriter, Uncertain
 from streamproc import metrics
+from streamproc.cluster.slot_ledger import SlotLedger
 from streamproc.cluster.slot_store import Owner, SlotContents, SlotStore
 from streamproc.core.errors import OwnershipLost, SourceError, StorageUnavailable
+from streamproc.core.event import Event
+from streamproc.core.route import Route
 from streamproc.store.journal import Commit
 from streamproc.store.takeover import EventRecord, LaneRecord, Standing
 
@@ -45,6 +49,8 @@ class _Attempt:
     commit: int
     lanes: dict[str, LaneRecord] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
+    events: list[tuple[Event, Sequence[Route]]] = field(default_factory=list)
+    """In the order in which they are sent, with whom they are owed to."""
     settled: dict[tuple[str, str], int] = field(default_factory=dict)
     waiting: list[_Pending] = field(default_factory=list)
 
@@ -71,8 +77,7 @@ class SlotCommits:
         self._on_lost = on_lost
         self._owner = Owner()
         self._lanes: dict[str, LaneRecord] = {}
-        self._settled: dict[tuple[str, str], int] = {}
-        """What is not written yet."""
+        self._ledger = SlotLedger(store)
         self._queue: list[_Pending] = []
         self._unsure: _Attempt | None = None
         self._kept: set[str] = set()
@@ -83,7 +88,8 @@ class SlotCommits:
 
     async def begin(self, owner: Owner, contents: SlotContents) -> None:
         """Write down who it is that goes on from these contents. Raises Lost, Uncertain."""
-        self._lanes, self._owner = dict(contents.lanes), replace(owner, commit=1)
+        self._ledger.inherit(contents)
+        self._lanes, self._owner = dict(contents.lanes), replace(owner, commit=1, owed_from=self._ledger.owed_from)
         begun = time.monotonic()
         await self._writer.commit([self._owner.entry(self._store.lanes)])
         self._proven = begun
@@ -116,9 +122,12 @@ class SlotCommits:
 
     def settle(self, output: str, session: str, sequence: int) -> None:
         """An output has settled the session's events up to this one: whoever takes over does not tell them again."""
-        key = (output, session)
-        self._settled[key] = max(sequence, self._settled.get(key, -1))
+        self._ledger.settle(output, session, sequence)
         self._wake()
+
+    def keep(self, ids: Iterable[str]) -> None:
+        """The log has these events although whoever committed them will ask again."""
+        self._kept.update(ids)
 
     # -- inside
 
@@ -127,7 +136,7 @@ class SlotCommits:
             self._writing = asyncio.create_task(self._write(), name=f"slot {self._number}")
 
     async def _write(self) -> None:
-        while not self._closed and (self._queue or self._settled):
+        while not self._closed and (self._queue or self._ledger.unwritten):
             try:
                 if self._unsure is not None:
                     await self._find_out(self._unsure)
@@ -151,21 +160,20 @@ class SlotCommits:
         for each in attempt.waiting:
             if each.decided is not None:
                 entries += self._entries(attempt, each.decided)
-        attempt.settled = self._settled
-        owner = replace(self._owner, commit=attempt.commit, released=self.releasing)
+        self._unsure, attempt.settled = attempt, self._ledger.take()
+        entries += self._ledger.entries(attempt.settled)
         entries += [Entry(self._store.lanes, name, lane.encode()) for name, lane in attempt.lanes.items()]
-        entries += self._store.settlement(attempt.settled)
+        owner = replace(self._owner, commit=attempt.commit, released=self.releasing, owed_from=self._ledger.owed_from)
         begun = time.monotonic()
-        self._unsure, self._settled = attempt, {}
         try:
-            await self._writer.commit([*entries, owner.entry(self._store.lanes)])
+            offsets = await self._writer.commit([*entries, owner.entry(self._store.lanes)])
         except BaseException:
             self._queue[:0] = attempt.waiting
-            self._settled = attempt.settled | self._settled
+            self._ledger.put_back(attempt.settled)
             raise
         self._proven = begun
         metrics.CLUSTER_COMMIT.observe(time.monotonic() - begun)
-        self._committed(attempt)
+        self._committed(attempt, offsets)
         for each in attempt.waiting:
             if not each.done.done():
                 each.done.set_result(None)
@@ -178,9 +186,12 @@ class SlotCommits:
         attempt.lanes[name] = before.after(decided.commit, decided.standing)
         new = [each for each in decided.events if each.event.id not in self._kept | attempt.ids]
         attempt.ids |= {each.event.id for each in new}
+        attempt.events += [(each.event, decided.commit.routes) for each in new]
         return [Entry(self._store.events, each.event.id, each.value(), each.headers()) for each in new]
 
-    def _committed(self, attempt: _Attempt) -> None:
+    def _committed(self, attempt: _Attempt, offsets: Sequence[int] = ()) -> None:
+        for (event, routes), offset in zip_longest(attempt.events, offsets[: len(attempt.events)]):
+            self._ledger.committed(event, routes, offset)
         self._owner = replace(self._owner, commit=attempt.commit)
         self._lanes |= attempt.lanes
         self._unsure = None

@@ -66,6 +66,7 @@ class SlotProcessors:
             raise SourceError(f"{name} does not end here")
         lane, events = contents.lanes.get(name), contents.events.get(name, [])
         processor = self.supervisor.processor(name)
+        contents.routes[name] = processor.committer.routes
         if lane is not None or events:
             inherited = Inherited(name, lane or LaneRecord(), events, contents.settled, processor.committer.routes)
             fresh = await DATABASE.run(adopt, self.supervisor.journal, inherited)

@@ -13,7 +13,8 @@ from connectors.context import ConnectorContext
 from connectors.kafka.log import Record
 from connectors.kafka.slot_log import Entry, SlotWriter, make_topics, read_slot
 from streamproc.config.cluster import ClusterSettings
-from streamproc.core.errors import SourceError, StateDamaged
+from streamproc.core.errors import SourceError, StateDamaged, StateVersionUnknown
+from streamproc.core.route import Route
 from streamproc.store.takeover import EventRecord, LaneRecord
 
 log = structlog.get_logger(__name__)
@@ -41,9 +42,17 @@ class Owner:
     commit: int = 0
     released: bool = False
     """It has committed everything and writes no more."""
+    owed_from: int = 0
+    """Offset in the topic of events before which every output has everything."""
 
     def entry(self, topic: str) -> Entry:
         return Entry(topic, OWNER, json.dumps(asdict(self)).encode())
+
+    @classmethod
+    def read(cls, value: bytes) -> Owner:
+        """Keys of a later version are left alone. Raises ValueError, TypeError."""
+        document = json.loads(value)
+        return cls(**{key: document[key] for key in cls.__slots__ if key in document})
 
 
 @dataclass(slots=True)
@@ -54,7 +63,11 @@ class SlotContents:
     lanes: dict[str, LaneRecord] = field(default_factory=dict)
     """By processor."""
     events: dict[str, list[EventRecord]] = field(default_factory=dict)
-    """By processor, in the order of the log."""
+    """By processor, in the order of the log, from the first that an output is owed."""
+    offsets: dict[str, int] = field(default_factory=dict)
+    """Of each event, by id."""
+    routes: dict[str, Sequence[Route]] = field(default_factory=dict)
+    """Outputs of the processors that this node knows; whoever adopts the contents adds them."""
     settled: dict[tuple[str, str], int] = field(default_factory=dict)
     """Sequence of the last event that an output has confirmed or refused for good, by output and session."""
 
@@ -78,9 +91,10 @@ class SlotStore:
     async def read(self, slot: int) -> SlotContents:
         """Raises SourceError."""
         found = SlotContents()
-        lanes, events, owed = await asyncio.gather(*(self._read(name, slot) for name in ("lanes", "events", "owed")))
+        lanes, owed = await asyncio.gather(*(self._read(name, slot) for name in ("lanes", "owed")))
         for record in lanes:
             self._take_lane(found, record)
+        events = await self._read("events", slot, found.owner.owed_from)
         for record in events:
             try:
                 event = EventRecord.read(record.value or b"", record.headers)
@@ -88,10 +102,13 @@ class SlotStore:
                 log.error("event_unreadable", slot=slot, offset=record.offset, reason=str(error))
             else:
                 found.events.setdefault(event.event.processor, []).append(event)
+                found.offsets[event.event.id] = record.offset
         for record in owed:
             output, _, session = (record.key or b"").decode().partition("\0")
             if record.value is not None:
                 found.settled[output, session] = int(record.value)
+            else:
+                found.settled.pop((output, session), None)
         return found
 
     async def owner(self, slot: int) -> Owner:
@@ -102,8 +119,12 @@ class SlotStore:
                 self._take_lane(found, record)
         return found.owner
 
-    def settlement(self, settled: Mapping[tuple[str, str], int]) -> Sequence[Entry]:
-        return [Entry(self.owed, "\0".join(key), str(sequence).encode()) for key, sequence in settled.items()]
+    def settlement(self, settled: Mapping[tuple[str, str], int | None]) -> list[Entry]:
+        """None: it is known no more."""
+        return [
+            Entry(self.owed, "\0".join(key), str(sequence).encode() if sequence is not None else None)
+            for key, sequence in settled.items()
+        ]
 
     def _take_lane(self, found: SlotContents, record: Record) -> None:
         key = (record.key or b"").decode()
@@ -111,15 +132,17 @@ class SlotStore:
             if record.value is None:
                 found.lanes.pop(key, None)
             elif key == OWNER:
-                found.owner = Owner(**json.loads(record.value))
+                found.owner = Owner.read(record.value)
             else:
                 found.lanes[key] = LaneRecord.decode(record.value)
+        except StateVersionUnknown as error:
+            raise SourceError(f"{key}: {error}") from None
         except (StateDamaged, ValueError, TypeError) as error:
             log.error("lane_unreadable", processor=key, offset=record.offset, reason=str(error))
 
-    async def _read(self, topic: str, slot: int) -> list[Record]:
+    async def _read(self, topic: str, slot: int, begin: int = 0) -> list[Record]:
         try:
             async with asyncio.timeout(READ_S):
-                return await read_slot(self.settings.connection(topic), self.context, slot)
+                return await read_slot(self.settings.connection(topic), self.context, slot, begin)
         except TimeoutError:
             raise SourceError(f"{self.settings.bootstrap_servers}: nothing came within {READ_S:.0f} s") from None

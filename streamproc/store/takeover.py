@@ -13,7 +13,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from streamproc.contracts import Position
-from streamproc.core.errors import StateDamaged
+from streamproc.core.errors import StateDamaged, StateVersionUnknown
 from streamproc.core.event import Event, EventType, Pictures
 from streamproc.core.route import Route
 from streamproc.store.codec import event_from_json, event_to_json
@@ -70,20 +70,21 @@ class LaneRecord:
 
     @classmethod
     def decode(cls, data: bytes) -> LaneRecord:
-        """Raises StateDamaged, also where a newer streamproc wrote it in another form."""
+        """Keys of a later version are left alone. Raises StateVersionUnknown where a newer streamproc wrote it in another form, and StateDamaged."""
         try:
             document = json.loads(data)
             if document["version"] != VERSION:
-                raise StateDamaged(
-                    f"a lane's record has version {document['version']}, this streamproc reads {VERSION}"
+                raise StateVersionUnknown(
+                    f"its record has version {document['version']}, this streamproc reads {VERSION}; update this node"
                 )
             checkpoint = None
             if "snapshot" in document:
                 text, token = document["snapshot"], document["position"]
                 snapshot = base64.b64decode(text, validate=True) if text is not None else None
                 checkpoint = Checkpoint(snapshot, Position(token) if token is not None else None)
+            standing = Standing(**{key: document["standing"][key] for key in Standing.__slots__})
             sessions = tuple(_session(each) for each in document["sessions"])
-            return cls(checkpoint, Standing(**document["standing"]), sessions)
+            return cls(checkpoint, standing, sessions)
         except (ValueError, KeyError, TypeError, binascii.Error) as error:
             raise StateDamaged(f"a lane's record cannot be read: {error}") from None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import pytest
@@ -17,9 +17,10 @@ from connectors.kafka.slot_log import Entry, Lost, SlotWriter, Uncertain
 from streamproc.cluster.slot_commits import Decided, SlotCommits
 from streamproc.cluster.slot_store import OWNER, Owner, SlotContents, SlotStore
 from streamproc.core.errors import OwnershipLost, SourceError, StorageUnavailable
+from streamproc.core.route import Route
 from streamproc.store.journal import Commit
 from streamproc.store.takeover import EventRecord, Standing
-from tests.builders.events import label_event, session
+from tests.builders.events import ALL, label_event, session
 
 
 @dataclass
@@ -37,8 +38,12 @@ class Log:
         self.writers += 1
         return cast("SlotWriter", Writer(self))
 
-    def settlement(self, settled: dict[tuple[str, str], int]) -> list[Entry]:
-        return [Entry("owed", "/".join(key), str(number).encode()) for key, number in settled.items()]
+    def settlement(self, settled: dict[tuple[str, str], int | None]) -> list[Entry]:
+        found = [("/".join(key), number) for key, number in settled.items()]
+        return [Entry("owed", key, str(number).encode() if number is not None else None) for key, number in found]
+
+    def offset(self, event: str) -> int:
+        return [entry.key for entry in self.entries].index(event)
 
     async def owner(self, slot: int) -> Owner:
         found = [entry for entry in self.entries if entry.key == OWNER]
@@ -65,7 +70,7 @@ class Writer:
             self.log.entries += entries
         if answer in ("kept", "gone"):
             raise Uncertain(answer)
-        return []
+        return list(range(len(self.log.entries) - len(entries), len(self.log.entries)))
 
 
 async def ours() -> bool:
@@ -174,3 +179,24 @@ async def test_what_outputs_settled_is_written_and_proves_the_slot() -> None:
     assert [(entry.key, entry.value) for entry in log.entries if entry.topic == "owed"] == [("cam/hook/s", b"4")]
     before = len(log.entries)
     assert await commits.prove(60.0) and len(log.entries) == before, "proven lately: nobody is asked"
+
+
+async def test_a_new_owner_reads_from_what_is_owed_and_settled_sessions_are_forgotten() -> None:
+    log = Log()
+    commits, _ = await begun(log)
+    routes = [Route("cam/hook", ALL)]
+    for number in (0, 1):
+        one = decided(number)
+        await commits.commit(Decided(replace(one.commit, routes=routes), one.events, one.standing))
+    session_id = label_event(0).session
+    commits.settle("cam/hook", session_id, 0)
+    assert await commits.prove(0.0)
+    assert (await log.owner(3)).owed_from == log.offset(label_event(1).id)
+    commits.settle("cam/hook", session_id, 1)
+    assert await commits.prove(0.0)
+    other = decided(2)
+    moved = replace(other.events[0].event, session="another", sequence=0)
+    await commits.commit(Decided(replace(other.commit, routes=routes), [EventRecord(moved)], other.standing))
+    assert await commits.prove(0.0)
+    found = [entry.value for entry in log.entries if entry.key == f"cam/hook/{session_id}"]
+    assert found == [b"0", b"1", None]
