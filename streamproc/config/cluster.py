@@ -38,8 +38,8 @@ class ClusterSettings(KafkaServers):
     session_timeout: Duration = Field(default=6.0, ge=1.0, le=300.0)
     """A node that the brokers did not hear for so long counts as dead. Less than 6 s needs ``group.min.session.timeout.ms`` of the brokers lowered."""
     token_env: str | None = None
-    """Environment variable with the bearer token by which nodes ask one another, the same on all of them. Left out: only requests that need no
-    token are passed on."""
+    """Environment variable with the bearer token by which nodes ask one another, the same on all of them; it may do everything. Left out: only
+    requests that need no token are passed on."""
 
     def connection(self, topic: str) -> KafkaConnection:
         """To one of the cluster's topics; ``topic`` without the cluster's name."""

@@ -35,7 +35,7 @@ from streamproc.server.systemd import keep_watchdog, notify, reloading
 from streamproc.store.database import Database
 from streamproc.store.signins import SigninStore
 from streamproc.store.users import UserStore
-from streamproc.web.guard import Guard, load_tokens, safe_listen
+from streamproc.web.guard import Guard, KnownToken, load_tokens, safe_listen, token_of_peers
 from streamproc.web.signin import KnownUser, SignIn, load_users
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Daemon:
             watchdog.cancel()
 
     async def _serve(self) -> bool:
-        tokens = load_tokens(self.node.server)
+        tokens = _tokens(self.node)
         database = await asyncio.to_thread(Database, self.data_dir)
         cluster = self._cluster(database)
         supervisor = Supervisor(
@@ -180,7 +180,8 @@ class Daemon:
 
     def _listen_address(self, sign_in: SignIn) -> str:
         server = self.node.server
-        guarded = bool(server.credentials or server.credentials_file or server.tokens or sign_in.has_users)
+        has_tokens = server.tokens or (self.node.cluster and self.node.cluster.token_env)
+        guarded = bool(server.credentials or server.credentials_file or has_tokens or sign_in.has_users)
         listen = safe_listen(server.listen, guarded)
         if listen != server.listen:
             log.warning(
@@ -217,9 +218,14 @@ def join(cluster: ClusterNode, context: DaemonContext) -> None:
     ClusterRoutes(cluster, context.guard).mount(context.app)
 
 
+def _tokens(node: NodeConfig) -> tuple[KnownToken, ...]:
+    """Those of people and scripts, and of the nodes beside this one. Raises ConfigError where an environment variable is not set."""
+    return (*load_tokens(node.server), *token_of_peers(node.cluster.token_env if node.cluster else None))
+
+
 def check_node(node: NodeConfig, folder: Path) -> None:
     """Raises InputError for what a document's keys name and this process lacks: secrets in the environment, certificates."""
-    load_tokens(node.server)
+    _tokens(node)
     load_users(node.server)
     load_keys(node.server, folder)
     check_secrets(node.webrtc)

@@ -67,6 +67,17 @@ def load_tokens(server: ServerSettings, environ: Mapping[str, str] = os.environ)
     return tuple(known)
 
 
+def token_of_peers(variable: str | None, environ: Mapping[str, str] = os.environ) -> tuple[KnownToken, ...]:
+    """With what the nodes of a cluster ask one another; nothing where no variable is named. Raises ConfigError where it is not set."""
+    if variable is None:
+        return ()
+    value = environ.get(variable)
+    if not value:
+        said = f"the environment variable {shown_variable(variable)} is not set; set it alike for every node"
+        raise ConfigError("streamproc.yaml", [Fault("cluster.token_env", said)])
+    return (KnownToken("cluster", value, frozenset({"admin"})),)
+
+
 class Refused(Exception):
     """The request may not be served."""
 

