@@ -132,9 +132,6 @@ def test_unit_is_hardened_and_starts_what_is_installed() -> None:
     assert re.search(r"prefix=/opt/streamproc$", installed, re.MULTILINE)
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("path", [DOCKER / name / "streamproc.yaml" for name in (".", "config")], ids=str)
-=======
 @pytest.mark.parametrize("path", [DOCKER / name / "streamproc.yaml" for name in (".", "config", "cluster")], ids=str)
 def test_box_configs_are_valid(path: Path) -> None:
     load_node(path)
