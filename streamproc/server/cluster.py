@@ -20,6 +20,8 @@ from streamproc.web.json_body import json_object
 log = structlog.get_logger(__name__)
 PASSED_ON = "X-Streamproc-Passed-On"
 """Marks a request that one node sends to another: it goes no further."""
+MEDIA = ("/whip/", "/whep/", "/watch/", "/publish/")
+"""Paths where pictures come in or go out: they go straight to the node that runs the processor."""
 ASK_S = 10.0
 DRAIN_S = 60.0
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -61,6 +63,9 @@ class ClusterRoutes:
         @web.middleware
         async def middleware(request: web.Request, handler: Next) -> web.StreamResponse:
             name = request.match_info.get("name")
+            if name is not None and request.path.startswith(MEDIA) and request.path.count("/") == 2:
+                address = self._address(name) if request.method in ("GET", "POST") else None
+                return await handler(request) if address is None else redirected(request, address)
             if name is None or not request.path.startswith("/api/processors/") or PASSED_ON in request.headers:
                 return await handler(request)
             if request.method in ("PUT", "DELETE") and request.path.count("/") == 3:
@@ -114,3 +119,8 @@ class ClusterRoutes:
                 return web.Response(status=answer.status, body=content, content_type=answer.content_type)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise NodeUnreachable(f"the node at {address} does not answer: {error or 'too late'}") from None
+
+
+def redirected(request: web.Request, address: str) -> web.Response:
+    """The same on another node; 307 keeps method and body."""
+    return web.Response(status=307, headers={"Location": address.rstrip("/") + request.path_qs})

@@ -6,6 +6,7 @@ import json
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,9 @@ def test_killed_stopped_and_drained_nodes_are_taken_over_from(nodes: Nodes, scen
     sessions = {name: session_of(a, name) for name in names}  # of the others' it asks them
 
     killed = nodes.runner("camera")
+    for path in ("/whep/camera", "/whip/camera"):
+        asked = next(node for node in (a, b, c) if node is not killed)
+        assert location(asked, path) == killed.url + path
     theirs = killed.runs()
     left = [node for node in (a, b, c) if node is not killed]
     killed.kill()
@@ -79,6 +83,15 @@ def test_killed_stopped_and_drained_nodes_are_taken_over_from(nodes: Nodes, scen
     assert {name: session_of(last, name) for name in names} == sessions
     assert set(announced(nodes.events()).values()) == {1}
     assert not [event for event in nodes.events() if event["type"] == "session_complete"]
+
+
+def location(node: Node, path: str) -> str | None:
+    """Where a POST is sent on to."""
+    connection = HTTPConnection("127.0.0.1", node.port, timeout=10)
+    connection.request("POST", path, "v=0", {"Content-Type": "application/sdp"})
+    answer = connection.getresponse()
+    assert answer.status == 307
+    return answer.headers["Location"]
 
 
 def taken_over(nodes: Nodes) -> set[str]:
