@@ -182,6 +182,11 @@ class SlotGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             raise SourceError(f"{self._settings.bootstrap_servers}: {words(error)}") from None
         return True
 
+    def divide_anew(self) -> None:
+        """Ask for another round: what this node says of itself or of the slots has changed."""
+        if self._consumer._coordinator is not None:  # the library has no public word for it
+            self._consumer._coordinator.request_rejoin()
+
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Nothing: see the class."""
 

@@ -66,6 +66,7 @@ class Division:
         self._changed: list[Callable[[str], None]] = []
         self._joining: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._asked: set[str] = set()
 
     def open(self) -> None:
         """Join, as soon as the brokers answer."""
@@ -106,6 +107,9 @@ class Division:
     def elsewhere(self, name: str) -> str | None:
         number = self._processors.slot_of(name)
         keeper, shares = self._keepers.get(number), self._shares
+        lacking = self._lacking(name)
+        if lacking and number in shares.mine:
+            return f"waits for a node with {lacking}"
         if keeper is not None and keeper.running and keeper.slot.wanted:
             return None if name in self._processors.adopted else "what the cluster knows of it is being read"
         if self.leaving:
@@ -186,6 +190,9 @@ class Division:
         number = self._processors.slot_of(name)
         if self.leaving or number not in self._shares.mine:
             return
+        if self._lacking(name):
+            self._ask_anew(name)
+            return
         keeper = self._keeper(number)
         if keeper.is_over:
             keeper.assigned()
@@ -222,6 +229,17 @@ class Division:
         self.news()
 
     # -- inside
+
+    def _lacking(self, name: str) -> str:
+        """Tags that a processor needs and this node has not, for people."""
+        needs = self._processors.needs_of(name)
+        return ", ".join(f"{key}={value}" for key, value in sorted(needs.items()) if self._tags.get(key) != value)
+
+    def _ask_anew(self, name: str) -> None:
+        """The slot was this node's before the processor came to it: the group divides once more, once for each such processor."""
+        if self._group is not None and name not in self._asked:
+            self._asked.add(name)
+            self._group.divide_anew()
 
     def _tell(self, name: str) -> None:
         for changed in self._changed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -43,6 +43,10 @@ class SlotProcessors:
 
     def names(self, slot: int) -> list[str]:
         return [name for name in self.supervisor.names() if self.slot_of(name) == slot]
+
+    def needs_of(self, name: str) -> Mapping[str, str]:
+        """Tags that a processor needs of a node."""
+        return self.supervisor.processor(name).config.require if self.supervisor.known(name) else {}
 
     def needs(self) -> dict[int, frozenset[tuple[str, str]]]:
         """Tags that the processors of each slot need of a node, together."""

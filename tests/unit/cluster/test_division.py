@@ -1,0 +1,74 @@
+"""Which processors a node says are its own."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from connectors.context import ConnectorContext
+from connectors.kafka.slot_group import Assigned, SlotGroup
+from streamproc.cluster.division import Division
+from streamproc.cluster.slot_processors import SlotProcessors
+from streamproc.config.cluster import ClusterSettings, NodePlace
+
+
+class Known:
+    """Stands for a supervisor with these processors, by name what each needs."""
+
+    decisions = SimpleNamespace(forget=lambda name: None)
+
+    def __init__(self, needs: dict[str, dict[str, str]]) -> None:
+        self._needs = needs
+
+    def names(self) -> list[str]:
+        return sorted(self._needs)
+
+    def known(self, name: str) -> bool:
+        return name in self._needs
+
+    def processor(self, name: str) -> Any:
+        return SimpleNamespace(config=SimpleNamespace(require=self._needs[name]))
+
+
+class Rounds:
+    """Stands for a group: how often another round was asked for."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def divide_anew(self) -> None:
+        self.asked += 1
+
+
+@pytest.fixture
+def division() -> Division:
+    processors = SlotProcessors(1)
+    processors.supervisor = cast("Any", Known({"north": {"site": "north"}, "south": {"site": "south"}}))
+    settings = ClusterSettings(name="c", bootstrap_servers="127.0.0.1:9", tags={"site": "south"})
+    return Division(settings, NodePlace("a"), ConnectorContext(), processors)
+
+
+def test_before_the_group_has_answered(division: Division) -> None:
+    assert division.elsewhere("north") == "waits for the cluster's brokers: they are being asked"
+
+
+def test_another_node_s_and_nobody_s(division: Division) -> None:
+    division._assigned(Assigned(1, frozenset(), {0: "b"}, {}, 0.0))
+    assert division.elsewhere("south") == "runs on node b" and division.owner_of("south") == "b"
+    division._assigned(Assigned(2, frozenset(), {}, {0: "needs site=north and site=south"}, 0.0))
+    assert division.elsewhere("south") == "no node may run it: needs site=north and site=south"
+
+
+async def test_a_processor_that_needs_what_this_node_has_not_asks_for_another_round(division: Division) -> None:
+    group = Rounds()
+    division._group = cast("SlotGroup", group)
+    division._assigned(Assigned(1, frozenset({0}), {0: "a"}, {}, 0.0))
+    for _ in range(2):
+        division.known("north")
+    assert group.asked == 1
+    assert division.elsewhere("north") == "waits for a node with site=north"
+    assert division.elsewhere("south") == "is about to be taken over by this node"
+    for keeper in division._keepers.values():
+        keeper.withdrawn()
