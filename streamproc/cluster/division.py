@@ -35,6 +35,15 @@ class Shares:
     untaken: dict[int, str] = field(default_factory=dict)
     """Slots that nobody may take, and why."""
 
+    def standing(self, slot: int, node: str) -> str:
+        """Of a slot that does not run on ``node``, for people."""
+        if slot in self.untaken:
+            return f"no node may run it: {self.untaken[slot]}"
+        owner = self.owners.get(slot)
+        if owner == node:
+            return "is about to be taken over by this node"
+        return f"runs on node {owner}" if owner is not None else "waits for a node that takes it"
+
 
 class Division:
     """This node's part of the slots (``live.ownership.Ownership``, ``keeper.Membership``). Belongs to the event loop.
@@ -107,7 +116,7 @@ class Division:
     def elsewhere(self, name: str) -> str | None:
         number = self._processors.slot_of(name)
         keeper, shares = self._keepers.get(number), self._shares
-        lacking = self._lacking(name)
+        lacking = self._processors.lacking(name, self._tags)
         if lacking and number in shares.mine:
             return f"waits for a node with {lacking}"
         if keeper is not None and keeper.running and keeper.slot.wanted:
@@ -116,12 +125,7 @@ class Division:
             return "this node was drained"
         if not shares.known:
             return f"waits for the cluster's brokers: {self._waits}"
-        if number in shares.untaken:
-            return f"no node may run it: {shares.untaken[number]}"
-        owner = shares.owners.get(number)
-        if owner == self.node_id:
-            return "is about to be taken over by this node"
-        return f"runs on node {owner}" if owner is not None else "waits for a node that takes it"
+        return shares.standing(number, self.node_id)
 
     def subscribe(self, changed: Callable[[str], None]) -> None:
         self._changed.append(changed)
@@ -190,7 +194,7 @@ class Division:
         number = self._processors.slot_of(name)
         if self.leaving or number not in self._shares.mine:
             return
-        if self._lacking(name):
+        if self._processors.lacking(name, self._tags):
             self._ask_anew(name)
             return
         keeper = self._keeper(number)
@@ -229,11 +233,6 @@ class Division:
         self.news()
 
     # -- inside
-
-    def _lacking(self, name: str) -> str:
-        """Tags that a processor needs and this node has not, for people."""
-        needs = self._processors.needs_of(name)
-        return ", ".join(f"{key}={value}" for key, value in sorted(needs.items()) if self._tags.get(key) != value)
 
     def _ask_anew(self, name: str) -> None:
         """The slot was this node's before the processor came to it: the group divides once more, once for each such processor."""

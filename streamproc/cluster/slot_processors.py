@@ -44,9 +44,10 @@ class SlotProcessors:
     def names(self, slot: int) -> list[str]:
         return [name for name in self.supervisor.names() if self.slot_of(name) == slot]
 
-    def needs_of(self, name: str) -> Mapping[str, str]:
-        """Tags that a processor needs of a node."""
-        return self.supervisor.processor(name).config.require if self.supervisor.known(name) else {}
+    def lacking(self, name: str, tags: Mapping[str, str]) -> str:
+        """What a processor needs of a node that has these tags only, for people."""
+        needs = self.supervisor.processor(name).config.require if self.supervisor.known(name) else {}
+        return ", ".join(f"{key}={value}" for key, value in sorted(needs.items()) if tags.get(key) != value)
 
     def needs(self) -> dict[int, frozenset[tuple[str, str]]]:
         """Tags that the processors of each slot need of a node, together."""

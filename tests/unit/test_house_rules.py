@@ -148,6 +148,7 @@ PRIVATE_ATTRIBUTES = {
     "connectors/kafka/log.py": {"_client"},
     "connectors/kafka/publisher.py": {"_partition"},
     "connectors/kafka/sink.py": {"_sender"},
+    "connectors/kafka/slot_group.py": {"_coordinator"},
     "streamproc/webrtc/inbound.py": {"_get_mline_index", "_codecs", "_data", "_send_rtcp_pli"},
     "streamproc/webrtc/outbound.py": {"_send_keyframe"},
     "streamproc/webrtc/peer.py": {"_get_mline_index", "_connection"},

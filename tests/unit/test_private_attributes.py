@@ -6,6 +6,7 @@ import inspect
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiortc import RTCPeerConnection, RTCRtpReceiver
 from aiortc.jitterbuffer import JitterBuffer
 
@@ -17,6 +18,8 @@ async def test_aiokafka() -> None:
     consumer = AIOKafkaConsumer(bootstrap_servers="127.0.0.1:1")
     assert isinstance(consumer._client, AIOKafkaClient)
     assert callable(AIOKafkaClient.force_metadata_update) and callable(AIOKafkaClient.add_topic)
+    assert "self._coordinator = GroupCoordinator(" in inspect.getsource(AIOKafkaConsumer)
+    assert callable(GroupCoordinator.request_rejoin)
     producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1")
     assert inspect.iscoroutinefunction(producer._sender.close)
     names = list(inspect.signature(producer._partition).parameters)
