@@ -140,13 +140,7 @@ class Division:
 
     async def _join(self) -> None:
         while True:
-            group = SlotGroup(
-                self._settings.connection("processors"),
-                self._context,
-                self._presence,
-                self._assigned,
-                round(self._settings.session_timeout * 1000),
-            )
+            group = self._new_group()
             try:
                 await self.store.make_topics()
                 await group.start()
@@ -161,6 +155,10 @@ class Division:
             return
 
     # -- the group
+
+    def _new_group(self) -> SlotGroup:
+        connection, session_ms = self._settings.connection("processors"), round(self._settings.session_timeout * 1000)
+        return SlotGroup(connection, self._context, self._presence, self._assigned, session_ms)
 
     def _presence(self) -> Presence:
         owned = {number: float(len(self._processors.names(number))) for number in self._shares.mine}
@@ -182,9 +180,7 @@ class Division:
         self.news()
 
     def _keeper(self, number: int) -> SlotKeeper:
-        if number not in self._keepers:
-            self._keepers[number] = SlotKeeper(number, self.store, self, self._processors)
-        return self._keepers[number]
+        return self._keepers.setdefault(number, SlotKeeper(number, self.store, self, self._processors))
 
     def known(self, name: str) -> None:
         """A processor's state changed; it may be new."""
