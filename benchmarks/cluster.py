@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import parser, percentile, prepared, progress, report
+from benchmarks.common import percentile, progress, report
 from connectors.context import ConnectorContext
 from connectors.kafka.settings import KafkaConnection
 from connectors.kafka.slot_log import read_slot
@@ -245,14 +245,15 @@ def run(options: argparse.Namespace, place: Path) -> tuple[Tally, dict[str, Any]
 
 
 def main() -> int:
-    made = parser(__doc__)
+    made = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    made.add_argument("--json", action="store_true", help="one JSON document on standard output")
     made.add_argument("clip", type=Path, help="somebody comes and goes in it")
     made.add_argument("--feeds", type=int, default=4)
     made.add_argument("--seed", type=int, default=1)
     made.add_argument("--keep", type=Path, help="a folder where nodes and broker leave what they wrote")
     for fault, number in zip(FAULTS, (10, 3, 3, 1, 1), strict=True):
         made.add_argument(f"--{fault}s", type=int, default=number)
-    options = prepared(made.parse_args())
+    options = made.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         tally, figures = run(options, options.keep or Path(temporary))
     for fault in FAULTS:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -80,12 +81,7 @@ class SlotWriter:
         try:
             async with asyncio.timeout(COMMIT_S):
                 await self._producer.begin_transaction()
-                sent = [
-                    await self._producer.send(
-                        entry.topic, entry.value, entry.key.encode(), partition=self.slot, headers=list(entry.headers)
-                    )
-                    for entry in entries
-                ]
+                sent = [await self._send(entry) for entry in entries]
                 placed = await asyncio.gather(*sent)
                 await self._producer.commit_transaction()
         except (ProducerFenced, InvalidProducerEpoch) as error:
@@ -93,6 +89,14 @@ class SlotWriter:
         except (KafkaError, OSError, TimeoutError, AssertionError) as error:
             raise Uncertain(f"slot {self.slot}: {words(error)}") from None
         return [each.offset for each in placed]
+
+    async def _send(self, entry: Entry) -> asyncio.Future[Any]:
+        placed: asyncio.Future[Any] = await self._producer.send(
+            entry.topic, entry.value, entry.key.encode(), partition=self.slot, headers=list(entry.headers)
+        )
+        # Nobody waits for it where another of the same commit has failed before.
+        placed.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return placed
 
     async def close(self) -> None:
         """Let go of the brokers, whether they answer or not."""
