@@ -41,12 +41,20 @@ def passed_over(
         label = max(each.odds, key=lambda group: each.odds[group]).value
         if each.strength < _EVEN and label in asked and not _overlaps(each.box, taken):
             faint.append(_too_weak(label, each.box, each.strength, _EVEN))
-    faint += [_too_weak(Group.PACKAGE.value, each.box, each.share, each.needed) for each in turned_down]
+    faint += [_no_parcel(each) for each in turned_down]
     return (*others, *sorted(faint, key=lambda each: -each.score)[:_MOST])
 
 
 def _overlaps(box: Box, others: npt.NDArray[np.float32]) -> bool:
     return len(others) > 0 and bool(iou(as_boxes([box]), others).max() > _SAME)
+
+
+def _no_parcel(each: TurnedDown) -> Candidate:
+    """Its best look may have been good enough; then the others, or where it is, spoke against it."""
+    label = Group.PACKAGE.value
+    if each.share < each.needed:
+        return _too_weak(label, each.box, each.share, each.needed)
+    return Candidate(0, label, 100 * each.share, each.box, Refusal(Gate.EVIDENCE, "unsure"))
 
 
 def _too_weak(label: str, box: Box, share: float, needed: float) -> Candidate:
