@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,11 +22,13 @@ from streamproc.config.masks import MaskSettings
 from streamproc.config.processor import ProcessorConfig
 from streamproc.config.regions import RegionSettings, check_regions, to_regions
 from streamproc.console.settings import replace_text
+from streamproc.core.decisions import Record
 from streamproc.core.errors import ConfigError, Fault, InputError
 from streamproc.core.event import Event
 from streamproc.core.media import rfc3339
 from streamproc.live.supervisor import Supervisor
 from streamproc.logic.regions import RegionMap
+from streamproc.logic.would_appear import Appearance, would_appear
 from streamproc.web.answers import answered
 from streamproc.web.guard import Guard
 from streamproc.web.json_body import json_object
@@ -42,7 +44,15 @@ OutlineT = TypeVar("OutlineT", RegionSettings, MaskSettings)
 class RegionRoutes:
     """Handlers over one supervisor; ``folder``: the config folder."""
 
-    def __init__(self, supervisor: Supervisor, guard: Guard, folder: Path) -> None:
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        guard: Guard,
+        folder: Path,
+        records: Callable[[str, datetime, datetime], Sequence[Record]] | None = None,
+    ) -> None:
+        """``records``: what a processor decided in a span, of the trace."""
+        self._records = records
         self._supervisor = supervisor
         self._guard = guard
         self._folder = folder
@@ -63,12 +73,15 @@ class RegionRoutes:
         return {kind: drawn, "owner": owner, "file": str(path) if path else None}
 
     async def attempt(self, request: web.Request) -> Any:
-        """``{"regions": [...]}``: which of the last day's detections would be told with these, and which not."""
+        """``{"regions": [...]}``: which of the last day's detections would be told with these, which not, and what was in no region and would be in one."""
         name = request.match_info["name"]
         await self._supervisor.view(name)
         regions = regions_of((await json_object(request)).get("regions"))
         events = await asyncio.to_thread(self._supervisor.journal.recent, name, MOST_EVENTS)
-        return judged(events, regions, datetime.now(UTC) - DAY)
+        now = datetime.now(UTC)
+        records = await asyncio.to_thread(self._records, name, now - DAY, now) if self._records is not None else ()
+        found = await asyncio.to_thread(would_appear, records, RegionMap(to_regions(regions)))
+        return judged(events, regions, now - DAY) | {"appearing": [_appearing(each) for each in found]}
 
     async def save(self, request: web.Request) -> Any:
         """``{"regions": [...]}`` (or masks): into the store, or into the processor's file; of a read-only file the answer is the patch."""
@@ -151,10 +164,21 @@ def entry_of(outline: Outline) -> dict[str, Any]:
     return outline.model_dump(mode="json", exclude_unset=True, exclude_none=True)
 
 
+def _appearing(each: Appearance) -> dict[str, Any]:
+    return {
+        "time": rfc3339(each.at),
+        "class": each.candidate.label,
+        "score": round(each.candidate.score, 1),
+        "box": [round(value, 4) for value in each.candidate.box.clipped()],
+        "now": each.hit.name,
+        "overlap": round(each.hit.overlap, 3),
+    }
+
+
 def judged(events: Sequence[Event], regions: Sequence[RegionSettings], since: datetime) -> dict[str, Any]:
     """``{"kept":, "dropped":, "events": [{"id":, "time":, "class":, "box":, "was":, "now":, "overlap":}]}``, newest first. Pure.
 
-    Only what was told has a box that is kept, so objects that the old regions refused are not among them.
+    Only what was told: objects that the old regions refused have no event (``would_appear``).
     """
     found = RegionMap(to_regions(regions))
     rows = []

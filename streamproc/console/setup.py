@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from aiohttp import web
@@ -14,6 +15,7 @@ from streamproc.console.first_user import FirstUserRoutes
 from streamproc.console.regions import RegionRoutes
 from streamproc.console.session import SessionRoutes
 from streamproc.console.settings import SettingsRoutes
+from streamproc.core.decisions import Record
 from streamproc.live.supervisor import Supervisor
 from streamproc.web.guard import Guard
 from streamproc.web.signin import SignIn
@@ -31,12 +33,14 @@ class Console:
     """Of the set-up link; None: none is given out."""
     keep_user: Callable[[str, str, str], bool]
     """Keep the first user (name, hash, role); False where there is one."""
+    records: Callable[[str, datetime, datetime], Sequence[Record]] | None = None
+    """What a processor decided in a span; None where no trace is kept."""
 
 
 def setup(app: web.Application, guard: Guard, console: Console) -> None:
     SessionRoutes(guard, console.sign_in).mount(app)
     FirstUserRoutes(console.sign_in, console.secret, console.keep_user).mount(app)
     CameraRoutes(console.supervisor, guard, console.folder).mount(app)
-    RegionRoutes(console.supervisor, guard, console.folder).mount(app)
+    RegionRoutes(console.supervisor, guard, console.folder, console.records).mount(app)
     SettingsRoutes(guard, console.folder).mount(app)
     Assets().mount(app)

@@ -113,6 +113,11 @@ class Tracing:
         span = Span(name, asked.start, asked.end, asked.zone, wanted(config) if config is not None else Wanted())
         return explain(span, Trace.cut(earlier, records, asked.start, asked.end))
 
+    def records(self, name: str, start: datetime, end: datetime) -> list[Record]:
+        """What was decided in a span, in order of time. Blocks while the disk is read."""
+        self.flush()
+        return sorted(self.ring.read(name, start, end)[1], key=lambda each: each.at)
+
     def _write(self) -> None:
         while not self._stopped.wait(FLUSH_S):
             self.flush()

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from streamproc.config.node import NodeConfig
 from streamproc.live.supervisor import Supervisor
+from streamproc.live.tracing import Tracing
 from streamproc.server.feed import Snapshot
 from streamproc.store.database import Database
 from streamproc.web.guard import Guard, KnownToken
@@ -38,3 +39,5 @@ class DaemonContext:
     """Called when the daemon ends, last one first, before the supervisor closes."""
     on_closed: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """The same after it: every session has ended."""
+    tracing: list[Tracing] = field(default_factory=list)
+    """What runs decided, where a trace is kept: at most one."""

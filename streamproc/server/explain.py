@@ -49,6 +49,7 @@ async def mount_explain(context: DaemonContext) -> None:
     supervisor.run_listeners.append(follow)
     supervisor.state_listeners.append(forget)
     tracing.open()
+    context.tracing.append(tracing)
 
     async def close() -> None:
         await asyncio.to_thread(tracing.close)

@@ -151,5 +151,6 @@ async def mount_console(context: DaemonContext) -> None:
             context.folder,
             secret,
             lambda name, hashed, role: users.add_first(StoredUser(name, hashed, role)),
+            context.tracing[0].records if context.tracing else None,
         ),
     )

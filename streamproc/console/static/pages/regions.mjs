@@ -1,6 +1,6 @@
 // The editor of regions and of privacy masks: drawn over the newest picture, tried on the last day's events, saved where the processor's document is kept.
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { Crop, Picture, Problem, Skeleton, clock, headline, html, percent, useLoaded } from "../ui.mjs";
+import { Crop, Icon, Picture, Problem, Skeleton, clock, headline, html, percent, useLoaded } from "../ui.mjs";
 import { Drawing } from "../drawing.mjs";
 import { address, api, get, post, put } from "../api.mjs";
 import { LIMITS, area, boxOf, fault, moved, within } from "../geometry.mjs";
@@ -166,7 +166,7 @@ function Editor({ name, kind, document, query, reload }) {
         <button class="main push" data-test="region-save" onClick=${save} disabled=${blocked || !may("control")}>Save</button>
       </div>
       <div class="card canvas ${kind}" style=${{ "--ratio": ratio }}>
-        <${Drawing} word=${said.one} regions=${regions} chosen=${chosen} drawing=${drawing} armed=${drawing || fresh} boxes=${tried?.events.slice(0, 60)} onChoose=${(i) => { setChosen(i); setDrawing(false); setFresh(false); }} onChange=${change} onClick=${click}>
+        <${Drawing} word=${said.one} regions=${regions} chosen=${chosen} drawing=${drawing} armed=${drawing || fresh} boxes=${tried && [...tried.events.slice(0, 60), ...tried.appearing.slice(0, 60).map((one) => ({ ...one, kept: true }))]} onChoose=${(i) => { setChosen(i); setDrawing(false); setFresh(false); }} onChange=${change} onClick=${click}>
           <${Picture} wait=${true} src=${still} alt="Newest picture of ${name}" onLoad=${(load) => setRatio(load.target.naturalWidth / load.target.naturalHeight)} />
         </${Drawing}>
       </div>
@@ -174,7 +174,7 @@ function Editor({ name, kind, document, query, reload }) {
       ${faults.map((words, i) => words && !(drawing && i === chosen) && html`<p key=${i} class="note bad" role="alert">${regions[i].name}: ${words}</p>`)}
       <${Problem} error=${failed} />
       <${Saved} result=${result} />
-      <${Tried} tried=${tried} />
+      <${Tried} name=${name} tried=${tried} />
     </div>
     <aside class="stack">
       <${RegionList} said=${said} regions=${regions} chosen=${chosen} onChoose=${(i) => { setChosen(i); setDrawing(false); setFresh(false); }} />
@@ -226,11 +226,12 @@ const Saved = ({ result }) => result && (result.saved
   : html`<div class="stack tight"><p class="note warn" role="status">The file cannot be written here. Make this change where it is kept:</p>
       <pre>${result.patch}</pre><div><button onClick=${() => navigator.clipboard.writeText(result.patch)}>Copy the patch</button></div></div>`);
 
-const Tried = ({ tried }) => tried && html`<section class="card pad stack tight" aria-live="polite"><h2>The last day with these regions</h2>
-  ${tried.events.length === 0 ? html`<p class="dim">Nothing was announced in the last day, so there is nothing to try them on.</p>`
-    : html`<p><b class="good-text">${tried.kept} would be announced</b>, <b class=${tried.dropped ? "bad-text" : "dim"}>${tried.dropped} would not</b>.
-      <span class="dim small">Objects that were refused then have no event and are not among them.</span></p>
-      <ul class="plainlist tried">${tried.events.slice(0, 60).map((row) => html`<li key=${row.id}><a href="/console/events/${encodeURIComponent(row.id)}">
+const Tried = ({ name, tried }) => tried && html`<section class="card pad stack tight" aria-live="polite"><h2>The last day with these regions</h2>
+  ${tried.events.length + tried.appearing.length === 0 ? html`<p class="dim">Nothing was announced in the last day, and nothing was refused for being in no region, so there is nothing to try them on.</p>`
+    : html`<p><b class="good-text">${tried.kept} would be announced</b>, <b class=${tried.dropped ? "bad-text" : "dim"}>${tried.dropped} would not</b>; <b>${tried.appearing.length} more</b> <span class="dim">were in no region then and would be in one.</span></p>
+      <ul class="plainlist tried">${tried.appearing.slice(0, 30).map((row) => html`<li key=${`${row.time} ${row.class} ${row.box}`}><a href=${address("/console/why", { camera: name, at: row.time })}>
+        <span class="sign thumb"><${Icon} name="regions" /></span><span class="chip warn">new in ${row.now || "the picture"}</span>
+        <span class="small dim">${row.class} ${percent(row.score)} ${clock(row.time)}, ${percent(row.overlap * 100)} inside</span></a></li>`)}${tried.events.slice(0, 60).map((row) => html`<li key=${row.id}><a href="/console/events/${encodeURIComponent(row.id)}">
         <${Crop} event=${{ ...row, type: "label_detected", class: row.class || "OBJECT", crop: true }} className="thumb" />
         <span class="chip ${row.kept ? "good" : "bad"}">${row.kept ? `in ${row.now || "the picture"}` : "in none"}</span>
         <span class="small dim">${row.class} ${clock(row.time)}${row.kept ? `, ${percent(row.overlap * 100)} inside` : row.was ? `, was in ${row.was}` : ""}</span></a></li>`)}</ul>`}
