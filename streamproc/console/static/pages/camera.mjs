@@ -40,7 +40,7 @@ export function Camera({ name }) {
         <a class="button" href=${address("/console/why", { camera: name })}>Why</a>
         ${may("control") && html`<button onClick=${() => act(running ? "stop" : "start")}>${running ? "Stop" : "Start"}</button>`}</div></div>
     <${Problem} error=${failed} />
-    ${processor.message && html`<p class="note ${processor.state === "running" ? "warn" : "bad"}">${processor.message}</p>`}
+    ${processor.message && html`<p class="note ${processor.state === "running" ? "warn" : "bad"}">${processor.message}${processor.state === "refused" && may("admin") && html` <a href=${address("/console/settings", { file: `processors/${name}.yaml` })}>Mend its file</a>`}</p>`}
     <div class="watch">
       <div class="stack">
         <div class="card picture">${live && !lost && processor.state === "running"

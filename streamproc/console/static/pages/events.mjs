@@ -10,6 +10,8 @@ const PAGE = 60;
 /** Of further pages: whoever scrolls on wants many. */
 const MORE = 240;
 const NARROW = 860;
+const CHUNK = 60;
+const ROW_PX = 73;
 
 /** The list with filters; `id`: the event that is open. */
 export function Events({ id, query }) {
@@ -137,16 +139,34 @@ function List({ list, at, open, filtered }) {
       ? html`<${Empty} icon="events" title="Nothing like that"><p>No event fits these filters. Widen the time, or clear them.</p></${Empty}>`
       : html`<${Empty} icon="events" title="Nothing happened yet"><p>As soon as a camera announces something it appears here by itself. To know why nothing came, ask <a href="/console/why">why</a>.</p></${Empty}>`;
   }
-  let before = "";
+  const chunks = Array.from({ length: Math.ceil(list.events.length / CHUNK) }, (_, i) => list.events.slice(i * CHUNK, (i + 1) * CHUNK));
   return html`<div class="card list">
-    <ol>${list.events.map((event) => {
-      const today = day(event.time);
-      const heading = today !== before && html`<li class="day" key=${`day ${today}`}><h3>${today}</h3></li>`;
-      before = today;
-      return [heading, html`<${Row} key=${event.id} event=${event} to=${at(event.id)} current=${event.id === open} />`];
-    })}</ol>
+    ${chunks.map((events, i) => html`<${Chunk} key=${i} events=${events} before=${i ? day(chunks[i - 1].at(-1).time) : ""} first=${i === 0} at=${at} open=${open} />`)}
     ${list.next && html`<div ref=${end} class="pad"><button onClick=${() => list.more()}>More</button></div>`}
   </div>`;
+}
+
+/** Some rows of the list: in the page only while they are near what is seen, so that ten thousand scroll as one hundred do. */
+function Chunk({ events, before, first, at, open }) {
+  const box = useRef(null);
+  const height = useRef(events.length * ROW_PX);
+  const [near, setNear] = useState(first);
+  useEffect(() => {
+    const watch = new IntersectionObserver(([entry]) => {
+      if (!entry.isIntersecting && entry.boundingClientRect.height) height.current = entry.boundingClientRect.height;
+      setNear(entry.isIntersecting);
+    }, { rootMargin: "1500px 0px" });
+    watch.observe(box.current);
+    return () => watch.disconnect();
+  }, []);
+  if (!near) return html`<ol ref=${box} style=${{ height: `${height.current}px` }} aria-hidden="true"></ol>`;
+  let shown = before;
+  return html`<ol ref=${box}>${events.map((event) => {
+    const today = day(event.time);
+    const heading = today !== shown && html`<li class="day" key=${`day ${today}`}><h3>${today}</h3></li>`;
+    shown = today;
+    return [heading, html`<${Row} key=${event.id} event=${event} to=${at(event.id)} current=${event.id === open} />`];
+  })}</ol>`;
 }
 
 /** `bare`: without the camera's name, where all rows are of one. */
