@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from benchmarks.camera_clips import SCENES, Maker
 from benchmarks.cameras import cores, own_memory, tree_cpu
@@ -158,6 +161,7 @@ def row(what: str, options: Any, waits: list[float], cpu: float, seconds: float)
         "looked at": len(waits),
         "first_s": round(waits[0], 2) if waits else None,
         "half_s": round(percentile(waits, 0.5) or 0.0, 2) if waits else None,
+        "p90_s": round(percentile(waits, 0.9) or 0.0, 2) if waits else None,
         "last_s": round(waits[-1], 2) if len(waits) == options.cameras else None,
         "cpu": round(cpu / max(seconds, 0.01) / cores(), 2),
         "memory_mb": own_memory(),
@@ -170,6 +174,7 @@ def main() -> None:
     made.add_argument("--away", type=float, default=12.0, help="seconds for which the daemon looks for cameras in vain")
     made.add_argument("--slow", type=int, default=3, help="cameras that answer DESCRIBE after six seconds")
     options = prepared(made.parse_args())
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for each in ("one", "two"):

@@ -61,8 +61,8 @@ class FeedIntake:
             return self.schedule.deadline_durable(head)
         held = isinstance(head.item, Packet | Frame) and self.idle.has_backlog(head.item.at)
         newest = self.frames.clock.to_session(media) if (media := self.inbox.newest_media()) is not None else None
-        presence_only = self.frames.analyses.presence_only
-        return self.schedule.deadline(head, newest, self.idle.served if held else None, presence_only=presence_only)
+        since, first, presence_only = self.idle.served, self.idle.served == 0.0, self.frames.analyses.presence_only
+        return self.schedule.deadline(head, newest, since if held else None, first=first, presence_only=presence_only)
 
     def step(self) -> tuple[bool, EndOfStream | None]:
         """See to the next item. True: there may be more to do in this step. And the end of the feed, once it is reached."""

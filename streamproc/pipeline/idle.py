@@ -61,7 +61,7 @@ class IdleMode:
         """Fall asleep sooner and compare no more keyframes than ``max_wake_delay`` asks for: the node has too much to do."""
         self.asleep = False
         self.served = 0.0
-        """When a frame was last analysed since it woke; monotonic seconds, 0: none was."""
+        """When a frame was last analysed since the feed began or woke; monotonic seconds, 0: none was."""
         self.wakes: Counter[str] = Counter()
         self.undecoded = 0
         """Packets that never had to be decoded."""
@@ -137,6 +137,7 @@ class IdleMode:
         self._stills.reset()
         self._wake_reason = self._backlog_until = self._woke = self._active_at = self._last_at = None
         self._record.forget()
+        self.served = 0.0
 
     @property
     def wake_wanted(self) -> bool:

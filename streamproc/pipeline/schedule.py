@@ -14,6 +14,9 @@ SLACK_CATCH_UP_S = 0.5
 back by at most, so nothing waits longer for being unimportant than for having been served."""
 SLACK_STILL_S = 0.1
 """A keyframe that is only to be compared waits this long for frames that have to be analysed."""
+FIRST_LOOK_AHEAD_S = 10.0
+"""A feed that began or woke and was not looked at yet goes before second looks elsewhere: longer than a round of all takes where there is far too
+much to do, so that every camera has its first look within one round."""
 SLACK_PRESENCE_S = 1.0
 """A frame that can only tell that somebody is still there waits this long for frames that may hold news. Absence is judged by frames that
 were analysed, so it makes nobody gone; who has gone is told that much later."""
@@ -42,16 +45,18 @@ class FrameSchedule:
         newest: Fraction | None,
         held_back_since: float | None = None,
         *,
+        first: bool = False,
         presence_only: bool = False,
     ) -> float:
         """Of the first item in the inbox of a live feed.
 
         ``newest``: media time of the newest picture there. ``held_back_since``: where the item was held back while the camera was
-        asleep, when a frame was last analysed since it woke (0: none was yet, so its first look comes before second looks elsewhere).
-        ``presence_only``: whatever can be announced has been.
+        asleep, when a frame was last analysed. ``first``: none was since the feed began or woke. ``presence_only``: whatever can be announced has been.
         """
         if not isinstance(head.item, Packet | Frame):
             return head.arrived
+        if first:
+            return head.arrived - FIRST_LOOK_AHEAD_S
         if held_back_since is not None:
             # In turn with what other cameras show now, not before it for being older.
             return max(head.arrived, held_back_since) + SLACK_CATCH_UP_S / 2

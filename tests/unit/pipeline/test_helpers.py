@@ -83,8 +83,8 @@ def test_a_durable_feed_counts_from_when_it_was_served_last() -> None:
 def test_a_first_look_goes_before_second_ones_and_news_before_presence() -> None:
     schedule = FrameSchedule()
     held, now = queued(packet(), arrived=48.0), queued(packet(), arrived=49.0)
-    first = schedule.deadline(held, Fraction(0), 0.0)
-    assert first < schedule.deadline(now, Fraction(0)) < schedule.deadline(held, Fraction(0), 49.5)
+    first = schedule.deadline(now, Fraction(0), first=True)
+    assert first < 48.0 < schedule.deadline(now, Fraction(0)) < schedule.deadline(held, Fraction(0), 49.5)
     assert schedule.deadline(now, Fraction(0), presence_only=True) == 49.0 + SLACK_PRESENCE_S
     assert FrameSchedule.is_stale(now, 49.0 + BEHIND_IN_A_CROWD_S, crowded=True)
     assert not FrameSchedule.is_stale(now, 49.0 + BEHIND_IN_A_CROWD_S)
