@@ -5,7 +5,7 @@
 ``streamproc`` is started on that many RTSP cameras (1280x720, 15 frames a second, one real GStreamer server) while none is there, and finds out
 that they do not answer. After ``--away`` seconds the server begins, on the same two cores. ``--slow`` of the cameras stand behind a relay
 that holds each answer to DESCRIBE back for six seconds, as cameras do that wait for a keyframe. Times count from when the server takes
-connections; ``first`` is the first picture that was analysed of a camera, and ``start_first_s`` that of a second run, in which the cameras are there before the daemon:
+connections; ``came`` is the first packet of a camera, ``first`` its first picture that was analysed, and ``start_first_s`` that of a second run, in which the cameras are there before the daemon:
 from the start of the process, so that compiling of models is in it.
 """
 
@@ -29,7 +29,7 @@ from benchmarks.common import parser, percentile, prepared, progress, report
 from streamproc.cli.loop import run_loop
 from streamproc.config.node import NodeConfig
 from streamproc.config.processor import ProcessorConfig
-from streamproc.core.media import Frame
+from streamproc.core.media import Frame, StreamItem
 from streamproc.live.supervisor import Supervisor
 from streamproc.server.renderers import RENDERERS
 from streamproc.store.database import Database
@@ -88,6 +88,8 @@ class Coming:
     def __init__(self, folder: Path, urls: list[str]) -> None:
         self.urls = urls
         self.first: dict[str, float] = {}
+        self.came: dict[str, float] = {}
+        """When the first packet came."""
         self._all = asyncio.Event()
         self.supervisor = Supervisor(
             NodeConfig.model_validate(NODE), folder, Database(folder / "data"), renderers=RENDERERS
@@ -118,8 +120,13 @@ class Coming:
                 if len(self.first) == len(self.urls):
                     loop.call_soon_threadsafe(self._all.set)
 
+        def came(item: StreamItem) -> None:
+            """Called by the source's thread."""
+            self.came.setdefault(name, time.monotonic())
+
         if run is not None:
             run.lane.frames.observers.add(looked)
+            run.items.add(came)
 
 
 async def power_cut(options: Any, folder: Path, clip: Path) -> list[dict[str, Any]]:
@@ -139,26 +146,51 @@ async def power_cut(options: Any, folder: Path, clip: Path) -> list[dict[str, An
         await asyncio.to_thread(server.start)
         back, cpu = time.monotonic(), tree_cpu(os.getpid())
         waits = await coming.all_there(back)
-        rows.append(row("cameras come back", options, waits, tree_cpu(os.getpid()) - cpu, time.monotonic() - back))
+        rows.append(
+            row(
+                "cameras come back",
+                options,
+                waits,
+                came_after(coming, back),
+                tree_cpu(os.getpid()) - cpu,
+                time.monotonic() - back,
+            )
+        )
         await coming.supervisor.close(drain_s=0.0)
         begun, cpu = time.monotonic(), tree_cpu(os.getpid())
         coming = Coming(folder / "two", urls)
         await coming.begin()
         waits = await coming.all_there(begun)
-        rows.append(row("the node begins", options, waits, tree_cpu(os.getpid()) - cpu, time.monotonic() - begun))
+        rows.append(
+            row(
+                "the node begins",
+                options,
+                waits,
+                came_after(coming, begun),
+                tree_cpu(os.getpid()) - cpu,
+                time.monotonic() - begun,
+            )
+        )
         await coming.supervisor.close(drain_s=0.0)
     finally:
         server.stop()
     return rows
 
 
-def row(what: str, options: Any, waits: list[float], cpu: float, seconds: float) -> dict[str, Any]:
+def came_after(coming: Coming, since: float) -> list[float]:
+    """Seconds from ``since`` until each camera's first packet."""
+    return sorted(at - since for at in coming.came.values())
+
+
+def row(what: str, options: Any, waits: list[float], came: list[float], cpu: float, seconds: float) -> dict[str, Any]:
     progress(f"{what}: {len(waits)} of {options.cameras}")
     return {
         "what": what,
         "cameras": options.cameras,
         "answer DESCRIBE late": options.slow,
         "looked at": len(waits),
+        "half_came_s": round(percentile(came, 0.5) or 0.0, 2) if came else None,
+        "all_came_s": round(came[-1], 2) if len(came) == options.cameras else None,
         "first_s": round(waits[0], 2) if waits else None,
         "half_s": round(percentile(waits, 0.5) or 0.0, 2) if waits else None,
         "p90_s": round(percentile(waits, 0.9) or 0.0, 2) if waits else None,

@@ -112,8 +112,7 @@ class FeedIntake:
         """Handle one queued item. False: nothing is queued, or a frame was analysed."""
         if self._count_overflow() or self._skip_stale():
             self._decoder.reset()
-        queued = self.inbox.take()
-        if queued is None:
+        if (queued := self.inbox.take()) is None:
             return False, None
         item, analysed = queued.item, False
         self._stats.item(item, queued.arrived)
@@ -182,8 +181,8 @@ class FeedIntake:
         return outcome.analysed
 
     def _keeps(self, at: Moment) -> bool:
-        """Whether a frame is analysed although newer ones wait: it was held back in sleep, and no other camera waits for this one's past."""
-        return self.idle.has_backlog(at) and not self._crowded()
+        """Whether a frame is analysed although newer ones wait: it was held back in sleep. In a crowd: it is the camera's very first."""
+        return self._stats.first_frame is None if self._crowded() else self.idle.has_backlog(at)
 
     def _flush(self) -> None:
         """Frames that the decoder held back for reordering."""
@@ -208,10 +207,11 @@ class FeedIntake:
     def _skip_stale(self) -> bool:
         """A live feed that is far behind goes on at its newest keyframe. True: it did, so decoding begins anew."""
         head = self.inbox.head()
-        if head is None or not self.live or not self.schedule.is_stale(head, time.monotonic(), self._crowded()):
+        crowded = self._crowded()
+        if head is None or not self.live or not self.schedule.is_stale(head, time.monotonic(), crowded):
             return False
         key = self.inbox.newest_keyframe()
-        if key is None or not isinstance(head.item, Packet) or self._keeps(head.item.at):
+        if key is None or not isinstance(head.item, Packet) or (not crowded and self.idle.has_backlog(head.item.at)):
             return False
         lost = (queued.item for queued in self.inbox.skip_to(key))
         self.frames.dropped([item.at.media for item in lost if isinstance(item, Packet)], "behind")

@@ -64,8 +64,21 @@ def test_a_turn_reaches_the_newest_frame_where_others_wait(crowded: bool) -> Non
     lane._crowded = lambda: crowded
     for number in range(31):
         lane.offer(frame(number / 30), None, NEVER)
+    lane.stats.first_frame = 0.0
     lane.step()
     assert perceiver.looked == ([1.0] if crowded else []), "else the rest waits for what is more urgent elsewhere"
+
+
+def test_in_a_crowd_the_very_first_look_is_at_the_first_picture() -> None:
+    perceiver = Eyes()
+    lane = make(perceiver, Book(), live=True)
+    lane._crowded = lane.intake._crowded = lambda: True
+    for number in range(31):
+        lane.offer(frame(number / 30), None, NEVER)
+    lane.step()
+    assert perceiver.looked == [0.0]
+    lane.step()
+    assert perceiver.looked == [0.0, 1.0], "then at the newest"
 
 
 def test_an_overflowing_live_inbox_gives_up_the_oldest_and_counts_what_was_due() -> None:
