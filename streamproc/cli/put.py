@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,14 +15,14 @@ import typer
 from streamproc.cli.control import DEFAULT_URL
 from streamproc.cli.output import errors_said, put_json, say, set_up_logs
 from streamproc.cli.publish import feed_settings
-from streamproc.core.errors import InputError, StreamprocError
+from streamproc.core.errors import InputError
 
 if TYPE_CHECKING:
     from connectors.kvs.put import PutSession
     from streamproc.core.video_log import Recorded
 
-SETTLE_S = 30.0
-"""How long acknowledgements may take after the last fragment."""
+FILE_PATIENCE_S = 600.0
+"""How long the service may be away while a file is sent; a camera waits for ever."""
 
 
 def put(
@@ -48,54 +48,36 @@ def put(
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
-        stored = asyncio.run(_put(PutSession(stream, region, url), feed, stop, as_json))
+        stored = asyncio.run(_put(lambda: PutSession(stream, region, url), feed, stop, as_json))
         say(f"{stored} fragments are stored in {stream}")
 
 
-async def _put(session: PutSession, feed: dict[str, Any], stop: threading.Event, as_json: bool) -> int:
+async def _put(session: Callable[[], PutSession], feed: dict[str, Any], stop: threading.Event, as_json: bool) -> int:
     """How many were told PERSISTED. Raises StreamprocError where not all were."""
-    fragments = _fragments(feed, stop)
-    first = await asyncio.to_thread(next, fragments, None)
-    if first is None:
-        raise InputError(f"{feed.get('path') or feed.get('url')}: there is no video in it that can be sent")
-    hearing: asyncio.Task[int] | None = None
-    sent = 1
-    try:
-        await session.open(first)
-        hearing = asyncio.create_task(_hear(session, as_json))
-        while (fragment := await asyncio.to_thread(next, fragments, None)) is not None and not hearing.done():
-            await session.send(fragment)
-            sent += 1
-        await session.finish()
-        async with asyncio.timeout(SETTLE_S):
-            stored = await hearing
-    except TimeoutError:
-        raise StreamprocError(f"the last of {sent} fragments was not acknowledged in {SETTLE_S:g} s") from None
-    finally:
-        stop.set()
-        if hearing is not None:
-            hearing.cancel()
-        await session.aclose()
-    if stored < sent:
-        raise StreamprocError(f"{stored} of {sent} fragments were stored")
-    return stored
+    from connectors.kvs.delivery import Delivery
 
-
-async def _hear(session: PutSession, as_json: bool) -> int:
-    stored = 0
-    async for ack in session.acks():
-        stored += ack.get("EventType") == "PERSISTED"
+    def hear(ack: dict[str, Any]) -> None:
         if as_json:
             put_json(ack)
+
+    fragments = _fragments(feed, stop)
+    patience = FILE_PATIENCE_S if feed["type"] == "file" else float("inf")
+    try:
+        stored = await Delivery(session, hear=hear, say=say, patience_s=patience).run(fragments)
+    finally:
+        stop.set()
+    if not stored:
+        raise InputError(f"{feed.get('path') or feed.get('url')}: there is no video in it that can be sent")
     return stored
 
 
-def _fragments(feed: dict[str, Any], stop: threading.Event) -> Iterator[bytes]:
-    """With absolute timecodes: the wall time of each frame."""
+def _fragments(feed: dict[str, Any], stop: threading.Event) -> Iterator[tuple[int, bytes]]:
+    """(Timecode in ms, fragment) with absolute timecodes: the wall time of each frame."""
     from connectors.kvs.put import absolute
 
     for fragment in _cut(feed, stop):
-        yield absolute(fragment.data, round(fragment.begins.timestamp() * 1000))
+        begins_ms = round(fragment.begins.timestamp() * 1000)
+        yield begins_ms, absolute(fragment.data, begins_ms)
 
 
 def _cut(feed: dict[str, Any], stop: threading.Event) -> Iterator[Recorded]:

@@ -13,17 +13,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import pytest
 from aiobotocore.session import get_session
 
 from streamproc.media.fragments import read_fragment
-from streamproc.media.matroska import Cutter, Header
+from streamproc.media.matroska import ClusterEnd, Cutter, Header
 from tests.conftest import skip
 from tests.daemon import Daemon
 from tests.kinesis.node import client, get_media, node
 from tests.kinesis.sender import ACCESS_KEY, REGION, SECRET, put
 from tests.matroska import Clip, block, cluster, head
-from tests.servers import kvs_java
+from tests.servers import kvs_java, kvs_node
 from tests.servers.certificates import Authority
 from tests.servers.common import Unavailable
 
@@ -217,6 +218,26 @@ async def test_aiobotocore_reads_what_is_there(kvs: Daemon, filled: str) -> None
             while headers < 6:
                 headers += sum(isinstance(event, Header) for event in cutter.feed(await body.read(65_536)))
     assert headers == 6
+
+
+def test_the_javascript_sdk_lists_reads_clips_and_shows(kvs: Daemon, filled: str, clip: Clip, tmp_path: Path) -> None:
+    try:
+        kvs_node.install()
+    except Unavailable as error:
+        skip(str(error))
+    found = kvs_node.get(kvs.url, filled, ACCESS_KEY, SECRET, str(tmp_path), "6")
+    assert filled in found["names"] and found["arn"].split("/")[1] == filled and found["endpoint"] == kvs.url
+    listed = fragments(kvs, filled)
+    assert [item["FragmentNumber"] for item in found["fragments"]] == [item["FragmentNumber"] for item in listed]
+    first = read_fragment((tmp_path / "first.mkv").read_bytes(), "a fragment")
+    assert [bytes(unit.raw) for unit in first.units] == [data for _, _, data in clip.packets[:25]]
+    events = Cutter().feed((tmp_path / "media.mkv").read_bytes())
+    assert [event.data for event in events if isinstance(event, ClusterEnd)][:6] == clip.clusters()
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        assert sum(1 for packet in container.demux(video=0) if packet.size) == len(clip.packets)
+    assert len(found["images"]) == 6
+    with av.open(str(tmp_path / "first.jpg")) as picture:
+        assert next(picture.decode(video=0)).width == 320
 
 
 def test_boto3_needs_one_variable_alone(kvs: Daemon, filled: str) -> None:
