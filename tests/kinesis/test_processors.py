@@ -12,10 +12,13 @@ import boto3
 import pytest
 
 from streamproc.media.fragments import read_fragment
+from tests.conftest import skip
 from tests.daemon import Daemon, wait_for
 from tests.kinesis.node import KEY, client, node
 from tests.kinesis.sender import ACCESS_KEY, REGION, SECRET, Sender, put
 from tests.matroska import Clip, read_clip
+from tests.servers import kvs_java
+from tests.servers.common import Unavailable
 
 pytestmark = [pytest.mark.corpus, pytest.mark.models]
 
@@ -137,6 +140,20 @@ def test_face_records_carry_number_times_and_offsets_of_their_fragments(
         assert video["ServerTimestamp"] == pytest.approx(known["server"], abs=0.001)
         assert min(abs(video["FrameOffsetInSeconds"] - offset) for offset in known["frames"]) <= 0.010
     api.stop_stream_processor(Name="faces")
+    overlay_joins_every_record(box, tmp_path / "out" / "records.jsonl", len(clip.packets))
+
+
+def overlay_joins_every_record(daemon: Daemon, records: Path, frames: int) -> None:
+    """Amazon's own program: record processor, frame visitor, decoder and renderer of its parser library."""
+    try:
+        kvs_java.install()
+    except Unavailable as error:
+        skip(str(error))
+    said = kvs_java.run("Overlay", daemon.url, "stage", str(records), str(frames), ACCESS_KEY, SECRET)
+    told = lines(records)
+    faces = sum(len(record["FaceSearchResponse"]) for record in told)
+    assert f"records {len(told)}" in said
+    assert said[-1] == f"joined {len(told)} faces {faces}" and faces
 
 
 def frame_offsets(daemon: Daemon, name: str) -> dict[str, dict[str, Any]]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from tests.servers.common import Unavailable, cache_dir, run_checked
 
-VERSION = "3.1116.0"
-_CLIENTS = ("kinesis-video", "kinesis-video-media", "kinesis-video-archived-media")
+VERSION = "3.1138.0"
+_CLIENTS = ("kinesis-video@3.1116.0", f"kinesis-video-media@{VERSION}", f"kinesis-video-archived-media@{VERSION}")
 _SOURCE = Path(__file__).with_name("node") / "get.mjs"
 
 
@@ -27,7 +27,7 @@ def install() -> Path:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     (work / "package.json").write_text('{"private": true, "type": "module"}')
-    packages = [f"@aws-sdk/client-{name}@{VERSION}" for name in _CLIENTS]
+    packages = [f"@aws-sdk/client-{name}" for name in _CLIENTS]
     run_checked(["npm", "install", "--silent", "--no-audit", "--no-fund", *packages], cwd=work)
     work.rename(place)
     return place

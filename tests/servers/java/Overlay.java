@@ -10,8 +10,6 @@ import com.amazonaws.kinesisvideo.parser.rekognition.pojo.RekognizedOutput;
 import com.amazonaws.kinesisvideo.parser.utilities.FrameVisitor;
 import com.amazonaws.kinesisvideo.parser.utilities.H264BoundingBoxFrameRenderer;
 import com.amazonaws.services.kinesis.clientlibrary.interfaces.IRecordProcessorCheckpointer;
-import com.amazonaws.services.kinesis.clientlibrary.types.InitializationInput;
-import com.amazonaws.services.kinesis.clientlibrary.types.ProcessRecordsInput;
 import com.amazonaws.services.kinesis.model.Record;
 import com.amazonaws.services.kinesisvideo.AmazonKinesisVideoMediaClientBuilder;
 import com.amazonaws.services.kinesisvideo.model.GetMediaRequest;
@@ -75,8 +73,8 @@ public class Overlay {
         var nobody = (IRecordProcessorCheckpointer) Proxy.newProxyInstance(Overlay.class.getClassLoader(),
             new Class<?>[] {IRecordProcessorCheckpointer.class}, (proxy, method, arguments) -> null);
         var processor = new KinesisRecordProcessor(index, keys);
-        processor.initialize(new InitializationInput().withShardId("one"));
-        processor.processRecords(new ProcessRecordsInput().withRecords(records).withCheckpointer(nobody));
+        processor.initialize("one");
+        processor.processRecords(records, nobody);
         System.out.println("records " + records.size());
 
         // A window cannot be made without a screen, so no constructor of its class is run.
