@@ -14,7 +14,6 @@ from tests.daemon import STREAMPROC, Daemon, run_cli
 from tests.kinesis.node import client, node
 from tests.kinesis.sender import ACCESS_KEY, SECRET
 
-
 ENVIRON = {**os.environ, "AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 
 
@@ -49,7 +48,17 @@ def test_a_file_is_acknowledged_and_read_back_as_it_was(kvs: Daemon, clip_file: 
 
 def test_a_node_that_is_killed_meanwhile_gets_every_fragment_once(clip_file: Path, tmp_path: Path) -> None:
     daemon = node(tmp_path / "node").start()
-    command = [*STREAMPROC, "put", str(clip_file), "--stream", "sent", "--endpoint-url", daemon.url, "--realtime", "--json"]
+    command = [
+        *STREAMPROC,
+        "put",
+        str(clip_file),
+        "--stream",
+        "sent",
+        "--endpoint-url",
+        daemon.url,
+        "--realtime",
+        "--json",
+    ]
     sending = subprocess.Popen(command, env=ENVIRON, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     told: list[dict[str, Any]] = []
     try:
@@ -65,7 +74,9 @@ def test_a_node_that_is_killed_meanwhile_gets_every_fragment_once(clip_file: Pat
         assert sending.returncode == 0, said
         assert "connects again" in said and "3 fragments are stored" in said
         listed = client(daemon.url, "kinesis-video-archived-media").list_fragments(StreamName="sent")["Fragments"]
-        assert {item["FragmentNumber"] for item in listed} == {ack["FragmentNumber"] for ack in told if ack["EventType"] == "PERSISTED"}
+        assert {item["FragmentNumber"] for item in listed} == {
+            ack["FragmentNumber"] for ack in told if ack["EventType"] == "PERSISTED"
+        }
         made = run_cli("streams", "clip", "sent", "--data-dir", daemon.data, "--out", tmp_path / "clip.mp4")
         assert made.returncode == 0, made.stderr
         assert packets(tmp_path / "clip.mp4") == packets(clip_file)
