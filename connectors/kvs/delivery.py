@@ -49,6 +49,7 @@ class Delivery:
         self._patience_s = patience_s
         self._held = Unacknowledged(HELD_BYTES)
         self._changed = asyncio.Event()
+        self._room = asyncio.Event()
         self._ended = False
         self.stored = 0
 
@@ -68,17 +69,18 @@ class Delivery:
                 self._held.add(*found)
                 self._changed.set()
                 while self._held.full:
-                    await asyncio.sleep(0.1)
+                    self._room.clear()
+                    await self._room.wait()
         finally:
             self._ended = True
             self._changed.set()
 
     async def _connections(self, pulling: asyncio.Task[None]) -> None:
         pause, away_since = PAUSE_S[0], None
-        while await self._more(pulling):
+        while await self._more():
             before = self.stored
             try:
-                await self._connection(pulling)
+                await self._connection()
                 problem = SinkBusy("the service ended the session")
             except SinkBusy as error:
                 if self.stored == 0 and away_since is None:
@@ -99,7 +101,7 @@ class Delivery:
         if pulling.done():
             pulling.result()
 
-    async def _more(self, pulling: asyncio.Task[None]) -> bool:
+    async def _more(self) -> bool:
         """Waits for a fragment. False: all are stored and no more come."""
         while not len(self._held):
             if self._ended:
@@ -108,7 +110,7 @@ class Delivery:
             await self._changed.wait()
         return True
 
-    async def _connection(self, pulling: asyncio.Task[None]) -> None:
+    async def _connection(self) -> None:
         """One session, until the feed ends and all is acknowledged, or the session ends."""
         session = self._session()
         tasks: list[asyncio.Task[None]] = []
@@ -148,3 +150,4 @@ class Delivery:
             self._hear(ack)
             if ack.get("EventType") == "PERSISTED":
                 self.stored += self._held.persisted(int(ack.get("FragmentTimecode", -1)))
+                self._room.set()
