@@ -65,7 +65,7 @@ class Ground:
         self.nodes = Nodes(place, self.broker.bootstrap)
         stack.callback(self.nodes.close)
         for number in range(feeds):
-            source = f"source: {{type: file, path: {clip}, realtime: true, loop: true}}\nfps: 2\n"
+            source = f"source: {{type: file, path: {clip}, realtime: true, loop: true}}\n"
             visits = "session: {mode: continuous, gone_after: 2s}\n" + ENDLESS.splitlines()[1] + "\n"
             self.nodes.put(f"feed{number}", source + (visits if number % 2 else ENDLESS))
         self.names = {f"feed{number}" for number in range(feeds)}
