@@ -72,3 +72,17 @@ def test_a_cameras_packets_are_kept_as_it_sent_them(
     finally:
         camera.close()
     assert len(kept) >= 100 and holds(kept, [units(data) for _, _, data in clip.packets])
+
+
+@pytest.mark.kafka
+def test_fragments_of_a_topic_are_kept_as_they_were_sent(
+    daemon: Daemon, kafka: Any, clip_file: Path, clip: Clip, tmp_path: Path
+) -> None:
+    topic = f"recorded-{tmp_path.name.lower()}"
+    for _ in range(2):  # a pause between the two ends the first one's last fragment
+        sent = run_cli("publish", clip_file, "--kafka", kafka.bootstrap, "--topic", topic, "--stream", "cam")
+        assert sent.returncode == 0, sent.stderr
+    source = f"{{type: kafka, bootstrap_servers: '{kafka.bootstrap}', topic: {topic}, stream: cam, start: earliest}}"
+    daemon.put("cam", f"source: {source}\n{PROCESSOR}")
+    kept = recorded(daemon, "cam", tmp_path / "clip.mp4")
+    assert len(kept) >= 50 and holds(kept, [units(data) for _, _, data in clip.packets])
