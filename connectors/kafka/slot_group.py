@@ -37,6 +37,8 @@ class Presence:
     tags: Mapping[str, str] = field(default_factory=dict)
     owned: Mapping[int, float] = field(default_factory=dict)
     """Slots that it holds, and what each costs."""
+    costs: Mapping[int, float] = field(default_factory=dict)
+    """What it thinks that slots cost which it does not hold; whoever holds one knows better."""
     requires: Mapping[int, frozenset[tuple[str, str]]] = field(default_factory=dict)
     """Tags that the processors of a slot need, of every slot that needs any."""
 
@@ -73,6 +75,7 @@ class SlotAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
             "capacity": mine.capacity,
             "tags": dict(mine.tags),
             "owned": sorted(mine.owned.items()),
+            "costs": sorted(mine.costs.items()),
             "requires": [[slot, sorted(needs)] for slot, needs in sorted(mine.requires.items())],
             "generation": self.generation,
         }
@@ -101,7 +104,7 @@ class SlotAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
 
 def divide(documents: Mapping[str, Mapping[str, Any]], slots: Iterable[int]) -> Assignment:
     """``documents``: what each member said (``SlotAssignor.metadata``), by member id."""
-    costs: dict[int, float] = {}
+    costs = {int(slot): float(cost) for said in documents.values() for slot, cost in said.get("costs", ())}
     needs: dict[int, set[tuple[str, str]]] = {}
     members = []
     for name, said in documents.items():

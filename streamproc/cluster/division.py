@@ -161,9 +161,10 @@ class Division:
         return SlotGroup(connection, self._context, self._presence, self._assigned, session_ms)
 
     def _presence(self) -> Presence:
-        owned = {number: float(len(self._processors.names(number))) for number in self._shares.mine}
+        costs = {number: float(len(self._processors.names(number))) for number in self._processors.slots()}
+        owned = {number: costs.get(number, 0.0) for number in self._shares.mine}
         capacity = 0.0 if self.leaving else self.capacity
-        return Presence(self.node_id, capacity, self._tags, owned, self._processors.needs())
+        return Presence(self.node_id, capacity, self._tags, owned, costs, self._processors.needs())
 
     def _assigned(self, found: Assigned) -> None:
         if self.leaving:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from connectors.context import ConnectorContext
-from connectors.kafka.slot_group import Assigned, SlotGroup
+from connectors.kafka.slot_group import Assigned, Presence, SlotAssignor, SlotGroup, divide
 from streamproc.cluster.division import Division
 from streamproc.cluster.slot_processors import SlotProcessors
 from streamproc.config.cluster import ClusterSettings, NodePlace
@@ -72,3 +74,14 @@ async def test_a_processor_that_needs_what_this_node_has_not_asks_for_another_ro
     assert division.elsewhere("south") == "is about to be taken over by this node"
     for keeper in division._keepers.values():
         keeper.withdrawn()
+
+
+def test_slots_that_nobody_has_yet_are_spread_by_what_is_in_them() -> None:
+    members = ("a", "b", "c")
+    presence = {name: Presence(name, 4.0, costs=dict.fromkeys((12, 13, 14), 1.0)) for name in members}
+    documents = {
+        name: json.loads(SlotAssignor(partial(presence.__getitem__, name)).metadata(["t"]).user_data)
+        for name in members
+    }
+    found = divide(documents, range(16)).slots
+    assert [len({12, 13, 14} & set(found[name])) for name in members] == [1, 1, 1]
