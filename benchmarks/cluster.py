@@ -95,6 +95,11 @@ class Ground:
         wait_for(lambda: still() and not time.sleep(CALM_S / 3) and still(), READY_S, "that everything runs once")
         return dict(last)
 
+    def busy(self, dice: random.Random) -> Node:
+        """A node that runs something."""
+        found = set(self.calm().values())
+        return dice.choice([node for node in self.nodes.all if node.name in found])
+
     def gaps(self) -> Counter[str]:
         """Takeovers that outputs were told of, by processor."""
         return Counter(event["processor"] for event in self.nodes.events() if event.get("reason") == "takeover")
@@ -232,11 +237,11 @@ def run(options: argparse.Namespace, place: Path) -> tuple[Tally, dict[str, Any]
         for node in ground.nodes.all:
             wait_for(node.ready, READY_S, f"readiness of {node.name}")
         for fault in plan(options):
-            node = ground.behind if fault == "cut" else dice.choice(ground.nodes.all)
             try:
+                node = ground.behind if fault == "cut" else ground.busy(dice)
                 strike(ground, fault, node, tally)
             except AssertionError as error:
-                tally.unsettled.append(f"{fault} {node.name}: {str(error)[:200]}")
+                tally.unsettled.append(f"{fault}: {str(error)[:200]}")
                 progress(tally.unsettled[-1])
                 break
         if not tally.unsettled:
