@@ -396,6 +396,7 @@ def test_from_an_s3_store(tmp_path: Path, clip: Path, s3_server: Any, monkeypatc
 
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret_key)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # It keeps the keys of whichever test used it first.
     s3_server.make_bucket("stored-videos")
     client = boto3.client("s3", endpoint_url=s3_server.endpoint, region_name="us-east-1")
     client.upload_file(str(clip), "stored-videos", "in/some folder/clip.mp4")
