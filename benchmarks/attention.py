@@ -24,9 +24,9 @@ from benchmarks.cameras import Load
 from benchmarks.common import parser, prepared, progress, report
 from streamproc.core.event import Event, EventType
 from streamproc.core.media import EndOfStream
-from streamproc.live.assembly import ModelProvider
 from streamproc.live.patience import PatientJournal
 from streamproc.media.reader import read_packets
+from streamproc.perception.provider import ModelProvider
 from streamproc.store.database import Database
 from streamproc.store.journal import Journal
 

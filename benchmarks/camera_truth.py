@@ -65,7 +65,8 @@ def play_whole(
     load: Load, index: int, camera: Camera, provider: ModelProvider, journal: PatientJournal
 ) -> tuple[dict[float, Announced], dict[str, Any]]:
     """What was told of each entry, and what the camera was asleep for: by what it was woken, and why it was not asleep most."""
-    now, found, reasons = Fraction(0), [], Counter[str]()
+    now, reasons = Fraction(0), Counter[str]()
+    found: list[Announced] = []
 
     def note(events: Sequence[Event]) -> None:
         labels = [event for event in events if event.type is EventType.LABEL_DETECTED and event.label == "PERSON"]

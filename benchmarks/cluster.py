@@ -92,7 +92,13 @@ class Ground:
             same, last = found == last, found
             return same and set(found) == self.names and "two" not in found.values()
 
-        wait_for(lambda: still() and not time.sleep(CALM_S / 3) and still(), READY_S, "that everything runs once")
+        def stays() -> bool:
+            if not still():
+                return False
+            time.sleep(CALM_S / 3)
+            return still()
+
+        wait_for(stays, READY_S, "that everything runs once")
         return dict(last)
 
     def busy(self, dice: random.Random) -> Node:

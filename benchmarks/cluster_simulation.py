@@ -14,7 +14,7 @@ import argparse
 import json
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -108,7 +108,7 @@ class Cluster:
 
 def streams_of(options: argparse.Namespace, chance: random.Random) -> list[Slot]:
     """The streams by slot: where a name falls is chance, as with a hash."""
-    cost: Counter[int] = Counter()
+    cost: defaultdict[int, float] = defaultdict(float)
     for _ in range(options.streams):
         cost[chance.randrange(options.slots)] += BUSY_CORES if chance.random() < BUSY_SHARE else IDLE_CORES
     return [Slot(number, cost[number]) for number in range(options.slots)]

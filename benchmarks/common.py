@@ -22,6 +22,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
+from streamproc.core.media import Image
+
 PROJECT = Path(__file__).resolve().parent.parent
 DEFAULT_CORPUS = PROJECT.parent / "shared" / "corpus"
 _MIRROR = PROJECT.parent / "shared" / "models"
@@ -72,6 +77,14 @@ def commit() -> str:
         return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def read_photo(path: Path) -> Image:
+    """A photograph as BGR. Raises OSError where it is none."""
+    image = cv2.imread(str(path))
+    if image is None:
+        raise OSError(f"{path} is no picture that can be read")
+    return np.asarray(image, np.uint8)
 
 
 def report(options: argparse.Namespace, *, figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] = ()) -> None:

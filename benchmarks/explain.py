@@ -13,17 +13,17 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from benchmarks.camera_ours import box_config
 from benchmarks.camera_throughput import make_lane, offer
 from benchmarks.cameras import Load
 from benchmarks.common import parser, prepared, progress, report
 from streamproc.core.media import EndOfStream
-from streamproc.live.assembly import ModelProvider
 from streamproc.live.patience import PatientJournal
 from streamproc.live.tracing import FLUSH_S, TraceBuffer
 from streamproc.media.reader import read_packets
+from streamproc.perception.provider import ModelProvider
 from streamproc.pipeline.lane import Lane
 from streamproc.store.database import Database
 from streamproc.store.journal import Journal
@@ -45,7 +45,7 @@ class Traced:
             made(*given)
             self.cpu_s += time.thread_time() - began
 
-        lane.frames.trace.analysed = timed  # type: ignore[method-assign]
+        lane.frames.trace.analysed = cast(Any, timed)  # type: ignore[method-assign]
 
     def flush(self) -> None:
         began = time.thread_time()

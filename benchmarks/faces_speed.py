@@ -232,7 +232,7 @@ def _row(number: int, vector: FloatArray) -> FaceRow:
 
 def _unit(rows: int, seed: int) -> FloatArray:
     vectors = np.random.default_rng(seed).standard_normal((rows, 256), np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
 def _resident_mb() -> float:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 from benchmarks.common import parser, percentile, progress, report
@@ -121,7 +121,8 @@ QUERIES: dict[str, EventQuery] = {
 def time_pages(journal: Journal) -> list[dict[str, Any]]:
     rows = []
     for name, query in QUERIES.items():
-        befores, page = [None], journal.history.page(query, None, 1000)
+        befores: list[int | None] = [None]
+        page = journal.history.page(query, None, 1000)
         found = len(page.kept)
         while page.next is not None:
             befores.append(page.next)
@@ -184,7 +185,7 @@ def time_writes(after: Journal, before: Journal, number: int) -> dict[str, float
                     "camera-0/file", [item.seq for item in deliveries.next("camera-0/file", row.id, 1)]
                 )
 
-            journal_module.enter = enter if name == "with" else _enter_nowhere  # type: ignore[attr-defined]
+            journal_module.enter = cast(Any, enter if name == "with" else _enter_nowhere)  # type: ignore[attr-defined]
             wall, cpu = _timed(work)
             walls[name].append(wall)
             cpus[name].append(cpu)

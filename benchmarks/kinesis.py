@@ -14,7 +14,7 @@ import statistics
 import struct
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -184,9 +184,10 @@ def throughput(count: int) -> list[dict[str, Any]]:
         with serving(kind) as server:
             if kind == "node":
                 asyncio.run(make_streams(server.url, 1))
-            for direction, work in (("in", flood), ("out", read)):
+            works: dict[str, Callable[[str, str, int], Coroutine[Any, Any, object]]] = {"in": flood, "out": read}
+            for direction, work in works.items():
                 before = server.used()[0]
-                asyncio.run(work(server.url, "cam-0", count))  # type: ignore[operator]
+                asyncio.run(work(server.url, "cam-0", count))
                 cpu = server.used()[0] - before
                 rows.append({"server": kind, "direction": direction, "MB": count * GOP_BYTES / 1e6, "mb_per_cpu_s": count * GOP_BYTES / 1e6 / cpu})  # fmt: skip
     return rows

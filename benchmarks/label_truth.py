@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.common import read_photo
 from streamproc.core.media import Image
 from streamproc.perception.objects import LOOK
 from streamproc.perception.taxonomy import taxonomy
@@ -66,15 +67,16 @@ class Judged:
         """The picture, as large as the detectors are given it."""
         path, _, share = self.key.partition("@")
         if not share:
-            image = cv2.imread(str(corpus / path))
+            image = read_photo(corpus / path)
         else:
             video = cv2.VideoCapture(str(corpus / path))
             video.set(cv2.CAP_PROP_POS_FRAMES, int(video.get(cv2.CAP_PROP_FRAME_COUNT) * float(share)))
-            _, image = video.read()
+            _, frame = video.read()
+            image = np.asarray(frame, np.uint8)
         scale = LOOK / max(image.shape[:2])
         if scale < 1:
-            image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        return np.asarray(image, np.uint8)
+            image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+        return image
 
 
 def judged(corpus: Path) -> list[Judged]:

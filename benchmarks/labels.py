@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from benchmarks.common import parser, prepared, progress, report
+from benchmarks.common import parser, prepared, progress, read_photo, report
 from streamproc.contracts import Detector
 from streamproc.core.media import Image
 from streamproc.core.vision import Box, Detections
@@ -129,7 +128,7 @@ def measure_classes(photos: Iterable[Photo], detectors: Sequence[Detector]) -> d
     known = {common_name(name) for detector in detectors for name in detector.names}
     scores: dict[str, Score] = defaultdict(Score)
     for photo in photos:
-        image = cv2.imread(str(photo.path))
+        image = read_photo(photo.path)
         found = merged([detector.detect(image, LEAST) for detector in detectors])
         for name in known & ({found.name(row) for row in range(len(found))} | photo.truth.keys()):
             rows = np.array([row for row in range(len(found)) if found.name(row) == name], np.intp)
@@ -218,10 +217,10 @@ def package_row(zoo: ModelZoo, with_packages: Sequence[Photo], without: Sequence
     progress(f"{len(with_packages)} photographs of packages")
     packages, score, nothing = Packages(zoo), Score(), np.zeros((0, 4), np.float32)
     for photo in with_packages:
-        judge(score, packages.detect(cv2.imread(str(photo.path))), photo.truth["package"], nothing, overlap=0.4)
+        judge(score, packages.detect(read_photo(photo.path)), photo.truth["package"], nothing, overlap=0.4)
     quiet = Score()
     for photo in without:
-        judge(quiet, packages.detect(cv2.imread(str(photo.path))), nothing, nothing)
+        judge(quiet, packages.detect(read_photo(photo.path)), nothing, nothing)
     return {
         "class": "package",
         "objects": score.total,

@@ -23,12 +23,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 
-from benchmarks.common import cpu_seconds, parser, prepared, progress, report
+from benchmarks.common import cpu_seconds, parser, prepared, progress, read_photo, report
 from benchmarks.labels import Photo, read_coco, read_packages
 from streamproc.config.processor import LABEL_CLASSES, LabelSettings
 from streamproc.core.event import EventType
@@ -159,7 +159,7 @@ def run_session(
     perceiver = WholeFrames(settings, models)
     analysis = LabelAnalysis(perceiver, settings, Sampler(settings.fps), RegionMap([]))
     ease(analysis)
-    mode = "continuous" if visits else "session"
+    mode: Literal["session", "continuous"] = "continuous" if visits else "session"
     sessions = Sessions("benchmark", SessionRules(mode, None, GONE_AFTER, LABEL_CLASSES), "benchmark")
     run = Run(peak=perceiver.peak)
     for frame in frames:
@@ -218,9 +218,9 @@ def photo_clips(corpus: Path) -> Iterator[tuple[str, Iterable[Frame], Truth]]:
     if (corpus / "images" / "packages").is_dir():
         photos += read_packages(corpus / "images" / "packages")
     for photo in photos:
-        image = cv2.imread(str(photo.path))
+        image = read_photo(photo.path)
         scale = min(1.0, 1280 / max(image.shape[:2]))
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
         for kind, views in (("still", [(0.0, 0.0, 1.0, 1.0)] * 30), ("pan", pan_views(40))):
             label = f"{photo.path.parent.name}/{photo.path.name}:{kind}"
             yield label, still_frames(image, views), photo_truth(photo, views)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 
@@ -64,7 +64,7 @@ class Recorder:
                 recorder.samples[id(network)] = (network, copied)
             return infer(network, inputs)
 
-        Network.infer = noted  # type: ignore[method-assign]
+        Network.infer = cast(Any, noted)  # type: ignore[method-assign]
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import openvino as ov
 
@@ -78,7 +78,7 @@ class SharedEngine:
             shared._waiting.put((deadline, next(shared._numbers), (network, inputs, answer)))
             return answer.result()
 
-        Network.infer = infer  # type: ignore[method-assign]
+        Network.infer = cast(Any, infer)  # type: ignore[method-assign]
         self._dispatcher.start()
         return self
 

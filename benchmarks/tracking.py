@@ -80,7 +80,7 @@ def read_sequence(folder: Path) -> Course:
     size = np.array([width, height, width, height])
 
     def boxes(rows: Array) -> Array:
-        return np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1) / size
+        return np.asarray(np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1) / size)
 
     def by_frame(rows: Array) -> dict[int, Array]:
         return {int(frame): rows[rows[:, 0] == frame] for frame in np.unique(rows[:, 0])}
@@ -106,7 +106,7 @@ def _unit(scores: Array) -> Array:
         return scores
     if np.ptp(scores) == 0:
         return np.ones_like(scores)
-    return 1 / (1 + np.exp(-(scores - np.median(scores)) / scores.std() - 1))
+    return np.asarray(1 / (1 + np.exp(-(scores - np.median(scores)) / scores.std() - 1)))
 
 
 def our_paths(sequence: Course) -> Paths:
@@ -203,7 +203,7 @@ def _counted(boxes: Array, alike: Array, ignored: Array | None) -> list[int]:
 
 def scores_of(data: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Percent by sequence, and of all together under the empty name."""
-    from trackeval.metrics import CLEAR, HOTA, Identity
+    from trackeval.metrics import CLEAR, HOTA, Identity  # type: ignore[import-untyped]
 
     with contextlib.redirect_stdout(io.StringIO()):
         metrics = HOTA(), CLEAR({"PRINT_CONFIG": False}), Identity({"PRINT_CONFIG": False})

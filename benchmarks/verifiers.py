@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.common import parser, prepared, progress, report
+from benchmarks.common import parser, prepared, progress, read_photo, report
 from benchmarks.labels import Photo, read_coco, read_packages
 from benchmarks.votes import FOLDS, fit, loss
 from streamproc.core.vision import Box
@@ -43,9 +43,10 @@ class Judged:
 
 def judged(search: ParcelSearch, photo: Photo) -> Judged:
     """Every proposal of a photograph, as the product verifies the first ``ask`` of them."""
-    image = cv2.imread(str(photo.path))
+    image = read_photo(photo.path)
     scale = min(1.0, 1280 / max(image.shape[:2]))
-    picture = ArrayPicture(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    picture = ArrayPicture(np.asarray(small, np.uint8))
     boxes, ranks, _ = search._proposals(picture, {}, Counter())
     boxes = boxes[np.argsort(-ranks, kind="stable")[: search.policy.ask]]
     shares = [search._share(picture, Box(*box.tolist()).clipped())[0] for box in boxes]

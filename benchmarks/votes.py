@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-import cv2
 import numpy as np
 
-from benchmarks.common import parser, prepared, progress, report
+from benchmarks.common import parser, prepared, progress, read_photo, report
 from benchmarks.labels import Photo, Score, judge, read_coco
 from streamproc.contracts import Detector
 from streamproc.core.classes import Group, Vote
@@ -56,7 +55,7 @@ class Look:
 
 def look(photo: Photo, zoo: ModelZoo) -> Look:
     """Every detector on the photograph."""
-    image = cv2.imread(str(photo.path))
+    image = read_photo(photo.path)
     shape = image.shape[1] / image.shape[0]
     size = WIDE if shape > 1.25 else TALL if shape < 0.8 else SQUARE
     detectors = {name: zoo.detector(name, size) for name in DETECTORS}

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ async def _measure(daemon: Daemon, seconds: float) -> tuple[dict[str, Any], list
     for name in CLIPS:
         progress(f"CPU of {VIEWERS} viewers, {name}")
         await _control(daemon, name, "start")
-        await asyncio.to_thread(wait_for, lambda name=name: daemon.states()[name] == "running", 60)
+        await asyncio.to_thread(wait_for, partial(_runs, daemon, name), 60)
         await asyncio.sleep(SETTLE_S)
         idle = await _cpu(daemon, seconds)
         viewers = [await watch(f"{daemon.url}/whep/{name}", None) for _ in range(VIEWERS)]
@@ -81,6 +82,10 @@ async def _measure(daemon: Daemon, seconds: float) -> tuple[dict[str, Any], list
         rows.append({"way": name, "viewers": VIEWERS, "cpu_idle": round(idle, 3), "cpu_watched": round(watched, 3)})
         figures[f"cpu_per_viewer_{name}"] = round((watched - idle) / VIEWERS, 4)
     return figures, rows
+
+
+def _runs(daemon: Daemon, name: str) -> bool:
+    return daemon.states()[name] == "running"
 
 
 async def _delay(daemon: Daemon, seconds: float) -> dict[str, Any]:
