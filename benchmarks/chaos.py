@@ -29,7 +29,7 @@ from typing import Any
 from benchmarks import chaos_count as count
 from benchmarks.cameras import counts, tree_memory
 from benchmarks.chaos_stage import BUCKET, OUT_TOPIC, STILL_S, TOPIC, Feed, Hook, document, make_clip, small_disk
-from benchmarks.common import progress, table
+from benchmarks.common import clean_up_when_terminated, progress, table
 from tests.daemon import Daemon, read_lines
 from tests.servers.clock import WrongClock
 from tests.servers.common import Unavailable
@@ -363,6 +363,7 @@ def run(stage: Stage, options: argparse.Namespace) -> None:
 
 
 def main() -> None:
+    clean_up_when_terminated()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clip", type=Path, help="A person or a pet comes into view in it.")
     parser.add_argument("--minutes", type=float, default=5.0)

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import percentile, progress, report
+from benchmarks.common import clean_up_when_terminated, percentile, progress, report
 from connectors.context import ConnectorContext
 from connectors.kafka.settings import KafkaConnection
 from connectors.kafka.slot_log import read_slot
@@ -256,6 +256,7 @@ def run(options: argparse.Namespace, place: Path) -> tuple[Tally, dict[str, Any]
 
 
 def main() -> int:
+    clean_up_when_terminated()
     made = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     made.add_argument("--json", action="store_true", help="one JSON document on standard output")
     made.add_argument("clip", type=Path, help="somebody comes and goes in it")

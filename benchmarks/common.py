@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -30,6 +31,11 @@ from streamproc.core.media import Image
 PROJECT = Path(__file__).resolve().parent.parent
 DEFAULT_CORPUS = PROJECT.parent / "shared" / "corpus"
 _MIRROR = PROJECT.parent / "shared" / "models"
+
+
+def clean_up_when_terminated() -> None:
+    """Leave by SystemExit on SIGTERM, so that a benchmark ends the daemons and servers that it started."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def parser(about: str | None) -> argparse.ArgumentParser:

@@ -27,7 +27,7 @@ from typing import Any
 from benchmarks.camera_clips import SCENES, Maker
 from benchmarks.camera_figures import slope
 from benchmarks.cameras import counts, tree_cpu, tree_memory
-from benchmarks.common import parser, prepared, progress, report
+from benchmarks.common import clean_up_when_terminated, parser, prepared, progress, report
 from tests.daemon import Daemon
 from tests.servers.common import Unavailable
 from tests.servers.rtsp import RtspServer, lengthen
@@ -224,6 +224,7 @@ def figures_of(rows: list[dict[str, Any]], samples: list[Sample]) -> dict[str, A
 
 
 def main() -> None:
+    clean_up_when_terminated()
     made = parser(__doc__)
     made.add_argument("--minutes", type=float, default=60.0)
     made.add_argument("--every", type=float, default=60.0, help="seconds between rows")

@@ -51,6 +51,7 @@ class Delivery:
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._ended = False
+        self._answered = False
         self.stored = 0
 
     async def run(self, fragments: Iterator[tuple[int, bytes]]) -> int:
@@ -83,7 +84,7 @@ class Delivery:
                 await self._connection()
                 problem = SinkBusy("the service ended the session")
             except SinkBusy as error:
-                if self.stored == 0 and away_since is None:
+                if not self._answered:
                     raise  # it never was there: a wrong address, most likely
                 problem = error
             if self.stored > before:
@@ -147,6 +148,7 @@ class Delivery:
 
     async def _listen(self, session: PutSession | Session) -> None:
         async for ack in session.acks():
+            self._answered = True
             self._hear(ack)
             if ack.get("EventType") == "PERSISTED":
                 self.stored += self._held.persisted(int(ack.get("FragmentTimecode", -1)))

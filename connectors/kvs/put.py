@@ -26,6 +26,9 @@ from streamproc.media.ebml import MatroskaError
 
 _ANSWER_S = 30.0
 """Longest wait for the answer's head, and after the last fragment for its acknowledgement."""
+PASSING = {4000, 4003, 5000, 5001}
+"""ERROR acknowledgements after which Amazon's own producers send on in a new session: read error, end of the longest session (45 minutes), internal
+error, error of its store."""
 NOBODY = Credentials("anonymous", "anonymous")
 """Signs where nobody asks who it is: a node without access keys serves its own host alone."""
 
@@ -104,7 +107,10 @@ class PutSession:
         await self._parts.put(fragment)
 
     async def acks(self) -> AsyncIterator[dict[str, Any]]:
-        """The service's acknowledgements, to the answer's end. Raises SinkRejected for an ERROR, SinkBusy for a lost connection."""
+        """The service's acknowledgements, to the answer's end.
+
+        Raises SinkRejected for an ERROR about what was sent, SinkBusy for one that passes (``PASSING``) and for a lost connection.
+        """
         assert self._answer is not None
         try:
             async for line in self._answer.content:
@@ -113,7 +119,8 @@ class PutSession:
                 ack: dict[str, Any] = json.loads(line)
                 yield ack
                 if ack.get("EventType") == "ERROR":
-                    raise SinkRejected(f"{self._stream} {self._place}: {ack.get('ErrorId')} {ack.get('ErrorCode')}")
+                    kind = SinkBusy if ack.get("ErrorId") in PASSING else SinkRejected
+                    raise kind(f"{self._stream} {self._place}: {ack.get('ErrorId')} {ack.get('ErrorCode')}")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise SinkBusy(f"{self._stream} {self._place}: the connection is lost: {error}") from None
 

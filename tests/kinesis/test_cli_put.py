@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import av
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests.daemon import STREAMPROC, Daemon, run_cli
 from tests.kinesis.node import client, node
@@ -84,6 +88,42 @@ def test_a_node_that_is_killed_meanwhile_gets_every_fragment_once(clip_file: Pat
         sending.kill()
         sending.wait()
         daemon.close()
+
+
+@pytest.mark.parametrize(("number", "sends_on"), [(4003, True), (5000, True), (4006, False)])
+async def test_a_session_that_the_service_ends_is_followed_by_another(
+    kvs: Daemon, clip_file: Path, tmp_path: Path, number: int, sends_on: bool
+) -> None:
+    """A stub stands for Amazon's service in the first session (45 minutes of it cannot be had); the second one is the node's."""
+    name = f"ended-{number}"
+    client(kvs.url).create_stream(StreamName=name)
+    sessions = 0
+
+    async def endpoint(request: web.Request) -> web.Response:
+        nonlocal sessions
+        sessions += 1
+        return web.json_response({"DataEndpoint": kvs.url if sessions > 1 else str(request.url.origin())})
+
+    async def media(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await request.content.readany()
+        await answer.write(b'{"EventType":"ERROR","ErrorId":%d,"ErrorCode":"SAID"}\n' % number)
+        await answer.write_eof()
+        return answer
+
+    app = web.Application()
+    app.add_routes([web.post("/getDataEndpoint", endpoint), web.post("/putMedia", media)])
+    async with TestServer(app) as server:
+        url = str(server.make_url("/"))
+        done = await asyncio.to_thread(put, clip_file, "--stream", name, "--endpoint-url", url, "--json")
+    if not sends_on:
+        assert (done.returncode, sessions) == (1, 1) and "4006" in done.stderr, done.stderr
+        return
+    assert done.returncode == 0 and sessions == 2, done.stderr
+    made = run_cli("streams", "clip", name, "--data-dir", kvs.data, "--out", tmp_path / "clip.mp4")
+    assert made.returncode == 0, made.stderr
+    assert packets(tmp_path / "clip.mp4") == packets(clip_file)
 
 
 def test_a_wrong_secret_and_a_missing_file_are_the_callers(kvs: Daemon, clip_file: Path) -> None:
