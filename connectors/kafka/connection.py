@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from aiokafka.conn import collect_hosts, create_conn
@@ -18,7 +16,7 @@ from aiokafka.errors import (
 
 from connectors.context import ConnectorContext, secret
 from connectors.kafka.settings import KafkaConnection
-from streamproc.core.errors import InputError
+from connectors.tls import tls_context
 
 UNKNOWN_US = (AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError)
 """What the brokers say to a wrong user or password, or to the wrong way of asking."""
@@ -36,7 +34,7 @@ def client_options(settings: KafkaConnection, context: ConnectorContext) -> dict
         options["sasl_plain_username"] = secret(settings.username_env or "", "username_env")
         options["sasl_plain_password"] = secret(settings.password_env or "", "password_env")
     if settings.security_protocol.endswith("SSL"):
-        options["ssl_context"] = _tls(settings, context)
+        options["ssl_context"] = tls_context(settings, context)
     return options
 
 
@@ -65,19 +63,6 @@ async def _reason(options: Mapping[str, Any]) -> KafkaError | OSError | None:
         except (TimeoutError, KafkaError, OSError) as error:
             found = found or error
     return found
-
-
-def _tls(settings: KafkaConnection, context: ConnectorContext) -> ssl.SSLContext:
-    def place(path: Path | None) -> Path | None:
-        return context.path(path) if path else None
-
-    try:
-        tls = ssl.create_default_context(cafile=place(settings.ca_file))
-        if settings.cert_file:
-            tls.load_cert_chain(context.path(settings.cert_file), place(settings.key_file))
-    except (OSError, ssl.SSLError) as error:
-        raise InputError(f"ca_file, cert_file or key_file cannot be used: {error}") from error
-    return tls
 
 
 def words(error: BaseException) -> str:

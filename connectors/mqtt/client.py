@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from pathlib import Path
 from random import Random
 
 import aiomqtt
@@ -18,6 +16,7 @@ from paho.mqtt.properties import Properties
 
 from connectors.context import ConnectorContext, secret
 from connectors.mqtt.settings import MqttSinkSettings
+from connectors.tls import tls_context
 from streamproc.core.errors import InputError, SinkBusy
 from streamproc.logic.backoff import BackoffRule
 
@@ -213,21 +212,6 @@ class BrokerConnection:
         if isinstance(cause, OSError) and cause.strerror and cause.strerror not in said:
             said = f"{said} ({cause.strerror})"
         return f"{host}:{port}: {said}"
-
-
-def tls_context(settings: MqttSinkSettings, context: ConnectorContext) -> ssl.SSLContext:
-    """Raises InputError where a certificate cannot be used."""
-
-    def place(path: Path | None) -> Path | None:
-        return context.path(path) if path else None
-
-    try:
-        tls = ssl.create_default_context(cafile=place(settings.ca_file))
-        if settings.cert_file:
-            tls.load_cert_chain(context.path(settings.cert_file), place(settings.key_file))
-    except (OSError, ssl.SSLError) as error:
-        raise InputError(f"ca_file, cert_file or key_file cannot be used: {error}") from error
-    return tls
 
 
 async def _nothing() -> None:
