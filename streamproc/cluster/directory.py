@@ -83,6 +83,11 @@ class Directory:
         found = self.nodes().get(node)
         return found is not None and found[1]
 
+    def leaves_out(self, node: str, slot: int, name: str) -> bool:
+        """Whether a node says that it has all of a slot and does not run this processor of it."""
+        facts, alive = self.nodes().get(node, (None, False))
+        return facts is not None and alive and slot in facts.slots and name not in facts.processors
+
     def documents(self) -> list[dict[str, Any]]:
         """``nodes``, JSON-ready."""
         return [

@@ -35,21 +35,23 @@ class Shares:
     untaken: dict[int, str] = field(default_factory=dict)
     """Slots that nobody may take, and why."""
 
-    def standing(self, slot: int, node: str) -> str:
-        """Of a slot that does not run on ``node``, for people."""
+    def standing(self, slot: int, node: str, leaves_out: Callable[[str], bool]) -> str:
+        """Of a processor whose slot does not run on ``node``, for people. ``leaves_out``: whether the owner runs all else of it."""
         if slot in self.untaken:
             return f"no node may run it: {self.untaken[slot]}"
         owner = self.owners.get(slot)
         if owner == node:
             return "is about to be taken over by this node"
+        if owner is not None and leaves_out(owner):
+            return (
+                f"node {owner} is to run it and does not know it: put its file into the processors folder of every node"
+            )
         return f"runs on node {owner}" if owner is not None else "waits for a node that takes it"
 
 
 class Division:
     """This node's part of the slots (``live.ownership.Ownership``, ``keeper.Membership``). Belongs to the event loop.
-
-    A slot is taken only while there is a processor in it.
-    """
+    A slot is taken only while there is a processor in it."""
 
     shared = True
 
@@ -63,6 +65,8 @@ class Division:
         """Called when what this node has is something else."""
         self.alive: Callable[[str], bool] = lambda node: False
         """Whether a node was heard of lately."""
+        self.leaves_out: Callable[[str, int, str], bool] = lambda node, slot, name: False
+        """Whether a node says that it has all of a slot and does not run this processor of it."""
         self.store = SlotStore(settings, context)
         self._settings = settings
         self._tags = {**settings.tags, **place.tags}
@@ -125,7 +129,7 @@ class Division:
             return "this node was drained"
         if not shares.known:
             return f"waits for the cluster's brokers: {self._waits}"
-        return shares.standing(number, self.node_id)
+        return shares.standing(number, self.node_id, lambda owner: self.leaves_out(owner, number, name))
 
     def subscribe(self, changed: Callable[[str], None]) -> None:
         self._changed.append(changed)

@@ -29,6 +29,7 @@ class ClusterNode:
         self.directory = Directory(settings, context, self.facts)
         self.division.news = self.directory.tell
         self.division.alive = self.directory.lives
+        self.division.leaves_out = self.directory.leaves_out
 
     def bind(self, supervisor: Supervisor, loop: asyncio.AbstractEventLoop) -> None:
         """From now on what the supervisor's processors decide counts when the cluster has it. Before anything is opened."""

@@ -59,6 +59,9 @@ def test_before_the_group_has_answered(division: Division) -> None:
 def test_another_node_s_and_nobody_s(division: Division) -> None:
     division._assigned(Assigned(1, frozenset(), {0: "b"}, {}, 0.0))
     assert division.elsewhere("south") == "runs on node b" and division.owner_of("south") == "b"
+    division.leaves_out = lambda node, slot, name: (node, slot, name) == ("b", 0, "south")
+    assert division.elsewhere("north") == "runs on node b"
+    assert str(division.elsewhere("south")).startswith("node b is to run it and does not know it: put its file")
     division._assigned(Assigned(2, frozenset(), {}, {0: "needs site=north and site=south"}, 0.0))
     assert division.elsewhere("south") == "no node may run it: needs site=north and site=south"
 
