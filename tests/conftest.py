@@ -11,7 +11,7 @@ import pytest
 
 from tests.servers.common import Unavailable
 
-pytest_plugins = ["tests.plugins.parallel", "tests.plugins.missing"]
+pytest_plugins = ["tests.plugins.parallel", "tests.plugins.missing", "tests.plugins.leftovers"]
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = PROJECT.parent / "shared"
 NO_SKIPS = os.environ.get("STREAMPROC_TESTS_NO_SKIP") == "1"

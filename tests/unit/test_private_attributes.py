@@ -15,12 +15,22 @@ from streamproc.webrtc.outbound import _ENCODER, _STAMP
 
 
 async def test_aiokafka() -> None:
-    consumer = AIOKafkaConsumer(bootstrap_servers="127.0.0.1:1")
+    consumer, producer = (
+        AIOKafkaConsumer(bootstrap_servers="127.0.0.1:1"),
+        AIOKafkaProducer(bootstrap_servers="127.0.0.1:1"),
+    )
+    try:
+        check_aiokafka(consumer, producer)
+    finally:
+        await consumer.stop()
+        await producer.stop()
+
+
+def check_aiokafka(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
     assert isinstance(consumer._client, AIOKafkaClient)
     assert callable(AIOKafkaClient.force_metadata_update) and callable(AIOKafkaClient.add_topic)
     assert "self._coordinator = GroupCoordinator(" in inspect.getsource(AIOKafkaConsumer)
     assert callable(GroupCoordinator.request_rejoin)
-    producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1")
     assert inspect.iscoroutinefunction(producer._sender.close)
     names = list(inspect.signature(producer._partition).parameters)
     assert names == ["topic", "partition", "key", "value", "serialized_key", "serialized_value"]

@@ -267,6 +267,7 @@ async def test_a_log_that_was_lost_is_filled_again(tmp_path: Path) -> None:
         assert b.store.counts("family") == (1, 0)
 
 
+@pytest.mark.logs_errors("shared_face_unreadable")
 async def test_another_key_is_said_and_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = Log()
     async with node(tmp_path / "a", log) as a:

@@ -122,6 +122,7 @@ async def test_the_next_process_goes_on_where_this_one_handed_over(tmp_path: Pat
     await second.close()
 
 
+@pytest.mark.logs_errors("failed")
 async def test_a_failed_one_is_started_again_when_the_policy_says_so(tmp_path: Path) -> None:
     node = await Node(tmp_path, retry_at=lambda processor, now: now + 0.05).open()
     refused = {"type": "unbound", "reason": "no such stream"}
@@ -132,6 +133,7 @@ async def test_a_failed_one_is_started_again_when_the_policy_says_so(tmp_path: P
     await node.close()
 
 
+@pytest.mark.logs_errors("failed")
 async def test_without_a_policy_it_stays_failed_until_its_file_changes(node: Node) -> None:
     await node.desired.declare("door", config(source={"type": "unbound", "reason": "no such stream"}))
     await node.until("door", "failed")
@@ -141,6 +143,7 @@ async def test_without_a_policy_it_stays_failed_until_its_file_changes(node: Nod
     await node.until("door", "running")
 
 
+@pytest.mark.logs_errors("reconcile_failed")
 async def test_what_cannot_be_stored_is_not_begun_and_tried_again(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desired, "AGAIN", BackoffRule(first_s=0.05, cap_s=0.05))
     store = node.supervisor.store
@@ -159,6 +162,7 @@ async def test_what_cannot_be_stored_is_not_begun_and_tried_again(node: Node, mo
     assert fails == 0 and ("door", "failed") not in node.states
 
 
+@pytest.mark.logs_errors("failed")
 async def test_what_only_somebody_can_mend_stays_failed_over_a_restart(tmp_path: Path) -> None:
     """With its reason, until it is started; whatever else failed is tried again."""
     before = await Node(tmp_path, retry_at=Restarts().retry_at).open()

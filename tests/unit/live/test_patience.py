@@ -60,6 +60,7 @@ def stored_ids(journal: Journal, name: str = "door") -> list[str]:
     return [event.id for event in reversed(journal.recent(name))]
 
 
+@pytest.mark.logs_errors("storage_unavailable")
 def test_what_is_decided_while_the_database_is_locked_is_committed_in_order_when_it_is_free(journal: Journal) -> None:
     patient, told = PatientJournal(journal), list[Event]()
     assert patient.commit(commit(0), told.extend)
@@ -79,6 +80,7 @@ def test_what_is_decided_while_the_database_is_locked_is_committed_in_order_when
     until(lambda: len(stored_ids(journal)) == 4)
 
 
+@pytest.mark.logs_errors("storage_unavailable")
 def test_it_is_said_once(journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:
     patient = PatientJournal(journal)
     lock = Locked(journal.database)
@@ -92,6 +94,7 @@ def test_it_is_said_once(journal: Journal, capsys: pytest.CaptureFixture[str]) -
     assert said.count("storage_unavailable") == 1 and said.count("storage_available") == 1
 
 
+@pytest.mark.logs_errors("storage_unavailable")
 def test_memory_is_bounded(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "MAX_PICTURE_BYTES", 2500)
     monkeypatch.setattr(patience, "MAX_EVENTS", 4)
@@ -107,6 +110,7 @@ def test_memory_is_bounded(journal: Journal, monkeypatch: pytest.MonkeyPatch) ->
     assert kept == [True, True, False, False], "pictures are given up before what is told"
 
 
+@pytest.mark.logs_errors("storage_unavailable")
 def test_the_end_of_a_session_leaves_no_checkpoint(journal: Journal) -> None:
     patient = PatientJournal(journal)
     patient.commit(commit(0), lambda fresh: None)
@@ -118,6 +122,7 @@ def test_the_end_of_a_session_leaves_no_checkpoint(journal: Journal) -> None:
     assert journal.checkpoint("door") is None and len(stored_ids(journal)) == 2
 
 
+@pytest.mark.logs_errors("storage_unavailable", "storage_never_came_back")
 def test_given_up_at_the_end_of_the_process(journal: Journal) -> None:
     patient = PatientJournal(journal)
     lock = Locked(journal.database)
@@ -141,6 +146,7 @@ def test_merging_keeps_the_last_word_of_each_session() -> None:
     assert anew.checkpoint == first.checkpoint and not anew.forget_checkpoint
 
 
+@pytest.mark.logs_errors("storage_unavailable")
 def test_a_full_disk_passes(small_disk: Path) -> None:
     journal = Journal(Database(small_disk))
     patient, told = PatientJournal(journal), list[Event]()

@@ -48,6 +48,7 @@ def test_a_long_run_makes_the_next_failure_a_first_one() -> None:
     assert again - (1000.0 + UNEXPECTED.healthy_s) <= UNEXPECTED.first_s
 
 
+@pytest.mark.logs_errors("failed")
 async def test_a_refused_one_is_counted_when_it_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

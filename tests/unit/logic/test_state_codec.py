@@ -165,12 +165,17 @@ def test_what_is_cut_off_is_refused(length: int) -> None:
         unpack(DOCUMENT[:length], "test", 1)
 
 
-@given(st.integers(0, len(DOCUMENT) * 8 - 1))
-def test_a_flipped_bit_is_noticed(bit: int) -> None:
-    damaged = bytearray(DOCUMENT)
-    damaged[bit // 8] ^= 1 << bit % 8
-    with pytest.raises(StateError):
-        unpack(bytes(damaged), "test", 1)
+def test_a_flipped_bit_is_noticed_or_changes_nothing() -> None:
+    """Some bits of a zlib stream mean nothing, such as those that fill up its last byte."""
+    whole = pack("test", 1, unpack(DOCUMENT, "test", 1))
+    unnoticed = 0
+    for bit in range(len(DOCUMENT) * 8):
+        damaged = bytearray(DOCUMENT)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with contextlib.suppress(StateError):
+            assert pack("test", 1, unpack(bytes(damaged), "test", 1)) == whole
+            unnoticed += 1
+    assert unnoticed < 16
 
 
 @settings(max_examples=300)

@@ -147,6 +147,7 @@ async def test_who_may_not_is_told_of_and_the_event_waits(journal: Journal, box:
     await until(lambda: sink.taken == ids(0))
 
 
+@pytest.mark.logs_errors("output_refused")
 async def test_refused_events_go_to_the_dead_letters_and_the_rest_goes_on(
     journal: Journal, box: Outbox, tmp_path: Path
 ) -> None:
@@ -166,6 +167,7 @@ async def test_refused_events_go_to_the_dead_letters_and_the_rest_goes_on(
     await until(lambda: sink.taken == ids(1, 0))
 
 
+@pytest.mark.logs_errors("output_failed_unexpectedly", "output_refused")
 async def test_a_bug_in_a_sink_does_not_stop_delivery(journal: Journal, box: Outbox) -> None:
     sink = RecordingSink(lambda event: KeyError("oops") if event.sequence == 0 else None)
     await box.set_outputs("door", {"door/sink": sink})
@@ -238,6 +240,7 @@ def test_delivered_events_are_forgotten_in_time(journal: Journal) -> None:
     assert journal.event("s1-000001") == (label_event(1), PICTURES), "nobody has taken it yet"
 
 
+@pytest.mark.logs_errors("outbox_full")
 def test_a_full_outbox_gives_up_pictures_of_the_oldest_then_records_never_notifications(journal: Journal) -> None:
     big = Pictures(b"f" * 400_000, b"c" * 100_000)
     for number in range(4):

@@ -135,6 +135,7 @@ def test_an_edit_takes_effect_at_the_next_frame() -> None:
     assert perceiver.looked == pytest.approx([0.0, 0.1, 1.0, 2.0, 3.0])
 
 
+@pytest.mark.logs_errors("lane_failed")
 def test_a_broken_look_fails_its_lane_alone_and_still_sums_up() -> None:
     class Broken(Eyes):
         def analyse(self, frame: Frame) -> FrameResult:

@@ -78,6 +78,7 @@ def test_everything_of_a_commit_is_there_after_a_reopen(tmp_path: Path) -> None:
     assert again.database.node_id == journal.database.node_id
 
 
+@pytest.mark.logs_errors("event_id_taken")
 def test_an_event_decided_again_changes_nothing(journal: Journal) -> None:
     routes = [Route("door/file", ALL)]
     journal.commit(Commit("door", [session()], [(label_event(0), PICTURES)], routes))
@@ -208,6 +209,7 @@ def test_nobody_else_may_read_the_state(tmp_path: Path) -> None:
     assert journal.database.path.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.logs_errors("event_id_taken")
 def test_an_id_that_another_content_has_taken_is_said(journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:
     journal.commit(Commit("door", [session()], [(label_event(0), None)]))
     again = label_event(0, data={"latency": {"decided_ms": 12.0}})
