@@ -4,6 +4,8 @@ PY := .venv/bin/python
 STAMP := .venv/.installed
 # Model files that lie beside the checkout (air-gapped sites, test machines) are tried before the network.
 export STREAMPROC_MODEL_MIRROR ?= $(realpath $(wildcard ../shared/models))
+# Hundreds of processes start here; each would compile all of its modules where an environment keeps Python from writing bytecode.
+unexport PYTHONDONTWRITEBYTECODE
 CLIP ?=
 SERVE ?=
 # Tests run side by side; WORKERS=0 runs them one after the other.

@@ -36,7 +36,7 @@ install_environment() {
     python3 -m venv "$tools"
     "$tools/bin/pip" install --quiet --disable-pip-version-check 'uv>=0.6'
     # What the daemon and the demo need, at the versions and hashes of the lock file.
-    "$tools/bin/uv" pip install --quiet --python "$prefix/bin/python" --no-cache --constraint requirements.lock ".[demo]"
+    "$tools/bin/uv" pip install --quiet --compile-bytecode --python "$prefix/bin/python" --no-cache --constraint requirements.lock ".[demo]"
     rm -rf "$tools"
     ln -sf "$prefix/bin/streamproc" /usr/local/bin/streamproc
     if [ "${STREAMPROC_BAKE_MODELS:-0}" = 1 ]; then

@@ -14,6 +14,7 @@ import openvino as ov
 
 from streamproc.core.errors import ModelUnavailable
 from streamproc.core.media import Image
+from streamproc.vision.compiled import CompiledModels, Recipe
 
 Array = npt.NDArray[Any]
 Build = Callable[[ov.Core], ov.Model]
@@ -98,8 +99,12 @@ class Engine:
     computed in parallel inside a frame and N frames are computed side by side.
     """
 
-    def __init__(self, *, device: str = "CPU", precision: str = "f32", workers: int = 2) -> None:
+    def __init__(
+        self, *, device: str = "CPU", precision: str = "f32", workers: int = 2, kept: CompiledModels | None = None
+    ) -> None:
+        """``kept``: where compiled models outlive the process; None: nowhere."""
         _touch_arrays()
+        self._kept = kept
         self.device = device
         self.precision = precision
         self.workers = max(1, workers)
@@ -107,22 +112,37 @@ class Engine:
         self._lock = threading.Lock()
         self._networks: dict[Hashable, Network] = {}
 
+    def image_network(self, path: Path, spec: ImageInput, read: Build | None = None) -> Network:
+        """A model file that takes pictures, compiled once for all who ask. ``read``: where OpenVINO alone cannot read it."""
+        reading = read.__qualname__ if read is not None else ""
+        with self._lock:
+            found = self._networks.get((path, spec, reading))
+            if found is None:
+                recipe = Recipe(path, f"{spec} {reading}", self.device, self._config())
+                kept = self._kept.load(self._core, recipe) if self._kept else None
+                if kept is None:
+                    kept = self._compiled(str(path), lambda core: accept_images((read or _reader(path))(core), spec))
+                    if self._kept:
+                        self._kept.keep(self._core, recipe, *kept)
+                found = self._networks[path, spec, reading] = Network(*kept)
+            return found
+
     def network(self, key: Hashable, build: Build) -> Network:
         """The compiled model of this key; ``build`` is called once, for the first who asks."""
         with self._lock:
             found = self._networks.get(key)
             if found is None:
-                model = self._built(build)
-                # Compiling adds names of inner nodes to the outputs; those of the model are the ones its makers gave.
-                names = tuple(_name(port, index) for index, port in enumerate(model.outputs))
-                try:
-                    compiled = self._core.compile_model(model, self.device, self._config())
-                except RuntimeError as error:
-                    raise ModelUnavailable(
-                        f"{key}: cannot be compiled for {self.device}: {_last_line(error)}"
-                    ) from error
-                found = self._networks[key] = Network(compiled, names)
+                found = self._networks[key] = Network(*self._compiled(str(key), build))
             return found
+
+    def _compiled(self, name: str, build: Build) -> tuple[ov.CompiledModel, tuple[str, ...]]:
+        model = self._built(build)
+        # Compiling adds names of inner nodes to the outputs; those of the model are the ones its makers gave.
+        outputs = tuple(_name(port, index) for index, port in enumerate(model.outputs))
+        try:
+            return self._core.compile_model(model, self.device, self._config()), outputs
+        except RuntimeError as error:
+            raise ModelUnavailable(f"{name}: cannot be compiled for {self.device}: {_last_line(error)}") from error
 
     def input_size(self, model: Path) -> tuple[int, int]:
         """(width, height) that a model file's picture input says. Raises ModelUnavailable where it leaves that open."""
@@ -157,6 +177,10 @@ def _touch_arrays() -> None:
         tensor = ov.Tensor(np.zeros((1, 1), np.uint8), shared_memory=True)
         tensor.element_type.to_dtype()
         np.array(tensor.data)
+
+
+def _reader(path: Path) -> Build:
+    return lambda core: core.read_model(path)
 
 
 def _last_line(error: Exception) -> str:

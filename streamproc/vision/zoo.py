@@ -24,6 +24,7 @@ from streamproc.vision.adapters.openmodelzoo import BoxesLabels, SsdDetectionOut
 from streamproc.vision.adapters.ssd_tflite import SsdTflite
 from streamproc.vision.adapters.yolox import Yolox
 from streamproc.vision.catalogue import Model
+from streamproc.vision.compiled import CompiledModels
 from streamproc.vision.engine import Engine
 from streamproc.vision.names import COCO, OPEN_IMAGES_24
 from streamproc.vision.profiles import alternatives, profile
@@ -233,5 +234,7 @@ def told_already(names: Iterable[str]) -> None:
 def open_zoo(settings: ModelSettings | None = None, *, workers: int = 2) -> ModelZoo:
     """The zoo of one process. ``workers``: how many threads will infer at the same time."""
     settings = settings or ModelSettings()
-    engine = Engine(device=settings.device, precision=settings.precision, workers=workers)
-    return ModelZoo(ModelStore(mirror=settings.mirror, own=settings.own), engine, settings.profiles)
+    store = ModelStore(mirror=settings.mirror, own=settings.own)
+    kept = CompiledModels(store.cache / "compiled")
+    engine = Engine(device=settings.device, precision=settings.precision, workers=workers, kept=kept)
+    return ModelZoo(store, engine, settings.profiles)

@@ -19,6 +19,8 @@ from streamproc.core.media import Image
 from streamproc.core.vision import Box, Detections
 from streamproc.vision.catalogue import Model, Npm, Wheel
 from streamproc.vision.catalogue_file import catalogue
+from streamproc.vision.compiled import CompiledModels
+from streamproc.vision.engine import Engine
 from streamproc.vision.formats.tfjs import load
 from streamproc.vision.measure import measure
 from streamproc.vision.store import ModelStore
@@ -153,6 +155,21 @@ def test_nanodet_answers_as_in_tensorflow_js(zoo: ModelZoo) -> None:
     assert answer.shape == (1, 13, 13, 124)
     assert answer.sum() == pytest.approx(-66806.60894996347, rel=1e-5)
     assert answer.reshape(-1)[::1746][:12] == pytest.approx(golden, abs=1e-4)
+
+
+def test_kept_compiled_models_answer_the_same(tmp_path: Path, zoo: ModelZoo, cat: Image) -> None:
+    """One with sizes that are open until it looks, one that was quantised; the second time nothing is compiled."""
+    for name in ("deimv2_femto", "mobilenet_v2"):
+        had(lambda name=name: zoo.store.get(name))
+    answers, written = [], []
+    for _ in range(2):
+        other = ModelZoo(zoo.store, Engine(kept=CompiledModels(tmp_path)))
+        found = other.detector("deimv2_femto").detect(cat, 0.1)
+        answers.append((found.boxes, found.scores, found.classes, other.classifier("mobilenet_v2").classify(cat)))
+        written.append({each.name: each.stat().st_mtime_ns for each in tmp_path.iterdir()})
+    assert len(answers[0][0]) > 0
+    assert all(np.array_equal(*pair) for pair in zip(*answers, strict=True))
+    assert len(written[0]) == 2 and written[0] == written[1]
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_lite0"])

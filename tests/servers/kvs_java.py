@@ -57,7 +57,13 @@ def install() -> Path:
 def run(main: str, *arguments: str, timeout: float = 120, trust: Path | None = None) -> list[str]:
     """The lines that a driver prints. ``trust``: a Java key store with the certificates to trust."""
     place = install()
-    options = ["-Xmx256m", "-Djava.library.path=lib/ubuntu", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+    options = [
+        "-Xmx256m",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-Djava.library.path=lib/ubuntu",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    ]
     if trust is not None:
         options += [f"-Djavax.net.ssl.trustStore={trust}", "-Djavax.net.ssl.trustStorePassword=changeit"]
     command = ["java", *options, "-cp", "classes:libs/*", main, *arguments]

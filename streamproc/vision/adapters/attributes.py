@@ -10,7 +10,7 @@ import numpy as np
 from streamproc.core.media import Image
 from streamproc.core.vision import Box, FloatArray
 from streamproc.vision.align import square_crop
-from streamproc.vision.engine import Array, Build, Engine, ImageInput, accept_images
+from streamproc.vision.engine import Array, Build, Engine, ImageInput
 from streamproc.vision.faceapi import EXPRESSIONS, age_gender_graph, expression_graph, landmarks_graph
 from streamproc.vision.letterbox import resize
 
@@ -32,7 +32,7 @@ class _FaceNet:
     """Looks at the square around a face's box."""
 
     def __init__(self, engine: Engine, model: Path, build: Build) -> None:
-        self._network = engine.network(str(model), lambda core: accept_images(build(core), _SPEC))
+        self._network = engine.image_network(model, _SPEC, build)
 
     def _infer(self, image: Image, box: Box) -> tuple[dict[str, Array], Box]:
         crop, place = square_crop(image, box)

@@ -14,7 +14,7 @@ import numpy as np
 from streamproc.core.media import Image
 from streamproc.core.vision import FloatArray
 from streamproc.vision.efficientnet import efficientnet_lite0_graph
-from streamproc.vision.engine import Engine, ImageInput, Network, accept_images
+from streamproc.vision.engine import Engine, ImageInput, Network
 
 _SIZE = 224
 
@@ -40,7 +40,7 @@ class ImagenetClassifier:
 
     def _compiled(self, engine: Engine, model: Path) -> Network:
         spec = ImageInput(_SIZE, _SIZE, colour="RGB", layout="NHWC")
-        return engine.network(str(model), lambda core: accept_images(core.read_model(model), spec))
+        return engine.image_network(model, spec)
 
     def _probabilities(self, out: FloatArray) -> FloatArray:
         weights: FloatArray = out.astype(np.float32)
@@ -52,7 +52,7 @@ class EfficientNetLite0(ImagenetClassifier):
 
     def _compiled(self, engine: Engine, model: Path) -> Network:
         spec = ImageInput(_SIZE, _SIZE, colour="RGB", mean=127.0, scale=128.0)
-        return engine.network(str(model), lambda core: accept_images(efficientnet_lite0_graph(model), spec))
+        return engine.image_network(model, spec, lambda _: efficientnet_lite0_graph(model))
 
     def _probabilities(self, out: FloatArray) -> FloatArray:
         return np.concatenate([np.zeros(1, np.float32), out.astype(np.float32)])

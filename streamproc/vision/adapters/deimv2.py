@@ -9,7 +9,7 @@ import numpy as np
 
 from streamproc.core.media import Image
 from streamproc.core.vision import Detections
-from streamproc.vision.engine import Engine, ImageInput, accept_images
+from streamproc.vision.engine import Engine, ImageInput
 from streamproc.vision.letterbox import letterbox
 from streamproc.vision.names import COCO
 
@@ -24,7 +24,7 @@ class Deimv2:
         self.names = tuple(names)
         self.input_size = size
         spec = ImageInput(*size, colour="RGB", scale=255.0, name="images")
-        self._network = engine.network(str(model), lambda core: accept_images(core.read_model(model), spec))
+        self._network = engine.image_network(model, spec)
         self._canvas = np.array([size], np.int64)
 
     def detect(self, image: Image, min_score: float) -> Detections:

@@ -10,7 +10,7 @@ import numpy as np
 from streamproc.core.media import Image
 from streamproc.core.vision import FloatArray
 from streamproc.vision.align import DLIB, RETAIL_0095, Points, face_chip
-from streamproc.vision.engine import Engine, ImageInput, accept_images
+from streamproc.vision.engine import Engine, ImageInput
 from streamproc.vision.faceapi import recognition_graph
 from streamproc.vision.letterbox import resize
 
@@ -28,7 +28,7 @@ class Retail0095:
         self.name = name
         self.version = _version(name, weights)
         spec = ImageInput(self._SIZE, self._SIZE)
-        self._network = engine.network(str(model), lambda core: accept_images(core.read_model(model, weights), spec))
+        self._network = engine.image_network(model, spec, lambda core: core.read_model(model, weights))
 
     def embed(self, image: Image, landmarks_px: Points) -> FloatArray:
         return self.embed_chip(face_chip(image, landmarks_px, RETAIL_0095, self._SIZE))
@@ -50,7 +50,7 @@ class FaceApiRecognition:
         self.name = name
         self.version = _version(name, model)
         spec = ImageInput(self._SIZE, self._SIZE, colour="RGB", layout="NHWC")
-        self._network = engine.network(str(model), lambda _: accept_images(recognition_graph(model, manifest), spec))
+        self._network = engine.image_network(model, spec, lambda _: recognition_graph(model, manifest))
 
     def embed(self, image: Image, landmarks_px: Points) -> FloatArray:
         return self.embed_chip(face_chip(image, landmarks_px, DLIB, self._SIZE, self._PADDING))
@@ -71,7 +71,7 @@ class PersonReid:
         self.name = name
         self.version = _version(name, weights)
         spec = ImageInput(*self._SIZE)
-        self._network = engine.network(str(model), lambda core: accept_images(core.read_model(model, weights), spec))
+        self._network = engine.image_network(model, spec, lambda core: core.read_model(model, weights))
 
     def embed(self, crop: Image) -> FloatArray:
         """L2-normalised (256,) vector of a crop that holds one person from head to foot."""

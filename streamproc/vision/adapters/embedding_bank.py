@@ -18,7 +18,7 @@ import numpy as np
 from streamproc.core.errors import InputError
 from streamproc.core.media import Image
 from streamproc.core.vision import FloatArray
-from streamproc.vision.engine import Engine, ImageInput, accept_images
+from streamproc.vision.engine import Engine, ImageInput
 
 _MOST_BYTES = 256 * 2**20
 _SLOPE = 50.0
@@ -95,7 +95,7 @@ class EmbeddingBank:
         self.input_size = size
         self._bank = bank
         spec = ImageInput(*size, colour="RGB", mean=bank.mean, scale=bank.scale)
-        self._network = engine.network((str(model), size), lambda core: accept_images(core.read_model(model), spec))
+        self._network = engine.image_network(model, spec)
 
     def classify(self, image: Image) -> FloatArray:
         """(words,) float32, the probability of each. Raises InputError where the encoder's vectors are of another width than the bank's."""

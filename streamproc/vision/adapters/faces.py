@@ -10,7 +10,7 @@ from streamproc.core.media import Image
 from streamproc.core.vision import Box, FaceBox, FloatArray
 from streamproc.logic.boxes import nms
 from streamproc.vision.adapters.yolox import STRIDES, grid
-from streamproc.vision.engine import Engine, ImageInput, accept_images
+from streamproc.vision.engine import Engine, ImageInput
 from streamproc.vision.letterbox import Fit, letterbox
 
 _NMS_IOU = 0.3
@@ -26,7 +26,7 @@ class YuNet:
         self.name = name
         self.input_size = size
         spec = ImageInput(*size)
-        self._network = engine.network((str(model), size), lambda core: accept_images(core.read_model(model), spec))
+        self._network = engine.image_network(model, spec)
         self._cells, self._strides = grid(*size)
 
     def detect(self, image: Image, min_score: float | None = None) -> list[FaceBox]:
@@ -60,7 +60,7 @@ class CenterFace:
         self.name = name
         self.input_size = size
         spec = ImageInput(*size, colour="RGB")
-        self._network = engine.network((str(model), size), lambda core: accept_images(core.read_model(model), spec))
+        self._network = engine.image_network(model, spec)
 
     def detect(self, image: Image, min_score: float | None = None) -> list[FaceBox]:
         if image.size == 0:

@@ -8,7 +8,7 @@ import numpy as np
 
 from streamproc.core.media import Image
 from streamproc.core.vision import Detections
-from streamproc.vision.engine import Engine, ImageInput, accept_images
+from streamproc.vision.engine import Engine, ImageInput
 from streamproc.vision.letterbox import stretch
 
 _SIZE = 192
@@ -24,7 +24,7 @@ class MobileObjectLocalizer:
     def __init__(self, engine: Engine, model: Path, *, name: str) -> None:
         self.name = name
         spec = ImageInput(_SIZE, _SIZE, colour="RGB", layout="NHWC")
-        self._network = engine.network(str(model), lambda core: accept_images(core.read_model(model), spec))
+        self._network = engine.image_network(model, spec)
 
     def detect(self, image: Image, min_score: float) -> Detections:
         if image.size == 0:

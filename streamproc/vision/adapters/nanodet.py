@@ -14,7 +14,7 @@ import numpy as np
 from streamproc.core.media import Image
 from streamproc.core.vision import Detections, FloatArray
 from streamproc.logic.boxes import nms
-from streamproc.vision.engine import Engine, ImageInput, accept_images
+from streamproc.vision.engine import Engine, ImageInput
 from streamproc.vision.formats.tfjs import load
 from streamproc.vision.letterbox import letterbox
 from streamproc.vision.logits import logit
@@ -46,10 +46,7 @@ class Nanodet:
         self.input_size = scaled(size, scale)
         spec = ImageInput(*self.input_size, mean=_MEAN, scale=_DEVIATION)
         outputs = {f"stride{stride}": tensor for stride, tensor in _OUTPUTS.items()}
-        self._network = engine.network(
-            (str(files[0]), self.input_size),
-            lambda core: accept_images(load(core, *files, outputs, self.input_size), spec),
-        )
+        self._network = engine.image_network(files[0], spec, lambda core: load(core, *files, outputs, self.input_size))
 
     def detect(self, image: Image, min_score: float) -> Detections:
         if image.size == 0:

@@ -9,7 +9,7 @@ import numpy as np
 
 from streamproc.core.media import Image
 from streamproc.core.vision import Detections
-from streamproc.vision.engine import Engine, ImageInput, accept_images
+from streamproc.vision.engine import Engine, ImageInput
 from streamproc.vision.letterbox import stretch
 
 
@@ -21,7 +21,7 @@ class SsdDetectionOutput:
         self.names = tuple(names)
         self.input_size = size
         spec = ImageInput(*size)
-        self._network = engine.network((str(model), size), lambda core: accept_images(core.read_model(model), spec))
+        self._network = engine.image_network(model, spec)
 
     def detect(self, image: Image, min_score: float) -> Detections:
         if image.size == 0:
@@ -43,7 +43,7 @@ class BoxesLabels:
         self.names = tuple(names)
         self.input_size = size
         spec = ImageInput(*size)
-        self._network = engine.network((str(model), size), lambda core: accept_images(core.read_model(model), spec))
+        self._network = engine.image_network(model, spec)
 
     def detect(self, image: Image, min_score: float) -> Detections:
         if image.size == 0:

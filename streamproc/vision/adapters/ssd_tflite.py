@@ -13,7 +13,7 @@ import numpy as np
 from streamproc.core.media import Image
 from streamproc.core.vision import Detections, FloatArray
 from streamproc.logic.boxes import nms
-from streamproc.vision.engine import Engine, ImageInput, accept_images
+from streamproc.vision.engine import Engine, ImageInput
 from streamproc.vision.letterbox import letterbox
 from streamproc.vision.logits import logit
 from streamproc.vision.names import OPEN_IMAGES_24
@@ -32,7 +32,7 @@ class SsdTflite:
         self.name = name
         self.names = tuple(names)
         spec = ImageInput(_SIZE, _SIZE, colour="RGB", layout="NHWC", mean=127.5, scale=127.5)
-        self._network = engine.network(str(model), lambda core: accept_images(core.read_model(model), spec))
+        self._network = engine.image_network(model, spec)
         self._anchors = anchors()
 
     def detect(self, image: Image, min_score: float) -> Detections:

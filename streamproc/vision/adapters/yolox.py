@@ -10,7 +10,7 @@ import numpy as np
 from streamproc.core.media import Image
 from streamproc.core.vision import Detections, FloatArray
 from streamproc.logic.boxes import nms
-from streamproc.vision.engine import Engine, ImageInput, accept_images
+from streamproc.vision.engine import Engine, ImageInput
 from streamproc.vision.letterbox import letterbox
 from streamproc.vision.names import COCO
 
@@ -30,7 +30,7 @@ class Yolox:
         self.names = tuple(names)
         self.input_size = size
         spec = ImageInput(*size)
-        self._network = engine.network((str(model), size), lambda core: accept_images(core.read_model(model), spec))
+        self._network = engine.image_network(model, spec)
         self._cells, self._strides = grid(*size)
 
     def detect(self, image: Image, min_score: float) -> Detections:
