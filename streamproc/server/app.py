@@ -13,6 +13,7 @@ from streamproc.server.control import Control
 from streamproc.web.guard import TRUST_LOCAL, Guard, Refused
 
 MAX_BODY = 11 * 1024 * 1024
+READY, WAITS = "ready", "waits for storage"
 
 
 def make_app(
@@ -22,12 +23,31 @@ def make_app(
     app = web.Application(client_max_size=MAX_BODY)
     app[TRUST_LOCAL] = trust_local
 
+    _mount_health(app, guard, lambda: READY if is_ready() else "starting")
+    Control(supervisor, guard).mount(app)
+    return app
+
+
+def make_waiting_app(guard: Guard, *, trust_local: bool = True) -> web.Application:
+    """What the port answers while the node waits for its storage: the same health pages, and to everything else that it is not up yet."""
+    app = web.Application(client_max_size=MAX_BODY)
+    app[TRUST_LOCAL] = trust_local
+
+    async def not_yet(request: web.Request) -> web.Response:
+        return web.json_response({"error": WAITS}, status=503, headers={"Retry-After": "5"})
+
+    _mount_health(app, guard, lambda: WAITS)
+    app.router.add_route("*", "/{anything:.*}", not_yet)
+    return app
+
+
+def _mount_health(app: web.Application, guard: Guard, standing: Callable[[], str]) -> None:
     async def healthz(request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
 
     async def readyz(request: web.Request) -> web.Response:
-        ready = is_ready()
-        return web.json_response({"status": "ready" if ready else "starting"}, status=200 if ready else 503)
+        said = standing()
+        return web.json_response({"status": said}, status=200 if said == READY else 503)
 
     async def metrics(request: web.Request) -> web.Response:
         try:
@@ -39,5 +59,3 @@ def make_app(
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
-    Control(supervisor, guard).mount(app)
-    return app

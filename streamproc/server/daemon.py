@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,18 +20,19 @@ from streamproc.core.errors import InputError
 from streamproc.live.desired import Reconciler
 from streamproc.live.restarts import Restarts
 from streamproc.live.supervisor import Supervisor
-from streamproc.server.app import make_app
+from streamproc.server.app import make_app, make_waiting_app
 from streamproc.server.configdir import ConfigDir
-from streamproc.server.connections import ConnectionLimits, GatedRunner
 from streamproc.server.context import DaemonContext
-from streamproc.server.descriptors import raise_limit
 from streamproc.server.explain import mount_explain
+from streamproc.server.listener import listen_with, tls_of
 from streamproc.server.lock import DirectoryLock
 from streamproc.server.mounts import mount_aws, mount_console, mount_history, mount_kinesis_video, mount_webrtc
 from streamproc.server.nodefile import NodeFile
 from streamproc.server.renderers import RENDERERS
+from streamproc.server.storage import open_database, when_storage_answers
 from streamproc.server.systemd import keep_watchdog, notify, reloading
 from streamproc.store.database import Database
+from streamproc.store.faults import passing_fault
 from streamproc.store.signins import SigninStore
 from streamproc.store.users import UserStore
 from streamproc.web.guard import Guard, KnownToken, load_tokens, safe_listen, token_of_peers
@@ -55,6 +55,8 @@ MOUNTS: tuple[Callable[[DaemonContext], Awaitable[None]], ...] = (
 DRAIN_S = 10.0
 HAND_OVER_DRAIN_S = 2.0
 """What is not delivered by then the next process delivers; meanwhile nobody reads the sources."""
+BEGIN_ANEW_S = 3.0
+"""After a start that the storage broke off."""
 
 
 @dataclass
@@ -72,6 +74,7 @@ class Daemon:
     ready: bool = False
     place: NodePlace = field(default_factory=NodePlace)
     """Where this node stands in its cluster, if it is in one."""
+    came_up: bool = field(default=False, init=False)
 
     async def serve(self) -> bool:
         """Until ``stop`` is set, or ``reload`` with a good config. Returns when everything is closed.
@@ -80,16 +83,50 @@ class Daemon:
         same data directory goes on with them.
         """
         watchdog = asyncio.create_task(keep_watchdog(), name="watchdog")
+        lock = DirectoryLock(self.data_dir)
+
+        def opened() -> Database:
+            lock.hold()
+            return open_database(self.data_dir)
+
         try:
-            with ExitStack() as stack:
-                stack.enter_context(DirectoryLock(self.data_dir))
-                return await self._serve()
+            database = await when_storage_answers(opened, self.stop, self._health_pages)
+            if database is None:
+                log.info("stopped")
+                return False
+            return await self._serve_or_begin_anew(database)
         finally:
+            lock.release()
             watchdog.cancel()
 
-    async def _serve(self) -> bool:
+    async def _serve_or_begin_anew(self, database: Database) -> bool:
+        """A disk that fills up in the middle of a start leaves half a node: a new process waits for it then."""
+        try:
+            return await self._serve(database)
+        except Exception as error:
+            reason = passing_fault(error)
+            if reason is None or self.came_up:
+                raise
+            log.error("start_broken_off", reason=reason, doing="the node begins anew")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BEGIN_ANEW_S):
+                    await self.stop.wait()
+            return not self.stop.is_set()
+
+    @asynccontextmanager
+    async def _health_pages(self) -> AsyncIterator[None]:
+        """All that the port serves before there is a database."""
+        server, tokens = self.node.server, _tokens(self.node)
+        guarded = bool(server.credentials or server.credentials_file or tokens or server.users)
+        app = make_waiting_app(Guard(tokens), trust_local=server.local == "open")
+        runner = await listen_with(app, safe_listen(server.listen, guarded), server, self.folder)
+        try:
+            yield
+        finally:
+            await runner.cleanup()
+
+    async def _serve(self, database: Database) -> bool:
         tokens = _tokens(self.node)
-        database = await asyncio.to_thread(Database, self.data_dir)
         cluster = self._cluster(database)
         supervisor = Supervisor(
             self.node, self.folder, database, renderers=RENDERERS, ownership=cluster.division if cluster else None
@@ -134,7 +171,7 @@ class Daemon:
         if cluster is not None:
             cluster.open()
             context.on_close.append(cluster.close)
-        self.ready = True
+        self.ready = self.came_up = True
         notify("READY=1")
         log.info("ready", listen=context.listen, processors=len(context.supervisor.names()))
         watch = asyncio.create_task(config_dir.watch(self.stop), name="config folder")
@@ -194,20 +231,7 @@ class Daemon:
     async def _listen(self, context: DaemonContext) -> web.AppRunner:
         for mount in MOUNTS:
             await mount(context)
-        runner = GatedRunner(context.app, access_log=None, shutdown_timeout=3.0)
-        runner.limits = ConnectionLimits.within(raise_limit())
-        await runner.setup()
-        host, port = split_listen(context.listen)
-        site = web.TCPSite(runner, host, port, ssl_context=_tls(self.node.server, self.folder))
-        try:
-            await site.start()
-        except OSError as error:
-            await runner.cleanup()
-            said = error.strerror or error
-            raise InputError(
-                f"server.listen: {context.listen} cannot be used: {said}; choose another --listen"
-            ) from None
-        return runner
+        return await listen_with(context.app, context.listen, self.node.server, self.folder)
 
 
 def join(cluster: ClusterNode, context: DaemonContext) -> None:
@@ -229,28 +253,10 @@ def check_node(node: NodeConfig, folder: Path) -> None:
     load_users(node.server)
     load_keys(node.server, folder)
     check_secrets(node.webrtc)
-    _tls(node.server, folder)
+    tls_of(node.server, folder)
 
 
 def open_sign_in(server: ServerSettings, database: Database) -> SignIn:
     """A user of the document takes the place of one of the same name whom the set-up link made. Raises ConfigError for a user without a hash."""
     made = [KnownUser(user.name, user.role, user.password_hash) for user in UserStore(database).all()]
     return SignIn((*made, *load_users(server)), SigninStore(database), server.proxy)
-
-
-def split_listen(listen: str) -> tuple[str, int]:
-    """``HOST:PORT``; an IPv6 host in brackets."""
-    host, _, port = listen.rpartition(":")
-    return host.strip("[]"), int(port)
-
-
-def _tls(server: ServerSettings, folder: Path) -> ssl.SSLContext | None:
-    if server.tls_cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    key = folder / server.tls_key if server.tls_key is not None else None
-    try:
-        context.load_cert_chain(folder / server.tls_cert, key)
-    except (OSError, ssl.SSLError) as error:
-        raise InputError(f"server.tls_cert: {error}; give a PEM certificate and its key") from None
-    return context

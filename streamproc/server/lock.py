@@ -7,33 +7,49 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from streamproc.core.errors import InputError
+from streamproc.core.errors import InputError, StorageUnavailable
+from streamproc.store.faults import passing_fault
 
 
 class DirectoryLock:
-    """Held while the process lives; the system lets go of it when the process dies, however it dies."""
+    """Held from ``hold`` on (or in a ``with``), while the process lives; the system lets go of it when the process dies, however it dies."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file: IO[str] | None = None
 
     def __enter__(self) -> DirectoryLock:
+        self.hold()
+        return self
+
+    def hold(self) -> None:
+        """May be called again. Raises InputError where another process holds it or the folder cannot be used, StorageUnavailable where
+        waiting may mend that."""
+        if self._file is not None:
+            return
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._file = (self._folder / "lock").open("w")
+            file = (self._folder / "lock").open("w")
         except OSError as error:
+            reason = passing_fault(error)
+            if reason is not None:
+                raise StorageUnavailable(f"{self._folder}: {reason}") from None
             raise InputError(f"{self._folder}: cannot be used: {error.strerror}; give another --data-dir") from None
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            self._file.close()
+            file.close()
             raise InputError(
                 f"{self._folder}: another streamproc uses it; stop that one or give another --data-dir"
             ) from None
-        return self
+        self._file = file
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.release()
+
+    def release(self) -> None:
         if self._file is not None:
             self._file.close()
+            self._file = None

@@ -29,23 +29,27 @@ class Database:
     Each store brings its own tables with ``migrate``. Writers of other processes wait up to 15 s for each other.
     """
 
-    def __init__(self, data_dir: Path, file_name: str = FILE_NAME) -> None:
-        """Raises InputError where the folder cannot be used or the file is none of ours."""
+    def __init__(self, data_dir: Path, file_name: str = FILE_NAME, patience_s: float = BUSY_S) -> None:
+        """Raises InputError where the folder cannot be used or the file is none of ours, StorageUnavailable where waiting may mend it.
+
+        ``patience_s``: how long to wait for other writers while it is opened.
+        """
         self.data_dir = data_dir
         self.path = data_dir / file_name
         self._lock = threading.RLock()
         self._local = threading.local()
         self._closed = False
-        self._patience_s = BUSY_S
+        self._patience_s = patience_s
         try:
-            data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.path.touch(mode=0o600)
-            self._writer = self._connect()
-            self._writer.execute(
-                "CREATE TABLE IF NOT EXISTS components (name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID"
-            )
-            self.migrate("base", _BASE)
-            self.node_id = self._own_id()
+            with storage_faults():
+                data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self.path.touch(mode=0o600)
+                self._writer = self._connect(patience_s)
+                self._writer.execute(
+                    "CREATE TABLE IF NOT EXISTS components (name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID"
+                )
+                self.migrate("base", _BASE, patience_s)
+                self.node_id = self._own_id(patience_s)
         except OSError as error:
             raise InputError(f"--data-dir: {data_dir} cannot be used: {error.strerror or error}") from error
         except sqlite3.DatabaseError as error:
@@ -53,12 +57,13 @@ class Database:
                 f"--data-dir: {self.path} cannot be used: {error}; check the disk and its rights, or move the file away"
             ) from error
 
-    def migrate(self, component: str, steps: Sequence[str]) -> None:
+    def migrate(self, component: str, steps: Sequence[str], patience_s: float = BUSY_S) -> None:
         """Bring the tables of one store up to date: run the scripts that this file has not seen yet, each once.
 
         ``steps`` only ever grows at its end. Raises InputError for a file that a newer streamproc wrote.
+        ``patience_s``: as for ``write``.
         """
-        with self.write() as connection:
+        with self.write(patience_s) as connection:
             row = connection.execute("SELECT version FROM components WHERE name = ?", (component,)).fetchone()
             version = int(row[0]) if row else 0
             if version > len(steps):
@@ -145,21 +150,21 @@ class Database:
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._writer.close()
 
-    def _own_id(self) -> str:
-        with self.write() as connection:
+    def _own_id(self, patience_s: float) -> str:
+        with self.write(patience_s) as connection:
             connection.execute("INSERT OR IGNORE INTO facts VALUES ('box_id', ?)", (uuid.uuid4().hex,))
             return str(connection.execute("SELECT value FROM facts WHERE key = 'box_id'").fetchone()[0])
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, patience_s: float = BUSY_S) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=256
+            self.path, timeout=patience_s, isolation_level=None, check_same_thread=False, cached_statements=256
         )
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")
-        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
+        connection.execute(f"PRAGMA busy_timeout = {int(patience_s * 1000)}")
         return connection
 
 

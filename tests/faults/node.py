@@ -22,6 +22,14 @@ def said(daemon: Daemon, words: str) -> int:
     return daemon.log.read_text().count(words)
 
 
+def status_of(daemon: Daemon, path: str) -> int:
+    try:
+        with urllib.request.urlopen(daemon.url + path, timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
 def posted(daemon: Daemon, path: str) -> int:
     request = urllib.request.Request(daemon.url + path, data=b"{}", headers={"Content-Type": "application/json"})
     try:

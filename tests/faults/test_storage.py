@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from streamproc.store.database import Database
 from tests.conftest import skip
 from tests.daemon import Daemon, read_lines, wait_for
-from tests.faults.node import document, nothing_lost_or_doubled, posted, said
+from tests.faults.node import document, nothing_lost_or_doubled, posted, said, status_of
 
 pytestmark = pytest.mark.models
 
@@ -56,6 +57,35 @@ def test_a_full_disk_is_waited_for(daemon: Daemon, disk: Path, scene: Path) -> N
     assert said(daemon, '"storage_unavailable"') == 1
     assert daemon.terminate() == 0
     nothing_lost_or_doubled(daemon.config / "out")
+
+
+def test_a_start_on_a_full_disk_waits_for_room(daemon: Daemon, disk: Path) -> None:
+    ballast = fill(disk)
+    daemon.launch()
+    wait_for(lambda: said(daemon, "storage_unavailable"), 30, "the complaint")
+    assert status_of(daemon, "/healthz") == 200
+    assert status_of(daemon, "/readyz") == status_of(daemon, "/api/processors") == 503
+    assert "streamproc_storage_unavailable 1.0" in daemon.get("/metrics")
+    assert daemon.terminate(timeout=5) == 0
+    daemon.launch()
+    wait_for(lambda: said(daemon, '"storage_unavailable"') == 2, 30, "the complaint of another process")
+    ballast.unlink()
+    wait_for(daemon.ready, 60, "readiness")
+    assert (said(daemon, '"storage_unavailable"'), said(daemon, '"storage_available"')) == (2, 1)
+    assert daemon.terminate() == 0
+
+
+def test_a_start_beside_a_backup_waits_for_its_end(daemon: Daemon) -> None:
+    Database(daemon.data).close()
+    backup = sqlite3.connect(daemon.data / "streamproc.db", isolation_level=None)
+    backup.execute("BEGIN IMMEDIATE")
+    daemon.launch()
+    wait_for(lambda: said(daemon, "storage_unavailable"), 30, "the complaint")
+    assert status_of(daemon, "/readyz") == 503
+    backup.execute("ROLLBACK")
+    backup.close()
+    wait_for(daemon.ready, 60, "readiness")
+    assert daemon.terminate() == 0
 
 
 def test_a_processor_that_comes_while_the_disk_is_full_runs_when_it_is_not(
