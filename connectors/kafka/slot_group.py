@@ -20,6 +20,7 @@ from connectors.kafka.connection import client_options, started, words
 from connectors.kafka.settings import KafkaConnection
 from streamproc.core.errors import SourceError
 from streamproc.logic.slot_assignment import Assignment, Member, Slot, assign
+from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 NAME = "streamproc-slots"
@@ -212,9 +213,11 @@ class SlotGroup(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _poll(self) -> None:
         """The group takes a member that reads nothing for dead."""
+        trouble = Trouble("slot_group", "slot_group_answers")
         while True:
             try:
                 await self._consumer.getmany(timeout_ms=_POLL_MS)
+                trouble.over()
             except (KafkaError, OSError) as error:
-                log.warning("slot_group", reason=words(error))
+                trouble.met(words(error))
                 await asyncio.sleep(1.0)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Coroutine, Iterator
 from datetime import timedelta
+from functools import partial
 from random import Random
 from typing import Any, TypeVar
 
@@ -31,6 +32,7 @@ from streamproc.logic.backoff import Backoff, BackoffRule
 from streamproc.logic.partition_merge import PartitionMerge
 from streamproc.media.fragment_feed import FragmentFeed
 from streamproc.media.fragments import Fragment, read_fragment
+from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +70,8 @@ class KafkaSource:
         self._durable: dict[int, int] = {}
         self._committed: tuple[dict[int, int], float] = ({}, 0.0)
         self._lock = threading.Lock()
+        self._away = Trouble("brokers away", "brokers answer", topic=settings.topic)
+        self._uncommitted = Trouble("offsets not committed", "offsets committed", topic=settings.topic)
         self.note = "connecting"
         """See ``contracts.Explains``."""
         self.skipped = 0
@@ -90,13 +94,11 @@ class KafkaSource:
                 except REFUSALS as error:
                     raise SourceRefused(f"{self._settings.bootstrap_servers}: {words(error)}") from None
                 except (KafkaError, OSError) as error:
-                    wait = backoff.failed(time.monotonic())
                     self.note = f"waiting for {self._settings.bootstrap_servers}: {words(error)}"
-                    log.warning("brokers away", topic=self._settings.topic, reason=words(error), retry_s=round(wait, 1))
-                    stop.wait(wait)
+                    self._away.met(words(error))
+                    stop.wait(backoff.failed(time.monotonic()))
         finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
+            _close(loop)
 
     def position(self) -> Position | None:
         return self._position
@@ -116,6 +118,7 @@ class KafkaSource:
             backoff.succeeded(time.monotonic())
             _run(loop, self._begin(topic, stop), stop)
             self.note = ""
+            self._away.over()
             merge = PartitionMerge[Record | Skipped](self._next, MERGE_BYTES)
             while not stop.is_set():
                 for record in _run(loop, self._read(topic, merge), stop):
@@ -137,7 +140,7 @@ class KafkaSource:
             self._start = StartPlace({})
             await asyncio.sleep(PAUSE_S)
         if not self._next and self._start is None:
-            self._start = await resolve(topic, self._settings.start, self._ours)
+            self._start = await resolve(topic, self._settings.start, partial(_is_of, self._key))
         offsets = self._start.offsets if self._start is not None else {}
         # A partition that came later is read from its beginning.
         self._next = {partition: self._next.get(partition, offsets.get(partition, 0)) for partition in partitions}
@@ -166,9 +169,10 @@ class KafkaSource:
         self._committed = (wanted, time.monotonic())
         try:
             await notes.commit(wanted)
+            self._uncommitted.over()
         except (KafkaError, OSError) as error:
             # Our own store knows the position; the broker's copy is for whoever watches the lag.
-            log.warning("offsets not committed", topic=self._settings.topic, reason=words(error))
+            self._uncommitted.met(words(error))
 
     async def _leave(self, topic: TopicLog, notes: OffsetNotes) -> None:
         self._committed = (self._committed[0], 0.0)
@@ -176,13 +180,15 @@ class KafkaSource:
             try:
                 async with asyncio.timeout(2):
                     await farewell
-            except (TimeoutError, KafkaError, OSError) as error:
+            except (
+                TimeoutError,
+                asyncio.CancelledError,
+                KafkaError,
+                OSError,
+            ) as error:  # the client cancels tasks of its own
                 log.debug("left without a word", topic=self._settings.topic, reason=words(error))
 
     # -- one record
-
-    def _ours(self, record: Record) -> bool:
-        return self._key is None or record.key == self._key
 
     def _record_or_gap(self, record: Record | Skipped) -> Iterator[StreamItem]:
         """One record; whatever is wrong with it is a gap, and the next one follows."""
@@ -201,7 +207,7 @@ class KafkaSource:
             return
         if record.offset < self._next.get(record.partition, 0):
             return
-        if not self._ours(record) or not record.value:
+        if not _is_of(self._key, record) or not record.value:
             self._pass(record)
         elif len(record.value) > self._settings.max_fragment_bytes:
             self._pass(record)
@@ -258,6 +264,10 @@ def group_name(context: ConnectorContext) -> str:
     return re.sub(r"[^a-zA-Z0-9._-]", "-", f"streamproc-{context.node_id}-{context.processor}")
 
 
+def _is_of(key: bytes | None, record: Record) -> bool:
+    return key is None or record.key == key
+
+
 def _name(record: Record) -> str:
     return f"fragment {record.number} (partition {record.partition}, offset {record.offset})"
 
@@ -276,3 +286,13 @@ def _run(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], stop: th
         return task.result()
 
     return loop.run_until_complete(watched())
+
+
+def _close(loop: asyncio.AbstractEventLoop) -> None:
+    """With what clients have left running in it."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    loop.run_until_complete(asyncio.wait(left, timeout=PAUSE_S) if left else asyncio.sleep(0))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()

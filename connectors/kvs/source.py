@@ -20,6 +20,7 @@ from streamproc.core.errors import SourceError, SourceRefused
 from streamproc.core.media import Packet, StreamItem
 from streamproc.core.video_log import FragmentInfo, FragmentReader
 from streamproc.logic.backoff import Backoff, BackoffRule
+from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,7 @@ class KvsSource:
         self._items = FragmentItems(
             self._stream, settings.start.instant if isinstance(settings.start, TimestampStart) else None
         )
+        self._away = Trouble("the stream cannot be read", "the stream is read again", stream=self._stream)
         self._after: str | None = None
         self._position: Position | None = None
         self.note = f"waiting for the stream {self._stream}"
@@ -75,11 +77,12 @@ class KvsSource:
                 raise
             except SourceError as error:
                 self.note = str(error)
-                log.warning("the stream cannot be read", stream=self._stream, reason=str(error))
+                self._away.met(error)
                 stop.wait(backoff.failed(time.monotonic()))
                 continue
             if found is not None:
                 backoff.succeeded(time.monotonic())
+                self._away.over()
                 yield from self._fragment(*found)
 
     def position(self) -> Position | None:

@@ -26,6 +26,7 @@ from streamproc.logic.redact import redact_url
 from streamproc.logic.timeline import LiveTimeline, ticks
 from streamproc.media.decode import MAX_BLIND
 from streamproc.media.demux import Coded, seconds
+from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +52,7 @@ class RtspSource:
         """False: FFmpeg reads, which knows more transports and codecs."""
         self._shown = redact_url(settings.url)
         self._timeline = LiveTimeline()
+        self._away = Trouble("camera away", "camera back", url=self._shown)
         rule = BackoffRule(cap_s=max(1.0, LONGEST_RETRY_S - max(settings.connect_timeout, DESCRIBE_S)), healthy_s=10.0)
         self._backoff = Backoff(rule, Random())
         self._last: Moment | None = None
@@ -77,7 +79,7 @@ class RtspSource:
                 self._judge(error)
                 wait = self._backoff.failed(time.monotonic())
                 self.note = f"waiting for the camera: {error}"
-                log.warning("camera away", url=self._shown, reason=str(error), retry_s=round(wait, 1))
+                self._away.met(error)
                 if not away and self._last is not None:
                     away = True
                     self._timeline.gap()
@@ -127,6 +129,7 @@ class RtspSource:
                     started = True
                     self.note = ""
                     self._backoff.succeeded(arrived.at)
+                    self._away.over()
                     log.info("camera connected", url=self._shown, codec=arrived.track.codec)
                 yield self._packet(arrived)
         finally:

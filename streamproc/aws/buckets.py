@@ -21,6 +21,7 @@ from streamproc.config.processor import ConnectorRef
 from streamproc.core.errors import InputError
 from streamproc.jobs.sources import NO_OBJECT
 from streamproc.threads import FOLDERS, StillBusy
+from streamproc.trouble import Trouble
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,6 +55,8 @@ class Buckets:
     def __init__(self, bindings: Mapping[str, ConnectorRef], aws: AwsSettings) -> None:
         self._bindings = bindings
         self._aws = aws
+        self._hanging: dict[str, Trouble] = {}
+        """By folder."""
 
     async def find(self, s3_object: Mapping[str, Any]) -> ObjectPlace:
         """``place`` off the event loop."""
@@ -65,10 +68,15 @@ class Buckets:
         if bound is None or bound.type != "file":
             return await asyncio.to_thread(call, *args, **kwargs)
         folder = _folder_of(bound)
+        hangs = self._hanging.setdefault(
+            folder, Trouble("bound_folder_does_not_answer", "bound_folder_answers", bucket=bucket, folder=folder)
+        )
         try:
-            return await FOLDERS.run(folder, call, *args, **kwargs)
-        except StillBusy:
-            log.warning("bound_folder_does_not_answer", bucket=bucket, folder=folder)
+            found = await FOLDERS.run(folder, call, *args, **kwargs)
+            hangs.over()
+            return found
+        except StillBusy as error:
+            hangs.met(error)
             raise invalid_object() from None
 
     def place(self, s3_object: Mapping[str, Any]) -> ObjectPlace:

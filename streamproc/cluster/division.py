@@ -18,6 +18,7 @@ from streamproc.cluster.slot_processors import SlotProcessors
 from streamproc.cluster.slot_store import SlotStore
 from streamproc.config.cluster import ClusterSettings, NodePlace
 from streamproc.core.errors import SourceError
+from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 AGAIN_S = 2.0
@@ -143,6 +144,7 @@ class Division:
         return self._keepers.get(self._processors.slot_of(name))
 
     async def _join(self) -> None:
+        trouble = Trouble("cluster_waits", "joined", cluster=self._settings.name)
         while True:
             group = self._new_group()
             try:
@@ -150,13 +152,13 @@ class Division:
                 await group.start()
             except SourceError as error:
                 self._waits = str(error)
-                log.warning("cluster_waits", reason=self._waits)
+                trouble.met(error)
                 await group.leave()
                 await asyncio.sleep(AGAIN_S)
-                continue
-            self._group = group
-            log.info("joined", cluster=self._settings.name, node=self.node_id)
-            return
+            else:
+                self._group = group
+                log.info("joined", cluster=self._settings.name, node=self.node_id)
+                return
 
     # -- the group
 

@@ -18,6 +18,7 @@ from streamproc.cluster.slot_store import Owner, SlotContents, SlotStore
 from streamproc.core.errors import OwnershipLost, SourceError, StorageUnavailable
 from streamproc.core.event import Event
 from streamproc.logic.slot_ownership import Act, Phase, Slot, Step
+from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 AGAIN_S = 0.5
@@ -59,6 +60,7 @@ class SlotKeeper:
         self._elsewhere = asyncio.Event()
         self._elsewhere.set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waits = Trouble("slot_waits", "slot_goes_on", slot=number)
 
     def assigned(self) -> None:
         """The group gives it to this node."""
@@ -126,8 +128,9 @@ class SlotKeeper:
     async def _act(self, act: Act, term: int) -> None:
         try:
             await self._do(act, term)
+            self._waits.over()
         except (SourceError, StorageUnavailable) as error:
-            log.warning("slot_waits", slot=self.number, doing=act.value, reason=str(error))
+            self._waits.met(error, doing=act.value)
             await asyncio.sleep(AGAIN_S)
             self._step(self.slot.failed(term))
         except Exception:  # the boundary of a slot: the others go on

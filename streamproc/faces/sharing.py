@@ -19,6 +19,7 @@ from streamproc.logic.backoff import Backoff, BackoffRule
 from streamproc.logic.state_codec import pack, unpack
 from streamproc.store.collection_changes import CollectionChanges
 from streamproc.store.shared_rows import Kind, RowName, SharedRow
+from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -85,6 +86,7 @@ class SharedFaces:
         self.in_step = asyncio.Event()
         """Set once everything that the log held has been applied."""
         self._troubles = {"others": "", "own": ""}
+        self._told = {side: Trouble("faces_not_shared", "faces_shared_again", side=side) for side in self._troubles}
 
     @property
     def trouble(self) -> str:
@@ -111,11 +113,10 @@ class SharedFaces:
             try:
                 await work()
             except StreamprocError as error:
-                if self._troubles[side] != str(error):
-                    log.warning("faces_not_shared", reason=str(error))
+                self._told[side].met(error)
                 self._troubles[side] = str(error)
-            except Exception:  # the task's boundary: one bad moment must not end the sharing for good
-                log.exception("faces_not_shared")
+            except Exception as error:  # noqa: BLE001 - the task's boundary: one bad moment must not end the sharing for good
+                self._told[side].met(repr(error), bug=error)
                 self._troubles[side] = "an internal error; see the log"
             await asyncio.sleep(backoff.failed(time.monotonic()))
 
@@ -132,6 +133,7 @@ class SharedFaces:
             self._handing = named
             places = await self._table.put({key: self._sealed(key, row) for key, row in named.items()})
             self._troubles["own"] = ""
+            self._told["own"].over()
             async with self._turn:
                 self._handing = {}
                 self._ahead |= places
@@ -152,6 +154,7 @@ class SharedFaces:
         first: dict[str, Change] | None = {}
         async for batch in self._table.follow():
             self._troubles["others"] = ""
+            self._told["others"].over()
             if first is not None:
                 first |= {change.key: change for change in batch.changes}
                 if not batch.complete:

@@ -17,6 +17,7 @@ from streamproc.kinesis.store import Entry, FragmentGone, FragmentStore, NewFrag
 from streamproc.kinesis.streams import StreamTable, VideoStream
 from streamproc.logic import fragment_numbers as numbers
 from streamproc.logic.backoff import Backoff, BackoffRule
+from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -168,13 +169,13 @@ class VideoLog:
         return just_before(last.info.number) if last is not None else ""
 
     async def _prune_always(self) -> None:
+        trouble = Trouble("old fragments stay for now", "old fragments go")
         while True:
             try:
                 await self.store.prune(now_ms())
-            except StreamprocError as error:
-                log.warning("old fragments stay for now", reason=str(error))
-            except Exception:  # the task's boundary: a full disk must not end retention for good
-                log.exception("retention failed; it is tried again")
+                trouble.over()
+            except Exception as error:  # noqa: BLE001 - the task's boundary: a full disk must not end retention for good
+                trouble.met(error, bug=None if isinstance(error, StreamprocError) else error)
             await asyncio.sleep(PRUNE_EVERY_S)
 
 

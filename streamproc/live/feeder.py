@@ -60,14 +60,16 @@ class Feeder:
         except StreamprocError as error:
             self._failed(error)
             return
-        except Exception as error:  # the thread's boundary: a broken source ends its own processor only
+        except (
+            BaseException
+        ) as error:  # the thread's boundary, CancelledError of a library too: nobody else would hear of its end
             log.exception("source_broke", processor=self._name)
             self._failed(error)
             return
         if not ended and not self._stop.is_set():
             self._lane.offer(EndOfStream(), None, self._stop)
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: BaseException) -> None:
         self.refused = isinstance(error, SourceRefused | InputError)
         if not self._stop.is_set():
             self._lane.source_failed(str(error) or type(error).__name__)

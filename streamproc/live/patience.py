@@ -16,6 +16,7 @@ from streamproc.core.errors import OwnershipLost, StorageUnavailable
 from streamproc.core.event import Event, EventType, Pictures
 from streamproc.logic.backoff import BackoffRule
 from streamproc.store.journal import Commit, Journal
+from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +78,7 @@ class PatientJournal:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._random = Random()
+        self._broken = Trouble("storage_failed", "storage_works")
 
     def commit(self, commit: Commit, on_stored: OnStored) -> bool:
         """True: it is durable, and ``on_stored`` was called with the events that are new. False: it waits, and will be; or another
@@ -180,9 +182,10 @@ class PatientJournal:
             except StorageUnavailable as error:
                 self.reason = str(error)
                 continue
-            except Exception:  # the thread's boundary: what waits is tried again
-                log.exception("storage_failed")
+            except Exception as error:  # noqa: BLE001 - the thread's boundary: what waits is tried again
+                self._broken.met(repr(error), bug=error)
                 continue
+            self._broken.over()
             failures = 0
             with self._changed:
                 if self._waiting:

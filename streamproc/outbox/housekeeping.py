@@ -15,6 +15,7 @@ from streamproc.store.deliveries import DeliveryStore
 from streamproc.store.journal import Journal
 from streamproc.store.retention import Keep, Retention
 from streamproc.threads import DATABASE
+from streamproc.trouble import Trouble
 
 log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ class Housekeeper:
         self._task: asyncio.Task[None] | None = None
         self._cleaned = 0.0
         self._full = False
+        self._trouble = Trouble("outbox_housekeeping_failed", "outbox_housekeeping_goes_on")
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="outbox housekeeping")
@@ -60,8 +62,9 @@ class Housekeeper:
         while True:
             try:
                 self._wake(await DATABASE.run(self.look, time.time()))
-            except Exception:  # Boundary: a full disk or a locked file now must not end housekeeping for good.
-                log.exception("outbox_housekeeping_failed")
+                self._trouble.over()
+            except Exception as error:  # noqa: BLE001 - Boundary: a full disk or a locked file now must not end housekeeping for good.
+                self._trouble.met(repr(error), bug=error)
             await asyncio.sleep(_TICK_S)
 
     def look(self, now: float) -> set[tuple[str, str]]:

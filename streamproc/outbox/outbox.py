@@ -24,6 +24,7 @@ from streamproc.outbox.housekeeping import Housekeeper
 from streamproc.store.deliveries import DeliveryStore, PendingDelivery
 from streamproc.store.journal import Journal
 from streamproc.threads import DATABASE
+from streamproc.trouble import Trouble
 
 log = structlog.get_logger()
 
@@ -59,6 +60,18 @@ class _Output:
     """Of them those that stand in the file of dead letters already."""
     faults: Counter[int] = field(default_factory=Counter)
     """Errors that no sink should raise, by event."""
+    failing: set[str] = field(default_factory=set)
+    """Sessions whose last attempt it could not take."""
+
+    def __post_init__(self) -> None:
+        self.busy = Trouble("output_busy", "output_delivers_again", output=self.key)
+        self.stopped = Trouble("delivery_stopped", "delivery_goes_on", output=self.key)
+
+    def works(self, session: str) -> None:
+        """Nothing of the session is held up."""
+        self.failing.discard(session)
+        if not self.failing:
+            self.busy.over()
 
 
 class Outbox:
@@ -173,6 +186,7 @@ class Outbox:
                     return
                 owed = await DATABASE.run(self._store.next, output.key, session, _BATCH)
                 if not owed:
+                    output.works(session)
                     continue
                 output.dirty.add(session)
                 failure = await self._deliver_batch(output, owed)
@@ -181,8 +195,10 @@ class Outbox:
                     return
         except StorageUnavailable as error:  # housekeeping wakes the session again
             log.debug("delivery_waits", output=output.key, session=session, reason=str(error))
-        except Exception:  # Boundary. Housekeeping wakes the session again.
-            log.exception("delivery_stopped", output=output.key, session=session)
+        except Exception as error:  # noqa: BLE001 - the boundary: housekeeping wakes the session again
+            output.stopped.met(repr(error), bug=error, session=session)
+        else:
+            output.stopped.over()
         finally:
             if output.tasks.get(session) is asyncio.current_task():
                 del output.tasks[session]
@@ -256,14 +272,15 @@ class Outbox:
         DELIVERY_DELAY.labels(output.key).observe(max(0.0, time.time() - item.stored))
         output.faults.pop(item.seq, None)
         output.healthy.set()
+        output.works(item.event.session)
         for listener in self.delivered_listeners:
             listener(item.event)
         self.gate.settled(output.key, item.event)
 
     async def _note_failure(self, output: _Output, item: PendingDelivery, failure: SinkBusy) -> None:
         DELIVERIES.labels(output.key, "busy").inc()
-        if str(failure) != item.reason:
-            log.warning("output_busy", output=output.key, event_id=item.event.id, reason=str(failure))
+        output.failing.add(item.event.session)
+        output.busy.met(failure, event_id=item.event.id)
         with suppress(StorageUnavailable):  # the count of attempts is for people; the wait before the next one is kept
             await DATABASE.run(self._store.failed, output.key, item.seq, str(failure))
         if isinstance(failure, SinkDenied):

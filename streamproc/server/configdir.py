@@ -17,6 +17,7 @@ from streamproc.live.desired import Reconciler
 from streamproc.server.nodefile import NodeFile
 from streamproc.server.notices import Notices
 from streamproc.threads import CONTROL
+from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +37,10 @@ class ConfigDir:
         self._seen: dict[Path, str] = {}
         """Content hash of what was last reported, by file."""
         self._busy = asyncio.Lock()
+        self._broken = Trouble("config_scan_failed", "config_is_scanned_again")
+        self._away = Trouble("config_folder_is_away", "config_folder_is_back", folder=str(folder))
+        self._waiting: dict[str, Trouble] = {}
+        """Processors whose files wait for storage."""
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Until ``stop``: scan on every change, and now and then."""
@@ -47,8 +52,9 @@ class ConfigDir:
                 changed.clear()
                 try:
                     await self.scan()
-                except Exception:  # the watch's boundary: one bad moment must not end it for good
-                    log.exception("config_scan_failed")
+                    self._broken.over()
+                except Exception as error:  # noqa: BLE001 - the watch's boundary: one bad moment must not end it for good
+                    self._broken.met(repr(error), bug=error)
                 hearing = asyncio.create_task(changed.wait())
                 await asyncio.wait((stopping, hearing), timeout=RESCAN_S, return_when=asyncio.FIRST_COMPLETED)
                 hearing.cancel()
@@ -61,8 +67,9 @@ class ConfigDir:
         async with self._busy:
             if not await CONTROL.run(self.folder.is_dir):
                 # An unmounted share is no order to delete every processor.
-                log.warning("config_folder_is_away", folder=str(self.folder))
+                self._away.met("it is no folder now")
                 return
+            self._away.over()
             await self._node_file.scan()
             files = await CONTROL.run(processor_files, self.folder)
             gone = [path for path in self._seen if path not in files]
@@ -90,10 +97,12 @@ class ConfigDir:
                 return  # it is being written; the next scan sees it whole
             await self._desired.declare(name, config)
             self._seen[path] = digest
+            if name in self._waiting:
+                self._waiting.pop(name).over()
         except ConfigError as error:
             self._refuse(path, name, digest, error)
         except StorageUnavailable as error:  # nothing is wrong with the file: the next scan declares it again
-            log.warning("config_waits", processor=name, reason=str(error))
+            self._waiting.setdefault(name, Trouble("config_waits", "config_taken", processor=name)).met(error)
         except StreamprocError as error:
             self._refuse(path, name, digest, ConfigError(str(path), [Fault("", str(error))]))
 

@@ -22,6 +22,7 @@ from streamproc.logic.nameless import nameless
 from streamproc.server.events import event_document
 from streamproc.store.history import History, Kept
 from streamproc.store.journal import Journal
+from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -154,11 +155,13 @@ class Feed:
             self._loop.call_soon_threadsafe(self._wake.set)
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+        trouble = Trouble("feed_failed", "feed_goes_on")
         while True:
             try:
                 await work()
-            except Exception:  # the feed's boundary: a disk that is full now must not end it for good
-                log.exception("feed_failed")
+                trouble.over()
+            except Exception as error:  # noqa: BLE001 - the feed's boundary: a disk that is full now must not end it for good
+                trouble.met(repr(error), bug=error)
                 await asyncio.sleep(LOOK_EVERY_S)
 
     async def _read_news(self) -> None:

@@ -12,6 +12,7 @@ import structlog
 from watchfiles import watch
 
 from streamproc.config.folder import PROCESSORS
+from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -34,11 +35,13 @@ class Notices:
         self._stop.set()
 
     def _run(self) -> None:
+        trouble = Trouble("config_notices_failed", "config_notices_come_again")
         while not self._stop.is_set():
             try:
                 self._watch()
-            except Exception:  # the boundary of the thread: it goes on as long as the process
-                log.warning("config_notices_failed", exc_info=True)
+                trouble.over()
+            except Exception as error:  # noqa: BLE001 - the boundary of the thread: it goes on as long as the process
+                trouble.met(repr(error), bug=error)
                 self._stop.wait(AGAIN_S)
 
     def _folders(self) -> list[Path]:

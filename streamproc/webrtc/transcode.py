@@ -19,6 +19,7 @@ from streamproc.media.decode import Decoder
 from streamproc.media.demux import Coded, VideoTrack
 from streamproc.media.mask import PrivacyMask
 from streamproc.media.picture import AvPicture
+from streamproc.trouble import Trouble
 from streamproc.webrtc.h264 import ParameterSets, for_viewers, packetize, split
 from streamproc.webrtc.outbound import Shown
 from streamproc.webrtc.vp8 import packetize as packetize_vp8
@@ -93,6 +94,7 @@ class Transcoder:
         self._thread.join(timeout)
 
     def _run(self) -> None:
+        trouble = Trouble("transcoding_failed", "transcoding_goes_on")
         while not self._over.is_set():
             packet = self._queue.get()
             if packet is None:
@@ -100,8 +102,9 @@ class Transcoder:
             try:
                 for frame in self._decoder.decode(self._own(packet)):
                     self._show(frame)
-            except Exception:  # the thread's boundary: a picture that cannot be shown must not end the watching
-                log.exception("transcoding_failed")
+                trouble.over()
+            except Exception as error:  # noqa: BLE001 - the thread's boundary: a picture that cannot be shown must not end the watching
+                trouble.met(repr(error), bug=error)
                 self._encoder = None
                 self._decoder.reset()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from streamproc.config.node import HistorySettings, OutboxSettings
 from streamproc.contracts import Delivery, Images
@@ -266,3 +268,19 @@ def test_dropping_by_hand_forgets(journal: Journal) -> None:
     assert store.drop(Selection(event="s1-000000")) == 1
     assert [item.event.id for item in store.next("door/sink", "s1", 10)] == ids(1)
     assert store.drop(Selection(output="other/sink")) == 0
+
+
+async def test_an_output_that_cannot_deliver_is_told_of_once_and_at_its_end(box: Outbox, journal: Journal) -> None:
+    attempts = Counter[str]()
+
+    def refuse(event: Event) -> Exception | None:
+        attempts[event.session] += 1
+        return SinkBusy(f"no answer for {attempts.total()} s") if attempts[event.session] < 6 else None
+
+    await box.set_outputs("door", {"door/sink": RecordingSink(refuse)})
+    with capture_logs() as lines:
+        tell(journal, *(label_event(0, f"s{number}") for number in range(4)))
+        await until(lambda: not DeliveryStore(journal).counts().get(("door/sink", "waiting")))
+    said = [line for line in lines if line["event"] in ("output_busy", "output_delivers_again")]
+    assert [line["event"] for line in said] == ["output_busy", "output_delivers_again"]
+    assert said[-1]["times"] == 20
