@@ -7,6 +7,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
+    InvalidTimestampError,
     InvalidTopicError,
     KafkaError,
     MessageSizeTooLargeError,
@@ -60,6 +61,11 @@ class KafkaSink:
         except (ProducerFenced, OutOfOrderSequenceNumber, UnknownProducerId) as error:
             await self._forget()  # This producer's numbering is of no use any more; the next one begins anew.
             raise SinkBusy(words(error)) from error
+        except InvalidTimestampError as error:
+            await (
+                self._forget()
+            )  # The refused message has taken a number: what follows in its partition would be out of order.
+            raise SinkBusy(f"{self._settings.bootstrap_servers}: {words(error)}; set this node's clock") from error
         except (KafkaError, OSError) as error:
             raise SinkBusy(f"{self._settings.bootstrap_servers}: {words(error)}") from error
         except InputError as error:
@@ -81,7 +87,7 @@ class KafkaSink:
                 self._settings.topic,
                 value,
                 key=self._key(event),
-                timestamp_ms=round(event.at.wall.timestamp() * 1000),
+                timestamp_ms=round(self._stamp(event) * 1000),
                 headers=[("id", event.id.encode()), ("type", event.type.value.encode())],
             )
             self._handed[event.id] = handed
@@ -90,6 +96,11 @@ class KafkaSink:
         finally:
             if handed.done():
                 self._handed.pop(event.id, None)
+
+    def _stamp(self, event: Event) -> float:
+        """Of the message, seconds since 1970: the event's time. Brokers refuse what is an hour ahead of them, so an event of a time when
+        this node's clock was wrong gets the time of now (the event itself keeps its own)."""
+        return min(event.at.wall.timestamp(), self._context.clock().timestamp())
 
     def _key(self, event: Event) -> bytes:
         keys = {"session": event.session, "processor": event.processor, "event": event.id}

@@ -8,6 +8,8 @@ import hmac
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from connectors.kafka import sink as kafka_sink
 from streamproc.config.processor import ConnectorRef
 from streamproc.contracts import Delivery
 from streamproc.core.event import Event, EventType
+from streamproc.core.media import Moment
 from streamproc.outbox import outbox as outbox_module
 from streamproc.plain import render_plain
 from streamproc.store.deliveries import Selection
@@ -72,6 +75,18 @@ async def test_kafka_gets_every_event_in_order_with_its_id(box: Box, kafka: Any)
     first, last = json.loads(messages[0].value), json.loads(messages[5].value)
     assert first["labels"][0]["name"] == "PERSON"
     assert last["inputInformation"]["kinesisVideo"]["processedVideoDurationMillis"] == 4500
+
+
+@pytest.mark.kafka
+async def test_kafka_takes_what_was_seen_while_this_node_s_clock_was_ahead(box: Box, kafka: Any) -> None:
+    topic = "outputs-clock"
+    await box.connect({"type": "kafka", "bootstrap_servers": kafka.bootstrap, "topic": topic})
+    ahead = datetime.now(UTC) + timedelta(hours=2)
+    await box.tell(replace(label_event(0), at=Moment(Fraction(0), ahead)), label_event(1))
+    await box.settled()
+    first, _ = await read_topic(kafka.bootstrap, topic, 2)
+    assert first.timestamp / 1000 < ahead.timestamp() - 3600
+    assert json.loads(first.value)["time"] == ahead.isoformat().replace("+00:00", "Z")
 
 
 @pytest.mark.kafka
