@@ -112,7 +112,7 @@ class KafkaSource:
     def _connected(
         self, loop: asyncio.AbstractEventLoop, stop: threading.Event, backoff: Backoff
     ) -> Iterator[StreamItem]:
-        topic, notes = loop.run_until_complete(self._clients())
+        topic, notes = loop.run_until_complete(_clients(self._settings, self._context))
         try:
             _run(loop, topic.start(), stop)
             backoff.succeeded(time.monotonic())
@@ -128,10 +128,6 @@ class KafkaSource:
                 _run(loop, self._commit(notes), stop)
         finally:
             loop.run_until_complete(self._leave(topic, notes))
-
-    async def _clients(self) -> tuple[TopicLog, OffsetNotes]:
-        notes = OffsetNotes(self._settings, self._context, group_name(self._context))
-        return TopicLog(self._settings, self._context), notes
 
     async def _begin(self, topic: TopicLog, stop: threading.Event) -> None:
         """Wait for the topic, then read on from where we were, or from where the settings say."""
@@ -257,6 +253,11 @@ class KafkaSource:
         self.skipped += 1
         log.warning("fragment skipped", topic=self._settings.topic, reason=detail)
         return Gap(reason, self._feed.last, detail)
+
+
+async def _clients(settings: KafkaSourceSettings, context: ConnectorContext) -> tuple[TopicLog, OffsetNotes]:
+    """Made in the loop that they belong to."""
+    return TopicLog(settings, context), OffsetNotes(settings, context, group_name(context))
 
 
 def group_name(context: ConnectorContext) -> str:

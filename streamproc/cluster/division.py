@@ -145,7 +145,7 @@ class Division:
 
     async def _join(self) -> None:
         trouble = Trouble("cluster_waits", "joined", cluster=self._settings.name)
-        while True:
+        while self._group is None:
             group = self._new_group()
             try:
                 await self.store.make_topics()
@@ -158,7 +158,6 @@ class Division:
             else:
                 self._group = group
                 log.info("joined", cluster=self._settings.name, node=self.node_id)
-                return
 
     # -- the group
 
