@@ -92,6 +92,8 @@ class Run:
             self._fail(INTERNAL)
 
     def _fail(self, reason: str, *, bad_video: bool = False) -> None:
+        if self.stop():  # it may have been left behind, and another run be at its jobs
+            raise Interrupted(f"the job was interrupted: {reason}")
         for job in self.jobs:
             self.store.end(job.id, JobState.FAILED, message=reason, bad_video=bad_video)
 

@@ -10,6 +10,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -24,9 +25,10 @@ from streamproc.core.errors import (
     TokenMismatch,
 )
 from streamproc.jobs.answers import SORTS, Aggregate, Item, Sort, items_of
+from streamproc.jobs.attended import Attendant, Reading, Stuck
 from streamproc.jobs.job_run import Advance, MakeAnalysis, Run, RunPolicy
 from streamproc.jobs.model import Job, JobKind, JobRequest, JobState, VideoRef, facts_from, request_from
-from streamproc.jobs.sources import Videos
+from streamproc.jobs.sources import Videos, folder_of
 from streamproc.jobs.video import StoredVideo
 from streamproc.jobs.workers import JobWorkers
 from streamproc.logic.pages import PageTokens
@@ -104,6 +106,7 @@ class JobService:
         self._on_completed = on_completed
         self._clock = clock
         self._tokens = PageTokens(page_secret(database))
+        self._attendant = Attendant()
         self._workers = JobWorkers(self.store, BOX, self._work, self.tell_ended, self.forget_old)
         self._results: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
         self._orders: OrderedDict[tuple[str, Sort, Aggregate], Sequence[Item]] = OrderedDict()
@@ -114,8 +117,8 @@ class JobService:
         """Whether a worker is at a video, which takes whatever CPU is left."""
         return self._workers.busy
 
-    def start(self, request: JobRequest, *, owner: str = BOX, run: str | None = None) -> Job:
-        """A new job, or the one that this token made before.
+    def start(self, request: JobRequest, *, owner: str = BOX, run: str | None = None, size: int | None = None) -> Job:
+        """A new job, or the one that this token made before. ``size``: of its video in bytes, where the caller has looked.
 
         Raises InvalidObject where the video cannot be had, VideoTooLarge, LimitExceeded, TokenMismatch.
         """
@@ -123,7 +126,7 @@ class JobService:
             known = self._known(request, owner)  # before the video is asked for, which may be gone by now
             if known is not None:
                 return known
-        size = self._videos.facts(request.video).size
+        size = size if size is not None else self.size(request.video)
         if size > self._limits.max_bytes:
             raise VideoTooLarge(
                 f"Video size in bytes: {size} is more than the maximum limit of: {self._limits.max_bytes} bytes."
@@ -147,6 +150,10 @@ class JobService:
         job = self._same(made, request)
         self._workers.wake()
         return job
+
+    def size(self, video: VideoRef) -> int:
+        """In bytes. Blocks on the video's store. Raises InvalidObject where it cannot be had."""
+        return self._videos.facts(video).size
 
     def version(self, video: VideoRef) -> str:
         """Changes when the video's bytes change. Raises InvalidObject where it cannot be had."""
@@ -251,7 +258,17 @@ class JobService:
 
     def _work(self, rows: Sequence[JobRow]) -> None:
         """In a worker's thread."""
-        self.run([_job(row) for row in rows], stop=lambda: self._workers.closing, tell=lambda advance: None)
+        jobs, policy = [_job(row) for row in rows], RunPolicy(max_seconds=self._limits.max_seconds)
+
+        def work(reading: Reading, stop: Callable[[], bool]) -> None:
+            opened = partial(self._videos.open, reading=reading)
+            Run(jobs[0].run, jobs, self.store, opened, self._make, policy, stop).work()
+
+        try:
+            self._attendant.run(work, folder_of(jobs[0].request.video), lambda: self._workers.closing)
+        except Stuck as stuck:
+            for job in jobs:
+                self.store.end(job.id, JobState.FAILED, message=str(stuck))
 
     def forget_old(self) -> None:
         """Drop what is older than seven days."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import OrderedDict
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -69,14 +70,22 @@ class Videos:
         found_there = self._remote_file(ref).source
         return ObjectFacts(found_there.size, found_there.version)
 
-    def open(self, ref: VideoRef) -> StoredVideo:
-        """Raises MediaError where it cannot be decoded, InvalidObject where it cannot be had."""
+    def open(self, ref: VideoRef, reading: AbstractContextManager[None] | None = None) -> StoredVideo:
+        """Raises MediaError where it cannot be decoded, InvalidObject where it cannot be had.
+
+        ``reading``: entered around this call and every one of the video that waits for its store.
+        """
+        reading = reading or nullcontext()
+        with reading:
+            return self._open(ref, reading)
+
+    def _open(self, ref: VideoRef, reading: AbstractContextManager[None]) -> StoredVideo:
         if not _remote(ref.url):
             self.facts(ref)
-            return StoredVideo(str(Path(ref.url)), ref.url, threads=self._threads)
+            return StoredVideo(str(Path(ref.url)), ref.url, threads=self._threads, reading=reading)
         file = self._remote_file(ref)
         try:
-            return StoredVideo(file, redact_url(ref.url), threads=self._threads, check=file.check)
+            return StoredVideo(file, redact_url(ref.url), threads=self._threads, check=file.check, reading=reading)
         except Exception:
             # What the demuxer made of a failed read says nothing; the read's own failure does.
             file.check()
@@ -213,6 +222,14 @@ class RangeFile(io.RawIOBase):
         if len(self._blocks) > _KEPT:
             self._blocks.popitem(last=False)
         return data
+
+
+def folder_of(ref: VideoRef) -> str:
+    """What holds the video: a folder of this host, or a store."""
+    if not _remote(ref.url):
+        return str(Path(ref.url).parent)
+    parts = urlsplit(ref.url)
+    return f"{parts.scheme}://{parts.hostname}"
 
 
 def _remote(url: str) -> bool:

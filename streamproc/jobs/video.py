@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -122,13 +123,23 @@ class Sound:
 class StoredVideo:
     """One opened video. Iterate ``items`` once. Raises MediaError with the service's words where it cannot be decoded."""
 
-    def __init__(self, file: Any, name: str, *, threads: int = 2, check: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        file: Any,
+        name: str,
+        *,
+        threads: int = 2,
+        check: Callable[[], None] = lambda: None,
+        reading: AbstractContextManager[None] | None = None,
+    ) -> None:
         """``file``: a path, URL or seekable binary file object. ``name``: for messages, without credentials.
 
         ``check`` raises SourceError if the bytes ran out before their end; FFmpeg takes that for the end of the video.
+        ``reading``: entered around every later call that waits for the file.
         """
         self.name = name
         self._check = check
+        self._reading = reading or contextlib.nullcontext()
         turned, origin = _peek(file)
         try:
             self._container = open_container(file, _ALONE)
@@ -186,7 +197,8 @@ class StoredVideo:
         return int(self._stream.frames or 0) or int(self.facts.duration_ms * self.facts.rate / 1000)
 
     def close(self) -> None:
-        self._container.close()
+        with self._reading:
+            self._container.close()
 
     def ended(self, last: Fraction) -> None:
         """All was read and ``last`` is the time of the last frame: now it is known how long a video is whose container does not say."""
@@ -229,7 +241,7 @@ class StoredVideo:
     def _seek(self, place: Place) -> None:
         # Back behind what is done by a margin: sound lags behind pictures in the file, and decoders need a run-up.
         target = min([place.at, *(max(at, Fraction(0)) for at in place.heard.values())]) - _SEEK_MARGIN + place.origin
-        with contextlib.suppress(av.FFmpegError):
+        with contextlib.suppress(av.FFmpegError), self._reading:
             self._container.seek(int(max(target, Fraction(0)) * 1_000_000), backward=True, any_frame=False)
 
     def _time(self, frame: Any, last: Fraction | None) -> Fraction:
@@ -261,7 +273,8 @@ class StoredVideo:
         packets = self._container.demux(*streams)
         while True:
             try:
-                packet = next(packets, None)
+                with self._reading:
+                    packet = next(packets, None)
             except (av.FFmpegError, OSError):
                 self._check()
                 return

@@ -14,11 +14,14 @@ from aiohttp import web
 from streamproc.aws.video_documents import whole
 from streamproc.config.node import Limits
 from streamproc.core.errors import InputError, NotFound
+from streamproc.jobs.attended import STUCK
 from streamproc.jobs.documents import job_document
 from streamproc.jobs.model import Job, JobKind, JobRequest, VideoRef
 from streamproc.jobs.service import JobService, VideoTooLarge
+from streamproc.jobs.sources import InvalidObject
 from streamproc.logic.redact import redact_url
 from streamproc.store.database import Database
+from streamproc.threads import FOLDERS, StillBusy
 from streamproc.web.answers import answered, known_keys, may
 from streamproc.web.guard import Guard, Refused
 from streamproc.web.json_body import json_object
@@ -75,14 +78,26 @@ class JobRoutes:
         if not body["video"].startswith(ELSEWHERE) and not may(request, "control"):
             raise Refused(403, "video: only who may control may name a path on the node; upload the video")
 
+        size = await self._size(requests[0].video)
+
         def start_all() -> list[Job]:
             if body.get("collection"):
                 self._collection(body["collection"])
             # In one transaction: a worker that takes the first takes the others with it, and decodes once.
             with self._database.write():
-                return [self._jobs.start(each) for each in requests]
+                return [self._jobs.start(each, size=size) for each in requests]
 
         return {"jobs": [self._document(job) for job in await asyncio.to_thread(start_all)]}
+
+    async def _size(self, video: VideoRef) -> int:
+        """Asked for outside of transactions, in a thread of the place's own: it may be a dead network share. Raises InvalidObject."""
+        path = Path(video.url)
+        if video.url.startswith(ELSEWHERE) or self._folder in path.parents:
+            return await asyncio.to_thread(self._jobs.size, video)
+        try:
+            return await FOLDERS.run(str(Path(*path.parts[:3])), self._jobs.size, video)
+        except StillBusy:
+            raise InvalidObject(f"video: {STUCK}") from None
 
     async def upload(self, request: web.Request) -> Any:
         """The video's bytes as the body, ``?name=`` its file name; ``video`` of the answer is what ``start`` takes."""
