@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -312,9 +313,9 @@ def test_workers_share_a_decode_and_tell_when_done(tmp_path: Path, clip: Path) -
     opened: list[str] = []
 
     class Counting(Videos):
-        def open(self, ref: VideoRef) -> StoredVideo:
+        def open(self, ref: VideoRef, reading: AbstractContextManager[None] | None = None) -> StoredVideo:
             opened.append(ref.url)
-            return super().open(ref)
+            return super().open(ref, reading)
 
     make = lambda kind, options, video: SegmentAnalysis(SegmentOptions(), video)  # noqa: E731
     service = JobService(Database(tmp_path), Counting(), make, on_completed=tell)
