@@ -15,6 +15,7 @@ from streamproc.core.media import Image
 from streamproc.core.vision import Box, FaceBox, FloatArray
 from streamproc.faces import quality
 from streamproc.faces.calibration import curve_for
+from streamproc.faces.turned import SURE, with_turns
 from streamproc.faces.versions import model_version
 from streamproc.logic.boxes import iou, nms
 from streamproc.vision.zoo import ModelZoo
@@ -58,11 +59,13 @@ class FaceReader:
         """The same in digits and dots, as the service's clients expect it."""
 
     def find(self, image: Image) -> list[FaceBox]:
-        """Every face of a photo, largest first, at most 100: close-ups and crowds, so it looks at several sizes."""
+        """Every face of a photo, largest first, at most 100: close-ups and crowds, so it looks at several sizes. A photo may lie on its side."""
         found = self._pyramid(image)
         if not found:
             # A crop that ends at the chin and the hair line shows a detector no outline; give it some ground.
             found = self._with_border(image)
+        if self.detector in SURE:
+            found = with_turns(image, found, SURE[self.detector], self._pyramid)
         return sorted(found, key=lambda face: -face.box.area)[:MAX_FACES]
 
     def find_live(self, image: Image, size: tuple[int, int], detector: str | None = None) -> list[FaceBox]:

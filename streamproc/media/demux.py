@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -69,7 +70,12 @@ def reason(error: BaseException) -> str:
 def open_container(
     file: Any, options: Mapping[str, str] | None = None, timeout: Any = None, container_format: str | None = None
 ) -> Any:
-    """``av.open`` for reading. Raises what FFmpeg raises; see ``media_errors``."""
+    """``av.open`` for reading. Raises what FFmpeg raises; see ``media_errors``.
+
+    A file that exists is a file, whatever FFmpeg would take the beginning of its name for (``10:22:33.mp4`` has no protocol ``10``).
+    """
+    if isinstance(file, str) and ":" in file.partition("/")[0] and Path(file).is_file():
+        file = str(Path(file).absolute())
     return av.open(
         file, options=dict(options or {}), timeout=timeout, format=container_format, metadata_errors="replace"
     )

@@ -176,6 +176,21 @@ def test_a_photo_turned_by_exif_is_the_same_face(service: FaceService, astronaut
     assert found.matches[0].similarity > 99
 
 
+def test_a_photo_that_lies_on_its_side_and_says_so_nowhere_is_the_same_face(
+    service: FaceService, astronaut: np.ndarray
+) -> None:
+    """Enrolled or searched for: three ways to lie."""
+    service.index_faces("family", jpeg(astronaut), external_image_id="eileen")
+    for quarters in (1, 2, 3):
+        lying = jpeg(np.ascontiguousarray(np.rot90(astronaut, quarters)))
+        assert service.searches.by_image("family", lying).matches[0].similarity > 99
+        assert len(service.index_faces("family", lying).records) == 1
+    (upright,), (lying,) = (service.searches.detect(jpeg(np.rot90(astronaut, k).copy())) for k in (0, 2))
+    assert lying.face.box.left == pytest.approx(1 - upright.face.box.right, abs=0.03), (
+        "where it lies in the picture as sent"
+    )
+
+
 def test_a_50_megapixel_photo(service: FaceService, astronaut: np.ndarray) -> None:
     service.index_faces("family", jpeg(astronaut), external_image_id="eileen")
     huge = jpeg(cv2.resize(astronaut, (7168, 7168), interpolation=cv2.INTER_CUBIC), 60)

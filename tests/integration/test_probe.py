@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,12 @@ def test_a_file(tmp_path: Path) -> None:
     check(ConnectorRef.model_validate(found["suggested"]), "source")
     words = run(str(clip)).stdout
     assert "h264" in words and yaml.safe_load(words.split("\n\n")[1])["source"]["type"] == "file"
+
+
+def test_a_file_whose_name_begins_like_a_protocol(tmp_path: Path) -> None:
+    grey_clip(tmp_path / "10:22:33.mp4", frames=15)
+    done = run("10:22:33.mp4", "--json", cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.getcwd()})
+    assert done.returncode == 0 and json.loads(done.stdout)["codec"] == "h264", done.stderr
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no video at all"])
