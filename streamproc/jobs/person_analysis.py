@@ -18,6 +18,7 @@ from streamproc.jobs.facefacts import face_to, owner_of
 from streamproc.jobs.steps import coarse_step, fine_step
 from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
 from streamproc.logic.boxes import Boxes, Floats, as_boxes, iou
+from streamproc.logic.reappearance import Path, numbered
 from streamproc.logic.structure import from_document, to_document
 from streamproc.logic.tracklets import Look, OfflinePolicy, Track, follow
 from streamproc.perception.objects import LOOK, ObjectFinder
@@ -171,16 +172,34 @@ class PersonAnalysis:
 def persons_of(looks: Sequence[PersonLook], aspect: float) -> list[Entry]:
     """Who is where, in order of the looks; persons are numbered 0, 1, 2... by first appearance.
 
-    ``aspect``: of the picture, width by height. Nobody is followed from one scene into the next.
+    ``aspect``: of the picture, width by height. Nobody is followed from one scene into the next; who surely looks like somebody
+    from before a cut or a fade keeps the number.
     """
-    told: list[Entry] = []
-    index = 0
+    found: list[tuple[Track, list[PersonLook]]] = []
     for _, group in groupby(looks, key=lambda look: look.scene):
         scene = list(group)
-        for track in follow([_square(look, aspect) for look in scene], _policy(scene)):
-            told += _entries(index, track, scene, aspect)
-            index += 1
+        found += [(track, scene) for track in follow([_square(look, aspect) for look in scene], _policy(scene))]
+    empty_s = np.array([look.at_s for look in looks if not (look.scores > _POLICY.low).any()])
+    numbers = numbered([_path(track, scene, empty_s) for track, scene in found])
+    told = [
+        entry
+        for number, (track, scene) in zip(numbers, found, strict=True)
+        for entry in _entries(number, track, scene, aspect)
+    ]
     return sorted(told, key=lambda entry: (entry["ms"], entry["index"]))
+
+
+def _path(track: Track, scene: Sequence[PersonLook], empty_s: npt.NDArray[np.float64]) -> Path:
+    """``empty_s``: times at which nobody was seen; beyond one, as beyond a cut, only appearance says who somebody is."""
+    first, last = scene[track.looks[0]], scene[track.looks[-1]]
+    seen = [
+        scene[number].vectors[int(row)].astype(np.float32)
+        for number, row in zip(track.looks, track.rows, strict=True)
+        if int(row) in scene[number].vectors
+    ]
+    total = np.sum(seen, axis=0) if seen else np.zeros(1, np.float32)
+    stretch = (first.scene, int(np.searchsorted(empty_s, first.at_s)))
+    return Path(stretch, first.at_s, last.at_s, len(seen), total / max(float(np.linalg.norm(total)), 1e-9))
 
 
 def _policy(scene: Sequence[PersonLook]) -> OfflinePolicy:

@@ -1,6 +1,9 @@
 """Persons told from looks: numbers over scenes, corners of the picture, faces."""
 
+from dataclasses import replace
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from streamproc.jobs.person_analysis import PersonLook, persons_of
@@ -16,6 +19,27 @@ def test_nobody_is_followed_across_a_cut() -> None:
     told = persons_of([standing(100 * n, scene=n // 20) for n in range(40)], 16 / 9)
     assert {entry["index"] for entry in told if entry["ms"] < 2000} == {0}
     assert {entry["index"] for entry in told if entry["ms"] >= 2000} == {1}
+
+
+def test_who_surely_looks_the_same_keeps_the_number_over_a_cut_and_over_a_fade() -> None:
+    anna, bert = np.array([1, 0, 0], np.float16), np.array([0, 1, 0], np.float16)
+
+    def dressed(ms: int, scene: int, vector: npt.NDArray[np.float16]) -> PersonLook:
+        return replace(standing(ms, scene), vectors={0: vector})
+
+    dark = [
+        PersonLook(ms, ms / 1000, 1, np.zeros((0, 4), np.float32), np.zeros(0, np.float32), {})
+        for ms in range(4000, 8000, 100)
+    ]
+    looks = [
+        *(dressed(100 * n, 0, anna) for n in range(20)),
+        *(dressed(2000 + 100 * n, 1, bert) for n in range(20)),
+        *dark,
+        *(dressed(8000 + 100 * n, 1, anna) for n in range(20)),
+    ]
+    told = persons_of(looks, 16 / 9)
+    by_second = {entry["ms"] // 1000: entry["index"] for entry in told}
+    assert (by_second[0], by_second[2], by_second[8]) == (0, 1, 0)
 
 
 def test_boxes_stay_in_the_picture_and_faces_stay_with_their_look() -> None:
