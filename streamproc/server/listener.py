@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from streamproc.config.node import ServerSettings
 from streamproc.core.errors import InputError
@@ -13,11 +15,18 @@ from streamproc.server.connections import ConnectionLimits, GatedRunner
 from streamproc.server.descriptors import raise_limit
 
 
+def is_no_strangers_mistake(record: logging.LogRecord) -> bool:
+    """What is no HTTP is answered with 400 and is no line of the log: anybody could fill the disk with tracebacks."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
+
+
 async def listen_with(app: web.Application, listen: str, server: ServerSettings, folder: Path) -> web.AppRunner:
     """Serve ``app`` at HOST:PORT until the runner is cleaned up. Raises InputError where the port or the certificate cannot be used.
 
     ``folder``: what relative paths of the certificate start from.
     """
+    logging.getLogger("aiohttp.server").addFilter(is_no_strangers_mistake)
     runner = GatedRunner(app, access_log=None, shutdown_timeout=3.0)
     runner.limits = ConnectionLimits.within(raise_limit())
     await runner.setup()

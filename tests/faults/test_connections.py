@@ -31,6 +31,13 @@ def closed(one: socket.socket) -> bool:
         return True
 
 
+def closed_with(one: socket.socket, words: bytes) -> bool:
+    try:
+        return words in one.recv(4096)
+    except BlockingIOError:
+        return False
+
+
 def test_limits_leave_a_reserve() -> None:
     assert ConnectionLimits.within(1024) == ConnectionLimits(384, 192)
     assert ConnectionLimits.within(1_048_576) == ConnectionLimits(1000, 256)
@@ -55,4 +62,14 @@ def test_connections_that_say_nothing_are_bounded_and_half_requests_are_let_go(d
     assert time.monotonic() - began > HEADERS_S / 2
     for one in [*crowd, *slow]:
         one.close()
+    for nonsense in (
+        b"CONNECT x:1 HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n",
+        b"\x16\x03\x01" + bytes(300) + b"\r\n\r\n",
+    ):
+        (other,) = connect(daemon, 1, 4)
+        other.send(nonsense)
+        wait_for(lambda other=other: closed_with(other, b" 400 "), 10, "the refusal")  # type: ignore[misc]
+        other.close()
+    assert "Traceback" not in daemon.log.read_text(), "strangers cannot fill the log"
     assert daemon.ready() and daemon.terminate() == 0
