@@ -123,3 +123,10 @@ def test_a_second_header_is_refused(kind: str) -> None:
         data = data[:33] + png_of_size(30_000, 30_000)[8:33] + data[33:]
     with pytest.raises(InvalidImageFormat, match="two"):
         decode(data)
+
+
+def test_a_picture_of_few_pixels_is_refused_in_words_of_every_operation() -> None:
+    dot = cv2.imencode(".png", np.zeros((10, 10, 3), np.uint8))[1].tobytes()
+    with pytest.raises(InputError, match="10x10 pixels is too small; the shorter side needs") as refused:
+        decode(dot)
+    assert "face" not in str(refused.value), "labels are asked for too"

@@ -242,6 +242,18 @@ def test_delivered_events_are_forgotten_in_time(journal: Journal) -> None:
     assert journal.event("s1-000001") == (label_event(1), PICTURES), "nobody has taken it yet"
 
 
+def test_a_clock_that_was_in_the_future_stops_no_cleaning(journal: Journal) -> None:
+    store = DeliveryStore(journal)
+    tell(journal, label_event(0))
+    (item,) = store.next("door/sink", "s1", 10)
+    store.delivered("door/sink", [item.seq])
+    keeper = make_housekeeper(journal, OutboxSettings(keep_delivered=3600))
+    keeper.look(item.stored - 10)
+    keeper._cleaned = item.stored + 10 * 365 * 86400
+    keeper.look(item.stored + 3700)
+    assert journal.event("s1-000000") is None
+
+
 @pytest.mark.logs_errors("outbox_full")
 def test_a_full_outbox_gives_up_pictures_of_the_oldest_then_records_never_notifications(journal: Journal) -> None:
     big = Pictures(b"f" * 400_000, b"c" * 100_000)
