@@ -52,6 +52,20 @@ def test_every_way_to_the_pixels_is_masked(pixel_format: str) -> None:
     assert part(crop, 0.85, 0.0, 1.0, 1.0).min() > 60
 
 
+def test_a_clock_outside_the_regions_is_no_movement_and_what_is_inside_is() -> None:
+    watched = PrivacyMask(regions=[((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))])
+
+    def thumbnail(*changed: tuple[slice, slice]) -> Any:
+        image = np.full((180, 320), 90, np.uint8)
+        for place in changed:
+            image[place] = 250
+        return AvPicture(av.VideoFrame.from_ndarray(image, format="gray"), None, watched).luma(96, 54)
+
+    still = thumbnail()
+    assert (thumbnail((slice(8, 17), slice(280, 310))) == still).all(), "the clock in the corner"
+    assert (thumbnail((slice(60, 160), slice(40, 80))) != still).any(), "somebody inside"
+
+
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("flips", [(False, False), (True, False), (False, True), (True, True)])
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "bgr24"])
