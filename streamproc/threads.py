@@ -152,6 +152,8 @@ DATABASE = Threads("database", 4)
 """Deliveries and house-keeping: the node's own disk."""
 FOLDERS = FolderThreads()
 """Folders that requests name: buckets that are bound to one."""
+STORES = FolderThreads(each=8, patience_s=30.0)
+"""Object stores that requests name, by binding: one that does not answer takes no threads from other requests."""
 CONTROL = Threads("control", 8)
 """Processors: sources that are let go, models that load, checkpoints."""
 REQUESTS = 16

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from streamproc.config.node import AwsSettings
 from streamproc.config.processor import ConnectorRef
 from streamproc.core.errors import InputError
 from streamproc.jobs.sources import NO_OBJECT
-from streamproc.threads import FOLDERS, StillBusy
+from streamproc.threads import FOLDERS, STORES, StillBusy
 from streamproc.trouble import Trouble
 
 P = ParamSpec("P")
@@ -56,23 +55,24 @@ class Buckets:
         self._bindings = bindings
         self._aws = aws
         self._hanging: dict[str, Trouble] = {}
-        """By folder."""
+        """By folder or store."""
 
     async def find(self, s3_object: Mapping[str, Any]) -> ObjectPlace:
         """``place`` off the event loop."""
         return await self.in_folder(s3_object.get("Bucket"), self.place, s3_object)
 
     async def in_folder(self, bucket: str | None, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """``call``, which touches the bucket: in a thread of its folder's own where it is bound to one. Raises AwsFault where that hangs."""
+        """``call``, which touches the bucket: in a thread of its folder's or store's own. Raises AwsFault where that hangs."""
         bound = match(self._bindings, f"arn:aws:s3:::{bucket}", bucket) if bucket else None
-        if bound is None or bound.type != "file":
-            return await asyncio.to_thread(call, *args, **kwargs)
-        folder = _folder_of(bound)
+        if bound is not None and bound.type == "file":
+            threads, place = FOLDERS, _folder_of(bound)
+        else:
+            threads, place = STORES, next((name for name, ref in self._bindings.items() if ref is bound), "S3")
         hangs = self._hanging.setdefault(
-            folder, Trouble("bound_folder_does_not_answer", "bound_folder_answers", bucket=bucket, folder=folder)
+            place, Trouble("bucket_does_not_answer", "bucket_answers", bucket=bucket, place=place)
         )
         try:
-            found = await FOLDERS.run(folder, call, *args, **kwargs)
+            found = await threads.run(place, call, *args, **kwargs)
             hangs.over()
             return found
         except StillBusy as error:

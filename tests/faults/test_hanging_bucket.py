@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import time
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import boto3
 import pytest
@@ -67,3 +71,30 @@ def test_requests_for_a_dead_share_hold_up_no_others(daemon: Daemon, share: Froz
         assert sum(answer.done() for answer in answers) < CALLERS, "the share does not hang at all"
         assert {answer.result() for answer in answers} == {"InvalidS3ObjectException"}
     assert daemon.terminate(timeout=45) == 0
+
+
+def test_a_store_that_does_not_answer_holds_up_no_others(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=CALLERS) as silent:
+        keys = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
+        daemon = Daemon(
+            tmp_path, {**keys, "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        ).start()
+        body = json.dumps({"Video": OBJECT}).encode()
+        target = {
+            "X-Amz-Target": "RekognitionService.StartLabelDetection",
+            "Content-Type": "application/x-amz-json-1.1",
+        }
+        asked = urllib.request.Request(daemon.url, body, target)
+
+        def ask(_: int) -> None:
+            with contextlib.suppress(OSError), urllib.request.urlopen(asked, timeout=60):
+                pass
+
+        with ThreadPoolExecutor(CALLERS) as pool:
+            answers = [pool.submit(ask, number) for number in range(CALLERS)]
+            time.sleep(1)  # they hang by now
+            began = time.monotonic()
+            assert daemon.get("/api/jobs") == {"jobs": []}
+            assert time.monotonic() - began < 3
+            assert not any(answer.done() for answer in answers), "the store does not hang at all"
+            assert daemon.terminate(timeout=30) == 0
