@@ -37,7 +37,8 @@ from streamproc.core.observation import Observation
 from streamproc.core.vision import Detections
 from streamproc.logic.regions import RegionMap
 from streamproc.logic.sampling import Sampler
-from streamproc.logic.session import Place, SessionRules, Sessions
+from streamproc.logic.session import SessionRules, Sessions
+from streamproc.logic.sighting import Place
 from streamproc.media.picture import ArrayPicture
 from streamproc.media.reader import moment, read_frames
 from streamproc.perception.detect import common_name

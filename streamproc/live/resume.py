@@ -17,8 +17,9 @@ from streamproc.core.event import EventType
 from streamproc.core.media import GapReason, Moment
 from streamproc.core.start import StartRequest
 from streamproc.live.commit import JournalCommitter
-from streamproc.logic.session import SessionRules, Sessions, session_id
+from streamproc.logic.session import SessionRules, Sessions
 from streamproc.logic.session_record import OpenGap, SessionRecord
+from streamproc.logic.session_records import session_id
 from streamproc.logic.structure import from_document, to_document
 from streamproc.pipeline.snapshot import LaneSnapshot
 from streamproc.store.journal import Checkpoint, Journal, SessionRow

@@ -17,7 +17,8 @@ from streamproc.live.feeder import Feeder, ItemObserver
 from streamproc.live.patience import PatientJournal
 from streamproc.live.resume import Resumed, origin_document
 from streamproc.logic.hours import Override
-from streamproc.logic.session import Sessions, session_id
+from streamproc.logic.session import Sessions
+from streamproc.logic.session_records import session_id
 from streamproc.perception.provider import ModelProvider
 from streamproc.pipeline.lane import Lane
 from streamproc.pipeline.observers import Observers

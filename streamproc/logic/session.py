@@ -7,19 +7,18 @@ between visits (a gap, a face record) belongs to the run itself, which then has 
 from __future__ import annotations
 
 import copy
-import hashlib
-import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
 
-from streamproc.core.classes import STILL_CLASSES
-from streamproc.core.event import Event, EventType, RegionHit
-from streamproc.core.media import FragmentMark, Gap, Moment, rfc3339
-from streamproc.core.vision import Box
+from streamproc.core.event import Event, EventType
+from streamproc.core.media import Gap, Moment
 from streamproc.logic.attention import EVERYTHING, OpenNews
+from streamproc.logic.presence import Presence
 from streamproc.logic.session_record import OpenGap, SessionRecord
+from streamproc.logic.session_records import SessionRecords
+from streamproc.logic.sighting import Place, Sighting
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,42 +33,9 @@ class SessionRules:
     classes: tuple[str, ...] = ()
     """Classes that the summary counts even when none was seen."""
 
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The frame that is being looked at."""
-
-    at: Moment
-    fragment: FragmentMark | None = None
-    offset: Fraction = Fraction(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """Something in view that could be announced: a track of a class, or a face that was decided on."""
-
-    kind: EventType
-    """LABEL_DETECTED, FACE_MATCHED or FACE_UNKNOWN."""
-    name: str
-    """The class; the person; the track of an unknown face."""
-    confidence: float
-    box: Box
-    region: RegionHit | None
-    ready: bool
-    """Sure enough to be announced. Not ready: only keeps what was announced before in view."""
-    data: Mapping[str, Any] = field(default_factory=dict)
-    pictures: bool = True
-    """Whether pictures of it may be kept."""
-
-    @property
-    def key(self) -> str:
-        """What is announced once per session."""
-        return self.name if self.kind is EventType.LABEL_DETECTED else f"{self.kind.value}:{self.name}"
-
-
-def session_id(run: str, number: int) -> str:
-    """The id of the run's session ``number`` (the first is 0): a UUID, the same whenever the run is."""
-    return str(uuid.UUID(bytes=hashlib.sha256(f"{run}/{number}".encode()).digest()[:16], version=4))
+    def ends(self, opened: Moment) -> Moment | None:
+        """When a session that began then has used up its duration; None: it has none."""
+        return None if self.duration is None else opened.after(self.duration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,41 +66,35 @@ class Sessions:
         self.run = run
         self.over = False
         self.last: Moment | None = None
-        self._account: SessionRecord | None = None
-        self._between: SessionRecord | None = None
-        self._visits = 0
-        self._seen: dict[str, Fraction] = {}
-        """continuous: when each announced thing was in view last, by a clock that stands still in gaps."""
+        self._records = SessionRecords(run, rules.classes, single=rules.mode == "session")
+        self._presence = Presence(rules.gone_after)
+        """continuous: what keeps the visit open. Empty in session mode, where nothing goes."""
         self._gap: OpenGap | None = None
-        self._absent = Fraction(0)
-        """Media time spent in gaps so far; the difference is the clock of ``_seen``."""
 
     @property
     def session(self) -> str:
         """The id of the open session; between visits, the run's own."""
-        if self._account is not None:
-            return self._account.session
-        return session_id(self.run, 0) if self.rules.mode == "session" else self.run
+        return self._records.session
 
     @property
     def announced(self) -> Mapping[str, str]:
         """What the open session has announced, and when."""
-        return dict(self._account.announced) if self._account else {}
+        return dict(self._records.open.announced) if self._records.open else {}
 
     @property
     def in_view(self) -> tuple[str, ...]:
         """Keys announced and not gone; in session mode nothing goes. While the feed is interrupted between visits everything counts as gone."""
         if self.rules.mode == "session":
             return tuple(self.announced)
-        return () if self._account is None and self._gap is not None else tuple(self._seen)
+        return () if self._records.open is None and self._gap is not None else tuple(self._presence.seen)
 
     @property
     def counts(self) -> Mapping[str, int]:
-        return dict(self._account.counts) if self._account else {}
+        return dict(self._records.open.counts) if self._records.open else {}
 
     @property
     def opened(self) -> Moment | None:
-        return self._account.opened if self._account else None
+        return self._records.open.opened if self._records.open else None
 
     @property
     def in_gap(self) -> bool:
@@ -143,25 +103,23 @@ class Sessions:
     @property
     def news(self) -> OpenNews:
         """What could still be told of the rules' classes."""
-        classes = frozenset(self.rules.classes)
-        if self._account is None:
+        classes, record = frozenset(self.rules.classes), self._records.open
+        if record is None:
             return EVERYTHING
         if self.rules.mode == "session":
-            return OpenNews(not classes <= self._account.announced.keys())
-        return OpenNews(not classes <= self._seen.keys(), classes, self.rules.gone_after)
+            return OpenNews(not classes <= record.announced.keys())
+        return OpenNews(not classes <= self._presence.seen.keys(), classes, self.rules.gone_after)
 
     def frame(self, place: Place, sightings: Iterable[Sighting] = ()) -> list[Event]:
         """A frame was looked at."""
         if self.over:
             return []
         at = place.at
-        events: list[Event] = []
-        if self.rules.mode == "session":
-            account = self._open_session(at)
-            limit = self._limit(account)
-            if limit is not None and at.media >= limit.media:
-                return self.end("duration", limit)
-        events += self._close_gap(at)
+        record = self._records.at_work(at)
+        limit = self.rules.ends(record.opened) if record is not None else None
+        if limit is not None and at.media >= limit.media:
+            return self.end("duration", limit)
+        events = self._close_gap(at)
         self.last = at
         present = list(sightings)
         if self.rules.mode == "continuous":
@@ -169,16 +127,15 @@ class Sessions:
         for sighting in present:
             events += self._announce(sighting, place)
         if self.rules.mode == "continuous":
-            self._remember(at, present)
+            self._presence.remember(at, present, self._records.open.announced if self._records.open else ())
         return events
 
     def record(self, place: Place, data: Mapping[str, Any], kind: EventType = EventType.FACE_RECORD) -> list[Event]:
         """A face search record of this frame, or a condition of the camera: what opens no visit."""
         if self.over:
             return []
-        if self.rules.mode == "session":
-            self._open_session(place.at)
-        event = self._current(place.at).event(self.processor, kind, place.at, data)
+        self._records.at_work(place.at)
+        event = self._records.for_incident(place.at).event(self.processor, kind, place.at, data)
         return [replace(event, fragment=place.fragment, offset_s=float(place.offset))]
 
     def gap(self, gap: Gap) -> None:
@@ -192,21 +149,20 @@ class Sessions:
 
     def silent_until(self) -> Fraction | None:
         """How many seconds the feed may be silent from ``last`` on before ``silence`` is due; None: for ever."""
-        if self.rules.mode == "session":
-            if self.rules.duration is None:
-                return None
-            if self._account is None or self.last is None:
-                return self.rules.duration
-            return self._account.opened.media + self.rules.duration - self.last.media
-        return self.rules.gone_after if self._account is not None else None
+        record = self._records.open
+        if self.rules.mode == "continuous":
+            return self.rules.gone_after if record is not None else None
+        if self.rules.duration is None or record is None or self.last is None:
+            return self.rules.duration
+        return record.opened.media + self.rules.duration - self.last.media
 
     def silence(self, now: Moment) -> list[Event]:
         """The feed was silent for longer than ``silent_until`` allows: a dead feed does not keep a session open."""
         if self.over:
             return []
-        if self.rules.mode == "session":
-            account = self._open_session(now)
-            return self.end("duration", self._limit(account) or now)
+        record = self._records.at_work(now)
+        if record is not None and self.rules.mode == "session":
+            return self.end("duration", self.rules.ends(record.opened) or now)
         events = self._close_gap(now, still_open=True) if self._gap else []
         return events + self._close_visit(now, "source_lost")
 
@@ -218,31 +174,18 @@ class Sessions:
         at = at or self.last
         if at is None:
             return []
-        if self.rules.mode == "session":
-            self._open_session(at)
+        self._records.at_work(at)
         events = self._close_gap(at) if self._gap else []
-        for account in (self._account, self._between):
-            if account is not None:
-                events.append(self._summary(account, at, reason))
-        self._account = self._between = None
-        return events
+        return [*events, *(self._summary(record, at, reason) for record in self._records.close_all())]
 
     # -- state
 
     def snapshot(self) -> SessionsState:
         """Its state, a value of its own; with the rules it is all there is to know."""
+        records, presence = self._records, self._presence
+        told = (records.open, records.between, records.visits)
         return copy.deepcopy(
-            SessionsState(
-                self.run,
-                self.over,
-                self.last,
-                self._account,
-                self._between,
-                self._visits,
-                self._seen,
-                self._absent,
-                self._gap,
-            )
+            SessionsState(self.run, self.over, self.last, *told, presence.seen, presence.absent, self._gap)
         )
 
     @classmethod
@@ -251,119 +194,42 @@ class Sessions:
         self = cls(processor, rules, state.run)
         kept = copy.deepcopy(state)
         self.over, self.last = kept.over, kept.last
-        self._account, self._between, self._visits = kept.account, kept.between, kept.visits
-        self._seen, self._absent, self._gap = kept.seen, kept.absent, kept.gap
+        records = self._records
+        records.open, records.between, records.visits = kept.account, kept.between, kept.visits
+        self._presence = Presence(rules.gone_after, kept.seen, kept.absent)
+        self._gap = kept.gap
         return self
 
     # -- inside
-
-    def _limit(self, account: SessionRecord) -> Moment | None:
-        if self.rules.duration is None:
-            return None
-        return account.opened.after(self.rules.duration)
-
-    def _new_account(self, session: str, at: Moment) -> SessionRecord:
-        return SessionRecord(session, at, counts=dict.fromkeys(self.rules.classes, 0))
-
-    def _open_session(self, at: Moment) -> SessionRecord:
-        """session mode: the one session there is."""
-        if self._account is None:
-            self._account = self._new_account(session_id(self.run, 0), at)
-        return self._account
-
-    def _current(self, at: Moment) -> SessionRecord:
-        """Whom an event belongs to that opens no visit."""
-        if self._account is not None:
-            return self._account
-        if self._between is None:
-            self._between = self._new_account(self.run, at)
-        return self._between
 
     def _close_gap(self, at: Moment, still_open: bool = False) -> list[Event]:
         gap = self._gap
         if gap is None:
             return []
-        event = self._current(gap.at).close_gap(self.processor, gap, at)
-        if at.media > gap.at.media:
-            self._absent += at.media - gap.at.media
+        event = self._records.for_incident(gap.at).close_gap(self.processor, gap, at)
+        self._presence.interrupted(at.media - gap.at.media)
         self._gap = OpenGap(gap.reason, at, gap.detail) if still_open else None
         return [event]
 
     def _announce(self, sighting: Sighting, place: Place) -> list[Event]:
-        if not sighting.ready or sighting.key in self._seen:
+        """Nothing where it is not sure, or has been told of already."""
+        if not sighting.ready or sighting.key in self._presence.seen:
             return []
-        if self._account is None:
-            self._account = self._new_account(session_id(self.run, self._visits), place.at)
-            self._visits += 1
-        account = self._account
-        if sighting.key in account.announced:
-            return []
-        account.announced[sighting.key] = rfc3339(place.at.wall)
-        self._count(account, sighting)
-        named = sighting.kind is EventType.FACE_MATCHED
-        event = account.event(self.processor, sighting.kind, place.at, sighting.data)
-        return [
-            replace(
-                event,
-                label=sighting.name if sighting.kind is EventType.LABEL_DETECTED else None,
-                person=sighting.name if named else None,
-                confidence=sighting.confidence,
-                box=sighting.box,
-                region=sighting.region,
-                fragment=place.fragment,
-                offset_s=float(place.offset),
-                has_pictures=sighting.pictures,
-            )
-        ]
-
-    @staticmethod
-    def _count(account: SessionRecord, sighting: Sighting) -> None:
-        if sighting.kind is EventType.LABEL_DETECTED:
-            account.counts[sighting.name] = account.counts.get(sighting.name, 0) + 1
-        elif sighting.kind is EventType.FACE_MATCHED:
-            account.persons.append(sighting.name)
-        else:
-            account.unknown_faces += 1
-        if sighting.region is not None and sighting.region.name is not None:
-            account.regions[sighting.region.name] = account.regions.get(sighting.region.name, 0) + 1
+        record = self._records.for_news(place.at)
+        return [] if sighting.key in record.announced else [record.announce(self.processor, sighting, place)]
 
     # -- continuous mode
 
-    def _clock(self, at: Moment) -> Fraction:
-        return at.media - self._absent
-
     def _close_gone(self, at: Moment, present: list[Sighting]) -> list[Event]:
         """Forget what has been gone for long enough; end the visit that it belonged to."""
-        now = self._clock(at)
-        gone = {key for key, seen in self._seen.items() if now - seen >= self.rules.gone_after}
-        for key in gone:
-            del self._seen[key]
-        account = self._account
-        if account is None:
-            return []
-        returning = {item.key for item in present if item.ready and item.key not in self._seen}
-        if returning & account.announced.keys():
-            return self._close_visit(at, "returned")
-        if all(self._left(key, at) for key in account.announced):
-            return self._close_visit(at, "gone")
-        return []
-
-    def _left(self, key: str, at: Moment) -> bool:
-        """Does ``key`` no longer keep the visit open? What stays where it was put does so only for ``gone_after``."""
-        if key not in self._seen:
-            return True
-        account = self._account
-        return key in STILL_CLASSES and account is not None and at.media - account.opened.media >= self.rules.gone_after
-
-    def _remember(self, at: Moment, present: list[Sighting]) -> None:
-        now = self._clock(at)
-        for sighting in present:
-            if sighting.key in self._seen or (self._account is not None and sighting.key in self._account.announced):
-                self._seen[sighting.key] = now
+        self._presence.forget_gone(at)
+        record = self._records.open
+        reason = self._presence.visit_over(record, at, present) if record is not None else None
+        return [] if reason is None else self._close_visit(at, reason)
 
     def _close_visit(self, at: Moment, reason: str) -> list[Event]:
-        account, self._account = self._account, None
-        return [] if account is None else [self._summary(account, at, reason)]
+        record = self._records.close()
+        return [] if record is None else [self._summary(record, at, reason)]
 
-    def _summary(self, account: SessionRecord, at: Moment, reason: str) -> Event:
-        return account.event(self.processor, EventType.SESSION_COMPLETE, at, account.summary(at, reason, self.last))
+    def _summary(self, record: SessionRecord, at: Moment, reason: str) -> Event:
+        return record.event(self.processor, EventType.SESSION_COMPLETE, at, record.summary(at, reason, self.last))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 from streamproc.core.event import Event, EventType
 from streamproc.core.media import Moment, rfc3339
+from streamproc.logic.sighting import Place, Sighting
 
 
 def seconds(value: Fraction) -> float:
@@ -50,6 +51,32 @@ class SessionRecord:
         number = self.sequence
         self.sequence += 1
         return Event(kind, processor, self.session, number, at, data=data or {})
+
+    def announce(self, processor: str, sighting: Sighting, place: Place) -> Event:
+        """The event that tells of ``sighting``; it is counted."""
+        self.announced[sighting.key] = rfc3339(place.at.wall)
+        self._count(sighting)
+        return replace(
+            self.event(processor, sighting.kind, place.at, sighting.data),
+            label=sighting.name if sighting.kind is EventType.LABEL_DETECTED else None,
+            person=sighting.name if sighting.kind is EventType.FACE_MATCHED else None,
+            confidence=sighting.confidence,
+            box=sighting.box,
+            region=sighting.region,
+            fragment=place.fragment,
+            offset_s=float(place.offset),
+            has_pictures=sighting.pictures,
+        )
+
+    def _count(self, sighting: Sighting) -> None:
+        if sighting.kind is EventType.LABEL_DETECTED:
+            self.counts[sighting.name] = self.counts.get(sighting.name, 0) + 1
+        elif sighting.kind is EventType.FACE_MATCHED:
+            self.persons.append(sighting.name)
+        else:
+            self.unknown_faces += 1
+        if sighting.region is not None and sighting.region.name is not None:
+            self.regions[sighting.region.name] = self.regions.get(sighting.region.name, 0) + 1
 
     def close_gap(self, processor: str, gap: OpenGap, at: Moment) -> Event:
         """The feed is back (or the session ends): the gap's length is known."""

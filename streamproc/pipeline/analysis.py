@@ -21,7 +21,7 @@ from streamproc.logic.hours import Hours
 from streamproc.logic.load_shedding import FULL, QualityLevel, Step
 from streamproc.logic.regions import RegionMap
 from streamproc.logic.sampling import Sampler
-from streamproc.logic.session import Sighting
+from streamproc.logic.sighting import Sighting
 from streamproc.logic.structure import from_document
 
 

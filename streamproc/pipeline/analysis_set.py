@@ -11,7 +11,7 @@ import structlog
 from streamproc.core.errors import StreamprocError
 from streamproc.core.media import Frame
 from streamproc.logic.attention import OpenNews
-from streamproc.logic.session import Sighting
+from streamproc.logic.sighting import Sighting
 from streamproc.pipeline.analysis import Analysis, FrameResult
 
 log = structlog.get_logger(__name__)

@@ -14,7 +14,7 @@ from streamproc.core.records import face_record_data
 from streamproc.logic import refusals
 from streamproc.logic.regions import RegionMap
 from streamproc.logic.sampling import Sampler
-from streamproc.logic.session import Sighting
+from streamproc.logic.sighting import Sighting
 from streamproc.pipeline.analysis import RESTING, FacePerceiver, FrameResult, RatedAnalysis
 
 

@@ -16,7 +16,7 @@ from streamproc.core.media import Frame, Gap, GapReason, Moment
 from streamproc.core.vision import Box
 from streamproc.logic.attention import EVERYTHING
 from streamproc.logic.camera_health import HealthChange
-from streamproc.logic.session import Place
+from streamproc.logic.sighting import Place
 from streamproc.pipeline import stall
 from streamproc.pipeline.analysis import FrameResult
 from streamproc.pipeline.analysis_set import AnalysisSet

@@ -21,7 +21,7 @@ from streamproc.core.decisions import (
 from streamproc.core.event import Event, EventType
 from streamproc.core.media import Moment
 from streamproc.core.vision import Box
-from streamproc.logic.session import Sighting
+from streamproc.logic.sighting import Sighting
 from streamproc.pipeline.observers import Observers
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from streamproc.core.vision import Box
 from streamproc.logic.attention import OpenNews
 from streamproc.logic.regions import EVERYWHERE
 from streamproc.logic.sampling import Sampler
-from streamproc.logic.session import Sessions, Sighting
+from streamproc.logic.session import Sessions
+from streamproc.logic.sighting import Sighting
 from streamproc.pipeline.analysis import FrameResult
 from streamproc.pipeline.lane import Lane
 from streamproc.pipeline.recorder import Decision

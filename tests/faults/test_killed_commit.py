@@ -20,7 +20,8 @@ from streamproc.core.route import Route
 from streamproc.core.vision import Box
 from streamproc.live.commit import JournalCommitter
 from streamproc.live.patience import PatientJournal
-from streamproc.logic.session import Place, SessionRules, Sessions, Sighting
+from streamproc.logic.session import SessionRules, Sessions
+from streamproc.logic.sighting import Place, Sighting
 from streamproc.pipeline.snapshot import LaneSnapshot, LaneState
 from streamproc.store.database import Database
 from streamproc.store.journal import Journal

@@ -22,7 +22,8 @@ from streamproc.core.start import StartRequest
 from streamproc.live.commit import JournalCommitter
 from streamproc.live.patience import PatientJournal
 from streamproc.live.resume import UNKNOWN_SEQUENCE, close_left_over, origin_document, read_checkpoint
-from streamproc.logic.session import Place, SessionRules, Sessions
+from streamproc.logic.session import SessionRules, Sessions
+from streamproc.logic.sighting import Place
 from streamproc.pipeline.snapshot import LaneSnapshot, LaneState
 from streamproc.store.database import Database
 from streamproc.store.journal import Checkpoint, Commit, Journal, SessionRow

@@ -12,7 +12,8 @@ from streamproc.core.media import Moment
 from streamproc.core.vision import Box
 from streamproc.logic.attention import EVERYTHING, OpenNews, presence_interval
 from streamproc.logic.regions import EVERYWHERE
-from streamproc.logic.session import Place, SessionRules, Sessions, Sighting
+from streamproc.logic.session import SessionRules, Sessions
+from streamproc.logic.sighting import Place, Sighting
 
 BOTH = ("PERSON", "PET")
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from streamproc.core.event import Event, EventType, RegionHit
 from streamproc.core.media import Gap, GapReason
 from streamproc.core.vision import Box
-from streamproc.logic.session import Place, SessionRules, Sessions, Sighting, session_id
+from streamproc.logic.session import SessionRules, Sessions
+from streamproc.logic.session_records import session_id
+from streamproc.logic.sighting import Place, Sighting
 from tests.builders.frames import at
 
 BOX = Box(0.1, 0.1, 0.4, 0.9)

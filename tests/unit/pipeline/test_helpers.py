@@ -13,7 +13,8 @@ from streamproc.core.errors import StateDamaged
 from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet, StreamItem
 from streamproc.logic.attention import EVERYTHING, OpenNews
 from streamproc.logic.sampling import Sampler
-from streamproc.logic.session import SessionRules, Sessions, Sighting
+from streamproc.logic.session import SessionRules, Sessions
+from streamproc.logic.sighting import Sighting
 from streamproc.pipeline import stall
 from streamproc.pipeline.analysis import FrameResult
 from streamproc.pipeline.analysis_set import MOST_STRETCHED_S, AnalysisSet

@@ -19,7 +19,8 @@ from streamproc.core.vision import Box
 from streamproc.logic.attention import OpenNews
 from streamproc.logic.regions import EVERYWHERE
 from streamproc.logic.sampling import Sampler
-from streamproc.logic.session import SessionRules, Sessions, Sighting
+from streamproc.logic.session import SessionRules, Sessions
+from streamproc.logic.sighting import Sighting
 from streamproc.logic.wakeup import PacketWatch, WakePolicy
 from streamproc.media.reader import read_packets
 from streamproc.pipeline.analysis import FrameResult
