@@ -184,7 +184,7 @@ class FileSource:
             except av.FFmpegError as error:
                 # What was read so far stands; the rest of the file cannot be reached.
                 raw, damage = None, f"the file is damaged: {reason(error)}"
-                log.warning("file damaged", path=str(self._path), reason=damage)
+                log.warning("file_damaged", path=str(self._path), reason=damage)
             if raw is None:
                 if held is not None:
                     yield dataclasses.replace(held, ends=True)

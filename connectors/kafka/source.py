@@ -182,7 +182,7 @@ class KafkaSource:
                 KafkaError,
                 OSError,
             ) as error:  # the client cancels tasks of its own
-                log.debug("left without a word", topic=self._settings.topic, reason=words(error))
+                log.debug("not_left_cleanly", topic=self._settings.topic, reason=words(error))
 
     # -- one record
 
@@ -251,7 +251,7 @@ class KafkaSource:
 
     def _report(self, detail: str, reason: GapReason) -> Gap:
         self.skipped += 1
-        log.warning("fragment skipped", topic=self._settings.topic, reason=detail)
+        log.warning("fragment_skipped", topic=self._settings.topic, reason=detail)
         return Gap(reason, self._feed.last, detail)
 
 

@@ -38,7 +38,7 @@ class FragmentItems:
                 return
             fragment = read_fragment(data, name)
         except MediaError as error:
-            log.warning("fragment skipped", stream=self._stream, reason=str(error))
+            log.warning("fragment_skipped", stream=self._stream, reason=str(error))
             yield Gap(GapReason.CORRUPT, self.feed.last, str(error))
             return
         if self._is_too_early(info, fragment):

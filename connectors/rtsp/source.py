@@ -130,7 +130,7 @@ class RtspSource:
                     self.note = ""
                     self._backoff.succeeded(arrived.at)
                     self._away.over()
-                    log.info("camera connected", url=self._shown, codec=arrived.track.codec)
+                    log.info("camera_connected", url=self._shown, codec=arrived.track.codec)
                 yield self._packet(arrived)
         finally:
             connection.leave()
@@ -149,8 +149,10 @@ class RtspSource:
         believed = self._timeline.believed
         media = self._timeline.place(seconds(raw.pts, base), seconds(raw.dts, base), arrived.at)
         if self._timeline.believed != believed:
-            what = "camera_clock_believed_again" if self._timeline.believed else "camera_clock_not_believed"
-            log.warning(what, url=self._shown, used="its timestamps" if self._timeline.believed else "arrival times")
+            if self._timeline.believed:
+                log.warning("camera_clock_believed_again", url=self._shown, used="its timestamps")
+            else:
+                log.warning("camera_clock_not_believed", url=self._shown, used="arrival times")
         wall = self._context.clock() - timedelta(seconds=time.monotonic() - arrived.at)
         self._last = Moment(media, wall)
         return Packet(Coded(raw, arrived.track), self._last, raw.size, raw.is_keyframe)

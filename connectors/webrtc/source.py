@@ -142,7 +142,7 @@ class WebrtcSource:
                 if not item.keyframe:
                     continue
                 feed = _track(item.codec)
-                log.info("publisher seen", processor=self._context.processor, codec=item.codec)
+                log.info("publisher_seen", processor=self._context.processor, codec=item.codec)
             yield self._packet(item, feed)
 
     def position(self) -> Position | None:

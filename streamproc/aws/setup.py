@@ -58,7 +58,7 @@ async def setup(app: web.Application, node: EndpointServices, environ: Mapping[s
     """Serve AWS requests at ``POST /`` of ``app``. Raises ConfigError for keys that cannot be used."""
     keys = load_keys(node.config.server, node.folder, environ)
     if not keys:
-        log.warning("no access keys are set: AWS requests are answered on loopback only, whoever signs them")
+        log.warning("no_access_keys", served="this host only, whoever signs the requests")
     models = await asyncio.to_thread(operation_models, maxima(node.config.limits))  # reads botocore's files
     await asyncio.to_thread(has_credentials)
     endpoint = Endpoint(models, handlers(make_core(node)), keys)

@@ -89,7 +89,7 @@ class Endpoint:
         except StreamprocError as error:
             return self._refuse(from_core(error, model.errors if model else ()), request_id, model)
         except Exception:  # the request boundary: a mistake of ours must not take the daemon down
-            log.exception("request failed", operation=name, request_id=request_id)
+            log.exception("request_failed", operation=name, request_id=request_id)
             return self._refuse(internal(), request_id, model)
 
     def refusal(self, headers: Mapping[str, str]) -> Response | None:
@@ -142,7 +142,7 @@ class Endpoint:
 
     def _refuse(self, fault: AwsFault, request_id: str, model: OperationModel | None) -> Response:
         if model is not None and fault.code not in model.errors and fault.code not in _UNMODELLED:
-            log.error("an error code that the operation does not model", operation=model.name, code=fault.code)
+            log.error("fault_not_modelled", operation=model.name, code=fault.code)
             fault = invalid_parameter(fault.message)
         body = {"__type": fault.code, "Code": fault.code, "Logref": request_id, "Message": fault.message}
         return Response(fault.status, _headers(request_id), _dump(body), model.name if model else "unknown", fault.code)

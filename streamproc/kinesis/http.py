@@ -126,7 +126,7 @@ class KinesisEndpoint:
             if isinstance(error, ClientError | HttpProcessingError | web.RequestPayloadError):
                 fault = wire.invalid("The request's body is broken.")
             else:
-                log.exception("request failed", operation=operation, request_id=request_id)
+                log.exception("request_failed", operation=operation, request_id=request_id)
                 fault = wire.internal()
         AWS_REQUESTS.labels(operation, fault.code).inc()
         status, headers, body = wire.refusal(fault, request_id)

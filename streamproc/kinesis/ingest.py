@@ -91,7 +91,7 @@ class PutSession:
         except TimecodeLesser as error:
             self._fail(AckError.FRAGMENT_TIMECODE_LESSER_THAN_PREVIOUS, str(error))
         except OSError as error:
-            log.info("a producer's connection was cut", stream=self.stream, reason=str(error) or type(error).__name__)
+            log.info("producer_cut_off", stream=self.stream, reason=str(error) or type(error).__name__)
         finally:
             if not clean:
                 await self._rescue()
@@ -202,7 +202,7 @@ class PutSession:
         await self._persist(head, step)
 
     def _fail(self, error: AckError | None, reason: str) -> None:
-        log.warning("a producer's session ends", stream=self.stream, error=error and error.name, reason=reason)
+        log.warning("producer_session_ended", stream=self.stream, error=error and error.name, reason=reason)
         if error is not None:
             self._acks.say("ERROR", self._timecode_ms, self._head.number if self._head is not None else "", error)
 

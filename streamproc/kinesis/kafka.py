@@ -51,7 +51,7 @@ class KafkaFragments:
         try:
             await self._ready()
         except StoreAway as error:
-            log.warning("the fragment store is away", reason=str(error))
+            log.warning("fragment_store_away", reason=str(error))
 
     async def append(self, stream: str, fragment: NewFragment) -> None:
         info = fragment.info

@@ -100,7 +100,7 @@ class VideoLog:
             except StoreAway as error:
                 wait = backoff.failed(time.monotonic())
                 if self.waiting != str(error):
-                    log.warning("fragments wait for their store", reason=str(error), retry_s=round(wait, 1))
+                    log.warning("fragments_wait", reason=str(error), retry_s=round(wait, 1))
                 self.waiting = str(error)
                 await asyncio.sleep(wait)
             else:

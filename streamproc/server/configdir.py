@@ -124,7 +124,7 @@ class ConfigDir:
         more = len(error.faults) - 1
         self._desired.refuse(name, line + (f" (and {more} more)" if more else ""))
         kept = "the last good version keeps running" if self._desired.known(name) else "there is no processor of it yet"
-        log.error(f"{line}", kind="refused", processor=name, kept=kept)
+        log.error("config_refused", problem=line, processor=name, kept=kept)
 
 
 def _digest(path: Path) -> str | None:

@@ -222,7 +222,8 @@ class Daemon:
         listen = safe_listen(server.listen, guarded)
         if listen != server.listen:
             log.warning(
-                "no access keys, no tokens and no users are set: only this host is served",
+                "listens_on_this_host_only",
+                reason="no access keys, no tokens and no users are set",
                 asked=server.listen,
                 listen=listen,
             )

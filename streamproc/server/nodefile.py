@@ -51,9 +51,10 @@ class NodeFile:
                 await self._adopt(before, node)
         except ConfigError as error:
             self._seen = digest
-            log.error(error.faults[0].text(error.file), kind="refused", kept="what was read before stays in force")
+            problem = error.faults[0].text(error.file)
+            log.error("config_refused", problem=problem, kept="what was read before stays in force")
         except StreamprocError as error:
-            log.error(f"{self.path}: {error}", kind="refused", kept="what could be applied is applied")
+            log.error("config_refused", problem=f"{self.path}: {error}", kept="what could be applied is applied")
 
     async def _adopt(self, before: NodeConfig, after: NodeConfig) -> None:
         changed = [key for key in NodeConfig.model_fields if getattr(before, key) != getattr(after, key)]

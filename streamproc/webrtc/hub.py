@@ -161,7 +161,7 @@ class WebRtcHub:
 
     def _viewer_gone(self, identity: str, viewer: Viewer, relay: Relay, why: str) -> None:
         if self.viewers.pop(identity, None) is not None:
-            log.info("viewer gone", processor=relay.name, reason=why, sent=viewer.sent, skipped=viewer.skipped)
+            log.info("viewer_gone", processor=relay.name, reason=why, sent=viewer.sent, skipped=viewer.skipped)
         relay.remove(viewer)
 
     # -- inside

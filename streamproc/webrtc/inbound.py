@@ -96,7 +96,7 @@ class PublisherSession:
 
     def gone(self, why: str) -> None:
         """The connection is over."""
-        log.info("publisher gone", processor=self.name, reason=why)
+        log.info("publisher_gone", processor=self.name, reason=why)
         self.source.leave(self, why)
 
     def check(self, now: float) -> None:

@@ -41,7 +41,7 @@ BINDINGS = Bindings.model_validate(
 )
 
 
-def make_core(processors: MemoryProcessors, folder: Path) -> Core:
+def make_core(processors: MemoryProcessors, folder: Path, objects: ObjectModels) -> Core:
     resolver = Resolver(BINDINGS, AwsSettings(), lambda: False, folder)
     (folder / "videos").mkdir(exist_ok=True)
     database = Database(folder)
@@ -49,7 +49,7 @@ def make_core(processors: MemoryProcessors, folder: Path) -> Core:
         processors=processors,
         faces=plain_faces(folder),
         jobs=plain_jobs(database),
-        stills=Stills(ObjectModels(PlainZoo)),
+        stills=Stills(objects),
         arns=Arns("us-east-1", "123456789012"),
         resolver=resolver,
         builder=Builder(resolver, Arns("us-east-1", "123456789012"), lambda name: name != "nobody", 120),
@@ -68,9 +68,11 @@ def processors() -> MemoryProcessors:
 
 @pytest.fixture
 def core(processors: MemoryProcessors, tmp_path: Path) -> Iterator[Core]:
-    made = make_core(processors, tmp_path)
+    objects = ObjectModels(PlainZoo)
+    made = make_core(processors, tmp_path, objects)
     yield made
     made.workers.close()
+    objects.close()
 
 
 @pytest.fixture

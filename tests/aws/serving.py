@@ -21,6 +21,8 @@ from tests.aws.signing import ACCESS_KEY, SECRET
 
 _SESSION = boto3.Session()
 """Shared, because each reads the service's model anew."""
+_clients: list[Any] = []
+"""Those of the running endpoints; their connections end with them."""
 
 
 @contextmanager
@@ -43,6 +45,12 @@ def serving(endpoint: Endpoint, **options: Any) -> Iterator[str]:
         up.set()
         await done.wait()
         await runner.cleanup()
+        handlers = asyncio.all_tasks() - {
+            asyncio.current_task()
+        }  # of requests that were refused before their body came
+        for handler in handlers:
+            handler.cancel()
+        await asyncio.gather(*handlers, return_exceptions=True)
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(main()), daemon=True)
     thread.start()
@@ -50,6 +58,9 @@ def serving(endpoint: Endpoint, **options: Any) -> Iterator[str]:
     try:
         yield ready[0]
     finally:
+        for made in [each for each in _clients if each.meta.endpoint_url == ready[0]]:
+            made.close()
+            _clients.remove(made)
         loop.call_soon_threadsafe(done.set)
         thread.join(10)
         loop.close()
@@ -66,6 +77,7 @@ def client(url: str, mode: str = "standard", **options: Any) -> Any:
         config=Config(retries={"mode": mode, "max_attempts": 2}, read_timeout=30),
         **options,
     )
+    _clients.append(made)
     raw: list[bytes] = []
     made.meta.events.register("before-parse.rekognition", lambda response_dict, **_: raw.append(response_dict["body"]))
     made.meta.events.register(

@@ -21,9 +21,11 @@ from streamproc.aws.operations.all import OPERATIONS, handlers
 from streamproc.aws.service import operation_models, service_model
 from streamproc.aws.wire import Endpoint
 from streamproc.aws_protocol.sigv4 import Signed
+from streamproc.perception.objects import ObjectModels
 from tests.aws.conftest import make_core
 from tests.aws.memory import MemoryProcessors
 from tests.aws.plain_faces import picture
+from tests.aws.plain_jobs import PlainZoo
 from tests.aws.shapes import text
 
 MODELS = operation_models()
@@ -77,7 +79,9 @@ async def _serve(requests: list[tuple[str, Any]], endpoint: Endpoint) -> None:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Endpoint:
     """One for all examples: what one leaves behind is what the next finds."""
-    return Endpoint(MODELS, handlers(make_core(MemoryProcessors(), tmp_path_factory.mktemp("fuzz"))), {})
+    return Endpoint(
+        MODELS, handlers(make_core(MemoryProcessors(), tmp_path_factory.mktemp("fuzz"), ObjectModels(PlainZoo))), {}
+    )
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ class Footprint:
         return Footprint(threading.active_count(), len(os.listdir("/proc/self/fd")), pages * 4096 / 1e6)
 
 
+@pytest.mark.leaves("the endpoint of this module begins its threads with the first picture")
 def test_sequences_of_requests_and_what_they_leave_behind(shared: Endpoint) -> None:
     held: list[Footprint] = []
 

@@ -229,6 +229,7 @@ def test_secrets_stay_out_of_errors(endpoint: Endpoint, tmp_path: Path) -> None:
     assert b"hush" not in response.body and SECRET.encode() not in response.body
 
 
+@pytest.mark.logs_errors("request_failed")
 async def test_a_mistake_of_ours_is_an_internal_error_without_its_cause(endpoint: Endpoint) -> None:
     async def broken(call: Any) -> dict[str, Any]:
         raise RuntimeError("a secret detail")

@@ -43,6 +43,6 @@ def test_the_box_s_file_is_followed(daemon: Daemon, scene: Path) -> None:
     wait_for(lambda: read_lines(daemon.config / "second"), 60, "an event in the second folder")
 
     write(daemon, "cpu_target: 800\n")
-    (line,) = wait_for(lambda: said(daemon, kind="refused"), 30, "the refusal")
-    assert "streamproc.yaml:1: cpu_target" in line["event"] and daemon.states() == {"cam": "running"}
+    (line,) = wait_for(lambda: said(daemon, event="config_refused"), 30, "the refusal")
+    assert "streamproc.yaml:1: cpu_target" in line["problem"] and daemon.states() == {"cam": "running"}
     assert len(said(daemon, event="box_file_changed")) == 1

@@ -233,7 +233,7 @@ def test_a_store_that_is_away_holds_the_producer_back_and_loses_nothing(tmp_path
         sender.finish(60)
         assert len(sender.of("PERSISTED")) == 6
         assert len(fragments(daemon, "porch")) == 6
-        assert "fragments wait for their store" in daemon.log.read_text()
+        assert "fragments_wait" in daemon.log.read_text()
     finally:
         daemon.close()
 

@@ -36,7 +36,7 @@ _STANDING_THREADS = (
     (r"^(database|control|stdout|folder .*)-\d+$", "the sets of streamproc.threads that stand for the whole process"),
 )
 """Threads that stand for as long as the process, and whose they are."""
-_FOLDERS = frozenset({"unit"})
+_FOLDERS = frozenset({"unit", "aws"})
 """Of tests/. Whose tests start real servers and daemons is not judged yet."""
 _KEY = pytest.StashKey["Standing"]()
 """What there was before a test."""

@@ -167,6 +167,7 @@ PRIVATE_ATTRIBUTES = {
     "streamproc/webrtc/ports.py": {"_protocols"},
 }
 """Of libraries, by file. ``tests/unit/test_private_attributes.py`` fails where an upgrade takes one away."""
+LOG_LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 TEST_MODULE = re.compile(r"^(tests\.|\.)(\w+\.|\.)*test_\w+")
 REGISTRY_HOSTS = re.compile(
     r"(pypi|pythonhosted|npmjs|yarnpkg|crates|maven|goproxy|sum)\.(org|com|io|apache|golang)|proxy\.golang|registry\.npm"
@@ -271,6 +272,26 @@ def test_no_excuse_outlives_its_reason() -> None:
     }
     small = [name for name in LARGE_CLASSES if lengths.get(name, 0) <= MAX_CLASS_LINES]
     assert not small, f"no longer large: strike {small} from LARGE_CLASSES"
+
+
+def test_log_events_are_names() -> None:
+    """What happened, in snake_case, so that it can be searched for; what it happened to stands in fields."""
+    assert not _complaints(
+        lambda path: (
+            f":{node.lineno}: {ast.unparse(node)[:80]}"
+            for node in _nodes(path)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LOG_LEVELS
+            if isinstance(node.func.value, ast.Name) and node.func.value.id == "log"
+            if not _is_event_name(node.args[0] if node.args else None)
+        )
+    )
+
+
+def _is_event_name(argument: ast.expr | None) -> bool:
+    if isinstance(argument, ast.IfExp):
+        return _is_event_name(argument.body) and _is_event_name(argument.orelse)
+    words = argument.value if isinstance(argument, ast.Constant) else None
+    return isinstance(words, str) and re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", words) is not None
 
 
 def test_connectors_do_not_import_each_other() -> None:
