@@ -70,8 +70,8 @@ class KafkaSource:
         self._durable: dict[int, int] = {}
         self._committed: tuple[dict[int, int], float] = ({}, 0.0)
         self._lock = threading.Lock()
-        self._away = Trouble("brokers away", "brokers answer", topic=settings.topic)
-        self._uncommitted = Trouble("offsets not committed", "offsets committed", topic=settings.topic)
+        self._away = Trouble("brokers_away", "brokers_answer", topic=settings.topic)
+        self._uncommitted = Trouble("offsets_not_committed", "offsets_committed", topic=settings.topic)
         self.note = "connecting"
         """See ``contracts.Explains``."""
         self.skipped = 0

@@ -42,7 +42,7 @@ class KvsSource:
         self._items = FragmentItems(
             self._stream, settings.start.instant if isinstance(settings.start, TimestampStart) else None
         )
-        self._away = Trouble("the stream cannot be read", "the stream is read again", stream=self._stream)
+        self._away = Trouble("stream_not_read", "stream_read_again", stream=self._stream)
         self._after: str | None = None
         self._position: Position | None = None
         self.note = f"waiting for the stream {self._stream}"

@@ -52,7 +52,7 @@ class RtspSource:
         """False: FFmpeg reads, which knows more transports and codecs."""
         self._shown = redact_url(settings.url)
         self._timeline = LiveTimeline()
-        self._away = Trouble("camera away", "camera back", url=self._shown)
+        self._away = Trouble("camera_away", "camera_back", url=self._shown)
         rule = BackoffRule(cap_s=max(1.0, LONGEST_RETRY_S - max(settings.connect_timeout, DESCRIBE_S)), healthy_s=10.0)
         self._backoff = Backoff(rule, Random())
         self._last: Moment | None = None

@@ -169,7 +169,7 @@ class VideoLog:
         return just_before(last.info.number) if last is not None else ""
 
     async def _prune_always(self) -> None:
-        trouble = Trouble("old fragments stay for now", "old fragments go")
+        trouble = Trouble("old_fragments_stay", "old_fragments_go")
         while True:
             try:
                 await self.store.prune(now_ms())
