@@ -22,6 +22,7 @@ from connectors.mqtt.retained import REMOVE, Payload, Retained
 from connectors.mqtt.settings import MqttSinkSettings
 from connectors.mqtt.states import OFFLINE, ONLINE
 from connectors.mqtt.topics import NodeTopics, Topics, level
+from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +57,7 @@ class NodeOnBroker:
         """Discovery topics of which nobody has looked yet what an earlier process left there."""
         self._changed = asyncio.Event()
         self._orders: asyncio.Queue[tuple[Command, str, str]] = asyncio.Queue(maxsize=100)
+        self._flood = Trouble("mqtt_command_dropped", "mqtt_commands_obeyed")
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
         self._shown_by: dict[str, object] = {}
@@ -220,17 +222,14 @@ class NodeOnBroker:
             return
         try:
             self._orders.put_nowait((command, rest.removeprefix("cmd/"), payload[:200].decode("utf-8", "replace")))
+            self._flood.over()
         except asyncio.QueueFull:
-            log.warning("mqtt_command_dropped", topic=topic, reason="too many at once")
+            self._flood.met("too many at once", topic=topic)
 
     # -- loops
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        async def quietly() -> None:
-            with suppress(Away):
-                await work
-
-        task = asyncio.create_task(quietly(), name="mqtt answer")
+        task = asyncio.create_task(_quietly(work), name="mqtt answer")
         self._tasks.append(task)
         task.add_done_callback(lambda done: self._tasks.remove(done) if done in self._tasks else None)
 
@@ -316,3 +315,8 @@ def node_on_broker(settings: MqttSinkSettings, context: ConnectorContext) -> Nod
     if found is None or found.closing:
         found = shared[key] = NodeOnBroker(settings, context)
     return found
+
+
+async def _quietly(work: Coroutine[Any, Any, None]) -> None:
+    with suppress(Away):
+        await work

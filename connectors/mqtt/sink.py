@@ -20,6 +20,7 @@ from streamproc.contracts import NOWHERE, Delivery, Images
 from streamproc.core.errors import MediaError, StreamprocError
 from streamproc.core.event import Event, EventType
 from streamproc.core.status import Figures, ProcessorStatus
+from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +40,7 @@ class MqttSink:
     def __init__(self, settings: MqttSinkSettings, context: ConnectorContext) -> None:
         self._settings = settings
         self._context = context
+        self._refused = Trouble("mqtt_command_refused", "mqtt_command_obeyed", processor=context.processor)
         self._node: NodeOnBroker | None = None
         self._status: ProcessorStatus | None = None
         self._retired = False
@@ -123,10 +125,11 @@ class MqttSink:
         try:
             picture = await obey(control, name, what, payload)
         except (StreamprocError, CommandError) as error:
-            log.warning("mqtt_command_refused", processor=name, command=what, reason=str(error))
+            self._refused.met(error, command=what)
         except Exception:  # the boundary of a command: whatever it did, the next one is obeyed
             log.exception("mqtt_command_failed", processor=name, command=what)
         else:
+            self._refused.over()
             log.info("mqtt_command", processor=name, command=what, payload=payload)
             if picture is not None and self._node is not None:
                 topics = self._node.topics.processor(name)
