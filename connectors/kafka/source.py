@@ -25,6 +25,7 @@ from connectors.kafka.connection import UNKNOWN_US, words
 from connectors.kafka.log import OffsetNotes, Record, Skipped, TopicLog
 from connectors.kafka.settings import KafkaSourceSettings
 from connectors.kafka.start import StartPlace, resolve
+from streamproc import metrics
 from streamproc.contracts import Position, SourceTraits
 from streamproc.core.errors import MediaError, SourceRefused
 from streamproc.core.media import FragmentMark, Gap, GapReason, Packet, StreamItem
@@ -251,6 +252,7 @@ class KafkaSource:
 
     def _report(self, detail: str, reason: GapReason) -> Gap:
         self.skipped += 1
+        metrics.FRAGMENTS_SKIPPED.labels(self._context.processor, reason.value).inc()
         log.warning("fragment_skipped", topic=self._settings.topic, reason=detail)
         return Gap(reason, self._feed.last, detail)
 

@@ -1,4 +1,4 @@
-"""The verbs, gathered. A family that is not installed here (or not built yet) is simply not offered."""
+"""The verbs, gathered. A family that is not installed here is simply not offered."""
 
 from __future__ import annotations
 

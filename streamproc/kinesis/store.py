@@ -13,8 +13,6 @@ from streamproc.core.video_log import FragmentInfo
 class StoreAway(StreamprocError):
     """The store takes or gives nothing at the moment; the message says what is waited for."""
 
-    retriable = True
-
 
 class FragmentGone(NotFound):
     """A fragment was removed, by its age or because the store is full."""
