@@ -75,8 +75,8 @@ async def when_storage_answers(
                 return None
             failures += 1
             if failures == 1:
-                _say_begun(reason)
                 await stack.enter_async_context(meanwhile())
+                _say_begun(reason)
             notify(f"STATUS={reason}\nEXTEND_TIMEOUT_USEC={EXTEND_S * 1_000_000}")
             if calling is None:
                 await asyncio.wait((stopped,), timeout=RETRY.wait(failures, random))
