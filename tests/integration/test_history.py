@@ -112,13 +112,13 @@ def test_a_stream_begins_where_a_page_ended(daemon: Daemon, client: Any) -> None
 def test_killed_again_and_again_a_viewer_misses_nothing_and_sees_nothing_twice(
     daemon: Daemon, scene: Path, client: Any
 ) -> None:
-    document = f"source: {{type: file, path: {scene}}}\nlabels: {{classes: [PERSON, PET], min_confidence: 50}}\noutputs: [{{type: file, directory: out}}]\n"
+    document = f"source: {{type: file, path: {scene}}}\nlabels: {{classes: [PERSON], min_confidence: 50}}\noutputs: [{{type: file, directory: out}}]\n"
     for name in ("door", "porch"):
         daemon.put(name, document)
     chance = random.Random(3)
     daemon.start()
     viewer = client(f"{daemon.url}/api/stream?after=0")
-    for _ in range(3):
+    for _ in range(2):
         wanted = len(viewer.events) + 2
 
         def told(wanted: int = wanted) -> bool:
@@ -137,7 +137,7 @@ def test_killed_again_and_again_a_viewer_misses_nothing_and_sees_nothing_twice(
     wait_for(lambda: len(viewer.events) >= len(expected), 30, "the last events")
     assert viewer.ids == expected
     assert [seq for seq, _ in viewer.events] == sorted({seq for seq, _ in viewer.events})
-    assert viewer.connections >= 4 and len(expected) >= 6
+    assert viewer.connections >= 3 and len(expected) >= 6
     assert viewer.topics("resync") == []
     assert {state["name"] for state in viewer.topics("state")} == {"door", "porch"}
     with urllib.request.urlopen(f"{daemon.url}/api/processors/door/still.jpg") as answer:
@@ -189,7 +189,7 @@ def test_events_on_the_command_line(daemon: Daemon, tmp_path: Path) -> None:
 def test_followed_events_go_on_over_a_crash(daemon: Daemon, scene: Path) -> None:
     daemon.put(
         "door",
-        f"source: {{type: file, path: {scene}}}\nlabels: {{classes: [PERSON, PET], min_confidence: 50}}\noutputs: [{{type: file, directory: out}}]\nstate: stopped\n",
+        f"source: {{type: file, path: {scene}}}\nlabels: {{classes: [PERSON], min_confidence: 50}}\noutputs: [{{type: file, directory: out}}]\nstate: stopped\n",
     )
     daemon.start()
     command = [*STREAMPROC, "events", "door", "--follow", "--json", "--url", daemon.url]
@@ -200,7 +200,7 @@ def test_followed_events_go_on_over_a_crash(daemon: Daemon, scene: Path) -> None
             first = json.loads(following.stdout.readline())["id"]
             daemon.kill()
             daemon.start()
-            wait_for(lambda: len(everything(daemon)) >= 3, 150, "the session's end")
+            wait_for(lambda: len(everything(daemon)) >= 2, 150, "the session's end")
             expected = everything(daemon)
             assert [first, *(json.loads(following.stdout.readline())["id"] for _ in expected[1:])] == expected
         finally:

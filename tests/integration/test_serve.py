@@ -15,18 +15,23 @@ from tests.daemon import Daemon, read_lines, run_cli, wait_for
 pytestmark = pytest.mark.models
 
 
-def document(clip: Path, extra: str = "", realtime: bool = True, session: str = "duration: 120s") -> str:
+def looped(clip: Path, extra: str = "") -> str:
+    """A camera that never ends."""
+    return document(clip, extra, "PERSON").replace("realtime: false", "realtime: true, loop: true")
+
+
+def document(clip: Path, extra: str = "", classes: str = "PERSON, PET") -> str:
     return (
-        f"source: {{type: file, path: {clip}, realtime: {str(realtime).lower()}}}\n"
-        f"session: {{{session}}}\n"
-        "labels: {classes: [PERSON, PET], min_confidence: 50}\n"
+        f"source: {{type: file, path: {clip}, realtime: false}}\n"
+        "session: {duration: 120s}\n"
+        f"labels: {{classes: [{classes}], min_confidence: 50}}\n"
         f"outputs: [{{type: file, directory: out}}]\n{extra}"
     )
 
 
 def test_files_come_change_break_and_go(daemon: Daemon, scene: Path) -> None:
     daemon.start()
-    path = daemon.put("door", document(scene).replace("realtime: true", "realtime: true, loop: true"))
+    path = daemon.put("door", looped(scene))
     daemon.until("door", "running")
     session = daemon.get("/api/processors/door")["session"]["id"]
 
@@ -60,7 +65,7 @@ def test_files_come_change_break_and_go(daemon: Daemon, scene: Path) -> None:
 def test_control_verbs(daemon: Daemon, scene: Path, tmp_path: Path) -> None:
     daemon.start()
     file = tmp_path / "yard.yaml"
-    file.write_text(document(scene, "state: stopped\n").replace("realtime: true", "realtime: true, loop: true"))
+    file.write_text(looped(scene, "state: stopped\n"))
 
     def verb(*words: str | Path) -> dict[str, object]:
         done = run_cli(*words, "--json", STREAMPROC_URL=daemon.url)
@@ -79,65 +84,55 @@ def test_control_verbs(daemon: Daemon, scene: Path, tmp_path: Path) -> None:
     assert run_cli("describe", "yard", "--url", daemon.url).returncode == 1
 
 
-def test_a_session_that_ended_by_itself_is_not_run_again(daemon: Daemon, scene: Path) -> None:
-    daemon.start()
-    daemon.put("door", document(scene, realtime=False))
-    wait_for(lambda: read_lines(daemon.config / "out"), 60, "the first event")
-    daemon.until("door", "stopped", timeout=90)
-    assert daemon.terminate() == 0
-    events = read_lines(daemon.config / "out")
-    assert [event.get("class") for event in events] == ["PERSON", "PET", None]
-    daemon.start()
-    time.sleep(1)
-    assert daemon.states() == {"door": "stopped"}
-    assert read_lines(daemon.config / "out") == events
-    assert Path(events[0]["frame"]).is_file() and Path(events[0]["crop"]).is_file()
-
-
-def test_killed_between_the_summary_and_the_last_note_it_is_not_run_again(daemon: Daemon, scene: Path) -> None:
-    daemon.put("door", document(scene, realtime=False))
-    daemon.start()
-    wait_for(lambda: read_lines(daemon.config / "out"), 60, "the first event")
-    with sqlite3.connect(daemon.data / "streamproc.db") as database:
-        checkpoint = database.execute("SELECT * FROM checkpoints").fetchone()
-    daemon.until("door", "stopped", timeout=90)
-    events = read_lines(daemon.config / "out")
-    daemon.kill()
-    with sqlite3.connect(daemon.data / "streamproc.db") as database:
-        database.execute("INSERT INTO checkpoints VALUES (?, ?, ?)", checkpoint)
-        database.execute("UPDATE processors SET finished = NULL")
-    daemon.start()
-    time.sleep(1)
-    assert daemon.states() == {"door": "stopped"}
-    assert daemon.terminate() == 0
-    assert read_lines(daemon.config / "out") == events
-    assert daemon.log.read_text().count('"event": "running"') == 1
-
-
 def facts(events: list[dict[str, object]]) -> list[tuple[object, ...]]:
     keys = ("type", "class", "media_time_s", "confidence", "box", "counts")
     return [tuple(json.dumps(event.get(key)) for key in keys) for event in events]
 
 
-def test_killed_at_any_moment_it_tells_the_same_once(daemon: Daemon, scene: Path, replayed: str) -> None:
+def checkpoint(database: Path) -> tuple[object, ...] | None:
+    with sqlite3.connect(database) as opened:
+        found: tuple[object, ...] | None = opened.execute("SELECT * FROM checkpoints").fetchone()
+        return found
+
+
+def test_killed_at_any_moment_it_tells_the_same_once_and_what_has_ended_is_not_run_again(
+    daemon: Daemon, scene: Path, replayed: str
+) -> None:
     expected = facts([json.loads(line) for line in replayed.splitlines()])
-    chance = random.Random(7)
-    daemon.put("door", document(scene, realtime=False))
-    for _ in range(3):
+    chance, database = random.Random(7), daemon.data / "streamproc.db"
+    daemon.put("door", document(scene))
+    for _ in range(2):
         daemon.start()
         time.sleep(chance.uniform(0.2, 4.0))
         daemon.kill()
     daemon.start()
+    note = wait_for(lambda: checkpoint(database), 60, "a checkpoint")
     daemon.until("door", "stopped", timeout=90)
-    daemon.terminate()
+    assert daemon.terminate() == 0
     events = read_lines(daemon.config / "out")
     assert facts(events) == expected
     assert len({event["id"] for event in events}) == len(events)
     assert len({event["session"] for event in events}) == 1
+    assert Path(events[0]["frame"]).is_file() and Path(events[0]["crop"]).is_file()
+
+    def stays(what: str) -> None:
+        begun = daemon.log.read_text().count('"event": "running"')
+        daemon.start()
+        time.sleep(1)
+        assert daemon.states() == {"door": "stopped"}, what
+        assert daemon.terminate() == 0
+        assert read_lines(daemon.config / "out") == events, what
+        assert daemon.log.read_text().count('"event": "running"') == begun, what
+
+    stays("it has ended by itself")
+    with sqlite3.connect(database) as opened:
+        opened.execute("INSERT INTO checkpoints VALUES (?, ?, ?)", note)
+        opened.execute("UPDATE processors SET finished = NULL")
+    stays("it was killed between its summary and the last note")
 
 
 def test_killed_in_real_time_the_session_goes_on_under_its_id(daemon: Daemon, scene: Path) -> None:
-    daemon.put("door", document(scene).replace("realtime: true", "realtime: true, loop: true"))
+    daemon.put("door", looped(scene))
     daemon.start()
     wait_for(lambda: read_lines(daemon.config / "out"), 60, "the first event")
     session = daemon.get("/api/processors/door")["session"]
