@@ -84,9 +84,11 @@ class Directory:
         return found is not None and found[1]
 
     def leaves_out(self, node: str, slot: int, name: str) -> bool:
-        """Whether a node says that it has all of a slot and does not run this processor of it."""
-        facts, alive = self.nodes().get(node, (None, False))
-        return facts is not None and alive and slot in facts.slots and name not in facts.processors
+        """Whether another node says that it has all of a slot and does not run this processor of it."""
+        # Not by nodes(): what this node says of itself is asked for while that is made up.
+        facts, heard = self._heard.get(node, (None, 0.0))
+        lives = time.monotonic() - heard < self._stale_s
+        return facts is not None and lives and slot in facts.slots and name not in facts.processors
 
     def documents(self) -> list[dict[str, Any]]:
         """``nodes``, JSON-ready."""

@@ -235,6 +235,6 @@ def open_zoo(settings: ModelSettings | None = None, *, workers: int = 2) -> Mode
     """The zoo of one process. ``workers``: how many threads will infer at the same time."""
     settings = settings or ModelSettings()
     store = ModelStore(mirror=settings.mirror, own=settings.own)
-    kept = CompiledModels(store.cache / "compiled")
+    kept = CompiledModels(store.cache / ".compiled")
     engine = Engine(device=settings.device, precision=settings.precision, workers=workers, kept=kept)
     return ModelZoo(store, engine, settings.profiles)
