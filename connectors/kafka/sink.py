@@ -62,9 +62,8 @@ class KafkaSink:
             await self._forget()  # This producer's numbering is of no use any more; the next one begins anew.
             raise SinkBusy(words(error)) from error
         except InvalidTimestampError as error:
-            await (
-                self._forget()
-            )  # The refused message has taken a number: what follows in its partition would be out of order.
+            # The refused message has taken a number: what follows in its partition would be out of order.
+            await self._forget()
             raise SinkBusy(f"{self._settings.bootstrap_servers}: {words(error)}; set this node's clock") from error
         except (KafkaError, OSError) as error:
             raise SinkBusy(f"{self._settings.bootstrap_servers}: {words(error)}") from error

@@ -177,12 +177,8 @@ class KafkaSource:
             try:
                 async with asyncio.timeout(2):
                     await farewell
-            except (
-                TimeoutError,
-                asyncio.CancelledError,
-                KafkaError,
-                OSError,
-            ) as error:  # the client cancels tasks of its own
+            # The client cancels tasks of its own.
+            except (TimeoutError, asyncio.CancelledError, KafkaError, OSError) as error:
                 log.debug("not_left_cleanly", topic=self._settings.topic, reason=words(error))
 
     # -- one record

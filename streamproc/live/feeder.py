@@ -60,9 +60,8 @@ class Feeder:
         except StreamprocError as error:
             self._failed(error)
             return
-        except (
-            BaseException
-        ) as error:  # the thread's boundary, CancelledError of a library too: nobody else would hear of its end
+        # The thread's boundary, CancelledError of a library too: nobody else would hear of its end.
+        except BaseException as error:
             log.exception("source_broke", processor=self._name)
             self._failed(error)
             return

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import tempfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +13,8 @@ from typing import Any
 
 import openvino as ov
 import structlog
+
+from streamproc.durable import write_durably
 
 log = structlog.get_logger(__name__)
 
@@ -65,21 +65,14 @@ class CompiledModels:
             return None
 
     def keep(self, core: ov.Core, recipe: Recipe, compiled: ov.CompiledModel, outputs: tuple[str, ...]) -> None:
-        """For the next process. Written aside and renamed, so that a reader sees a whole file."""
-        part: Path | None = None
+        """For the next process."""
         try:
             blob = _exported(compiled)
             head = {"fingerprint": recipe.fingerprint(core), "crc32": zlib.crc32(blob), "outputs": outputs}
             self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".", suffix=".part", delete=False) as file:
-                part = Path(file.name)
-                file.write(json.dumps(head).encode() + b"\n" + blob)
-            part.rename(self._folder / recipe.file_name)
+            write_durably(self._folder / recipe.file_name, json.dumps(head).encode() + b"\n" + blob)
         except (OSError, RuntimeError) as error:
             log.debug("compiled_model_not_kept", model=recipe.model.name, reason=str(error).strip()[-200:])
-            if part is not None:
-                with contextlib.suppress(OSError):
-                    part.unlink()
 
 
 def _exported(compiled: ov.CompiledModel) -> bytes:

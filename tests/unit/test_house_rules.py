@@ -25,7 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "threads": set(),
     "trouble": set(),
     "media": {"core", "logic", "contracts", "config"},
-    "vision": {"core", "logic", "contracts", "config"},
+    "vision": {"core", "logic", "contracts", "config", "durable"},
     "plain": {"core", "logic", "contracts"},
     "perception": {"core", "logic", "contracts", "config", "vision", "media", "faces"},
     "store": {"core", "logic", "contracts", "config", "plain", "durable"},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import asdict
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,7 +13,9 @@ import pytest
 
 from connectors.context import ConnectorContext
 from connectors.kafka.slot_group import Assigned, Presence, SlotAssignor, SlotGroup, divide
+from streamproc.cluster.directory import NodeFacts
 from streamproc.cluster.division import Division
+from streamproc.cluster.node import ClusterNode
 from streamproc.cluster.slot_processors import SlotProcessors
 from streamproc.config.cluster import ClusterSettings, NodePlace
 
@@ -54,6 +58,20 @@ def division() -> Division:
 
 def test_before_the_group_has_answered(division: Division) -> None:
     assert division.elsewhere("north") == "waits for the cluster's brokers: they are being asked"
+
+
+def test_what_the_owner_says_of_itself_tells_whether_it_knows_a_processor() -> None:
+    """Also while this node's own facts are made up, which ask the same of every processor."""
+    settings = ClusterSettings(name="c", bootstrap_servers="127.0.0.1:9", partitions=1)
+    node = ClusterNode(settings, NodePlace("a"), ConnectorContext())
+    node.processors.supervisor = cast("Any", Known({"north": {}, "south": {}}))
+    node.division._assigned(Assigned(1, frozenset(), {0: "b"}, {}, 0.0))
+    assert node.facts().processors == () and node.division.elsewhere("south") == "runs on node b"
+    told = NodeFacts("b", None, 2.0, "1", slots=(0,), processors=("north",), said=time.time())
+    node.directory._take("b", json.dumps(asdict(told)).encode())
+    assert node.division.elsewhere("north") == "runs on node b"
+    assert str(node.division.elsewhere("south")).startswith("node b is to run it and does not know it")
+    assert node.facts().processors == ()
 
 
 def test_another_node_s_and_nobody_s(division: Division) -> None:
