@@ -107,7 +107,7 @@ class Governor:
             "eased" if change.taken else "eased_no_more",
             step=change.step.value,
             why=change.why,
-            level=level,
+            steps=level,
             cpu=round(cpu, 3),
             dropped=round(dropped, 3),
             target=self._easing.target,
