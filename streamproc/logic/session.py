@@ -34,8 +34,10 @@ class SessionRules:
     """Classes that the summary counts even when none was seen."""
 
     def ends(self, opened: Moment) -> Moment | None:
-        """When a session that began then has used up its duration; None: it has none."""
-        return None if self.duration is None else opened.after(self.duration)
+        """When a session that began then has used up its duration; None: it has none, as visits have none."""
+        if self.mode == "continuous" or self.duration is None:
+            return None
+        return opened.after(self.duration)
 
 
 @dataclass(frozen=True, slots=True)

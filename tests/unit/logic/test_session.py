@@ -30,7 +30,9 @@ def bounded(duration: float | None = 10, **rest: object) -> Sessions:
 
 
 def visits(gone_after: float = 10) -> Sessions:
-    return Sessions("door", SessionRules("continuous", None, Fraction(gone_after), ("PERSON", "PACKAGE")), "run")
+    return Sessions(
+        "door", SessionRules("continuous", Fraction(10), Fraction(gone_after), ("PERSON", "PACKAGE")), "run"
+    )
 
 
 def feed(machine: Sessions, script: dict[float, list[str]]) -> list[Event]:
@@ -136,7 +138,7 @@ def test_continuous_a_short_absence_is_the_same_visit() -> None:
 
 
 def test_continuous_a_class_that_returns_opens_the_next_visit() -> None:
-    machine = Sessions("door", SessionRules("continuous", None, Fraction(5), ("PERSON", "PET")), "run")
+    machine = Sessions("door", SessionRules("continuous", Fraction(10), Fraction(5), ("PERSON", "PET")), "run")
     script = {float(second): ["PET"] + (["PERSON"] if second in (1, 8) else []) for second in range(10)}
     events = feed(machine, script)
     assert brief(events) == [
