@@ -17,7 +17,6 @@ from streamproc.media.matroska import first_timecode_ms
 
 VIDEO = {"h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg"}
 AUDIO = {"aac", "mp3", "opus", "flac", "alac"}
-_BASE = Fraction(1, 90_000)
 
 
 def write_clip(parts: Iterable[tuple[FragmentInfo, bytes]], target: BinaryIO) -> None:
@@ -60,6 +59,8 @@ class _Muxer:
         for stream in source.streams:
             if stream.type in ("video", "audio"):
                 self._check(kinds[stream.index], stream, first)
+        if first and self.streams:
+            self._out.start_encoding()  # from here on the streams have the time bases that the file has
         for packet in source.demux():
             key = kinds[packet.stream_index]
             if packet.size and key in self.streams and packet.pts is not None:
@@ -87,12 +88,13 @@ class _Muxer:
             )
 
     def _put(self, key: tuple[str, int], packet: Any, shift: Fraction) -> None:
-        base = packet.time_base
-        pts = round((packet.pts * base + shift) / _BASE)
-        dts = pts if packet.dts is None else round((packet.dts * base + shift) / _BASE)
+        base, ours = packet.time_base, self.streams[key].time_base
+        pts = round((packet.pts * base + shift) / ours)
+        dts = pts if packet.dts is None else round((packet.dts * base + shift) / ours)
+        # Fragments overlap where a camera's clock was corrected between them: time never goes back, by the file's own ticks.
         last = self._last.get(key)
         dts = dts if last is None else max(dts, last + 1)
-        packet.time_base, packet.dts, packet.pts = _BASE, dts, max(pts, dts)
+        packet.time_base, packet.dts, packet.pts = ours, dts, max(pts, dts)
         self._last[key] = dts
         packet.stream = self.streams[key]
         self._out.mux(packet)

@@ -120,6 +120,8 @@ class PatientJournal:
         with self._changed:
             self._changed.wait_for(lambda: not self._waiting and self._writing is None, timeout_s)
             self._closed = True
+            # An attempt under way is waited for, so that what it ends with is counted; a disk that hangs is not.
+            self._changed.wait_for(lambda: self._writing is None, PATIENCE_S + 1)
             left = sum(len(item.commit.events) for item in self._waiting.values())
             self._changed.notify_all()
         if left:

@@ -140,6 +140,8 @@ def test_killed_again_and_again_a_viewer_misses_nothing_and_sees_nothing_twice(
     assert viewer.connections >= 3 and len(expected) >= 6
     assert viewer.topics("resync") == []
     assert {state["name"] for state in viewer.topics("state")} == {"door", "porch"}
+    run_start(daemon, "door")  # the last run may have had nothing left to show
+    wait_for(lambda: status(daemon, "/api/processors/door/still.jpg")[0] == 200, 60, "a still of a run")
     with urllib.request.urlopen(f"{daemon.url}/api/processors/door/still.jpg") as answer:
         assert answer.read(3) == b"\xff\xd8\xff" and answer.headers["X-Frame-Time"].endswith("Z")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
+from streamproc.core.video_log import FragmentInfo
+from streamproc.kinesis.clip import clip_bytes
 from streamproc.media.matroska import Cutter, Header
 from tests.daemon import Daemon
 from tests.kinesis.node import client, get_media, header_tags
@@ -143,10 +146,25 @@ def test_a_clip_keeps_pauses_and_leaves_repetitions_out(kvs: Daemon, stream: Cal
     put(kvs.url, name, clip.header() + other, start=START)
     archive = client(kvs.url, "kinesis-video-archived-media")
     selector = {"FragmentSelectorType": "PRODUCER_TIMESTAMP", "TimestampRange": span(0, 60)}
-    clip_bytes = archive.get_clip(StreamName=name, ClipFragmentSelector=selector)["Payload"].read()
-    with av.open(io.BytesIO(clip_bytes)) as container:
+    made = archive.get_clip(StreamName=name, ClipFragmentSelector=selector)["Payload"].read()
+    with av.open(io.BytesIO(made)) as container:
         times = [float(p.pts * p.time_base) for p in container.demux(container.streams.video[0]) if p.size]
     assert len(times) == 50 and times[25] - times[24] == pytest.approx(10.04, abs=0.01)
+
+
+def test_fragments_that_overlap_are_one_clip(clip: Clip) -> None:
+    """A camera whose clock is corrected by 43 ms between two fragments; no packet is lost, and time never goes back."""
+    clusters = clip.clusters(unknown=False)[:3]
+    begins = tuple(int(START * 1000) + later for later in (0, 957, 1957))
+    parts = [
+        (FragmentInfo(str(at), at, at, 1000, len(each)), clip.header() + each)
+        for at, each in zip(begins, clusters, strict=True)
+    ]
+    with av.open(io.BytesIO(clip_bytes(parts))) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    assert [bytes(packet) for packet in packets] == [data for _, _, data in clip.packets[:75]]
+    times = [packet.dts for packet in packets]
+    assert all(before < after for before, after in itertools.pairwise(times))
 
 
 def test_what_no_clip_can_be_made_of_is_said(kvs: Daemon, stream: Callable[[], str]) -> None:
