@@ -155,6 +155,12 @@ KINESIS_SESSIONS = Gauge(
     ["kind"],
     registry=REGISTRY,
 )
+KINESIS_TAKEOVERS = Counter(
+    "streamproc_kinesis_takeovers_total",
+    "Producers that came while a session of their stream was there: taken (it ended), refused (two that would end each other for ever)",
+    ["outcome"],
+    registry=REGISTRY,
+)
 KINESIS_FRAGMENTS = Counter(
     "streamproc_kinesis_fragments_total",
     "Fragments that producers sent: stored, or repeated after a lost connection",

@@ -29,6 +29,8 @@ _ANSWER_S = 30.0
 PASSING = {4000, 4003, 5000, 5001}
 """ERROR acknowledgements after which Amazon's own producers send on in a new session: read error, end of the longest session (45 minutes), internal
 error, error of its store."""
+CROWDED = {"ClientLimitExceededException", "ConnectionLimitExceededException"}
+"""Others are there now: another producer of this stream, or as many as the service takes."""
 NOBODY = Credentials("anonymous", "anonymous")
 """Signs where nobody asks who it is: a node without access keys serves its own host alone."""
 
@@ -100,7 +102,9 @@ class PutSession:
             raise SinkBusy(f"{endpoint}: {str(error) or type(error).__name__}") from None
         if self._answer.status != 200:
             told = (await self._answer.text())[:300]
-            raise InputError(f"{self._stream} {self._place}: PutMedia was refused ({self._answer.status}): {told}")
+            kind = self._answer.headers.get("x-amzn-ErrorType", "").partition(":")[0]
+            refusal = SinkBusy if kind in CROWDED else InputError
+            raise refusal(f"{self._stream} {self._place}: PutMedia was refused ({self._answer.status}): {told}")
 
     async def send(self, fragment: bytes) -> None:
         """Waits while the connection takes no more."""

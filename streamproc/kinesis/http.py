@@ -179,14 +179,15 @@ class KinesisEndpoint:
         wire.check_permission(key, _PUT_MEDIA, name)
         await asyncio.to_thread(self._rooms.video.streams.get, name)
         asked = read_put_request(headers, now_ms())
-        self._rooms.sessions.check(name)
+        peer = _peer(request)
+        self._rooms.sessions.check(name, peer)
         response = web.StreamResponse(headers=wire.headers(wire.new_request_id()))
         response.enable_chunked_encoding()
         # Before any byte of the body: producers send none until they have the answer.
         await response.prepare(request)
         acks = AckWriter(response.write, wanted=asked.wants_acks)
         session = PutSession(self._rooms.video, name, asked, acks, self._rooms.sessions.memory)
-        await self._rooms.sessions.enter(session)
+        await self._rooms.sessions.enter(session, peer)
         try:
             clean = await session.run(lambda: _receive(request))
             await session.settle()
@@ -257,6 +258,12 @@ async def _receive(request: web.Request) -> bytes:
         return await request.content.readany()
     except (ClientError, HttpProcessingError, web.RequestPayloadError) as error:
         raise ConnectionError(str(error) or type(error).__name__) from None
+
+
+def _peer(request: web.Request) -> str:
+    """Who asks, for the log."""
+    address = request.transport.get_extra_info("peername") if request.transport is not None else None
+    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else ""
 
 
 def _base_url(request: web.Request) -> str:

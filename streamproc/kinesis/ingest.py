@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,8 +65,17 @@ class PutSession:
         self._may_repeat = video.streams.was_cut_off(stream)
         self._ended: SessionEnded | None = None
         self._receiving: asyncio.Task[Any] | None = None
+        self._waits_for_data = False
+        self._heard_at = time.monotonic()
         self.done = asyncio.Event()
         """Set when nothing more of it will be begun; what is being stored goes on."""
+
+    @property
+    def heard_at(self) -> float:
+        """When it sent its latest bytes, on the monotonic clock: now while the store is away and it is not read, never once it is over."""
+        if self.done.is_set() or self._ended is not None:
+            return float("-inf")
+        return self._heard_at if self._waits_for_data else time.monotonic()
 
     def end(self, error: AckError | None, reason: str) -> None:
         """End it from outside, with an error for the producer or without a word."""
@@ -124,8 +134,10 @@ class PutSession:
         while True:
             pauses = self._assembler.held and self._cutter.between_clusters
             try:
+                self._waits_for_data = True
                 async with asyncio.timeout(self._assembler.pause_s if pauses else IDLE_S):
                     data = await read()
+                self._waits_for_data, self._heard_at = False, time.monotonic()
             except TimeoutError:
                 if pauses:
                     await self._handle(self._assembler.close())

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import dataclass, field
 
 from streamproc.aws_protocol.faults import AwsFault
 from streamproc.kinesis.acks import AckError
 from streamproc.kinesis.ingest import Memory, PutSession
-from streamproc.metrics import KINESIS_SESSIONS
+from streamproc.logic.contention import Contention
+from streamproc.metrics import KINESIS_SESSIONS, KINESIS_TAKEOVERS
+from streamproc.trouble import Trouble
 
 _TAKE_OVER_S = 5.0
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One that has a session."""
+
+    session: PutSession
+    peer: str
+    contention: Contention
+    trouble: Trouble = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.trouble = Trouble("producer_refused", "producers_no_longer_refused", stream=self.session.stream)
 
 
 class Sessions:
@@ -18,40 +35,55 @@ class Sessions:
     def __init__(self, most: int, max_buffered_bytes: int) -> None:
         self.memory = Memory(max_buffered_bytes)
         self._most = most
-        self._running: dict[str, PutSession] = {}
+        self._running: dict[str, _Stream] = {}
         self._all: set[PutSession] = set()
 
-    def check(self, stream: str) -> None:
-        """Raises AwsFault where there is no room for one more."""
-        if len(self._running) >= self._most and stream not in self._running:
+    def check(self, stream: str, peer: str) -> None:
+        """Raises AwsFault where there is no room for one more, or another producer is there that does not give way."""
+        running = self._running.get(stream)
+        if running is None:
+            if len(self._running) >= self._most:
+                raise AwsFault(
+                    "ClientLimitExceededException",
+                    f"{self._most} producers are connected; max_sessions allows no more.",
+                )
+        elif not running.contention.may_take_over(time.monotonic(), running.session.heard_at):
+            KINESIS_TAKEOVERS.labels("refused").inc()
+            running.trouble.met("another producer sends to this stream", by=running.peer, refused=peer)
             raise AwsFault(
-                "ClientLimitExceededException", f"{self._most} producers are connected; max_sessions allows no more."
+                "ConnectionLimitExceededException",
+                "Another producer sends to this stream at the same time. Give each producer a stream of its own.",
             )
 
-    async def enter(self, session: PutSession) -> None:
+    async def enter(self, session: PutSession, peer: str) -> None:
         """The newest session of a stream is the one that counts: a camera that lost its link gets in while its dead connection lingers."""
         before = self._running.get(session.stream)
-        self._running[session.stream] = session
         self._all.add(session)
-        KINESIS_SESSIONS.labels("put").set(len(self._running))
-        if before is not None:
-            before.end(None, "another session of this stream took over")
-            try:
-                await asyncio.wait_for(before.done.wait(), _TAKE_OVER_S)
-            except TimeoutError:
-                return
+        if before is None:
+            self._running[session.stream] = _Stream(session, peer, Contention())
+            KINESIS_SESSIONS.labels("put").set(len(self._running))
+            return
+        KINESIS_TAKEOVERS.labels("taken").inc()
+        ended, before.session, before.peer = before.session, session, peer
+        ended.end(None, f"another session of this stream took over, from {peer}")
+        try:
+            await asyncio.wait_for(ended.done.wait(), _TAKE_OVER_S)
+        except TimeoutError:
+            return
 
     def leave(self, session: PutSession) -> None:
         self._all.discard(session)
-        if self._running.get(session.stream) is session:
+        running = self._running.get(session.stream)
+        if running is not None and running.session is session:
+            running.trouble.over()
             del self._running[session.stream]
         KINESIS_SESSIONS.labels("put").set(len(self._running))
 
     def end(self, stream: str, error: AckError, reason: str) -> None:
         """End the session of one stream, if there is one."""
-        session = self._running.get(stream)
-        if session is not None:
-            session.end(error, reason)
+        running = self._running.get(stream)
+        if running is not None:
+            running.session.end(error, reason)
 
     async def close(self) -> None:
         """End all; what is being stored is stored, within a few seconds."""

@@ -162,6 +162,33 @@ def test_a_second_session_takes_over(kvs: Daemon, stream: Callable[[], str], cli
     assert [part.data for chunk in chunks for part in chunk.clusters] == clusters
 
 
+def test_two_producers_do_not_end_each_other_for_ever(kvs: Daemon, stream: Callable[[], str], clip: Clip) -> None:
+    """Both connect again by themselves. After a few turns the one that is there stays, and the other gets in when it has gone."""
+    name, first = stream(), clip.header() + clip.clusters()[0]
+    turns: list[Sender] = []
+    try:
+        while not turns or turns[-1].status == 200:
+            assert len(turns) < 10, "they go on"
+            turns.append(Sender(kvs.url, name))
+            if turns[-1].status == 200:
+                turns[-1].send(first)
+                turns[-1].until("BUFFERING")
+        *ended, staying, refused = turns
+        assert len(ended) == 3 and all(sender.closed.wait(10) for sender in ended)
+        assert refused.headers["x-amzn-errortype"] == "ConnectionLimitExceededException"
+        assert "Another producer" in json.loads(refused.body)["Message"]
+        assert 'streamproc_kinesis_takeovers_total{outcome="refused"} 1.0' in kvs.get("/metrics")
+        staying.send(END)
+        assert staying.until("PERSISTED")
+        staying.finish()
+        put(kvs.url, name, first)
+    finally:
+        for sender in turns:
+            sender.close()
+    said = [line for line in kvs.log.read_text().splitlines() if f'"{name}"' in line and "producer_refused" in line]
+    assert len(said) == 1 and '"refused": "127.0.0.1:' in said[0]
+
+
 def test_after_a_cut_a_fragment_that_is_sent_again_is_there_once(
     kvs: Daemon, stream: Callable[[], str], clip: Clip
 ) -> None:
