@@ -27,6 +27,7 @@ from streamproc.media.demux import (
     VideoTrack,
     media_errors,
     open_container,
+    open_file,
     reason,
     seconds,
     video_track,
@@ -152,7 +153,7 @@ class FileSource:
             if self._path.stat().st_size == 0:
                 raise MediaError(f"{self._path}: the file is empty")
             with media_errors(str(self._path)):
-                container = open_container(str(self._path))
+                container = open_file(str(self._path))
                 if container.format.name == "mpegts":
                     container = self._open_part(container)
             return (container, *video_track(container, str(self._path), writable=True))

@@ -17,16 +17,13 @@ import numpy.typing as npt
 
 from streamproc.core.errors import MediaError
 from streamproc.logic.smpte import STANDARD_RATES, floor_ms, snap_rate
-from streamproc.media.demux import open_container
+from streamproc.media.demux import open_file
 from streamproc.media.orientation import Orientation
 from streamproc.media.picture import AvPicture
 
 UNSUPPORTED = "Unsupported codec/format."
 """The service's words for a video that cannot be decoded."""
 _FULL_RANGE = 2
-_ALONE = {"protocol_whitelist": "file"}
-_LISTS = frozenset({"hls", "applehttp", "dash", "concat", "sdp", "rtsp", "rtp"})
-"""What names other files or hosts. A video is one object: whoever may put one into a bucket may not have this node read others."""
 _SEEK_MARGIN = Fraction(1)
 _MAX_ERRORS = 5_000
 _PEEKED = 100
@@ -142,8 +139,8 @@ class StoredVideo:
         self._reading = reading or contextlib.nullcontext()
         turned, origin = _peek(file)
         try:
-            self._container = open_container(file, _ALONE)
-        except (av.FFmpegError, OSError, ValueError):
+            self._container = open_file(file)
+        except (av.FFmpegError, OSError, ValueError, MediaError):
             raise MediaError(UNSUPPORTED) from None
         try:
             self._open(threads, turned, origin)
@@ -152,8 +149,6 @@ class StoredVideo:
             raise
 
     def _open(self, threads: int, turned: bool, origin: Fraction | None) -> None:
-        if _LISTS & set(str(self._container.format.name).split(",")):
-            raise MediaError(UNSUPPORTED)
         self._stream = _film(self._container)
         if self._stream is None:
             raise MediaError(UNSUPPORTED)
@@ -307,7 +302,7 @@ def _peek(file: Any) -> tuple[bool, Fraction | None]:
     Leaves ``file`` at its start. Where nothing can be decoded, reading says why.
     """
     turned, origin = False, None
-    with contextlib.suppress(av.FFmpegError, OSError, ValueError), open_container(file, _ALONE) as container:
+    with contextlib.suppress(av.FFmpegError, OSError, ValueError, MediaError), open_file(file) as container:
         film = _film(container)
         for packet in itertools.islice(container.demux(film), _PEEKED) if film is not None else ():
             frames = packet.decode()

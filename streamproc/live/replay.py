@@ -16,10 +16,11 @@ from connectors.context import ConnectorContext
 from connectors.kvs.recording import RecordingSource
 from streamproc.config.processor import ConnectorRef, ProcessorConfig, SessionSettings
 from streamproc.contracts import Source
-from streamproc.core.errors import InputError, SourceRefused
+from streamproc.core.errors import InputError, MediaError, SourceRefused
 from streamproc.core.media import EPOCH
 from streamproc.live.assembly import make_analyses, make_mask, session_rules
 from streamproc.logic.session import Sessions
+from streamproc.media.demux import open_file
 from streamproc.perception.provider import ModelProvider
 from streamproc.pipeline.lane import Lane
 from streamproc.pipeline.recorder import Decision
@@ -95,10 +96,10 @@ def recorded_at(clip: Stored) -> datetime:
     if isinstance(clip, RecordingSource):
         return clip.begins
     try:
-        with av.open(str(clip)) as container:
+        with open_file(str(clip)) as container:
             text = container.metadata.get("creation_time", "")
         return datetime.fromisoformat(text).astimezone(UTC)
-    except (av.FFmpegError, OSError, ValueError):
+    except (av.FFmpegError, OSError, ValueError, MediaError):
         return EPOCH
 
 

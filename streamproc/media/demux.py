@@ -23,6 +23,8 @@ av.logging.set_level(None)
 
 RESTARTING_FORMATS = {"mpegts", "mpegtsraw", "mpeg", "hls", "rtsp", "sdp", "flv", "live_flv"}
 """Formats whose clock may jump in mid-stream (FFmpeg's AVFMT_TS_DISCONT, and live ones)."""
+_LISTS = frozenset({"hls", "applehttp", "dash", "concat", "sdp", "rtsp", "rtp"})
+"""Formats that name other files or hosts."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -79,6 +81,19 @@ def open_container(
     return av.open(
         file, options=dict(options or {}), timeout=timeout, format=container_format, metadata_errors="replace"
     )
+
+
+def open_file(file: Any) -> Any:
+    """``open_container`` of one video: a path or a seekable binary file object.
+
+    Raises MediaError where it is a list, whatever it is called: whoever may put a file somewhere may not have this node read others or ask
+    other hosts.
+    """
+    container = open_container(file, {"protocol_whitelist": "file"})
+    if _LISTS & set(str(container.format.name).split(",")):
+        container.close()
+        raise MediaError(f"{redact(str(file))}: a list of other files or hosts; name the video itself")
+    return container
 
 
 def video_track(container: Any, name: str, writable: bool = False) -> tuple[Any, VideoTrack]:

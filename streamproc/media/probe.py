@@ -12,7 +12,7 @@ from typing import Any
 import av
 
 from streamproc.core.errors import MediaError
-from streamproc.media.demux import VideoTrack, media_errors, open_container, seconds, video_track
+from streamproc.media.demux import VideoTrack, media_errors, open_file, seconds, video_track
 from streamproc.media.picture import PLANAR, AvPicture
 
 MAX_PACKETS = 30_000
@@ -73,7 +73,7 @@ def probe_file(path: Path) -> Probe:
     if path.stat().st_size == 0:
         raise MediaError(f"{path}: the file is empty")
     with media_errors(str(path)):
-        container = open_container(str(path))
+        container = open_file(str(path))
     with container:
         return probe_container(container, str(path))
 

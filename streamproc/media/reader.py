@@ -13,7 +13,7 @@ import av
 from streamproc.core.media import EPOCH, Frame, Moment, Packet
 from streamproc.logic.timeline import JUMP, Timeline
 from streamproc.media.decode import Decoder
-from streamproc.media.demux import RESTARTING_FORMATS, Coded, media_errors, open_container, seconds, video_track
+from streamproc.media.demux import RESTARTING_FORMATS, Coded, media_errors, open_file, seconds, video_track
 
 
 def read_frames(
@@ -32,7 +32,7 @@ def read_frames(
 def read_packets(path: Path, start_wall: datetime = EPOCH) -> Iterator[Packet]:
     """Every packet of the video stream in decode order. Raises MediaError where there is no video."""
     with media_errors(str(path)):
-        container = open_container(str(path))
+        container = open_file(str(path))
     with container:
         stream, track = video_track(container, str(path), writable=True)
         restarting = container.format.name.split(",")[0] in RESTARTING_FORMATS

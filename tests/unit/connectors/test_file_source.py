@@ -19,10 +19,11 @@ from connectors.catalog import check, make_source, names
 from connectors.context import ConnectorContext
 from streamproc.config.processor import ConnectorRef
 from streamproc.contracts import Position, Source
-from streamproc.core.errors import SourceRefused
+from streamproc.core.errors import MediaError, SourceRefused
 from streamproc.core.media import EndOfStream, Frame, Moment, Packet
 from streamproc.media import jpeg
 from streamproc.media.decode import Decoder
+from streamproc.media.probe import probe_file
 from streamproc.media.reader import read_frames
 
 T0 = datetime(2026, 11, 21, tzinfo=UTC)
@@ -133,6 +134,25 @@ def test_what_is_no_video_is_refused_by_name(tmp_path: Path, content: bytes | No
         path.write_bytes(content)
     with pytest.raises(SourceRefused, match=r"odd\.mp4"):
         list(source(path).items(threading.Event()))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile part.ts\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\npart.ts\n#EXT-X-ENDLIST\n",
+        "v=0\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+    ],
+)
+@pytest.mark.parametrize("name", ["list.mp4", "list.m3u8", "list.sdp"])
+def test_a_list_of_other_files_is_no_video(tmp_path: Path, text: str, name: str) -> None:
+    """Whoever may put a file somewhere may not have the node read another one, or listen to a host."""
+    encode(tmp_path / "part.ts", frames=30)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SourceRefused, match="a list of other files|Invalid data"):
+        next(iter(source(tmp_path / name).items(threading.Event())))
+    with pytest.raises(MediaError, match="a list of other files|Invalid data"):
+        probe_file(tmp_path / name)
 
 
 def test_damage_is_passed_over_and_the_rest_is_seen(tmp_path: Path) -> None:
