@@ -64,8 +64,7 @@ class FaceReader:
         if not found:
             # A crop that ends at the chin and the hair line shows a detector no outline; give it some ground.
             found = self._with_border(image)
-        if self.detector in SURE:
-            found = with_turns(image, found, SURE[self.detector], self._pyramid)
+        found = with_turns(image, found, SURE[self.detector], self._pyramid)
         return sorted(found, key=lambda face: -face.box.area)[:MAX_FACES]
 
     def find_live(self, image: Image, size: tuple[int, int], detector: str | None = None) -> list[FaceBox]:
