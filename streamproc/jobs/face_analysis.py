@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from streamproc.config.processor import FaceSettings
-from streamproc.core.faces import face_confidence
+from streamproc.core.faces import FaceVerdict, face_confidence
 from streamproc.core.media import EPOCH, Frame, Moment
 from streamproc.core.vision import Box
 from streamproc.faces.decision import DecisionPolicy
@@ -103,6 +103,7 @@ class FaceSearchAnalysis:
     def add(self, frame: VideoFrame) -> None:
         look = self._perception.look(Frame(Moment(frame.at, EPOCH), frame.picture))
         told = [each for each in look.faces if face_confidence(each.detected.face.score) >= LEAST_CONFIDENCE]
+        decided = {view.id: view.identity for view in look.tracks if view.verdict is not FaceVerdict.PENDING}
         bodies = self._bodies(frame) if told else []
         for sighting in told:
             face = sighting.detected.face
@@ -110,6 +111,7 @@ class FaceSearchAnalysis:
             row = {
                 "ms": frame.milliseconds,
                 "track": sighting.track,
+                "who": decided.get(sighting.track),
                 "confidence": round(face_confidence(face.score), 4),
                 "face": face_to(sighting.detected),
                 "matches": [match_to(match) for match in sighting.matches],
@@ -140,11 +142,56 @@ class FaceSearchAnalysis:
         self._perception.restore(state)
 
     def conclude(self, rows: Sequence[Any], video: VideoFacts, frames: int) -> dict[str, Any]:
-        numbers: dict[Any, int] = {}
-        persons: list[dict[str, Any]] = []
-        for each in (row for part in rows for row in part):
-            # A face that belongs to no track yet is a person of its own.
-            key = each["track"] or ("alone", len(persons))
-            index = numbers.setdefault(key, len(numbers))
-            persons.append({"index": index} | {name: value for name, value in each.items() if name != "track"})
-        return {"persons": persons}
+        told = [row for part in rows for row in part]
+        numbers = _numbered(told)
+        hidden = {"track", "who"}
+        return {
+            "persons": [
+                {"index": number} | {name: value for name, value in row.items() if name not in hidden}
+                for number, row in zip(numbers, told, strict=True)
+            ]
+        }
+
+
+@dataclass(slots=True)
+class _Path:
+    """One face that was followed."""
+
+    first_ms: int
+    last_ms: int
+    who: str | None = None
+    """Whom it was decided to be in the end; None: not decided."""
+
+
+def _numbered(rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """For each face of each look, in their order, the number of its person: 0, 1, 2... by first appearance.
+
+    A face that belongs to no track is a person of its own.
+    """
+    paths: dict[int, _Path] = {}
+    for row in rows:
+        if row["track"]:
+            path = paths.setdefault(row["track"], _Path(row["ms"], row["ms"]))
+            path.last_ms, path.who = row["ms"], row.get("who") or path.who
+    person = _persons(paths)
+    numbers: dict[Any, int] = {}
+    keys = [person[row["track"]] if row["track"] else ("alone", place) for place, row in enumerate(rows)]
+    return [numbers.setdefault(key, len(numbers)) for key in keys]
+
+
+def _persons(paths: Mapping[int, _Path]) -> dict[int, int]:
+    """For each track the first track of its person: who is followed anew, after a cut or out of view, and was decided to be somebody from before.
+
+    Who is seen while that person is in view is somebody else who looks like them.
+    """
+    found: dict[int, int] = {}
+    known: dict[str, tuple[int, int]] = {}  # the first track, and until when the person was seen
+    for track, path in paths.items():
+        found[track] = track
+        if path.who is None:
+            continue
+        first, last_ms = known.get(path.who, (track, -1))
+        if last_ms < path.first_ms:
+            found[track] = first
+            known[path.who] = (first, path.last_ms)
+    return found
