@@ -38,7 +38,9 @@ class RecordingCutter:
                 return []
             writable = coded.track.template is not None
             self._track = coded.track if writable else with_template(coded.track, bytes(coded.packet))
-        done = self._fragmenter.add(replace(packet, data=Coded(coded.packet, self._track)))
+        if self._track is not coded.track:
+            packet = replace(packet, data=Coded(coded.packet, self._track))
+        done = self._fragmenter.add(packet)
         self.held = packet.size if done else self.held + packet.size
         return _recorded(done)
 

@@ -25,12 +25,14 @@ COPIES = {
 """Codecs that each container takes as they are."""
 LEAD = Fraction(10)
 """Added to every timestamp, so that reordered packets of the first fragment do not lie before zero."""
-_BASE = Fraction(1, 90_000)
+_HERTZ = 90_000
+_BASE = Fraction(1, _HERTZ)
+_LEAD = round(LEAD * _HERTZ)
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One encoded picture on its way into a fragment."""
+    """One encoded picture on its way into a fragment; times in seconds."""
 
     data: bytes
     pts: Fraction
@@ -43,8 +45,10 @@ def shot_of(packet: Packet) -> Shot:
     coded = packet.data
     assert isinstance(coded, Coded)
     raw = coded.packet
-    delay = (raw.pts - raw.dts) * raw.time_base if raw.pts is not None and raw.dts is not None else Fraction(0)
-    return Shot(bytes(raw), packet.at.media, packet.at.media - delay, packet.keyframe)
+    shown, decoded = raw.pts, raw.dts
+    at = packet.at.media
+    reordered = shown is not None and decoded is not None and shown != decoded
+    return Shot(bytes(raw), at, at - (shown - decoded) * raw.time_base if reordered else at, packet.keyframe)
 
 
 def write_fragment(shots: Sequence[Shot], template: Any, name: str) -> bytes:
@@ -57,7 +61,8 @@ def write_fragment(shots: Sequence[Shot], template: Any, name: str) -> bytes:
             for shot in shots:
                 packet = av.Packet(shot.data)
                 packet.stream, packet.time_base, packet.is_keyframe = stream, _BASE, shot.keyframe
-                pts, dts = round((shot.pts + LEAD) / _BASE), round((shot.dts + LEAD) / _BASE)
+                pts = _LEAD + _ticks(shot.pts)
+                dts = pts if shot.dts is shot.pts else _LEAD + _ticks(shot.dts)
                 # Muxers want decode times that grow; those of cameras need not.
                 dts = dts if last is None else max(dts, last + 1)
                 packet.dts, packet.pts, last = dts, max(pts, dts), dts
@@ -65,6 +70,13 @@ def write_fragment(shots: Sequence[Shot], template: Any, name: str) -> bytes:
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(f"the pictures cannot be written as {name}: {error}") from None
     return buffer.getvalue()
+
+
+def _ticks(seconds: Fraction) -> int:
+    """``round(seconds * 90_000)`` in whole numbers: a fragment has hundreds of these, and fractions cost ten times as much."""
+    count, rest = divmod(seconds.numerator * _HERTZ, seconds.denominator)
+    above = 2 * rest - seconds.denominator
+    return count + (above > 0 or (above == 0 and count % 2 == 1))
 
 
 class Encoder:
