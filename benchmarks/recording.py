@@ -47,12 +47,12 @@ async def measure(path: Path, passes: int) -> list[dict[str, float | str]]:
         writer = LocalWriter(video, asyncio.get_running_loop())
         for what in ("reading", "reading and recording"):
             begun, seconds, sent = time.process_time(), 0.0, 0
-            for number in range(passes):
+            for _ in range(passes):
                 packets = await asyncio.to_thread(read, path)
                 seconds += float(packets[-1].at.media - packets[0].at.media)
                 sent += sum(packet.size for packet in packets)
                 if what != "reading":
-                    await asyncio.to_thread(_record, packets, f"cam-{number}", writer)
+                    await asyncio.to_thread(_record, packets, "cam", writer)
             cost = 1000 * (time.process_time() - begun) / seconds
             kept = video.index.bytes
             rows.append(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
 from streamproc.core.errors import InputError
-from streamproc.durable import sync_folder, write_durably
+from streamproc.durable import sync_folder
 from streamproc.kinesis.index import FragmentIndex
 from streamproc.kinesis.store import Entry, FragmentGone, FragmentTooLarge, NewFragment, StoreAway
 from streamproc.media.matroska import MAX_FRAGMENT_BYTES
@@ -76,20 +78,32 @@ class FolderFragments:
             self._make_room(fragment.info.size)
             self._promised += fragment.info.size
         try:
-            folder = self._directory / folder_name(stream)
-            path = folder / f"{fragment.info.number}.mkv"
+            folder = folder_name(stream)
+            place = f"{folder}/{fragment.info.number}.mkv"
             try:
-                write_durably(path, fragment.data)
+                self._write(place, fragment.data)
             except FileNotFoundError:
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                (self._directory / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
                 sync_folder(self._directory)
-                write_durably(path, fragment.data)
-            sync_folder(folder)
-            place = str(path.relative_to(self._directory))
+                self._write(place, fragment.data)
+            sync_folder(self._directory / folder)
             self._index.add([Entry(stream, fragment.info, fragment.digest, place)])
         finally:
             with self._room:
                 self._promised -= fragment.info.size
+
+    def _write(self, place: str, data: bytes) -> None:
+        """Under its own name at once: nobody reads a file that has no row yet, and what has none is swept away at the next start."""
+        path = self._directory / place
+        with path.open("wb", buffering=0) as file:
+            try:
+                left = memoryview(data)
+                while left:
+                    left = left[file.write(left) :]
+                os.fsync(file.fileno())
+            except OSError:
+                path.unlink(missing_ok=True)  # a part of it would lie there uncounted
+                raise
 
     def _make_room(self, size: int) -> None:
         while self._index.bytes + self._promised + size > self._max_bytes:
@@ -127,6 +141,7 @@ class FolderFragments:
                     path.unlink(missing_ok=True)
 
 
+@lru_cache(maxsize=1000)
 def folder_name(stream: str) -> str:
     """A name that every file system takes: stream names may be dots, or longer than a file name."""
     return f"{stream[:100]}-{hashlib.sha256(stream.encode()).hexdigest()[:10]}"

@@ -93,11 +93,12 @@ class VideoLog:
         return fragment.info.number
 
     async def _store_patiently(self, stream: str, fragment: NewFragment) -> None:
-        backoff = Backoff(BackoffRule(cap_s=5.0, healthy_s=10.0), Random())
+        backoff: Backoff | None = None
         while True:
             try:
                 await self.store.append(stream, fragment)
             except StoreAway as error:
+                backoff = backoff or Backoff(BackoffRule(cap_s=5.0, healthy_s=10.0), Random())
                 wait = backoff.failed(time.monotonic())
                 if self.waiting != str(error):
                     log.warning("fragments_wait", reason=str(error), retry_s=round(wait, 1))
