@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import subprocess
 import time
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from streamproc.config.node import NodeConfig
+from streamproc.server import daemon as server
+from streamproc.server.storage import open_database
 from streamproc.store.database import Database
 from tests.conftest import skip
 from tests.daemon import Daemon, read_lines, wait_for
@@ -72,6 +76,32 @@ def test_a_start_on_a_full_disk_waits_for_room(daemon: Daemon, disk: Path) -> No
     ballast.unlink()
     wait_for(daemon.ready, 60, "readiness")
     assert (said(daemon, '"storage_unavailable"'), said(daemon, '"storage_available"')) == (2, 1)
+    assert daemon.terminate() == 0
+
+
+async def test_a_disk_that_fills_in_the_middle_of_a_start_breaks_it_off_for_another(
+    daemon: Daemon, disk: Path, scene: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the test's own process: nobody outside could meet that moment."""
+
+    def opened_and_then_full(data_dir: Path) -> Database:
+        database = open_database(data_dir)
+        fill(disk)
+        return database
+
+    def process() -> server.Daemon:
+        node = NodeConfig.model_validate({"server": {"listen": f"127.0.0.1:{daemon.port}"}})
+        return server.Daemon(daemon.config, node, disk, lambda: node, asyncio.Event(), asyncio.Event())
+
+    monkeypatch.setattr(server, "BEGIN_ANEW_S", 0.05)
+    monkeypatch.setattr(server, "open_database", opened_and_then_full)
+    daemon.put("door", document(scene))
+    first = process()
+    assert await asyncio.wait_for(first.serve(), 60), "the next process goes on"
+    assert not first.came_up
+    (disk / "ballast").unlink()
+    daemon.start()
+    daemon.until("door", "running", timeout=30)
     assert daemon.terminate() == 0
 
 
