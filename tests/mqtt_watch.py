@@ -59,7 +59,7 @@ class Watcher:
         self._client.loop_start()
         assert self._subscribed.wait(10), "the broker did not answer"
 
-    def publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
+    def publish(self, topic: str, payload: str | bytes, *, retain: bool = False) -> None:
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
 
     def on(self, topic: str) -> list[Heard]:

@@ -31,6 +31,10 @@ WILL_DELAY_S = 10
 SESSION_S = 3 * WILL_DELAY_S
 """The broker must remember the session for longer than that, or it would send the will at once."""
 
+LARGEST_PACKET = 1_000_000
+"""Bytes. A broker sends nothing larger (MQTT 5, 3.1.2.11.4): whoever may write to a topic that is read here may not take this node's memory. Its
+own pictures, which come back when it looks for what it left, have 200,000."""
+
 _QUIET = logging.getLogger("streamproc.mqtt.client")
 _QUIET.setLevel(logging.ERROR)
 
@@ -59,6 +63,8 @@ class BrokerConnection:
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._lost = asyncio.Event()
+        self._confirmed_at = float("-inf")
+        """When the broker confirmed a message last, by the loop's clock."""
         self._random = Random()
 
     def start(self) -> None:
@@ -97,9 +103,15 @@ class BrokerConnection:
         client = self._client
         if client is None:
             raise Away(self.why or "not connected")
+        clock = asyncio.get_running_loop().time
         try:
             await client.publish(topic, payload, qos, retain, properties, timeout=ANSWER_S)
+            self._confirmed_at = clock()
         except MqttError as error:
+            timed_out = isinstance(error.__cause__ or error.__context__, TimeoutError)
+            if timed_out and clock() - self._confirmed_at >= ANSWER_S:
+                # A broker that answers pings and confirms nothing. What was sent is held until it is confirmed, each new attempt beside it.
+                self.drop(f"{self.settings.host}: it confirms nothing")
             raise Away(self._words(error)) from error
         except ValueError as error:
             raise Away(f"{topic!r} cannot be published: {error}") from error
@@ -185,6 +197,7 @@ class BrokerConnection:
         host, port = settings.address
         connect, will = Properties(PacketTypes.CONNECT), Properties(PacketTypes.WILLMESSAGE)
         connect.SessionExpiryInterval, will.WillDelayInterval = SESSION_S, WILL_DELAY_S
+        connect.MaximumPacketSize = LARGEST_PACKET
         will.UserProperty = [("holder", self.identifier)]
         client = Client(
             host,

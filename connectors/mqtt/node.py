@@ -31,6 +31,8 @@ _AT_ONCE = 100
 _ORPHAN_S = 30.0
 """What nobody of this process wants so long after a connection began is of processors that are no more."""
 _CLOSE_S = 3.0
+_AGAIN_S = 1.0
+"""After states that the broker did not confirm."""
 _OWN = ""
 """The owner of the node's own messages; processors own theirs by the level of their name."""
 
@@ -242,13 +244,17 @@ class NodeOnBroker:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            with suppress(Away):
+            try:
                 await self.connection.ready(3600.0)
                 await self._push()
-                self._leaving = {owner for owner in self._leaving if not self._retained.clean(owner)}
-                if not self._users and not self._leaving and not self._closing:
-                    self._last_words = asyncio.create_task(self._close(), name="mqtt close")
-                    return
+            except Away:
+                self._changed.set()
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            self._leaving = {owner for owner in self._leaving if not self._retained.clean(owner)}
+            if not self._users and not self._leaving and not self._closing:
+                self._last_words = asyncio.create_task(self._close(), name="mqtt close")
+                return
 
     async def _push(self) -> None:
         """Send what is due. Raises Away."""

@@ -7,6 +7,10 @@ from collections.abc import Iterable, Mapping
 Payload = str | bytes
 REMOVE = ""
 """An empty payload takes a retained message off the broker."""
+MOST = 50_000
+"""Topics that are kept account of, many times those of a thousand cameras. What is beyond is found by a later connection, when these are gone."""
+_SHORT = 1000
+"""Of a payload, in letters: states are shorter."""
 
 
 class Retained:
@@ -46,8 +50,11 @@ class Retained:
         self._wanted[owner] = {}
 
     def found(self, owner: str, topic: str, payload: Payload) -> None:
-        """The broker holds this."""
-        self._held[topic] = payload
+        """The broker holds this. Of something long that is not wanted, it is only known that it is there: others may have left anything."""
+        if len(self._held) >= MOST and topic not in self._held:
+            return
+        short = len(payload) <= _SHORT or topic in self._wanted.get(owner, {})
+        self._held[topic] = payload if short else None
         self._owners.setdefault(topic, owner)
 
     def reconnected(self) -> None:

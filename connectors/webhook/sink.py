@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ from streamproc.logic.redact import without
 from streamproc.plain import to_line
 
 _WILL_PASS = frozenset({408, 425, 429})
+_BODY_S = 1.0
+"""So long is waited for the words of an answer whose status is there."""
 
 
 class WebhookSink:
@@ -54,7 +57,7 @@ class WebhookSink:
             async with self._connected().request(
                 self._settings.method, url, data=body, headers=headers, allow_redirects=False
             ) as answer:
-                said = (await answer.content.read(300)).decode("utf-8", "replace")
+                said = await _said(answer)
                 words = without(said, [*urlsplit(url)[2:], *(headers[name] for name in self._told(headers))])
                 _judge(answer.status, answer.headers.get("Retry-After"), words)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -110,6 +113,14 @@ def signature(key: bytes, data: bytes) -> str:
     return "sha256=" + hmac.new(key, data, hashlib.sha256).hexdigest()
 
 
+async def _said(answer: aiohttp.ClientResponse) -> str:
+    """The beginning of the body. The status decides: a body that does not come confirms or refuses nothing."""
+    with suppress(aiohttp.ClientError, TimeoutError):
+        async with asyncio.timeout(_BODY_S):
+            return (await answer.content.read(300)).decode("utf-8", "replace")
+    return ""
+
+
 def _words(error: Exception) -> str:
     """What went wrong, without the address: it may hold a token."""
     if isinstance(error, aiohttp.ClientConnectorError):
@@ -139,5 +150,5 @@ def _seconds(retry_after: str | None) -> float | None:
         pass
     try:
         return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None

@@ -22,43 +22,16 @@ from connectors.mqtt.sink import MqttSink
 from streamproc.config.processor import ConnectorRef
 from streamproc.core.errors import SinkBusy
 from streamproc.core.event import Pictures
-from streamproc.core.status import Presence, ProcessorStatus, SourceStatus, Watched
 from streamproc.outbox import outbox as outbox_module
-from tests.builders.events import START, label_event
+from tests.builders.brokers import STATUS, Control, Home, jpeg
+from tests.builders.events import label_event
 from tests.builders.examples import LABEL, delivery
 from tests.builders.outboxes import Box
-from tests.mqtt_watch import Watcher, retained
+from tests.mqtt_watch import Watcher
 from tests.servers.certificates import Authority
 from tests.servers.mosquitto import Mosquitto
 
 Broker = Callable[..., Mosquitto]
-STATUS = ProcessorStatus(
-    "door",
-    "running",
-    watched=Watched(("PERSON", "PET"), False, ("porch",), 50.0, "default"),
-    in_view={"PERSON": Presence(START, "s1-000000", 90.0, "porch")},
-    source=SourceStatus("running"),
-)
-
-
-class Home:
-    """One node's outputs on a broker, and somebody who listens there."""
-
-    def __init__(self, port: int, folder: Path) -> None:
-        self.port, self._folder = port, folder
-        self.sinks: list[MqttSink] = []
-
-    def sink(self, name: str = "door", node: str = "box", control: Any = None, **settings: Any) -> MqttSink:
-        ref = ConnectorRef.model_validate({"type": "mqtt", "host": "127.0.0.1", "port": self.port, **settings})
-        context = ConnectorContext(name, self._folder, self._folder / node, node_id=node, control=control)
-        made = make_sink(ref, context)
-        assert isinstance(made, MqttSink)
-        self.sinks.append(made)
-        return made
-
-    async def held(self, *filters: str, **options: Any) -> dict[str, bytes]:
-        found = await asyncio.to_thread(retained, self.port, *filters, **options)
-        return {topic: payload for topic, payload in found.items() if not topic.startswith("$SYS")}
 
 
 @pytest.fixture
@@ -176,7 +149,7 @@ async def test_tls_and_a_password(box: Box, mosquitto: Broker, tmp_path: Path, m
     watcher.close()
 
 
-@pytest.mark.parametrize("wrong", ["password", "certificate", "nobody"])
+@pytest.mark.parametrize("wrong", ["password", "certificate", "host", "nobody"])
 async def test_why_a_broker_cannot_be_used_is_said_without_the_secret(
     home: Home, mosquitto: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
@@ -189,10 +162,14 @@ async def test_why_a_broker_cannot_be_used_is_said_without_the_secret(
     settings["ca_file"] = str((other if wrong == "certificate" else authority).certificate)
     if wrong == "nobody":
         broker.stop()
+    if wrong == "host":
+        settings["host"] = "127.1"  # the same machine under a name that the certificate does not have
     with pytest.raises(SinkBusy) as caught:
         await home.sink(**settings).deliver(delivery(replace(LABEL, has_pictures=False)))
     words = str(caught.value)
-    assert {"password": "authori", "certificate": "certificate", "nobody": "refused"}[wrong] in words.lower()
+    assert {"password": "authori", "certificate": "certificate", "host": "certificate", "nobody": "refused"}[
+        wrong
+    ] in words.lower()
     assert "s3cret" not in words
 
 
@@ -341,33 +318,6 @@ async def test_two_nodes_of_one_name_do_not_take_turns(home: Home) -> None:
 
 
 # -- commands
-
-
-class Control:
-    """What a supervisor would be asked; keeps the questions."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[Any, ...]] = []
-
-    async def start(self, name: str) -> None:
-        self.asked.append(("start", name))
-
-    async def stop(self, name: str) -> None:
-        self.asked.append(("stop", name))
-
-    async def configure(self, name: str, changes: Any) -> None:
-        self.asked.append(("configure", name, changes))
-
-    async def override(self, name: str, mode: str | None, seconds: float | None = None) -> None:
-        self.asked.append(("override", name, mode, seconds))
-
-    async def still(self, name: str) -> bytes | None:
-        self.asked.append(("still", name))
-        return jpeg()
-
-
-def jpeg() -> bytes:
-    return cv2.imencode(".jpg", np.full((90, 160, 3), 128, np.uint8))[1].tobytes()
 
 
 async def test_commands_are_obeyed_and_retained_ones_never(home: Home) -> None:

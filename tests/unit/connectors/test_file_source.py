@@ -149,9 +149,9 @@ def test_a_list_of_other_files_is_no_video(tmp_path: Path, text: str, name: str)
     """Whoever may put a file somewhere may not have the node read another one, or listen to a host."""
     encode(tmp_path / "part.ts", frames=30)
     (tmp_path / name).write_text(text)
-    with pytest.raises(SourceRefused, match="a list of other files|Invalid data"):
+    with pytest.raises(SourceRefused, match=r"a list of other files|Invalid data"):
         next(iter(source(tmp_path / name).items(threading.Event())))
-    with pytest.raises(MediaError, match="a list of other files|Invalid data"):
+    with pytest.raises(MediaError, match=r"a list of other files|Invalid data"):
         probe_file(tmp_path / name)
 
 

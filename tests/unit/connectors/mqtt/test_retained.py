@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -100,3 +101,16 @@ def test_whatever_happens_the_broker_ends_up_with_what_is_wanted(steps: list[tup
             settle(retained, broker)
     settle(retained, broker)
     assert broker == {topic: payload for messages in wanted.values() for topic, payload in messages.items()}
+
+
+def test_what_others_left_in_quantity_takes_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectors.mqtt.retained.MOST", 3)
+    retained = Retained()
+    for number in range(10):
+        retained.found("door", f"t{number}", "x" * 1_000_000)
+    assert [retained.held(f"t{number}") for number in range(3)] == [None] * 3
+    retained.want("door", {"t0": "1"})
+    assert retained.due() == [("t1", REMOVE), ("t2", REMOVE), ("t0", "1")]
+    retained.sent("t1", REMOVE)
+    retained.found("door", "t9", "x")
+    assert ("t9", REMOVE) in retained.due()
