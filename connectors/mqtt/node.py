@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import socket
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,11 +18,11 @@ from connectors.context import ConnectorContext
 from connectors.mqtt.claim import Claim
 from connectors.mqtt.client import Away, BrokerConnection
 from connectors.mqtt.discovery import node_device, removing
+from connectors.mqtt.orders import Command, Orders
 from connectors.mqtt.retained import REMOVE, Payload, Retained
 from connectors.mqtt.settings import MqttSinkSettings
 from connectors.mqtt.states import OFFLINE, ONLINE
 from connectors.mqtt.topics import NodeTopics, Topics, level
-from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -35,9 +35,6 @@ _AGAIN_S = 1.0
 """After states that the broker did not confirm."""
 _OWN = ""
 """The owner of the node's own messages; processors own theirs by the level of their name."""
-
-Command = Callable[[str, str], Coroutine[Any, Any, None]]
-"""``await command(what, payload)``: what is ``set`` or the last level of a ``cmd`` topic."""
 
 
 class NodeOnBroker:
@@ -52,14 +49,12 @@ class NodeOnBroker:
         self._retained = Retained()
         self._retained.want(_OWN, {})  # the first, so that the node is known before the cameras that name it
         self._users: set[object] = set()
-        self._commands: dict[str, Command] = {}
+        self._orders = Orders(self.topics)
         self._configs: dict[str, str] = {}
         """Owners by their discovery topic."""
         self._unread: set[str] = set()
         """Discovery topics of which nobody has looked yet what an earlier process left there."""
         self._changed = asyncio.Event()
-        self._orders: asyncio.Queue[tuple[Command, str, str]] = asyncio.Queue(maxsize=100)
-        self._flood = Trouble("mqtt_command_dropped", "mqtt_commands_obeyed")
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
         self._shown_by: dict[str, object] = {}
@@ -73,7 +68,7 @@ class NodeOnBroker:
         self._users.add(user)
         if not self._tasks:
             self.connection.start()
-            loops = (self._push_for_ever, self._sweep_for_ever, self._obey_for_ever)
+            loops = (self._push_for_ever, self._sweep_for_ever, self._orders.obey_for_ever)
             self._tasks = [asyncio.create_task(loop(), name=f"mqtt {loop.__name__}") for loop in loops]
 
     async def detach(self, user: object) -> None:
@@ -144,7 +139,7 @@ class NodeOnBroker:
     def _remove(self, topics: Topics) -> None:
         also = [topics.hero, topics.at("stats")] + ([topics.config] if topics.config else [])
         self._retained.remove(level(topics.name), also)
-        self._commands.pop(level(topics.name), None)
+        self._orders.forget(topics)
         self._changed.set()
 
     async def removed(self, topics: Topics, within_s: float) -> None:
@@ -158,8 +153,8 @@ class NodeOnBroker:
 
     def obey(self, topics: Topics, command: Command) -> None:
         """Commands for this processor go there from now on."""
-        first = not self._commands
-        self._commands[level(topics.name)] = command
+        first = not self._orders.wanted
+        self._orders.listen(topics, command)
         if first and self.connection.connected:
             self.connection.drop("to listen for commands")
 
@@ -174,7 +169,7 @@ class NodeOnBroker:
         await connection.subscribe(*topics.filters)
         if topics.birth:
             await connection.subscribe(topics.birth)
-        if self._commands:
+        if self._orders.wanted:
             await connection.subscribe(*topics.command_filters)
         await self._online()
         await self._push()
@@ -213,20 +208,7 @@ class NodeOnBroker:
                 self._retained.found(owner, topic, payload.decode("utf-8", "replace"))
                 self._changed.set()
         else:
-            self._order(topic, payload)
-
-    def _order(self, topic: str, payload: bytes) -> None:
-        """A command. Retained ones do not come here: a broker repeats them at every connection."""
-        owner = self.topics.owner(topic)
-        command = self._commands.get(owner or "")
-        rest = topic.removeprefix(f"{self.topics.root}/{owner}/")
-        if command is None or not (rest == "set" or rest.startswith("cmd/")):
-            return
-        try:
-            self._orders.put_nowait((command, rest.removeprefix("cmd/"), payload[:200].decode("utf-8", "replace")))
-            self._flood.over()
-        except asyncio.QueueFull:
-            self._flood.met("too many at once", topic=topic)
+            self._orders.heard(topic, payload)
 
     # -- loops
 
@@ -234,11 +216,6 @@ class NodeOnBroker:
         task = asyncio.create_task(_quietly(work), name="mqtt answer")
         self._tasks.append(task)
         task.add_done_callback(lambda done: self._tasks.remove(done) if done in self._tasks else None)
-
-    async def _obey_for_ever(self) -> None:
-        while True:
-            command, what, payload = await self._orders.get()
-            await command(what, payload)
 
     async def _push_for_ever(self) -> None:
         while True:
