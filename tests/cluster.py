@@ -12,7 +12,9 @@ from typing import Any
 
 from tests.daemon import STREAMPROC, Daemon, read_lines, wait_for
 
-ENDLESS = "session: {duration: 0s, allow_long: true}\nlabels: {classes: [PERSON, PET], min_confidence: 50}\n"
+ENDLESS = (
+    "session: {duration: 0s, allow_long: true}\nlabels: {classes: [PERSON, PET], profile: small, min_confidence: 50}\n"
+)
 SLOTS = 16
 
 

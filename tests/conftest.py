@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import hypothesis
@@ -143,22 +145,37 @@ def moto_server() -> Iterator[str]:
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A piece of the demo scene: a person is in view after a second, a cat after five; 8 s of 640x360, a keyframe a second."""
     pytest.importorskip("skimage", reason="the scene is made from scikit-image's photographs")
+
+    return of_all_workers(tmp_path_factory, "scene.mp4", _write_scene)
+
+
+def _write_scene(path: Path) -> None:
     import av
     import cv2
 
     from streamproc.demo.scene import FPS, render
 
-    path = tmp_path_factory.mktemp("scene") / "scene.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
         stream.gop_size = FPS
         stream.bit_rate = 1_500_000
-        for number, pixels in enumerate(render()):
-            if 3 * FPS <= number < 11 * FPS:
-                small = cv2.resize(pixels, (640, 360), interpolation=cv2.INTER_AREA)
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(small, format="bgr24")))
+        for pixels in islice(render(), 3 * FPS, 11 * FPS):
+            small = cv2.resize(pixels, (640, 360), interpolation=cv2.INTER_AREA)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(small, format="bgr24")))
         container.mux(stream.encode())
+
+
+def of_all_workers(factory: pytest.TempPathFactory, name: str, write: Callable[[Path], None]) -> Path:
+    """A file that the first worker which needs it writes for all of a run."""
+    base = factory.getbasetemp()
+    path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            part = path.with_stem(f"{path.stem}.part")
+            write(part)
+            part.replace(path)
     return path
 
 

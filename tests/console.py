@@ -29,7 +29,7 @@ outputs:
 """
 YARD = """source: {{type: file, path: "{clip}", realtime: true, loop: true}}
 session: {{mode: continuous, gone_after: 2s}}
-labels: {{classes: [PERSON, PET], fps: 2}}
+labels: {{classes: [PERSON, PET], profile: small, fps: 2}}
 """
 PAGES = {
     "home": "/console/",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from streamproc.demo.scene import write_scene
+from streamproc.vision.store import default_cache
 from tests.conftest import skip
 from tests.servers.common import Unavailable, cache_dir, free_port, run_checked
 
@@ -117,6 +117,7 @@ set -e
 mount --make-rprivate /
 mount --bind "$ROOT" "$ROOT"
 mount --bind "$ROOT/var/lib/streamproc" "$ROOT/var/lib/streamproc"
+mount --bind "$MODELS" "$ROOT/opt/streamproc/models"
 mount -o remount,ro,bind "$ROOT"
 mount -t tmpfs tmpfs "$ROOT/tmp"
 mount -t tmpfs tmpfs "$ROOT/run"
@@ -128,19 +129,16 @@ exec chroot --userspec=streamproc:streamproc "$ROOT" env -i PATH=/usr/bin:/bin H
 """
 
 
-def _install_clip_and_models(root: Path) -> None:
-    from streamproc.vision.store import default_cache
-
-    shutil.copytree(default_cache(), root / "opt/streamproc/models", dirs_exist_ok=True)
-    (root / "srv").mkdir(exist_ok=True)
-    write_scene(root / "srv/clip.mp4")
+def _install_clip(root: Path, scene: Path) -> None:
+    (root / "opt/streamproc/models").mkdir(exist_ok=True)
+    shutil.copy(scene, root / "srv/clip.mp4")
     out = root / "var/lib/streamproc/out"
     out.mkdir(exist_ok=True)
     shutil.chown(out, *_owner(root))
     (root / "etc/streamproc/processors/door.yaml").write_text(
         "source: {type: file, path: /srv/clip.mp4}\n"
         "session: {duration: 60s}\n"
-        "labels: {classes: [PERSON, PET]}\n"
+        "labels: {classes: [PERSON, PET], profile: small}\n"
         "outputs: [{type: file, directory: /var/lib/streamproc/out}]\n"
     )
 
@@ -160,14 +158,14 @@ def _wait_for(path: Path, words: str, process: subprocess.Popen[bytes], log: Pat
     raise AssertionError(f"{words} never came: {log.read_text()[-3000:]}")
 
 
-def test_the_installed_daemon_tells_what_it_sees(root: Path, tmp_path: Path) -> None:
-    """As the unprivileged user, everything read-only but its home, /tmp and /run."""
-    _install_clip_and_models(root)
+def test_the_installed_daemon_tells_what_it_sees(root: Path, scene: Path, tmp_path: Path) -> None:
+    """As the unprivileged user, everything read-only but its home, /tmp and /run; with models that only others may write."""
+    _install_clip(root, scene)
     port, log = free_port(), tmp_path / "daemon.log"
     with log.open("wb") as sink:
         daemon = subprocess.Popen(
             ["unshare", "--mount", "bash", "-c", _START],
-            env={**os.environ, "ROOT": str(root), "PORT": str(port)},
+            env={**os.environ, "ROOT": str(root), "PORT": str(port), "MODELS": str(default_cache())},
             stdout=sink,
             stderr=subprocess.STDOUT,
         )

@@ -31,7 +31,7 @@ def test_the_box_s_file_is_followed(daemon: Daemon, scene: Path) -> None:
     daemon.put(
         "cam",
         f"source: {{type: file, path: {scene}, realtime: true, loop: true}}\n"
-        "session: {mode: continuous, gone_after: 1s}\nlabels: {classes: [PERSON, PET]}\n",
+        "session: {mode: continuous, gone_after: 1s}\nlabels: {classes: [PERSON, PET], profile: small}\n",
     )
     daemon.start()
     wait_for(lambda: read_lines(daemon.config / "first"), 60, "an event in the first folder")

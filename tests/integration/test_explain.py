@@ -17,7 +17,7 @@ def test_an_announcement_and_a_refusal_are_explained_also_after_a_kill(daemon: D
     daemon.put(
         "door",
         f"source: {{type: file, path: {scene}, realtime: true, loop: true}}\nsession: {{duration: 120s}}\n"
-        "labels: {classes: [PERSON, PET]}\noutputs: [{type: file, directory: out}]\n",
+        "labels: {classes: [PERSON, PET], profile: small}\noutputs: [{type: file, directory: out}]\n",
     )
     daemon.start()
     wait_for(lambda: read_lines(daemon.config / "out"), 90, "the first event")

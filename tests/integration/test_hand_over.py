@@ -15,7 +15,9 @@ import pytest
 from tests.daemon import Daemon, read_lines, wait_for
 
 pytestmark = pytest.mark.models
-LABELS = "labels: {classes: [PERSON, PET], min_confidence: 50}\noutputs: [{type: file, directory: out}]\n"
+LABELS = (
+    "labels: {classes: [PERSON, PET], profile: small, min_confidence: 50}\noutputs: [{type: file, directory: out}]\n"
+)
 
 
 def logged(daemon: Daemon, event: str) -> list[dict[str, Any]]:

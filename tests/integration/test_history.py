@@ -112,7 +112,7 @@ def test_a_stream_begins_where_a_page_ended(daemon: Daemon, client: Any) -> None
 def test_killed_again_and_again_a_viewer_misses_nothing_and_sees_nothing_twice(
     daemon: Daemon, scene: Path, client: Any
 ) -> None:
-    document = f"source: {{type: file, path: {scene}}}\nlabels: {{classes: [PERSON], min_confidence: 50}}\noutputs: [{{type: file, directory: out}}]\n"
+    document = f"source: {{type: file, path: {scene}}}\nlabels: {{classes: [PERSON], profile: small, min_confidence: 50}}\noutputs: [{{type: file, directory: out}}]\n"
     for name in ("door", "porch"):
         daemon.put(name, document)
     chance = random.Random(3)
@@ -191,7 +191,7 @@ def test_events_on_the_command_line(daemon: Daemon, tmp_path: Path) -> None:
 def test_followed_events_go_on_over_a_crash(daemon: Daemon, scene: Path) -> None:
     daemon.put(
         "door",
-        f"source: {{type: file, path: {scene}}}\nlabels: {{classes: [PERSON], min_confidence: 50}}\noutputs: [{{type: file, directory: out}}]\nstate: stopped\n",
+        f"source: {{type: file, path: {scene}}}\nlabels: {{classes: [PERSON], profile: small, min_confidence: 50}}\noutputs: [{{type: file, directory: out}}]\nstate: stopped\n",
     )
     daemon.start()
     command = [*STREAMPROC, "events", "door", "--follow", "--json", "--url", daemon.url]

@@ -28,7 +28,7 @@ def document(clip: Path, port: int, extra: str = "") -> str:
     return (
         f"source: {{type: file, path: {clip}, realtime: true, loop: true}}\n"
         "session: {mode: continuous, gone_after: 1s}\n"
-        "labels: {classes: [PERSON, PET], min_confidence: 50}\n"
+        "labels: {classes: [PERSON, PET], profile: small, min_confidence: 50}\n"
         "outputs:\n"
         "- {type: file, directory: out}\n"
         f"- {{type: mqtt, host: 127.0.0.1, port: {port}, prefix: home, commands: true}}\n{extra}"

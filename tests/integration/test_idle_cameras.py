@@ -17,7 +17,7 @@ QUIET_S = 12
 CONFIG = """
 source: {{type: rtsp, url: '{url}'}}
 session: {{duration: 100s}}
-labels: {{classes: [PERSON, PET]}}
+labels: {{classes: [PERSON, PET], profile: small}}
 idle: {{enabled: {enabled}}}
 outputs: [{{type: file, directory: out/{name}}}]
 """

@@ -13,7 +13,9 @@ import pytest
 from tests.daemon import Daemon, read_lines, run_cli, wait_for
 
 pytestmark = pytest.mark.models
-LABELS = "labels: {classes: [PERSON, PET], min_confidence: 50}\noutputs: [{type: file, directory: out}]\n"
+LABELS = (
+    "labels: {classes: [PERSON, PET], profile: small, min_confidence: 50}\noutputs: [{type: file, directory: out}]\n"
+)
 
 
 def facts(events: list[dict[str, Any]]) -> list[tuple[object, ...]]:

@@ -25,7 +25,9 @@ STRIPE = "masks: [{name: sky, box: {left: 0.0, top: 0.0, width: 1.0, height: 0.2
 def processor(clip: Path, outputs: str = "") -> str:
     return (
         f"source: {{type: file, path: {clip}, realtime: true, loop: true}}\n"
-        "session: {mode: continuous, gone_after: 2s}\nlabels: {classes: [PERSON, PET]}\n" + STRIPE + outputs
+        "session: {mode: continuous, gone_after: 2s}\nlabels: {classes: [PERSON, PET], profile: small}\n"
+        + STRIPE
+        + outputs
     )
 
 

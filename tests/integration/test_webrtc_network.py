@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.models, pytest.mark.slow]
 
 DOOR = """source: {type: webrtc}
 session: {duration: 3h, allow_long: true}
-labels: {classes: [PERSON], fps: 1, second_look: false}
+labels: {classes: [PERSON], profile: small, fps: 1, second_look: false}
 """
 
 

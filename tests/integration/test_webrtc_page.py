@@ -37,7 +37,7 @@ async def test_chromium_publishes_and_watches(daemon: Daemon, scene: Path, tmp_p
     daemon.put(
         "door",
         "source: {type: webrtc}\nsession: {duration: 120s}\n"
-        "labels: {classes: [PERSON, PET], fps: 4}\noutputs: [{type: file, directory: out}]\n"
+        "labels: {classes: [PERSON, PET], profile: small, fps: 4}\noutputs: [{type: file, directory: out}]\n"
         "regions: [{name: garden, polygon: [[0.02, 0.03], [0.98, 0.03], [0.98, 0.97], [0.02, 0.97]]}]\n",
     )
     daemon.start()

@@ -188,7 +188,7 @@ def test_a_session_goes_on_behind_the_last_fragment_after_a_kill(box: Daemon, cl
     box.put(
         "watch",
         "state: running\nsource: {type: kvs, stream: yard, endpoint_url: local, start: earliest}\n"
-        "session: {mode: continuous}\nlabels: {classes: [PERSON]}\n",
+        "session: {mode: continuous}\nlabels: {classes: [PERSON], profile: small}\n",
     )
     sender = Sender(box.url, "yard", start=START)
     sender.send(clip.header() + b"".join(clip.clusters()[:3]))

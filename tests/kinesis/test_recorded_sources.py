@@ -15,7 +15,9 @@ from tests.servers.camera import Camera
 
 pytestmark = [pytest.mark.models]
 
-PROCESSOR = "state: running\nsession: {mode: continuous}\nlabels: {classes: [PERSON]}\nrecord: {keep: 1h}\n"
+PROCESSOR = (
+    "state: running\nsession: {mode: continuous}\nlabels: {classes: [PERSON], profile: small}\nrecord: {keep: 1h}\n"
+)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ PROCESSOR = """
 state: running
 source: {type: file, path: door.mp4, realtime: true}
 session: {duration: 60s}
-labels: {classes: [PERSON, PACKAGE]}
+labels: {classes: [PERSON, PACKAGE], profile: small}
 record: {keep: 2h}
 outputs: [{type: file, directory: out}]
 """
@@ -149,7 +149,7 @@ def test_a_recording_is_a_stream_of_the_node(recorded: Daemon) -> None:
     recorded.put(
         "again",
         "state: running\nsource: {type: kvs, stream: door, endpoint_url: local, start: earliest}\n"
-        "session: {mode: continuous}\nlabels: {classes: [PERSON]}\noutputs: [{type: file, directory: again}]\n",
+        "session: {mode: continuous}\nlabels: {classes: [PERSON], profile: small}\noutputs: [{type: file, directory: again}]\n",
     )
     wait_for(
         lambda: any(event["type"] == "label_detected" for event in read_lines(recorded.config / "again")),

@@ -25,7 +25,7 @@ state: running
 source: {type: kvs, stream: door, region: us-west-2, endpoint_url: "%s", start: earliest,
          access_key_id_env: BELL_KEY, secret_access_key_env: KVS_SECRET}
 session: {mode: continuous}
-labels: {classes: [PERSON, PET]}
+labels: {classes: [PERSON, PET], profile: small}
 outputs: [{type: file, directory: out}]
 """
 
