@@ -33,8 +33,9 @@ def quiet_then_busy(scene: Path, tmp_path: Path) -> Path:
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "23"})
         stream.width, stream.height, stream.pix_fmt, stream.gop_size = 640, 360, "yuv420p", rate
-        for picture in [frames[0]] * (QUIET_S * rate) + frames + [frames[-1]] * (30 * rate):
-            noisy = np.clip(picture + chance.normal(0, 1.5, (*picture.shape[:2], 1)), 0, 255).astype(np.uint8)
+        noise = [chance.normal(0, 1.5, (*frames[0].shape[:2], 1)).astype(np.float32) for _ in range(11)]
+        for number, picture in enumerate([frames[0]] * (QUIET_S * rate) + frames + [frames[-1]] * (30 * rate)):
+            noisy = np.clip(picture + noise[number % len(noise)], 0, 255).astype(np.uint8)
             out.mux(stream.encode(av.VideoFrame.from_ndarray(noisy, format="bgr24")))
         out.mux(stream.encode())
     return path
