@@ -98,8 +98,9 @@ def _resident_mb() -> float:
 class Server:
     """A running one."""
 
-    def __init__(self, pipe: Connection, folder: Path) -> None:
+    def __init__(self, pipe: Connection, folder: Path, pid: int) -> None:
         self._pipe = pipe
+        self.pid = pid
         self.folder = folder / "kinesis-video"
         """Where a store of the type folder has its files."""
         self.url = f"http://127.0.0.1:{pipe.recv()}"
@@ -120,7 +121,7 @@ def serving(kind: str, store: Mapping[str, Any] = FOLDER) -> Iterator[Server]:
     child = context.Process(target=_serve, args=(kind, folder, store, theirs), daemon=True)
     child.start()
     try:
-        yield Server(ours, Path(folder))
+        yield Server(ours, Path(folder), child.pid or 0)
     finally:
         child.terminate()
         child.join(5)
