@@ -16,9 +16,9 @@ from streamproc.server.descriptors import raise_limit
 
 
 def is_no_strangers_mistake(record: logging.LogRecord) -> bool:
-    """What is no HTTP is answered with 400 and is no line of the log: anybody could fill the disk with tracebacks."""
+    """What is no HTTP, or no body of the encoding that it claims, is answered with 400 and is no line of the log: anybody could fill the disk with tracebacks."""
     error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError)
+    return not isinstance(error, HttpProcessingError | web.RequestPayloadError)
 
 
 async def listen_with(app: web.Application, listen: str, server: ServerSettings, folder: Path) -> web.AppRunner:

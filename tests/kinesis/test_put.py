@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -287,49 +286,6 @@ def test_a_broker_that_is_away_during_putmedia(own_kafka: object, tmp_path: Path
         assert len(fragments(daemon, "porch")) == 6
     finally:
         daemon.close()
-
-
-def test_caps_hold(tmp_path: Path, clip: Clip) -> None:
-    daemon = node(tmp_path, {"max_sessions": 1, "max_fragment_bytes": "100KB", "max_buffered_bytes": "1MB"}).start()
-    try:
-        for name in ("a", "b"):
-            client(daemon.url).create_stream(StreamName=name)
-        first = Sender(daemon.url, "a")
-        refused = Sender(daemon.url, "b")
-        assert (refused.status, refused.headers["x-amzn-errortype"]) == (400, "ClientLimitExceededException")
-        first.send(head() + cluster(0, block(0, bytes(60_000), key=True), unknown=True))
-        first.send(block(1, bytes(60_000)))
-        assert first.closed.wait(10) and first.of("ERROR")[0]["ErrorId"] == 4001
-    finally:
-        daemon.close()
-
-
-def test_whatever_comes_the_node_stays_up_and_says_why(kvs: Daemon, stream: Callable[[], str], clip: Clip) -> None:
-    """Broken bodies of any kind: an error is told, or what is whole is kept; never an error of ours."""
-    chance = random.Random(5)
-    good = clip.header() + b"".join(clip.clusters()[:2])
-    name = stream()
-    for _ in range(25):
-        bad = bytearray(good[: chance.randrange(len(good))])
-        for _ in range(chance.randrange(1, 5)):
-            at = chance.randrange(len(bad))
-            bad[at : at + chance.randrange(4)] = chance.randbytes(chance.randrange(6))
-        sender = Sender(kvs.url, name)
-        assert sender.status == 200
-        try:
-            sender.send(bytes(bad))
-            sender.socket.sendall(b"0\r\n\r\n")
-        except OSError:
-            pass  # it was closed on us, after an error
-        assert sender.closed.wait(20)
-        sender.close()
-    for raw in (b"zz\r\nno chunk", b"FFFFFFFFFFFFFFFF\r\n", b"-1\r\n\r\n"):
-        sender = Sender(kvs.url, name)
-        sender.socket.sendall(raw)
-        sender.close()
-    assert client(kvs.url).describe_stream(StreamName=name)
-    problems = [line for line in kvs.log.read_text().splitlines() if '"level": "error"' in line or "Traceback" in line]
-    assert problems == []
 
 
 def test_times_that_are_no_times_are_refused(kvs: Daemon, stream: Callable[[], str]) -> None:
