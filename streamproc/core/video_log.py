@@ -55,8 +55,9 @@ class Recorded:
 class FragmentWriter(Protocol):
     """Keeps recordings, from a thread of the writer's own."""
 
-    def keep(self, stream: str, keep_ms: int) -> None:
-        """Make the stream where it is missing; its fragments are kept for so long from now on. Raises StreamprocError."""
+    def keep(self, stream: str, keep_ms: int, *, unmasked: bool = False) -> None:
+        """Make the stream where it is missing; its fragments are kept for so long from now on. ``unmasked``: it says so of itself, for it may
+        show what the camera's masks cover. Raises StreamprocError."""
         ...
 
     def append(self, stream: str, fragment: Recorded, give_up: threading.Event) -> None:

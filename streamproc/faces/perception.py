@@ -19,7 +19,7 @@ from streamproc.core.faces import (
     FaceVerdict,
     face_confidence,
 )
-from streamproc.core.media import Frame, Image, Moment
+from streamproc.core.media import Frame, Image, Moment, Picture
 from streamproc.core.vision import Box, FaceBox, FloatArray
 from streamproc.faces import quality
 from streamproc.faces.decision import Decision, DecisionPolicy, Rival, TrackEvidence, decide, logit
@@ -173,6 +173,10 @@ class FacePerception:
             moving=bool(tracked) or not gate.calm,
             motion=gate.motion.measured,
         )
+
+    def find_all(self, picture: Picture) -> list[Box]:
+        """Everything that may be a face, whoever's, and whether or not it is followed. Any thread."""
+        return self.reader.find_doubtful(picture, self._detector)
 
     # one look
 

@@ -11,7 +11,7 @@ import structlog
 from streamproc.config.node import NodeFaceSettings
 from streamproc.core.errors import ModelUnavailable
 from streamproc.core.faces import DetectedFace, FaceAttributes, QualityFilter
-from streamproc.core.media import Image
+from streamproc.core.media import Image, Picture
 from streamproc.core.vision import Box, FaceBox, FloatArray
 from streamproc.faces import quality
 from streamproc.faces.calibration import curve_for
@@ -71,6 +71,20 @@ class FaceReader:
         """Faces of a frame of a feed in one run at the given input size, largest first."""
         found = self._zoo.face_detector(detector or self.detector, size).detect(image)
         return sorted(found, key=lambda face: -face.box.area)
+
+    def find_doubtful(self, picture: Picture, detector: str | None = None) -> list[Box]:
+        """Everything in a frame of a feed that may be a face, also small and doubtful ones: for hiding faces, where one too many does no harm.
+
+        Looks at the size for feeds and at twice that; one face may be there twice.
+        """
+        name, size = detector or self.detector, live_size(picture.width, picture.height)
+        return [
+            face.box
+            for width, height in (size, (2 * size[0], 2 * size[1]))
+            for face in self._zoo.face_detector(name, (width, height)).detect(
+                picture.bgr(width, height), _HINT_SCORE[name]
+            )
+        ]
 
     def judge(self, image: Image, face: FaceBox, gate: QualityFilter) -> DetectedFace:
         """The face with its quality; ``quality.reasons`` says what the gate objects to."""

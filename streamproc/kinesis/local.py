@@ -67,6 +67,10 @@ class LocalReader:
             raise SourceError("the node's video streams do not answer") from None
 
 
+UNMASKED = {"unmasked": "true"}
+"""The tag of a recording that may show what masks cover."""
+
+
 class LocalWriter:
     """See ``core.video_log.FragmentWriter``. The log belongs to ``loop``."""
 
@@ -74,9 +78,9 @@ class LocalWriter:
         self._log = log
         self._loop = loop
 
-    def keep(self, stream: str, keep_ms: int) -> None:
+    def keep(self, stream: str, keep_ms: int, *, unmasked: bool = False) -> None:
         try:
-            self._log.streams.record(stream, keep_ms, now_ms())
+            self._log.streams.record(stream, keep_ms, now_ms(), UNMASKED if unmasked else {})
         except sqlite3.Error as error:
             raise StoreAway(f"the index of video streams: {error}") from None
 

@@ -88,15 +88,16 @@ class StreamTable:
                 raise AlreadyExists(f"The stream {name} already exists.") from None
         return self.get(name)
 
-    def record(self, name: str, keep_ms: int, now_ms: int) -> None:
-        """A recording's stream: made where it is missing. Its fragments are kept for so long."""
-        known = self.find(name)
-        if known is not None and known.keep_ms == keep_ms:
+    def record(self, name: str, keep_ms: int, now_ms: int, tags: Mapping[str, str] | None = None) -> None:
+        """A recording's stream: made where it is missing. Its fragments are kept for so long, and it carries these tags too."""
+        known, wanted = self.find(name), dict(tags or {})
+        if known is not None and known.keep_ms == keep_ms and wanted.items() <= dict(known.tags).items():
             return
         if known is None:
-            self.create(name, now_ms, media_type="video/x-matroska")
+            known = self.create(name, now_ms, media_type="video/x-matroska")
         with self._database.write() as connection:
-            connection.execute("UPDATE streams SET keep_ms = ? WHERE name = ?", (keep_ms, name))
+            merged = json.dumps({**known.tags, **wanted})
+            connection.execute("UPDATE streams SET keep_ms = ?, tags = ? WHERE name = ?", (keep_ms, merged, name))
 
     def find(self, name: str) -> VideoStream | None:
         row = self._database.read().execute("SELECT * FROM streams WHERE name = ?", (name,)).fetchone()

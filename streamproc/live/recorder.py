@@ -32,8 +32,17 @@ class Recorder:
     dropped, counted and said; the source is never waited for.
     """
 
-    def __init__(self, stream: str, keep_s: float, writer: FragmentWriter, queue_bytes: int = QUEUE_BYTES) -> None:
+    def __init__(
+        self,
+        stream: str,
+        keep_s: float,
+        writer: FragmentWriter,
+        queue_bytes: int = QUEUE_BYTES,
+        *,
+        unmasked: bool = False,
+    ) -> None:
         self.stream = stream
+        self._unmasked = unmasked
         self._keep_ms = round(keep_s * 1000)
         self._writer = writer
         self._most = queue_bytes
@@ -120,7 +129,8 @@ class Recorder:
     def _write(self, fragments: Iterable[Recorded]) -> None:
         for fragment in fragments:
             try:
-                self._writer.keep(self.stream, self._keep_ms)  # it may have been deleted meanwhile
+                # It may have been deleted meanwhile.
+                self._writer.keep(self.stream, self._keep_ms, unmasked=self._unmasked)
                 self._writer.append(self.stream, fragment, self._give_up)
             except StreamprocError as error:
                 self._dropped("store", error)

@@ -52,7 +52,7 @@ class Recordings:
             self._begin(processor, run, wanted)
 
     def _begin(self, processor: Processor, run: Run, settings: RecordSettings) -> None:
-        recorder = Recorder(processor.name, settings.keep, self._writer)
+        recorder = Recorder(processor.name, settings.keep, self._writer, unmasked=settings.unmasked)
         self._going[processor.name] = _Recording(run, settings, recorder)
         processor.committer.recorded_as = processor.name
         recorder.start()

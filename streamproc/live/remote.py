@@ -17,6 +17,7 @@ from streamproc.live.processor import Processor
 from streamproc.logic.hours import MODES, Override
 from streamproc.media import jpeg
 from streamproc.pipeline.analysis import FrameResult
+from streamproc.pipeline.pictures import without
 from streamproc.store.processors import ProcessorStore
 from streamproc.threads import CONTROL
 
@@ -78,9 +79,10 @@ class NodeControl:
 
         def observe(frame: Frame, results: Sequence[FrameResult]) -> None:
             if not taken.done():
-                loop.call_soon_threadsafe(put, jpeg.encode_frame(frame.picture))
+                picture = without(frame.picture, frames.analyses.hides(frame.picture))
+                loop.call_soon_threadsafe(put, jpeg.encode_frame(picture))
 
-        observers = run.lane.frames.observers
+        frames, observers = run.lane.frames, run.lane.frames.observers
         observers.add(observe)
         try:
             await CONTROL.run(run.lane.edit, lambda: run.lane.idle.wake("settings"))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from streamproc.core.media import Frame
+from streamproc.core.media import Frame, Picture
+from streamproc.core.vision import Box
 from streamproc.live.supervisor import Supervisor
 from streamproc.media import jpeg
 from streamproc.pipeline.analysis import FrameResult
+from streamproc.pipeline.pictures import without
 
 MAX_WIDTH = 1280
 """Enough for a card and for drawing regions, and a tenth of a 4K picture's bytes."""
@@ -27,7 +30,8 @@ class Stills:
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
-        self._frames: dict[str, Frame] = {}
+        self._frames: dict[str, tuple[Frame, Callable[[Picture], Sequence[Box]]]] = {}
+        """With what of the frame may not be shown."""
         self._stills: dict[str, Still] = {}
         self._lock = threading.Lock()
 
@@ -37,12 +41,15 @@ class Stills:
         self._supervisor.state_listeners.append(self._forget)
 
     def get(self, name: str) -> Still | None:
-        """The processor's last picture, at most 1280 wide, as it was analysed: upright, what is masked is black. None: none yet."""
+        """The processor's last picture, at most 1280 wide, as it was analysed: upright, what is masked is black; faces as in pictures
+        that are kept. None: none yet."""
         with self._lock:
-            frame, still = self._frames.get(name), self._stills.get(name)
-        if frame is None or (still is not None and still.at == frame.at.wall):
+            last, still = self._frames.get(name), self._stills.get(name)
+        if last is None or (still is not None and still.at == last[0].at.wall):
             return still
-        made = Still(jpeg.encode(frame.picture.bgr(max_width=MAX_WIDTH)), frame.at.wall)
+        frame, hides = last
+        picture = without(frame.picture, hides(frame.picture))
+        made = Still(jpeg.encode(picture.bgr(max_width=MAX_WIDTH)), frame.at.wall)
         with self._lock:
             if name in self._frames:
                 self._stills[name] = made
@@ -54,8 +61,9 @@ class Stills:
             return
 
         def analysed(frame: Frame, results: list[FrameResult]) -> None:
-            self._frames[name] = frame
+            self._frames[name] = frame, hides
 
+        hides = run.lane.frames.analyses.hides
         run.lane.frames.observers.add(analysed)
 
     def _forget(self, name: str) -> None:

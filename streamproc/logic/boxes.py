@@ -95,3 +95,17 @@ def mapped(boxes: Boxes, window: Box) -> Boxes:
     scale = np.array([window.width, window.height] * 2, np.float32)
     shift = np.array([window.left, window.top] * 2, np.float32)
     return np.asarray(boxes * scale + shift, np.float32)
+
+
+SAME_PLACE = 0.3
+"""From this IoU on two boxes of two moments can be one face's."""
+
+
+def strangers(found: Sequence[Box], known: Sequence[Box], unknown: Sequence[Box]) -> list[Box]:
+    """Those of ``found`` that are not plainly one of ``known``: they meet none of them, or one of ``unknown`` at least as well."""
+    if not known:
+        return list(found)
+    boxes = as_boxes(found)
+    to_known = iou(boxes, as_boxes(known)).max(1, initial=0)
+    to_unknown = iou(boxes, as_boxes(unknown)).max(1, initial=0)
+    return [box for box, near, far in zip(found, to_known, to_unknown, strict=True) if near < SAME_PLACE or far >= near]

@@ -12,7 +12,7 @@ from streamproc.core.classes import any_moving
 from streamproc.core.decisions import Candidate, Fate, Refusal
 from streamproc.core.event import EventType, RegionHit
 from streamproc.core.faces import FaceObservation
-from streamproc.core.media import Frame
+from streamproc.core.media import Frame, Picture
 from streamproc.core.observation import Observation, TrackView
 from streamproc.core.vision import Box
 from streamproc.logic import refusals
@@ -61,6 +61,10 @@ class FacePerceiver(Protocol):
 
     def look(self, frame: Frame) -> FaceObservation: ...
 
+    def find_all(self, picture: Picture) -> Sequence[Box]:
+        """Everything that may be a face, whoever's. Any thread."""
+        ...
+
     def pace(self, fps: float) -> None: ...
 
     def reset(self) -> None: ...
@@ -82,8 +86,6 @@ class FrameResult:
     """Something moves, or is being decided: more frames are wanted."""
     in_view: Sequence[Mapping[str, Any]] = field(default_factory=list)
     """What is in view, for overlays: label, confidence, box, track."""
-    hides: Sequence[Box] | None = None
-    """Faces that pictures which are kept may not show; None: nothing is known of faces here, what was known before stands."""
     fate: Fate = Fate.ANALYSED
     """Whether any model ran, and why not."""
     motion: float | None = None
@@ -118,6 +120,10 @@ class Analysis(Protocol):
 
     def conclude(self) -> list[Sighting]:
         """What may be announced of a feed that gave one picture and ended."""
+        ...
+
+    def hides(self, picture: Picture) -> Sequence[Box]:
+        """What of the newest picture may be neither kept nor shown as a still. Any thread."""
         ...
 
     def reset(self) -> None: ...
@@ -181,6 +187,10 @@ class RatedAnalysis:
     def conclude(self) -> list[Sighting]:
         """Nothing more than was announced."""
         return []
+
+    def hides(self, picture: Picture) -> Sequence[Box]:
+        """Nothing."""
+        return ()
 
     def rests(self, frame: Frame) -> bool:
         """Outside its hours no frame is analysed; what was followed until then is followed no longer."""

@@ -9,7 +9,8 @@ from typing import Any
 import structlog
 
 from streamproc.core.errors import StreamprocError
-from streamproc.core.media import Frame
+from streamproc.core.media import Frame, Picture
+from streamproc.core.vision import Box
 from streamproc.logic.attention import OpenNews
 from streamproc.logic.sighting import Sighting
 from streamproc.pipeline.analysis import Analysis, FrameResult
@@ -65,6 +66,10 @@ class AnalysisSet:
     def conclude(self) -> list[Sighting]:
         """What may be announced of a feed that gave one picture and ended."""
         return [sighting for analysis in self.items for sighting in analysis.conclude()]
+
+    def hides(self, picture: Picture) -> list[Box]:
+        """What of the newest picture may be neither kept nor shown as a still. Any thread."""
+        return [box for analysis in self.items for box in analysis.hides(picture)]
 
     def pass_over(self, media: Fraction) -> bool:
         """The frame at ``media`` is dropped for good. True: it was due."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from streamproc.config.processor import FaceSettings
 from streamproc.core.decisions import FACE, Candidate, Fate, Refusal
 from streamproc.core.event import EventType
 from streamproc.core.faces import FaceTrackView, FaceVerdict
-from streamproc.core.media import Frame
+from streamproc.core.media import Frame, Picture
 from streamproc.core.records import face_record_data
+from streamproc.core.vision import Box
 from streamproc.logic import refusals
+from streamproc.logic.boxes import strangers
 from streamproc.logic.regions import RegionMap
 from streamproc.logic.sampling import Sampler
 from streamproc.logic.sighting import Sighting
@@ -28,11 +30,28 @@ class FaceAnalysis(RatedAnalysis):
         self.keep_unknown_crops = settings.keep_unknown_crops
         self.blur_unknown = settings.blur_unknown
         self._threshold = settings.effective_threshold
+        self._followed: tuple[FaceTrackView, ...] = ()
+        """Who was in view at the last look."""
+
+    def reset(self) -> None:
+        super().reset()
+        self._followed = ()
+
+    def hides(self, picture: Picture) -> Sequence[Box]:
+        """Every face of a picture but those that were recognised at the last look: who is not recognised, or not yet, is unknown."""
+        if not self.blur_unknown:
+            return ()
+        followed = self._followed
+        known = [track.box for track in followed if track.person and track.supported]
+        unknown = [track.box for track in followed if not track.person]
+        return [*unknown, *strangers(self.perceiver.find_all(picture), known, unknown)]
 
     def analyse(self, frame: Frame) -> FrameResult:
         if self.rests(frame):
+            self._followed = ()
             return RESTING
         seen, closed = self.perceiver.look(frame), self.hours.closed(frame.at.wall)
+        self._followed = seen.tracks
         sightings, refused = [], []
         for track in seen.tracks:
             sighting = self._sighting(track, closed)
@@ -45,15 +64,12 @@ class FaceAnalysis(RatedAnalysis):
         in_view = [
             {"label": t.person or "face", "confidence": t.confidence, "box": t.box, "track": t.id} for t in seen.tracks
         ]
-        # Whoever is not recognised, or not yet, is unknown.
-        hides = [track.box for track in seen.tracks if not track.person] if self.blur_unknown else []
         return FrameResult(
             sightings,
             face_record_data(seen.faces) if self.records else None,
             seen.runs,
             seen.moving,
             in_view,
-            hides,
             fate=Fate.ANALYSED if seen.analysed else Fate.GATED,
             motion=seen.motion,
             refused=refused,

@@ -13,7 +13,6 @@ from streamproc.contracts import Position, SourceTraits
 from streamproc.core.decisions import Aspect
 from streamproc.core.event import Event, EventType
 from streamproc.core.media import Frame, Gap, GapReason, Moment
-from streamproc.core.vision import Box
 from streamproc.logic.attention import EVERYTHING
 from streamproc.logic.camera_health import HealthChange
 from streamproc.logic.sighting import Place
@@ -22,7 +21,7 @@ from streamproc.pipeline.analysis import FrameResult
 from streamproc.pipeline.analysis_set import AnalysisSet
 from streamproc.pipeline.health import HealthMonitor, event_data
 from streamproc.pipeline.observers import Observers
-from streamproc.pipeline.pictures import pictures_of, stamped
+from streamproc.pipeline.pictures import stamped, with_pictures
 from streamproc.pipeline.recorder import Decision, Recorder
 from streamproc.pipeline.session_clock import SessionClock, later_of
 from streamproc.pipeline.setup import FrameObserver, LaneSetup
@@ -71,8 +70,6 @@ class FramePipeline:
         self._pictures = 0
         self._latency = setup.latency
         self._takes_over = setup.takes_over
-        self._hidden: Sequence[Box] = ()
-        """Faces that are blurred in what is kept, by the last result that knew of faces."""
         self._stats = stats
 
     def frame(self, frame: Frame, newest: Fraction | None) -> FrameOutcome:
@@ -99,8 +96,6 @@ class FramePipeline:
         results = self.analyses.analyse(frame, due)
         trail.mark("detect")
         self._stats.analysed([result.runs for result in results])
-        for result in results:
-            self._hidden = result.hides if result.hides is not None else self._hidden
         events = self._decide(Place(frame.at, frame.fragment, frame.offset), results)
         if self.traits.live:  # what can be read again is decided the same however often
             self.analyses.attend(EVERYTHING if self.boxes_wanted() else self.sessions.news)
@@ -111,7 +106,7 @@ class FramePipeline:
             self._stats.stages.take(trail.marks)
             events = [stamped(event, trail) for event in events]
         if events:
-            self.commit([(event, pictures_of(event, frame, self._hidden)) for event in events])
+            self.commit(with_pictures(events, frame.picture, self.analyses.hides))
         for observer in self.observers.all():
             observer(frame, results)
         return FrameOutcome(due=True, analysed=True, active=any(result.active for result in results))
@@ -227,7 +222,7 @@ class FramePipeline:
         sightings = self.analyses.conclude()
         events = self.sessions.frame(Place(frame.at, frame.fragment, frame.offset), sightings) if sightings else []
         if events:
-            self.commit([(event, pictures_of(event, frame)) for event in events])
+            self.commit(with_pictures(events, frame.picture, self.analyses.hides))
 
     def _tell_health(self, changes: Sequence[HealthChange], at: Moment) -> None:
         told = [self.sessions.record(Place(at), event_data(change), EventType.CAMERA_HEALTH) for change in changes]

@@ -27,7 +27,7 @@ class Store:
         if opened:
             self.opened.set()
 
-    def keep(self, stream: str, keep_ms: int) -> None:
+    def keep(self, stream: str, keep_ms: int, *, unmasked: bool = False) -> None:
         assert keep_ms == 60_000
 
     def append(self, stream: str, fragment: Recorded, give_up: threading.Event) -> None:
