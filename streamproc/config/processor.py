@@ -113,7 +113,7 @@ class FaceSettings(Settings):
     keep_unknown_crops: bool = False
     """Keep pictures of faces that matched nobody."""
     blur_unknown: bool = False
-    """Blur faces that match nobody in every picture that is kept."""
+    """Blur faces that match nobody, in every picture that is kept or shown as a still; not in live video and recordings."""
 
     @property
     def effective_threshold(self) -> float:

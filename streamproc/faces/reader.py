@@ -75,12 +75,12 @@ class FaceReader:
     def find_doubtful(self, picture: Picture, detector: str | None = None) -> list[Box]:
         """Everything in a frame of a feed that may be a face, also small and doubtful ones: for hiding faces, where one too many does no harm.
 
-        Looks at the size for feeds and at twice that; one face may be there twice.
+        Looks at the size for feeds and at a larger one; one face may be there twice.
         """
         name, size = detector or self.detector, live_size(picture.width, picture.height)
         return [
             face.box
-            for width, height in (size, (2 * size[0], 2 * size[1]))
+            for width, height in (size, _larger(size))
             for face in self._zoo.face_detector(name, (width, height)).detect(
                 picture.bgr(width, height), _HINT_SCORE[name]
             )
@@ -163,6 +163,13 @@ def live_size(width: int, height: int) -> tuple[int, int]:
     if max(width, height) < 1.5 * min(width, height):
         short = int(np.ceil(long * 0.75 / 32) * 32)
     return (long, short) if width >= height else (short, long)
+
+
+def _larger(size: tuple[int, int]) -> tuple[int, int]:
+    """A size for feeds, grown to a longest side of 1280, of 1920 where it has 1280 already."""
+    factor = (1920 if max(size) >= 1280 else 1280) / max(size)
+    width, height = (int(np.ceil(side * factor / 32) * 32) for side in size)
+    return width, height
 
 
 def _canvas(image: Image, side: int) -> tuple[int, int]:

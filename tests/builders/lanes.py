@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from streamproc.core.event import Event, EventType
-from streamproc.core.media import Frame
+from streamproc.core.media import Frame, Picture
 from streamproc.core.vision import Box
 from streamproc.logic.attention import OpenNews
 from streamproc.logic.regions import EVERYWHERE
@@ -36,6 +36,9 @@ class Eyes:
     def spaced(self, seconds: float) -> None: ...
 
     def conclude(self) -> list[Sighting]:
+        return []
+
+    def hides(self, picture: Picture) -> list[Box]:
         return []
 
     def analyse(self, frame: Frame) -> FrameResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -246,3 +247,51 @@ def test_a_collection_that_is_gone_is_said(service: FaceService) -> None:
     perceiver = FacePerception(FaceSettings(collection="nobody"), service.engine)
     with pytest.raises(NotFound, match="nobody"):
         perceiver.look(scene(1)[0])
+
+
+@pytest.mark.corpus
+def test_strangers_are_hidden_before_anything_is_decided_and_who_is_known_is_not(
+    service: FaceService, corpus: Path
+) -> None:
+    """Two people side by side: before the first look everybody is a stranger, then only the one who is in no collection."""
+    service.index_faces("family", astronaut(), external_image_id="eileen")
+    stranger = cv2.imread(str(corpus / "faces" / "compreface" / "007_B.jpg"))
+    stranger = cv2.resize(stranger, (320, round(320 * stranger.shape[0] / stranger.shape[1])))[:480]
+    frames = scene(8)
+    for frame in frames:
+        frame.picture.bgr()[: stranger.shape[0], 534:] = stranger
+    settings = FaceSettings(collection="family", blur_unknown=True)
+    analysis = FaceAnalysis(FacePerception(settings, service.engine), settings, Sampler(5), RegionMap([]))
+
+    def hidden(number: int) -> list[bool]:
+        """The face on the left, the face on the right."""
+        boxes = analysis.hides(frames[number].picture)
+        left, right = (0.268 + 0.007 * number, 0.36), ((534 + 160) / 854, 0.35)
+        return [any(b.left < x < b.right and b.top < y < b.bottom for b in boxes) for x, y in (left, right)]
+
+    assert hidden(0) == [True, True]
+    for frame in frames:
+        analysis.analyse(frame)
+    assert hidden(7) == [False, True]
+    analysis.reset()
+    assert hidden(7) == [True, True]
+
+
+@pytest.mark.corpus
+def test_every_face_of_a_group_is_hidden_also_a_small_one(service: FaceService, corpus: Path) -> None:
+    """Photographs with a truth of nose points, shrunk until faces in a 720p picture are some fifteen pixels wide."""
+    folder = corpus / "faces" / "compreface"
+    noses = json.loads((folder / "noses.json").read_text())
+    perceiver, found, there = FacePerception(FaceSettings(collection="family"), service.engine), 0, 0
+    for name, points in noses.items():
+        photo = cv2.imread(str(folder / name))
+        scale = 200 / max(photo.shape[:2])
+        small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        image = np.full((720, 1280, 3), 110, np.uint8)
+        image[300 : 300 + small.shape[0], 500 : 500 + small.shape[1]] = small
+        boxes = perceiver.find_all(ArrayPicture(image))
+        places = [((500 + x * scale) / 1280, (300 + y * scale) / 720) for x, y in points]
+        there += len(places)
+        found += sum(any(b.left < x < b.right and b.top < y < b.bottom for b in boxes) for x, y in places)
+    assert there == 17
+    assert found == there

@@ -10,7 +10,8 @@ import pytest
 
 from streamproc.contracts import Position, SourceTraits
 from streamproc.core.errors import StateDamaged
-from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet, StreamItem
+from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet, Picture, StreamItem
+from streamproc.core.vision import Box
 from streamproc.logic.attention import EVERYTHING, OpenNews
 from streamproc.logic.sampling import Sampler
 from streamproc.logic.session import SessionRules, Sessions
@@ -162,6 +163,9 @@ class Counting:
         self.spacings.append(seconds)
 
     def conclude(self) -> list[Sighting]:
+        return []
+
+    def hides(self, picture: Picture) -> list[Box]:
         return []
 
     def analyse(self, frame: Frame) -> FrameResult:

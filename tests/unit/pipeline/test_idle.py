@@ -14,7 +14,7 @@ import pytest
 from streamproc.config.processor import IdleSettings
 from streamproc.contracts import SourceTraits
 from streamproc.core.event import EventType
-from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet, Weight
+from streamproc.core.media import EndOfStream, Frame, Gap, GapReason, Moment, Packet, Picture, Weight
 from streamproc.core.vision import Box
 from streamproc.logic.attention import OpenNews
 from streamproc.logic.regions import EVERYWHERE
@@ -68,6 +68,9 @@ class SquareEyes:
     def spaced(self, seconds: float) -> None: ...
 
     def conclude(self) -> list[Sighting]:
+        return []
+
+    def hides(self, picture: Picture) -> list[Box]:
         return []
 
     def analyse(self, frame: Frame) -> FrameResult:
