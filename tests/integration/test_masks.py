@@ -53,7 +53,10 @@ def visit(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def processor(clip: Path, faces: str = "", outputs: str = "") -> str:
     return (
         f"source: {{type: file, path: {clip}, realtime: true, loop: true}}\n"
-        "session: {mode: continuous, gone_after: 1s}\nlabels: {classes: [PERSON]}\n" + STRIPE + faces + outputs
+        "session: {mode: continuous, gone_after: 1s}\nlabels: {classes: [PERSON], profile: small}\n"
+        + STRIPE
+        + faces
+        + outputs
     )
 
 
