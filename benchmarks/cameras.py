@@ -255,9 +255,9 @@ def tree_cpu(root: int) -> float:
     return sum(_ticks(pid) for pid in tree(root))
 
 
-def tree_memory(root: int) -> float:
-    """Megabytes, shared pages divided among those who share them."""
-    return round(sum(map(_pss_kb, tree(root))) / 1024, 1)
+def tree_memory(root: int, field: str = "Pss") -> float:
+    """Megabytes, shared pages divided among those who share them. ``field``: of smaps_rollup (proc(5)), such as Pss_Anon."""
+    return round(sum(_pss_kb(pid, field) for pid in tree(root)) / 1024, 1)
 
 
 def own_memory() -> float:
@@ -284,9 +284,9 @@ def _stat(pid: int) -> Sequence[str]:
         return ()
 
 
-def _pss_kb(pid: int) -> int:
+def _pss_kb(pid: int, field: str = "Pss") -> int:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), 0)

@@ -5,8 +5,8 @@
 ``streamproc serve`` runs on a folder of processors: files played as cameras with a visit every eight seconds or in a quiet room, RTSP
 cameras (where GStreamer's server can be had) whose server is killed and started again, a camera whose file is taken away and put back,
 one whose document is edited, one that is deleted and made anew, and a session that is started over and over. Outputs are files, pictures
-too. Every ``--every`` seconds a row of the daemon's memory, threads and open files, and of what it has done; ``memory_slope_mb_per_hour``
-is a least-squares line through the second half.
+too. Every ``--every`` seconds a row of the daemon's memory, threads and open files, and of what it has done; ``..._slope_mb_per_hour``
+is a least-squares line through the second half; anonymous memory is what no other process shares (libraries count by how many processes use them).
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Sample:
 
     at: float
     memory_mb: float
+    anonymous_mb: float
     threads: int
     files: int
 
@@ -71,7 +72,7 @@ class Soak:
         self._linked = folder / "camera.mp4"
         self._turn = itertools.count()
         self.server: RtspServer | None = self._rtsp(stack)
-        self.outages = 0
+        self.outages = self.refused = 0
 
     def _rtsp(self, stack: ExitStack) -> RtspServer | None:
         folder = self._folder / "rtsp"
@@ -147,13 +148,14 @@ class Soak:
         return "took a camera's file away and put it back"
 
     def _start(self, name: str) -> None:
-        """It may run still (409)."""
+        """It may run still (409), or the machine be so busy that its storage is waited for (503)."""
         request = urllib.request.Request(f"{self.daemon.url}/api/processors/{name}/start", data=b"{}", method="POST")
         request.add_header("Content-Type", "application/json")
         try:
             urllib.request.urlopen(request, timeout=10).close()
         except urllib.error.HTTPError as error:
-            if error.code != 409:
+            self.refused += error.code == 503
+            if error.code not in (409, 503):
                 raise
 
     @property
@@ -163,7 +165,7 @@ class Soak:
         return process.pid
 
     def sample(self) -> Sample:
-        return Sample(time.monotonic(), tree_memory(self.pid), *counts(self.pid))
+        return Sample(time.monotonic(), tree_memory(self.pid), tree_memory(self.pid, "Pss_Anon"), *counts(self.pid))
 
     def done(self) -> dict[str, float]:
         """Sums of the daemon's counters."""
@@ -197,6 +199,7 @@ def row(samples: list[Sample], begun: float, cpu: float) -> dict[str, Any]:
     return {
         "minute": round((samples[-1].at - begun) / 60, 1),
         "memory_mb": round(statistics.median(each.memory_mb for each in samples), 1),
+        "anonymous_mb": round(statistics.median(each.anonymous_mb for each in samples), 1),
         "threads": statistics.median_low(each.threads for each in samples),
         "most_threads": max(each.threads for each in samples),
         "files": statistics.median_low(each.files for each in samples),
@@ -214,6 +217,9 @@ def figures_of(rows: list[dict[str, Any]], samples: list[Sample]) -> dict[str, A
         "memory_first_mb": rows[0]["memory_mb"],
         "memory_last_mb": rows[-1]["memory_mb"],
         "memory_slope_mb_per_hour": round(3600 * slope([(each.at, each.memory_mb) for each in late]), 1),
+        "anonymous_first_mb": rows[0]["anonymous_mb"],
+        "anonymous_last_mb": rows[-1]["anonymous_mb"],
+        "anonymous_slope_mb_per_hour": round(3600 * slope([(each.at, each.anonymous_mb) for each in late]), 1),
         "threads_least": min(each["threads"] for each in half),
         "threads_most": max(each["threads"] for each in half),
         "files_least": min(each["files"] for each in half),
@@ -241,7 +247,8 @@ def main() -> None:
             rows.append(found)
             samples += some
             progress("  ".join(f"{name} {value}" for name, value in found.items()))
-        figures = figures_of(rows, samples) | {"outages": soak.outages, "exit_code": soak.daemon.terminate()}
+        figures = figures_of(rows, samples) | {"outages": soak.outages, "refused": soak.refused}
+        figures |= {"exit_code": soak.daemon.terminate()}
     report(options, figures=figures, rows=rows)
 
 
