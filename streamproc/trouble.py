@@ -28,10 +28,6 @@ class Trouble:
         self._times = 0
         self._since = 0.0
 
-    @property
-    def lasts(self) -> bool:
-        return self._times > 0
-
     def met(self, reason: object, *, bug: BaseException | None = None, **more: Any) -> None:
         """It failed. ``bug``: an error with its traceback, where nobody expected it; ``more``: what this line says beside."""
         if not self._times:

@@ -26,16 +26,13 @@ class FragmentItems:
         self._stream = stream
         self.not_before = not_before
         self.feed = FragmentFeed()
-        self.without_video = 0
-        """Fragments that hold sound alone."""
 
     def items(self, info: FragmentInfo, data: bytes) -> Iterator[Packet | Gap]:
         """Its packets, the last of which ``ends``; gaps before and behind it; nothing of one without video."""
         name = f"fragment {info.number}"
         try:
             if not read_header(data).has_video:
-                self.without_video += 1
-                return
+                return  # sound alone
             fragment = read_fragment(data, name)
         except MediaError as error:
             log.warning("fragment_skipped", stream=self._stream, reason=str(error))
