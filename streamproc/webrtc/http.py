@@ -153,7 +153,7 @@ class Pages:
         ]
         document = view.to_json(brief=True)
         kept = {key: document[key] for key in ("name", "state", "message", "source", "session")}
-        return kept | {"regions": regions, "transcoded": self._room.relay(name).unplayable}
+        return kept | {"regions": regions, "transcoded": self._room.relay(name).pictures.unplayable}
 
     def _peer(self, request: web.Request) -> Peer:
         """Of this very path: an id alone does not open another processor's session."""

@@ -126,7 +126,7 @@ class WebRtcHub:
         except BaseException:
             viewer.peer.close("the offer could not be answered")
             raise
-        log.info("watching", processor=name, codec=codec, why_transcoded=relay.unplayable)
+        log.info("watching", processor=name, codec=codec, why_transcoded=relay.pictures.unplayable)
         return identity, answer
 
     def relay(self, name: str) -> Relay:

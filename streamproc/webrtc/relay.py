@@ -6,35 +6,17 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
-
-import structlog
 
 from connectors.webrtc.source import WebrtcSource
 from streamproc.core.media import Frame, Gap, Packet, StreamItem
 from streamproc.live.run import Run
-from streamproc.media.demux import Coded, VideoTrack
+from streamproc.media.demux import Coded
 from streamproc.media.mask import PrivacyMask
 from streamproc.pipeline.analysis import FrameResult
-from streamproc.webrtc.h264 import (
-    SPS,
-    ParameterSets,
-    for_viewers,
-    is_keyframe,
-    packetize,
-    parameter_sets,
-    split,
-    why_unplayable,
-)
 from streamproc.webrtc.outbound import Shown, Viewer
+from streamproc.webrtc.source_pictures import MAX_GROUP, SourcePictures
 from streamproc.webrtc.transcode import Transcoder
-from streamproc.webrtc.vp8 import packetize as packetize_vp8
 
-log = structlog.get_logger(__name__)
-
-MAX_GROUP = 300
-MAX_GROUP_BYTES = 3 * 1024 * 1024
-"""Pictures since the last keyframe that are kept for whoever comes next."""
 KEYFRAME_EVERY_S = 1.0
 """A publisher is asked for a keyframe at most so often, however many viewers want one."""
 
@@ -45,10 +27,7 @@ class Relay:
     def __init__(self, name: str, run_of: Callable[[], Run | None]) -> None:
         self.name = name
         self.viewers: dict[str, Viewer] = {}
-        self.codec: str | None = None
-        """Of the source, once a picture came."""
-        self.unplayable: str | None = None
-        """Why browsers cannot play it as it comes."""
+        self.pictures = SourcePictures(name)
         self.observers: list[Callable[[Frame, list[FrameResult]], None]] = []
         """Called in the event loop after each look of the analysis."""
         self._run_of = run_of
@@ -57,17 +36,12 @@ class Relay:
         """What viewers may not see; stays when the run ends, for what is still on its way."""
         self._loop = asyncio.get_running_loop()
         self._seen = asyncio.Event()
-        self._track: VideoTrack | None = None
-        self._sets = ParameterSets(0, ())
         self._lock = threading.Lock()
         self._recent: list[Packet] = []
         self._live = False
-        self._group: list[Shown] = []
-        self._group_bytes = 0
         self._transcoders: dict[str, Transcoder] = {}
         self._asked = 0.0
         self._peeking = 0
-        self._newest = -1.0
 
     @property
     def watched(self) -> bool:
@@ -83,7 +57,7 @@ class Relay:
             return None
         finally:
             self._peeking -= 1
-        return self.codec if self.unplayable is None and not self._mask else None
+        return self.pictures.codec if self.pictures.unplayable is None and not self._mask else None
 
     def add(self, viewer: Viewer) -> None:
         self.viewers[viewer.identity] = viewer
@@ -97,7 +71,7 @@ class Relay:
     def started(self, viewer: Viewer) -> None:
         """It is connected: show it something at once."""
         if self._direct(viewer):
-            viewer.catch_up(self._group)
+            viewer.catch_up(self.pictures.group)
         if viewer.starving:
             self.keyframe_wanted(viewer)
 
@@ -113,7 +87,7 @@ class Relay:
                 self._asked = now
                 source.publisher.request_keyframe()
         elif now - viewer.caught_up_at > KEYFRAME_EVERY_S:
-            viewer.catch_up(self._group)
+            viewer.catch_up(self.pictures.group)
 
     def follow(self) -> None:
         """Look on at the processor's present run; called about twice a second, for runs come and go."""
@@ -140,9 +114,8 @@ class Relay:
             self._transcoders.pop(codec).close()
         if not self.watched:
             self._live = False
-            self._forget_group()
+            self.pictures.rest()
             self._seen.clear()
-            self._track = None
 
     def close(self) -> None:
         for viewer in list(self.viewers.values()):
@@ -179,7 +152,7 @@ class Relay:
         if isinstance(item, Gap):
             for transcoder in self._transcoders.values():
                 transcoder.put(item)
-            self._forget_group()
+            self.pictures.forget()
             for viewer in self.viewers.values():
                 viewer.skip_to_keyframe()
         elif isinstance(item, Packet):
@@ -189,16 +162,12 @@ class Relay:
         coded = packet.data
         if not isinstance(coded, Coded):
             return
-        if coded.track is not self._track:
-            self._begin(coded.track)
-        nals = self._nals(packet, coded.packet)
+        if self.pictures.begin(coded.track):
+            for viewer in self.viewers.values():
+                viewer.skip_to_keyframe()
+        shown = self.pictures.take(packet, coded, masked=bool(self._mask))
         self._seen.set()
-        direct = self.unplayable is None and not self._mask and packet.at.media >= 0
-        if self._mask:
-            self._forget_group()
-        if direct:
-            shown = self._shown(packet, coded, nals)
-            self._keep(shown)
+        if shown is not None:
             for viewer in tuple(self.viewers.values()):
                 if self._direct(viewer):
                     viewer.offer(shown)
@@ -212,65 +181,9 @@ class Relay:
         for transcoder in self._transcoders.values():
             transcoder.put(packet)
 
-    def _begin(self, track: VideoTrack) -> None:
-        """Another connection, file or codec."""
-        self._track, self.codec, self._newest = track, track.codec, -1.0
-        self._sets = ParameterSets(0, ())
-        self.unplayable = None if track.codec in ("h264", "vp8") else f"browsers do not play {track.codec} everywhere"
-        if track.codec == "h264":
-            self._sets = parameter_sets(track.context.extradata)
-            self._judge([*self._sets.units])
-            if track.context.has_b_frames:
-                self.unplayable = self.unplayable or "its pictures are reordered (B-frames)"
-        self._forget_group()
-        for viewer in self.viewers.values():
-            viewer.skip_to_keyframe()
-
-    def _nals(self, packet: Packet, raw: Any) -> list[bytes]:
-        """The picture's units; learns from them what browsers will make of it."""
-        if self.codec != "h264" or self.unplayable is not None:
-            return []
-        nals = split(bytes(raw), self._sets.length_size)
-        self._judge(nals)
-        if float(packet.at.media) < self._newest and float(packet.at.media) > self._newest - 1:
-            self.unplayable = "its pictures are reordered (B-frames)"
-        self._newest = float(packet.at.media)
-        if self.unplayable is not None:
-            log.info("viewers_get_it_transcoded", processor=self.name, reason=self.unplayable)
-            self._forget_group()
-        return nals
-
-    def _judge(self, nals: list[bytes]) -> None:
-        for nal in nals:
-            if nal[0] & 0x1F == SPS:
-                self.unplayable = self.unplayable or why_unplayable(nal)
-
-    def _shown(self, packet: Packet, coded: Coded, nals: list[bytes]) -> Shown:
-        if self.codec == "h264":
-            keyframe = is_keyframe(nals)
-            payloads = packetize(for_viewers(nals, self._sets))
-        else:
-            keyframe = packet.keyframe
-            payloads = packetize_vp8(bytes(coded.packet))
-        return Shown(self.codec or "", tuple(payloads), packet.size, keyframe, packet.at.media, packet.at.wall)
-
-    def _keep(self, shown: Shown) -> None:
-        if shown.keyframe:
-            self._forget_group()
-        elif not self._group:
-            return
-        self._group.append(shown)
-        self._group_bytes += shown.size
-        if len(self._group) > MAX_GROUP or self._group_bytes > MAX_GROUP_BYTES:
-            self._forget_group()
-
-    def _forget_group(self) -> None:
-        self._group.clear()
-        self._group_bytes = 0
-
     def _direct(self, viewer: Viewer) -> bool:
         """Whether it gets the source's pictures as they came; never those of a camera with privacy masks."""
-        return self.unplayable is None and not self._mask and viewer.codec == self.codec
+        return self.pictures.unplayable is None and not self._mask and viewer.codec == self.pictures.codec
 
     def _needs(self, codec: str) -> bool:
         return any(viewer.codec == codec and not self._direct(viewer) for viewer in self.viewers.values())
