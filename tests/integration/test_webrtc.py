@@ -127,8 +127,12 @@ async def test_a_publisher_that_vanishes_is_a_gap_and_may_come_back(box: Daemon)
     await viewer.until(before + 10)
     await again.delete()
     await viewer.session.delete()
-    gaps = [event for event in read_lines(box.config.parent / "out-kill") if event["type"] == "source_gap"]
-    assert len(gaps) == 1 and gaps[0]["seconds"] >= 4
+
+    def gaps() -> list[dict[str, Any]]:
+        return [event for event in read_lines(box.config.parent / "out-kill") if event["type"] == "source_gap"]
+
+    await until(gaps)
+    assert len(gaps()) == 1 and gaps()[0]["seconds"] >= 4
     await first.connection.close()
 
 
