@@ -71,6 +71,15 @@ class Explains(Protocol):
 
 
 @runtime_checkable
+class GivesKeyframes(Protocol):
+    """A source whose sender makes a keyframe when it is asked for one, and seldom otherwise."""
+
+    def ask_keyframe(self) -> None:
+        """In the event loop. Nothing where nobody sends."""
+        ...
+
+
+@runtime_checkable
 class Examines(Protocol):
     """A source whose feed is on this node and can be looked at before it is played."""
 

@@ -67,7 +67,7 @@ class _Left:
 class WebrtcSource:
     """See ``contracts.Source``. Nobody publishing is no error: the session waits, and media time goes on by the clock.
 
-    ``join``, ``push`` and ``leave`` are called in the event loop.
+    ``join``, ``push``, ``leave`` and ``ask_keyframe`` are called in the event loop.
     """
 
     traits = SourceTraits(live=True, waits_for_publisher=True)
@@ -115,6 +115,11 @@ class WebrtcSource:
         if publisher is self.publisher:
             self.publisher = None
             self._put(_Left(why))
+
+    def ask_keyframe(self) -> None:
+        """See ``contracts.GivesKeyframes``: browsers send one at the beginning, and then when they are asked."""
+        if self.publisher is not None:
+            self.publisher.request_keyframe()
 
     def items(self, stop: threading.Event, resume: Position | None = None) -> Iterator[StreamItem]:
         """Never ends by itself."""

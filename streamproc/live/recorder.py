@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from fractions import Fraction
 
 import structlog
 
@@ -23,6 +24,9 @@ FRAGMENT_BYTES = 40_000_000
 """A feed without keyframes for so long is dropped; the store takes 50 MB."""
 SAY_S = 60.0
 """Between two words about what is dropped."""
+KEYFRAME_S = Fraction(4)
+"""Seconds of media after which a source that gives keyframes on demand is asked for one: only a fragment that is complete is safe."""
+ASK_AGAIN_S = Fraction(2)
 
 
 class Recorder:
@@ -40,9 +44,14 @@ class Recorder:
         queue_bytes: int = QUEUE_BYTES,
         *,
         unmasked: bool = False,
+        ask_keyframe: Callable[[], None] = lambda: None,
     ) -> None:
+        """``ask_keyframe`` is called in the source's thread when none has come for long."""
         self.stream = stream
         self._unmasked = unmasked
+        self._ask_keyframe = ask_keyframe
+        self._ask_at: Fraction | None = None
+        """Media time."""
         self._keep_ms = round(keep_s * 1000)
         self._writer = writer
         self._most = queue_bytes
@@ -64,13 +73,16 @@ class Recorder:
     def observe(self, item: StreamItem) -> None:
         """An item of the feed. Returns at once."""
         if isinstance(item, Packet):
+            self._want_keyframe(item)
             with self._wakeup:
                 kept = self._enqueue(item)
             if not kept:
                 metrics.RECORDING_DROPPED.labels(self.stream, "behind").inc()
         elif isinstance(item, Gap):
+            self._ask_at = None
             with self._wakeup:
                 self._queue.append(None)
+                self._wakeup.notify()  # what came before it is complete
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Write what is complete, then end. Blocks up to about ``timeout_s``."""
@@ -79,6 +91,14 @@ class Recorder:
             self._wakeup.notify()
         self._thread.join(timeout_s)
         self._give_up.set()
+
+    def _want_keyframe(self, packet: Packet) -> None:
+        at = packet.at.media
+        if packet.keyframe or self._ask_at is None:
+            self._ask_at = at + KEYFRAME_S
+        elif at >= self._ask_at:
+            self._ask_at = at + ASK_AGAIN_S
+            self._ask_keyframe()
 
     def _enqueue(self, packet: Packet) -> bool:
         if self._closed.is_set():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 
 from streamproc.config.processor import RecordSettings
+from streamproc.contracts import GivesKeyframes
 from streamproc.core.video_log import FragmentWriter
 from streamproc.live.processor import Processor
 from streamproc.live.recorder import Recorder
@@ -52,7 +54,15 @@ class Recordings:
             self._begin(processor, run, wanted)
 
     def _begin(self, processor: Processor, run: Run, settings: RecordSettings) -> None:
-        recorder = Recorder(processor.name, settings.keep, self._writer, unmasked=settings.unmasked)
+        loop = asyncio.get_running_loop()
+
+        def ask_keyframe() -> None:
+            with contextlib.suppress(RuntimeError):  # the daemon ends
+                loop.call_soon_threadsafe(_ask_keyframe, run)
+
+        recorder = Recorder(
+            processor.name, settings.keep, self._writer, unmasked=settings.unmasked, ask_keyframe=ask_keyframe
+        )
         self._going[processor.name] = _Recording(run, settings, recorder)
         processor.committer.recorded_as = processor.name
         recorder.start()
@@ -65,3 +75,9 @@ class Recordings:
         task = asyncio.create_task(asyncio.to_thread(going.recorder.close), name=f"end recording {name}")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+
+def _ask_keyframe(run: Run) -> None:
+    source = run.feeder.source
+    if isinstance(source, GivesKeyframes):
+        source.ask_keyframe()

@@ -128,7 +128,9 @@ def seconds(value: int | None, time_base: Fraction | None) -> Fraction | None:
 
 
 def with_template(track: VideoTrack, keyframe: bytes) -> VideoTrack:
-    """A track of which only packets are known (Annex B, parameter sets in band), such that it can be written. Raises MediaError."""
+    """A track of which only packets are known (VP8, or Annex B with parameter sets in band), such that it can be written. Raises MediaError."""
+    if track.codec == "vp8":
+        return replace(track, template=_vp8_template(keyframe))
     if track.codec not in ("h264", "hevc"):
         raise MediaError(f"{track.codec} without a description of its track cannot be written as it is")
     with (
@@ -139,6 +141,16 @@ def with_template(track: VideoTrack, keyframe: bytes) -> VideoTrack:
     if template is None:
         raise MediaError(f"a keyframe of {track.codec} without parameter sets")
     return replace(track, template=template)
+
+
+def _vp8_template(keyframe: bytes) -> Any:
+    """Of the size that a keyframe's header says (RFC 6386 9.1); there is nothing else to be described."""
+    if len(keyframe) < 10 or keyframe[3:6] != b"\x9d\x01\x2a":
+        raise MediaError("a keyframe of vp8 without its start code")
+    width, height = (int.from_bytes(keyframe[at : at + 2], "little") & 0x3FFF for at in (6, 8))
+    with media_errors("a keyframe of vp8"):
+        container = av.open(io.BytesIO(), "w", format="matroska")
+        return container.add_stream("vp8", width=width, height=height, pix_fmt="yuv420p")
 
 
 def _template(stream: Any) -> Any:

@@ -8,13 +8,15 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import av
 import pytest
 
-from tests.daemon import Daemon, read_lines, wait_for
+from tests.daemon import Daemon, read_lines, run_cli, wait_for
 from tests.peers import CounterTrack, Session, Watching, publish, read_counter, watch
 
 pytestmark = [pytest.mark.models, pytest.mark.slow]
@@ -50,10 +52,11 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         served.put(
             name, f"source: {{type: webrtc}}\n{LABELS}outputs: [{{type: file, directory: {folder}/out-{name}}}]\n"
         )
+    served.put("kept", f"source: {{type: webrtc}}\n{LABELS}record: {{keep: 1h}}\n")
     served.put("over", f"source: {{type: webrtc, second_publisher: take_over}}\n{LABELS}")
     served.put("off", f"state: stopped\nsource: {{type: webrtc}}\n{LABELS}")
     served.start()
-    wait_for(lambda: list(served.states().values()).count("running") == 8, 120, "all run")
+    wait_for(lambda: list(served.states().values()).count("running") == 9, 120, "all run")
     yield served
     served.close()
 
@@ -82,6 +85,29 @@ async def test_what_is_published_is_seen_as_it_came(box: Daemon, codec: str) -> 
     assert await session.delete() == 200
     await asyncio.sleep(0.5)
     await until(lambda: source_of(box, "door")["state"] == "gap")
+
+
+async def test_what_is_published_is_recorded_as_it_came(box: Daemon, tmp_path: Path) -> None:
+    """A publisher's only keyframe may be its first: it is asked for more, and what is left is written when it leaves."""
+    begins, track = datetime.now(UTC) - timedelta(seconds=1), CounterTrack()
+    session = await publish(f"{box.url}/whip/kept", "both-token", track)
+
+    def fragments() -> list[Any]:
+        try:
+            return list(box.get(f"/api/streams/kept/fragments?from={begins.isoformat().replace('+', '%2B')}"))
+        except OSError:  # the stream is made with its first fragment
+            return []
+
+    await until(lambda: len(fragments()) >= 1, 60)
+    await session.delete()
+    await until(lambda: len(fragments()) >= 2)
+    out = tmp_path / "clip.mp4"
+    words = ("streams", "clip", "kept", "--from", begins.isoformat(), "--url", box.url, "--out", out)
+    done = await asyncio.to_thread(run_cli, *words)
+    assert done.returncode == 0, done.stderr
+    with av.open(str(out)) as clip:
+        seen = [read_counter(frame) for frame in clip.decode(video=0)]
+    assert seen == sorted(set(seen)) and len(seen) >= 15 and set(seen) <= track.sent.keys()
 
 
 @pytest.mark.parametrize("name", ["plain", "reordered", "hevc"])

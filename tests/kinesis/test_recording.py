@@ -99,9 +99,13 @@ def test_replay_tells_the_same_by_the_recordings_own_clock(recorded: Daemon, tmp
         return done.stdout
 
     by_daemon = replayed("--url", recorded.url)
-    assert by_daemon == replayed("--data-dir", recorded.data), "of the store: the same bytes"
+    before = tmp_path / "before.jsonl"
+    before.write_text(by_daemon)
+    of_the_store = json.loads(replayed("--data-dir", recorded.data, "--against", before))
+    assert not (of_the_store["appears"] or of_the_store["vanishes"] or of_the_store["moves"])
     again = [json.loads(line) for line in by_daemon.splitlines()]
     detected = [event for event in again if event["type"] == "label_detected"]
+    assert of_the_store["same"] == len(detected)
     # A live feed may look at other frames than a replay, which looks at the same ones each time.
     assert {event["class"] for event in detected} == {event["class"] for event in told}
     begins, ends = datetime.fromisoformat(span["from"]), datetime.fromisoformat(span["to"])
@@ -111,16 +115,31 @@ def test_replay_tells_the_same_by_the_recordings_own_clock(recorded: Daemon, tmp
         assert offset == pytest.approx(event["media_time_s"], abs=0.05)
 
 
-def test_a_part_is_replayed_from_its_first_frame(recorded: Daemon) -> None:
+def test_a_part_is_replayed_from_its_first_frame(recorded: Daemon, tmp_path: Path) -> None:
     begins = datetime.fromisoformat(stream(recorded)["from"]) + timedelta(seconds=3.3)
-    uri = ClipRange("door", begins, begins + timedelta(seconds=4)).uri
-    done = run_cli("replay", uri, "--json", "--data-dir", recorded.data)
-    events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == 0 and events[-1]["type"] == "session_complete"
+    uri = ClipRange("door", begins, begins + timedelta(seconds=3)).uri
+    told, again = (run_cli("replay", uri, "--classes", "PERSON", "--json", *place) for place in places(recorded))
+    assert told.returncode == again.returncode == 0 and told.stdout == again.stdout, "by the daemon: the same bytes"
+    events = [json.loads(line) for line in told.stdout.splitlines()]
+    assert events[0]["type"] == "label_detected" and events[-1]["type"] == "session_complete"
     for event in events:
         at = datetime.fromisoformat(event["time"])
-        assert begins <= at <= begins + timedelta(seconds=4)
+        assert begins <= at <= begins + timedelta(seconds=3)
         assert (at - begins).total_seconds() == pytest.approx(event["media_time_s"], abs=0.12)
+    # What another config would have told of it.
+    (tmp_path / "told.jsonl").write_text(told.stdout)
+    (tmp_path / "sure.yaml").write_text(
+        "source: {type: file, path: x}\nlabels: {classes: [PERSON], min_confidence: 99.9}\n"
+    )
+    words = ("--config", tmp_path / "sure.yaml", "--against", tmp_path / "told.jsonl", "--data-dir", recorded.data)
+    compared = run_cli("replay", uri, *words, "--json")
+    assert compared.returncode == 3, compared.stderr
+    assert [event["id"] for event in json.loads(compared.stdout)["vanishes"]] == [events[0]["id"]]
+
+
+def places(recorded: Daemon) -> tuple[tuple[object, ...], ...]:
+    """Where replay finds the recording: the store itself, or the daemon."""
+    return ("--data-dir", recorded.data), ("--url", recorded.url)
 
 
 def test_analyze_takes_a_recording(recorded: Daemon, tmp_path: Path) -> None:
