@@ -31,7 +31,10 @@ class Heard:
 
 
 class Watcher:
-    """Subscribes to ``filters`` with QoS 1 at every connect; ``heard`` grows in a thread of paho's."""
+    """Subscribes to ``filters`` at every connect; ``heard`` grows in a thread of paho's.
+
+    ``qos`` 0 for more than a thousand messages at once: brokers queue no more of the others for one client.
+    """
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Watcher:
         login: tuple[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
         client_id: str = "",
+        qos: int = 1,
     ) -> None:
         self.heard: list[Heard] = []
         self._filters = filters or ("#",)
@@ -52,7 +56,7 @@ class Watcher:
             self._client.username_pw_set(*login)
         if tls:
             self._client.tls_set_context(tls)
-        self._client.on_connect = lambda *_: self._client.subscribe([(name, 1) for name in self._filters])
+        self._client.on_connect = lambda *_: self._client.subscribe([(name, qos) for name in self._filters])
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = lambda client, data, m: self.heard.append(Heard(m.topic, m.payload, bool(m.retain)))
         self._client.connect("127.0.0.1", port, keepalive=10)
