@@ -191,14 +191,29 @@ class Killed:
 
     def _start(self, *, running: bool = True) -> None:
         """Until the new process has said how the camera is; who is shown in view then is in the journal, or counted as stuck."""
-        self.watcher.heard.clear()
+        before = len(self.watcher.heard)
         self.daemon.start()
-        wait_for(lambda: self._last("status") == ("online" if running else "offline"), 90, "the states")
-        wait_for(lambda: self._last("PERSON/state"), 30, "the states")
+
+        def online() -> bool:
+            """The new process says so of the node; of a camera it does not repeat what the broker holds already."""
+            heard = list(self.watcher.heard)[before:]
+            return any(m.text == "online" and m.topic.count("/") == 2 and m.topic.endswith("/status") for m in heard)
+
+        wait_for(online, 90, "the node")
+        wait_for(lambda: self._last("status") == ("online" if running else "offline"), 30, "the camera")
+        deadline = time.monotonic() + 10
+        while (unknown := self._unknown()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.stuck += len(unknown)
+
+    def _unknown(self) -> list[str]:
+        """Classes that are shown in view by an event that the daemon does not know."""
+        found = []
         for label in WATCHED.classes:
             attributes = json.loads(self._last(f"{label}/attributes") or "{}")
             if self._last(f"{label}/state") == "ON" and not self._known(str(attributes.get("event"))):
-                self.stuck += 1
+                found.append(label)
+        return found
 
     def _settle(self) -> None:
         """Nobody is there, so nobody may be shown for longer than a start and ``gone_after`` take."""
@@ -214,9 +229,9 @@ class Killed:
         return sum(self._last(f"{label}/state") == "ON" for label in WATCHED.classes)
 
     def _last(self, name: str) -> str | None:
-        """What this process said there last; what was retained before does not count."""
+        """What was said there last, by whichever process."""
         for message in reversed(list(self.watcher.heard)):
-            if message.topic.endswith(f"/door/{name}") and not message.retain:
+            if message.topic.endswith(f"/door/{name}"):
                 return message.text
         return None
 

@@ -186,6 +186,10 @@ async def test_a_read_only_file_gives_the_patch(door: Daemon, browser: Chromium)
 
 async def test_rows_go_on_when_the_daemon_is_killed(door: Daemon, browser: Chromium) -> None:
     page = await browser.page()
+    await page.open(f"{door.url}/console/cameras/front-door")
+    await press(page, "Away")
+    standing = "document.querySelector('[data-test=standing]')?.textContent"
+    await page.until(f"{standing} === 'Away: everything is announced'")
     await page.open(f"{door.url}/console/events?type=label_detected")
     await page.until(f"{ROWS}.length >= 1", 120)
     for _ in range(2):
@@ -202,6 +206,14 @@ async def test_rows_go_on_when_the_daemon_is_killed(door: Daemon, browser: Chrom
     assert len(shown) == len(set(shown)), "none twice"
     oldest = kept.index(shown[-1])
     assert shown == kept[kept.index(shown[0]) : oldest + 1], "none missing, newest first"
+
+    # What was said over the schedule is still so.
+    await page.open(f"{door.url}/console/cameras/front-door")
+    await page.until("document.querySelector('.modes [aria-pressed=true]')?.textContent === 'Away'")
+    await press(page, "Pause 1 h")
+    await page.until(f"{standing}?.startsWith('Paused: nothing is announced until')")
+    await press(page, "By schedule")
+    await page.until(f"{standing} === 'Announces at any time'")
 
 
 def _ids(daemon: Daemon) -> list[str]:

@@ -54,7 +54,7 @@ export function condition(processor) {
   if (processor.state !== "running") return [processor.state, KINDS[processor.state] ?? "warn"];
   if (health.length) return [health.join(", "), "bad"];
   if (source.state === "gap") return [source.why ? `gap: ${source.why}` : "gap", "bad"];
-  if (processor.schedule && processor.schedule.active === false) return ["outside its schedule", ""];
+  if (processor.schedule?.active === false) return [{ home: "home", pause: "paused" }[processor.schedule.override?.mode] || "outside its schedule", ""];
   return source.state === "running" ? ["running", "good"] : [source.state || "starting", "warn"];
 }
 export const State = ({ processor }) => {

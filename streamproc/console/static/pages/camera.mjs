@@ -8,6 +8,7 @@ import { Chart } from "../chart.mjs";
 import { Outlines, Player } from "../player.mjs";
 import { Row, useEvents } from "./events.mjs";
 import { Still } from "./home.mjs";
+import { Mode, standing } from "./mode.mjs";
 
 const STILL_MS = 5000;
 const HEAD = 12;
@@ -48,6 +49,7 @@ export function Camera({ name }) {
           : html`<div class="player"><${Still} name=${name} running=${running} every=${STILL_MS} />${show.regions && html`<${Outlines} regions=${drawn} />`}</div>`}</div>
         <div class="row"><label class="check"><input type="checkbox" checked=${live && !lost} onChange=${() => { setLive(lost ? true : !live); setLost(null); }} />Live</label>${toggle("regions")}${toggle("boxes")}
           ${lost && html`<span class="dim small">No live picture (${lost.message || "refused"}); a still every ${STILL_MS / 1000} s.</span>`}</div>
+        ${processor.schedule && html`<section class="card pad row spread"><span data-test="standing">${standing(processor.schedule)}</span><${Mode} cameras=${[processor]} onSaid=${again} /></section>`}
         <${Now} processor=${processor} />
         <${Numbers} name=${name} running=${running} />
       </div>

@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Crop, Empty, Link, Picture, Skeleton, State, age, headline, html, percent } from "../ui.mjs";
 import { address, api, get } from "../api.mjs";
 import { cameraPath } from "../go.mjs";
+import { Mode } from "./mode.mjs";
 import { listen, may, now, opened, processors } from "../live.mjs";
 
 const STILL_EVERY_MS = 10_000;
@@ -34,6 +35,7 @@ export function Home() {
     <div class="head"><h1>Cameras</h1>${all.length > 0 && html`<span class="dim">${running} of ${all.length} running</span>`}
       <div class="actions">${all.length > 6 && html`<label class="field"><span class="visually-hidden">Find a camera</span>
         <input type="search" placeholder="Find" value=${wanted} onInput=${(input) => setWanted(input.target.value)} /></label>`}
+        ${all.length > 1 && html`<${Mode} cameras=${all} label="Mode of all cameras" />`}
         ${all.length > 0 && may("control") && html`<a class="button main" href="/console/add">Add</a>`}</div>
     </div>
     ${all.length === 0
