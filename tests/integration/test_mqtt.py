@@ -22,7 +22,7 @@ from connectors.mqtt.sink import MqttSink
 from streamproc.config.processor import ConnectorRef
 from streamproc.core.errors import SinkBusy
 from streamproc.core.event import Pictures
-from streamproc.outbox import outbox as outbox_module
+from streamproc.outbox import output as output_module
 from tests.builders.brokers import STATUS, Control, Home, jpeg
 from tests.builders.events import label_event
 from tests.builders.examples import LABEL, delivery
@@ -46,7 +46,7 @@ async def home(mosquitto: Broker, tmp_path: Path) -> AsyncIterator[Home]:
 
 @pytest.fixture
 async def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Box]:
-    monkeypatch.setattr(outbox_module, "RETRY", replace(outbox_module.RETRY, first_s=0.05, cap_s=0.5))
+    monkeypatch.setattr(output_module, "RETRY", replace(output_module.RETRY, first_s=0.05, cap_s=0.5))
     made = Box(tmp_path)
     await made.outbox.start()
     yield made

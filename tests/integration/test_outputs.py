@@ -25,7 +25,7 @@ from streamproc.config.processor import ConnectorRef
 from streamproc.contracts import Delivery
 from streamproc.core.event import Event, EventType
 from streamproc.core.media import Moment
-from streamproc.outbox import outbox as outbox_module
+from streamproc.outbox import output as output_module
 from streamproc.plain import render_plain
 from streamproc.store.deliveries import Selection
 from tests.builders.events import START, label_event
@@ -34,7 +34,7 @@ from tests.builders.outboxes import PICTURES, Box
 
 @pytest.fixture
 async def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Box]:
-    monkeypatch.setattr(outbox_module, "RETRY", replace(outbox_module.RETRY, first_s=0.05, cap_s=0.5))
+    monkeypatch.setattr(output_module, "RETRY", replace(output_module.RETRY, first_s=0.05, cap_s=0.5))
     made = Box(tmp_path)
     await made.outbox.start()
     yield made

@@ -135,7 +135,6 @@ LARGE_CLASSES = {
     "IdleMode": 280,
     "LabelPerception": 250,
     "NodeOnBroker": 250,
-    "Outbox": 270,
     "Processor": 250,
     "Supervisor": 280,
 }

@@ -16,7 +16,7 @@ from streamproc.contracts import Delivery, Images
 from streamproc.core.errors import SinkBusy, SinkDenied, SinkRejected
 from streamproc.core.event import Event, EventType, Pictures
 from streamproc.core.route import Route
-from streamproc.outbox import outbox as outbox_module
+from streamproc.outbox import output as output_module
 from streamproc.outbox.housekeeping import Housekeeper
 from streamproc.outbox.outbox import Outbox
 from streamproc.plain import render_plain
@@ -60,7 +60,7 @@ class KeepingSink(RecordingSink):
 
 @pytest.fixture(autouse=True)
 def fast_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_module, "RETRY", replace(outbox_module.RETRY, first_s=0.01, cap_s=0.02))
+    monkeypatch.setattr(output_module, "RETRY", replace(output_module.RETRY, first_s=0.01, cap_s=0.02))
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ async def test_a_bug_in_a_sink_does_not_stop_delivery(journal: Journal, box: Out
 async def test_draining_tries_once_more_and_does_not_wait_for_a_dead_output(
     journal: Journal, box: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "RETRY", replace(outbox_module.RETRY, first_s=60, cap_s=60))
+    monkeypatch.setattr(output_module, "RETRY", replace(output_module.RETRY, first_s=60, cap_s=60))
     up = False
     sink = RecordingSink(lambda event: None if up else SinkBusy("down"))
     slow = RecordingSink(lambda event: SinkBusy("too many", retry_after=60))
