@@ -19,6 +19,7 @@ from streamproc.logic.backoff import BackoffRule
 from streamproc.metrics import DELIVERIES, DELIVERY_DELAY
 from streamproc.outbox.dead import DeadLetters
 from streamproc.outbox.gate import Gate
+from streamproc.outbox.verdicts import Verdicts
 from streamproc.store.deliveries import DeliveryStore, PendingDelivery
 from streamproc.store.spool import Spool
 from streamproc.threads import DATABASE
@@ -70,12 +71,7 @@ class Output:
         """Set when a delivery succeeded: who waits out a back-off tries again at once."""
         self._last_try = asyncio.Event()
         """What fails from now on waits for the next process."""
-        self._confirmed: set[int] = set()
-        """Events that the output has taken and of which the disk does not know yet: they are not delivered again."""
-        self._refused: dict[int, str] = {}
-        """Events that the output has refused, and why, while the disk takes no dead letters: they are not delivered again."""
-        self._lettered: set[int] = set()
-        """Of them those that stand in the file of dead letters already."""
+        self._verdicts = Verdicts(key, services.store, services.dead)
         self._faults: Counter[int] = Counter()
         """Errors that no sink should raise, by event."""
         self._failing: set[str] = set()
@@ -128,7 +124,7 @@ class Output:
         try:
             while session in self._dirty:
                 self._dirty.discard(session)
-                await self._write_confirmed()
+                await self._verdicts.write_confirmed()
                 if not await self._services.gate.is_open(self.processor):
                     return
                 owed = await DATABASE.run(self._services.store.next, self.key, session, _BATCH)
@@ -154,7 +150,7 @@ class Output:
         """Deliver until one fails for now; that failure. What was confirmed is marked in one transaction."""
         try:
             for item in owed:
-                if item.seq in self._refused:
+                if self._verdicts.is_refused(item):
                     await self._put_aside(item)
                     continue
                 try:
@@ -167,19 +163,12 @@ class Output:
                     await self._note_failure(item, error)
                     return error
                 else:
-                    self._confirmed.add(item.seq)
+                    self._verdicts.confirm(item)
                     self._note_success(item)
         finally:
             # Shielded: a cancelled task must not forget what the output has taken.
-            await asyncio.shield(self._write_confirmed())
+            await asyncio.shield(self._verdicts.write_confirmed())
         return None
-
-    async def _write_confirmed(self) -> None:
-        """Raises StorageUnavailable; what is confirmed stays in memory then."""
-        seqs = sorted(self._confirmed)
-        if seqs:
-            await DATABASE.run(self._services.store.delivered, self.key, seqs)
-            self._confirmed.difference_update(seqs)
 
     async def _attempt(self, item: PendingDelivery) -> None:
         """Raises SinkBusy or SinkRejected, nothing else."""
@@ -238,17 +227,11 @@ class Output:
         DELIVERIES.labels(self.key, "dead").inc()
         log.error("output_refused", output=self.key, event_id=item.event.id, reason=reason)
         self._faults.pop(item.seq, None)
-        self._refused[item.seq] = reason
+        self._verdicts.refuse(item, reason)
 
     async def _put_aside(self, item: PendingDelivery) -> None:
-        """Raises StorageUnavailable; the refusal stays in memory then."""
-        reason = self._refused[item.seq]
-        if item.seq not in self._lettered:
-            await DATABASE.run(self._services.dead.add, item, reason)
-            self._lettered.add(item.seq)
-        await DATABASE.run(self._services.store.dead, self.key, item.seq, reason)
-        del self._refused[item.seq]
-        self._lettered.discard(item.seq)
+        """Raises StorageUnavailable."""
+        await self._verdicts.put_aside(item)
         self._services.gate.settled(self.key, item.event)
 
     async def _pause(self, failures: int, failure: SinkBusy) -> bool:
