@@ -22,7 +22,7 @@ from streamproc.store.database import Database
 if TYPE_CHECKING:
     from streamproc.core.faces import DetectedFace
     from streamproc.jobs.person_analysis import Appearance, FindFaces
-    from streamproc.perception.objects import ObjectFinder
+    from streamproc.perception.objects import ObjectFinder, PeopleFinder
     from streamproc.perception.picture_claims import PictureModels
 
 Options = TypeVar("Options")
@@ -53,7 +53,7 @@ class Analyses:
 
                 wanted = parse(PersonOptions, options)
                 faces = self._find_faces() if wanted.faces else None
-                return PersonAnalysis(video, self._objects(video), faces, self._appearance())
+                return PersonAnalysis(video, self._people(video), faces, self._appearance())
             case JobKind.FACES:
                 from streamproc.jobs.face_analysis import FaceAnalysis, FaceOptions
 
@@ -67,10 +67,13 @@ class Analyses:
     def _objects(self, video: VideoFacts) -> ObjectFinder:
         return self._provider.objects.finder(video.width, video.height)
 
-    def _bodies(self, video: VideoFacts) -> ObjectFinder | None:
+    def _people(self, video: VideoFacts) -> PeopleFinder:
+        return self._provider.objects.people_finder(video.width, video.height)
+
+    def _bodies(self, video: VideoFacts) -> PeopleFinder | None:
         """A search for faces does without bodies where no model for them can be had."""
         try:
-            return self._objects(video)
+            return self._people(video)
         except ModelUnavailable:
             return None
 

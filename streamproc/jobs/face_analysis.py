@@ -18,7 +18,7 @@ from streamproc.jobs.facefacts import LEAST_CONFIDENCE, face_to, match_to, owner
 from streamproc.jobs.person_analysis import FindFaces
 from streamproc.jobs.steps import coarse_step
 from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
-from streamproc.perception.objects import LOOK, ObjectFinder
+from streamproc.perception.objects import LOOK, PeopleFinder
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class FaceSearchAnalysis:
     hears = False
 
     def __init__(
-        self, options: FaceSearchOptions, video: VideoFacts, service: FaceService, objects: ObjectFinder | None = None
+        self, options: FaceSearchOptions, video: VideoFacts, service: FaceService, objects: PeopleFinder | None = None
     ) -> None:
         """``objects``: finds the bodies; None where no model for them can be had."""
         service.describe_collection(options.collection)
@@ -122,7 +122,7 @@ class FaceSearchAnalysis:
         """People of a frame that has faces; frames without any are not looked through for them."""
         if self._objects is None:
             return []
-        found = self._objects.find(frame.picture.bgr(LOOK, LOOK), BODY_CONFIDENCE, frame.memo, only="person")
+        found = self._objects.people(frame.picture.bgr(LOOK, LOOK), BODY_CONFIDENCE, frame.memo)
         return [person.box for person in found]
 
     def hear(self, sound: Sound) -> None:

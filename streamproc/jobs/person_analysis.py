@@ -1,4 +1,7 @@
-"""Person tracking: who is where, each person with one number over the video, with the face where one is seen."""
+"""Person tracking: who is where, each person with one number over the video, with the face where one is seen.
+
+Detectors look at the pictures that ``logic.person_looks`` asks for; who is where in those between is decided at the end, when the whole path is known.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +17,26 @@ import numpy.typing as npt
 
 from streamproc.core.faces import DetectedFace
 from streamproc.core.media import Image
+from streamproc.core.vision import Box
 from streamproc.jobs.facefacts import face_to, owner_of
-from streamproc.jobs.steps import coarse_step, fine_step
+from streamproc.jobs.steps import coarse_step, fine_step, look_step
 from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
 from streamproc.logic.boxes import Boxes, Floats, as_boxes, iou
+from streamproc.logic.person_looks import LookPlan
 from streamproc.logic.reappearance import Path, numbered
 from streamproc.logic.structure import from_document, to_document
 from streamproc.logic.tracklets import Look, OfflinePolicy, Track, follow
-from streamproc.perception.objects import LOOK, ObjectFinder
+from streamproc.perception.objects import LOOK, PeopleFinder
 
 _LEAST = 20.0
 """Confidence of a detection that is kept."""
-_POLICY = OfflinePolicy(low=0.5, mean=0.5, match=0.35, link=-3.0)
-_GLANCES_A_SECOND = 3
+_POLICY = OfflinePolicy(low=0.5, mean=0.5, match=0.35, link=-3.0, pause_s=0.4)
+_GLANCES_A_SECOND = 2
 """How often it is looked at what people look like; clothes do not change, and each glance costs a model run a person."""
 _GLANCES_AT = 8
 """People of one picture that are looked at, the surest."""
+_FEW_S = 0.5
+"""Where looks are closer than this, one look alone shows nobody."""
 _ALONE = 0.2
 """Whose box overlaps another more than this (IoU) shows two people."""
 Entry = dict[str, Any]
@@ -61,6 +68,8 @@ class PersonLook:
     """By row of ``boxes``, JSON-ready."""
     vectors: dict[int, npt.NDArray[np.float16]] = field(default_factory=dict)
     """What people look like, by row of ``boxes``: unit vectors."""
+    seen: bool = True
+    """Detectors looked. Where they did not there are no boxes, and faces are by row of the look before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,9 @@ class _Kept:
 
     scene: int
     thumb: npt.NDArray[np.uint8] | None
+    plan: LookPlan
+    thorough: bool
+    glanced: int
 
 
 class Appearance(Protocol):
@@ -86,39 +98,67 @@ class PersonAnalysis:
     def __init__(
         self,
         video: VideoFacts,
-        objects: ObjectFinder,
+        objects: PeopleFinder,
         find_faces: FindFaces | None,
         appearance: Appearance | None = None,
     ) -> None:
         """``find_faces``, ``appearance``: None where it is not wanted or the model cannot be had."""
         self._step = fine_step(video.rate)
-        self._glance_step = self._step * max(1, round(video.rate / self._step / _GLANCES_A_SECOND))
+        self._glance_step = round(video.rate / _GLANCES_A_SECOND)
         self._appearance = appearance
         self._face_step = coarse_step(video.rate)
         self._objects = objects
         self._find_faces = find_faces
         self._thumb: npt.NDArray[np.uint8] | None = None
         self._scene = 0
+        self._plan = LookPlan(look_step(video.rate))
+        self._thorough = True
+        """The next look asks every detector: the one before did without some."""
+        self._glanced = -self._glance_step
         self._rows: list[PersonLook] = []
 
     def wants(self, index: int, at: Fraction) -> bool:
         return index % self._step == 0
 
     def add(self, frame: VideoFrame) -> None:
-        if self._is_cut(frame):
+        cut = self._is_cut(frame)
+        if cut:
             self._scene += 1
+        if not cut and not self._plan.due(frame.index):
+            faces = self._faces_of(frame, self._plan.boxes)
+            nothing = as_boxes([]), np.zeros(0, np.float32)
+            look = PersonLook(frame.milliseconds, float(frame.at), self._scene, *nothing, faces, seen=False)
+            self._rows.append(look)
+            return
         image = frame.picture.bgr(LOOK, LOOK)
-        people = self._objects.find(image, _LEAST, frame.memo, only="person")
-        faces: dict[int, Any] = {}
-        if people and self._find_faces is not None and frame.index % self._face_step == 0:
-            for face in reversed(self._find_faces(frame)):
-                owner = owner_of(face.face.box, [person.box for person in people])
-                if owner is not None:
-                    faces[owner] = face_to(face)
+        people = self._objects.people(image, _LEAST, frame.memo, thorough=self._thorough or cut)
+        self._thorough = not self._thorough
         boxes = as_boxes([person.box for person in people])
         scores = np.array([person.confidence / 100 for person in people], np.float32)
-        vectors = self._vectors(image, boxes, scores) if frame.index % self._glance_step == 0 else {}
+        self._plan.took(frame.index, boxes, scores, cut=cut)
+        vectors = self._vectors(image, boxes, scores) if self._glances(frame.index) else {}
+        faces = self._faces_of(frame, boxes)
         self._rows.append(PersonLook(frame.milliseconds, float(frame.at), self._scene, boxes, scores, faces, vectors))
+
+    def _glances(self, index: int) -> bool:
+        """Whether it is looked at what people look like: half as often where nobody can be taken for another."""
+        wait = self._glance_step * (2 if self._plan.calm else 1)
+        if index - self._glanced < wait:
+            return False
+        self._glanced = index
+        return True
+
+    def _faces_of(self, frame: VideoFrame, boxes: Boxes) -> dict[int, Any]:
+        """Faces by the row of whose they are."""
+        if self._find_faces is None or not len(boxes) or frame.index % self._face_step:
+            return {}
+        bodies = [Box(*map(float, box)) for box in boxes]
+        faces: dict[int, Any] = {}
+        for face in reversed(self._find_faces(frame)):
+            owner = owner_of(face.face.box, bodies)
+            if owner is not None:
+                faces[owner] = face_to(face)
+        return faces
 
     def _vectors(self, image: Image, boxes: Boxes, scores: Floats) -> dict[int, npt.NDArray[np.float16]]:
         if self._appearance is None:
@@ -158,11 +198,12 @@ class PersonAnalysis:
         """Nothing is open."""
 
     def snapshot(self) -> Any:
-        return {"scene": self._scene, "thumb": self._thumb}
+        return to_document(_Kept(self._scene, self._thumb, self._plan, self._thorough, self._glanced))
 
     def restore(self, state: Any) -> None:
         kept = from_document(_Kept, state)
-        self._scene, self._thumb = kept.scene, kept.thumb
+        self._scene, self._thumb, self._plan = kept.scene, kept.thumb, kept.plan
+        self._thorough, self._glanced = kept.thorough, kept.glanced
 
     def conclude(self, rows: Sequence[Any], video: VideoFacts, frames: int) -> dict[str, Any]:
         looks = [look for part in rows for look in from_document(list[PersonLook], part)]
@@ -179,7 +220,7 @@ def persons_of(looks: Sequence[PersonLook], aspect: float) -> list[Entry]:
     for _, group in groupby(looks, key=lambda look: look.scene):
         scene = list(group)
         found += [(track, scene) for track in follow([_square(look, aspect) for look in scene], _policy(scene))]
-    empty_s = np.array([look.at_s for look in looks if not (look.scores > _POLICY.low).any()])
+    empty_s = np.array([look.at_s for look in looks if look.seen and not (look.scores > _POLICY.low).any()])
     numbers = numbered([_path(track, scene, empty_s) for track, scene in found])
     told = [
         entry
@@ -204,22 +245,30 @@ def _path(track: Track, scene: Sequence[PersonLook], empty_s: npt.NDArray[np.flo
 
 def _policy(scene: Sequence[PersonLook]) -> OfflinePolicy:
     """Of videos of few pictures a second, and of scenes that are over at once, fewer looks must do."""
-    if len(scene) < 2:
+    times = [look.at_s for look in scene if look.seen]
+    if len(times) < 2:
         return replace(_POLICY, hits=1, least_s=0.0)
-    step = float(np.median(np.diff([look.at_s for look in scene])))
-    hits = min(_POLICY.hits, len(scene), int(_POLICY.least_s / step + 1e-6) + 1)
+    step = float(np.median(np.diff(times)))
+    needed = max(int(_POLICY.least_s / step + 1e-6) + 1, 2 if step < _FEW_S else 1)
+    hits = min(_POLICY.hits, len(times), needed)
     if hits == _POLICY.hits:
-        return replace(_POLICY, least_s=min(_POLICY.least_s, scene[-1].at_s - scene[0].at_s))
-    return replace(_POLICY, hits=hits, least_s=(hits - 1) * step, pause_s=max(_POLICY.pause_s, 2 * step))
+        return replace(_POLICY, least_s=min(_POLICY.least_s, times[-1] - times[0]))
+    least_s = min((hits - 1) * step, _POLICY.least_s)
+    return replace(_POLICY, hits=hits, least_s=least_s, pause_s=max(_POLICY.pause_s, 2 * step))
 
 
 def _square(look: PersonLook, aspect: float) -> Look:
-    return Look(look.at_s, look.boxes * np.array([aspect, 1, aspect, 1], np.float32), look.scores, look.vectors)
+    return Look(
+        look.at_s, look.boxes * np.array([aspect, 1, aspect, 1], np.float32), look.scores, look.vectors, look.seen
+    )
 
 
 def _entries(index: int, track: Track, scene: Sequence[PersonLook], aspect: float) -> Iterator[Entry]:
+    owner = -1
     for number, row, box, score in zip(track.looks, track.rows, track.boxes, track.scores, strict=True):
         look = scene[number]
+        if look.seen:
+            owner = int(row)
         corners = np.clip(box / np.array([aspect, 1, aspect, 1]), 0.0, 1.0)
         if corners[2] - corners[0] <= 0 or corners[3] - corners[1] <= 0:
             continue
@@ -229,5 +278,5 @@ def _entries(index: int, track: Track, scene: Sequence[PersonLook], aspect: floa
             "box": [round(float(value), 6) for value in corners],
             "confidence": round(100 * float(score), 4),
         }
-        face = look.faces.get(int(row))
+        face = look.faces.get(owner)
         yield entry | ({"face": face} if face else {})

@@ -30,6 +30,8 @@ _REPEATS = 2
 """Two links in a row of one piece need two passes."""
 _MEMORY = 60
 """Detections before a gap that say where a person is going; older ones no longer count."""
+_STRAIGHT = 4
+"""Looks that say where a path goes on to before its first and after its last."""
 _SAME_TOUCH_S = 0.3
 """Two touches with a shorter break are one."""
 
@@ -45,6 +47,8 @@ class Look:
     """(N,) 0..1."""
     vectors: Mapping[int, npt.NDArray[np.floating[Any]]] = field(default_factory=dict)
     """Appearance by row of ``boxes``: unit vectors, of as many as one likes."""
+    seen: bool = True
+    """Somebody looked; False: nothing is known of who was there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,8 @@ def follow(looks: Sequence[Look], policy: OfflinePolicy | None = None) -> list[T
     pieces = linked(gathered(looks, policy), policy)
     pieces = linked(parted(pieces, policy), policy)
     times = np.array([look.at_s for look in looks], np.float64)
-    tracks = [finished(piece, times, policy) for piece in pieces if _worth(piece, policy)]
+    seen = np.array([look.seen for look in looks], bool)
+    tracks = [_reaching(finished(piece, times, policy), times, seen) for piece in pieces if _worth(piece, policy)]
     return sorted(tracks, key=lambda track: (track.looks[0], -track.scores[0]))
 
 
@@ -293,6 +298,33 @@ def finished(piece: Piece, times: Array, policy: OfflinePolicy) -> Track:
     rows = np.where(hit, piece.rows[place], -1)
     scores = np.minimum(piece.scores[place], piece.scores[before])
     return Track(inside[keep], rows[keep], corners(boxes)[keep], scores[keep].astype(np.float32))
+
+
+def _reaching(track: Track, times: Array, seen: npt.NDArray[np.bool_]) -> Track:
+    """The track with half of the looks on either side at which nobody looked: who is seen at one look and not at the one before came in between."""
+    first, last = int(track.looks[0]), int(track.looks[-1])
+    known = np.flatnonzero(seen)
+    before, after = known[known < first], known[known > last]
+    head = (first - int(before[-1])) // 2 if len(before) else first
+    tail = (int(after[0]) - last) // 2 if len(after) else len(times) - 1 - last
+    parts = [_beyond(track, times, np.arange(first - head, first)), track]
+    parts.append(_beyond(track, times, np.arange(last + 1, last + 1 + tail), end=-1))
+    return Track(
+        np.concatenate([part.looks for part in parts]),
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([part.boxes for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+    )
+
+
+def _beyond(track: Track, times: Array, looks: Rows, end: int = 0) -> Track:
+    """Where the path goes straight on to from its beginning, or from its ``end`` (-1)."""
+    inner = min(_STRAIGHT, len(track.looks) - 1) if end == 0 else max(-1 - _STRAIGHT, -len(track.looks))
+    here, there = times[track.looks[end]], times[track.looks[inner]]
+    speed = (track.boxes[end] - track.boxes[inner]) / (here - there) if here != there else np.zeros(4)
+    boxes = (track.boxes[end] + speed * (times[looks] - here)[:, None]).astype(np.float32)
+    scores = np.full(len(looks), track.scores[end], np.float32)
+    return Track(looks, np.full(len(looks), -1, np.intp), boxes, scores)
 
 
 def middles(boxes: npt.ArrayLike) -> Array:

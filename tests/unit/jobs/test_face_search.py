@@ -20,11 +20,11 @@ def analysis_of(faces: list[Any], people: list[Box] | None, asked: list[str]) ->
     made._step, made._rows = 1, []
     made._perception = SimpleNamespace(look=lambda frame: SimpleNamespace(faces=faces, tracks=[]))  # type: ignore[assignment]
 
-    def find(image: Any, least: float, memo: Any, *, only: str) -> list[Any]:
-        asked.append(only)
+    def find(image: Any, least: float, memo: Any) -> list[Any]:
+        asked.append("people")
         return [SimpleNamespace(box=box) for box in people or []]
 
-    made._objects = None if people is None else SimpleNamespace(find=find)  # type: ignore[assignment]
+    made._objects = None if people is None else SimpleNamespace(people=find)  # type: ignore[assignment]
     return made
 
 
@@ -39,13 +39,13 @@ def test_the_body_is_told_where_it_is_seen_and_looked_for_only_where_there_is_a_
     seen = analysis_of([face], [body, Box(0.0, 0.0, 1.0, 1.0)], asked)
     seen.add(frame)
     ((row,),) = [seen.take()]
-    assert row["box"] == [0.4, 0.05, 0.6, 0.9] and asked == ["person"]
+    assert row["box"] == [0.4, 0.05, 0.6, 0.9] and asked == ["people"]
     without = analysis_of([face], None, asked)
     without.add(frame)
     assert "box" not in without.take()[0]
     nobody = analysis_of([], [body], asked)
     nobody.add(frame)
-    assert nobody.take() is None and asked == ["person"]
+    assert nobody.take() is None and asked == ["people"]
 
 
 def rows_of(*paths: tuple[int, str | None, int, int]) -> list[dict[str, Any]]:

@@ -1,12 +1,21 @@
 """Persons told from looks: numbers over scenes, corners of the picture, faces."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from streamproc.jobs.person_analysis import PersonLook, persons_of
+from streamproc.core.faces import DetectedFace
+from streamproc.core.media import Image
+from streamproc.core.vision import Box, FaceBox, FaceQuality, Pose
+from streamproc.jobs.person_analysis import PersonAnalysis, PersonLook, persons_of
+from streamproc.jobs.video import VideoFacts, VideoFrame
+from streamproc.media.picture import ArrayPicture
+from streamproc.perception.objects import SeenObject
 
 
 def standing(ms: int, scene: int, left: float = 0.4, face: str | None = None) -> PersonLook:
@@ -60,3 +69,42 @@ def test_no_looks_no_persons() -> None:
 )
 def test_few_pictures_do_where_there_are_no_more(step_ms: int, looks: int, told: int) -> None:
     assert len(persons_of([standing(step_ms * n, 0) for n in range(looks)], 16 / 9)) == told
+
+
+class Finder:
+    """A stand-in for the detectors: somebody walks slowly through every picture."""
+
+    def __init__(self) -> None:
+        self.asked: list[bool] = []
+
+    def people(self, image: Image, least: float, memo: dict[str, Any], *, thorough: bool) -> list[SeenObject]:
+        self.asked.append(thorough)
+        return [SeenObject("person", Box(0.3, 0.2, 0.4, 0.8), 90.0)]
+
+
+def frames(count: int) -> Iterator[VideoFrame]:
+    """Of a grey video of 25 pictures a second."""
+    for index in range(count):
+        yield VideoFrame(index, Fraction(index, 25), ArrayPicture(np.full((36, 64, 3), 90, np.uint8)), None)  # type: ignore[arg-type]
+
+
+def test_who_is_followed_surely_is_told_at_every_picture_and_looked_for_at_a_few() -> None:
+    quality = FaceQuality(50.0, 50.0, 20.0, Pose(0.0, 0.0, 0.0))
+    finder = Finder()
+    face = DetectedFace(FaceBox(Box(0.34, 0.22, 0.36, 0.3), 0.9, np.zeros((5, 2), np.float32)), quality)
+    facts = VideoFacts("h264", "mp4", 4000, Fraction(25), 64, 36, full_range=False)
+    analysis = PersonAnalysis(facts, finder, lambda frame: [face])  # type: ignore[arg-type]
+    for frame in frames(100):
+        if analysis.wants(frame.index, frame.at):
+            if frame.index == 50:  # a checkpoint in between changes nothing
+                kept = analysis.snapshot()
+                rows = analysis.take()
+                analysis = PersonAnalysis(facts, finder, lambda frame: [face])  # type: ignore[arg-type]
+                analysis.restore(kept)
+            analysis.add(frame)
+    told = analysis.conclude([rows, analysis.take()], facts, 100)["persons"]
+    assert [entry["ms"] for entry in told] == list(range(0, 3921, 80))
+    assert {entry["index"] for entry in told} == {0}
+    assert len(finder.asked) == 13
+    assert finder.asked == [number % 2 == 0 for number in range(13)]
+    assert [entry["ms"] for entry in told if "face" in entry] == list(range(0, 3921, 160))

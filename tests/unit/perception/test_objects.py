@@ -70,6 +70,19 @@ def test_a_memo_asks_each_detector_once_and_only_keeps_one_class(made):
     assert (people.asked, beside.asked) == (1, 1)
 
 
+def test_the_first_detector_does_alone_for_people_that_it_has_no_doubt_of():
+    sure, unsure = (
+        Sees("yolox_nano", (0, score, [0.1, 0.1, 0.5, 0.9]), (1, 0.6, [0, 0, 1, 1])) for score in (0.9, 0.4)
+    )
+    for people, looked, thorough in ((sure, 0, False), (sure, 1, True), (unsure, 1, False)):
+        beside, third = Sees("deimv2_femto", (0, 0.8, [0.1, 0.1, 0.5, 0.9])), Sees("ssd_oidv4")
+        models = ObjectModels(lambda people=people, beside=beside, third=third: Zoo(people, beside, third))
+        found = models.people_finder(160, 90).people(IMAGE, 1.0, thorough=thorough)
+        models.close()
+        assert [each.name for each in found] == ["person"]
+        assert (beside.asked, third.asked) == (looked, 0)
+
+
 def test_a_detector_that_stands_in_for_another_is_asked_once():
     ssd = Sees("ssd_oidv4", (0, 0.9, [0.1, 0.1, 0.5, 0.9]))
     models = ObjectModels(lambda: Zoo(ssd, ssd))
