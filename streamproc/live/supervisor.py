@@ -77,7 +77,12 @@ class Supervisor:
         self.outputs.outbox.denied_listeners.append(self._denied)
         self.scheduler = Scheduler(node.workers)
         self.governor = Governor(node.cpu_target)
-        self.provider = ModelProvider(node, collections_dir or database.data_dir, workers=self.scheduler.workers)
+        self.provider = ModelProvider(
+            node,
+            collections_dir or database.data_dir,
+            workers=self.scheduler.workers,
+            help_with=self.scheduler.help_with,
+        )
         self.ownership = ownership or SoleNode()
         self.listeners: list[Callable[[Sequence[Event]], None]] = []
         """Called in the loop with events that have just become durable."""

@@ -11,6 +11,7 @@ from streamproc.core.classes import Group
 from streamproc.core.media import Image
 from streamproc.core.vision import Detections
 from streamproc.logic.boxes import nms
+from streamproc.perception.beside import ALONE, Beside
 
 _OTHER_WORDS = {
     "computer monitor": "tv",
@@ -45,9 +46,11 @@ def by_group(found: Detections) -> dict[Group, Detections]:
     return answer
 
 
-def detect_all(detectors: Sequence[Detector], image: Image, min_score: float) -> list[Detections]:
+def detect_all(
+    detectors: Sequence[Detector], image: Image, min_score: float, beside: Beside = ALONE
+) -> list[Detections]:
     """Every detector's answer, in order."""
-    return [detector.detect(image, min_score) for detector in detectors]
+    return beside.map(lambda detector: detector.detect(image, min_score), detectors)
 
 
 def merged(found: Sequence[Detections], threshold: float = 0.55) -> Detections:

@@ -25,6 +25,7 @@ from streamproc.logic.gate import GatePolicy, MotionGate
 from streamproc.logic.motion import Blob, Motion, thumbnail_size
 from streamproc.logic.structure import from_document, to_document
 from streamproc.logic.tracker import ANY_CLASS, Tracked, Tracker, TrackerPolicy
+from streamproc.perception.beside import ALONE, Beside
 from streamproc.perception.candidates import LEAST_SCORE, Candidate, in_frame, nothing_there, up_close
 from streamproc.perception.detect import detect_all
 from streamproc.perception.label_models import LabelModels
@@ -104,8 +105,10 @@ class _Kept:
 class LabelPerception:
     """Label perception of one feed: gate, trackers and beliefs. Not thread-safe; one call at a time, frames in order."""
 
-    def __init__(self, settings: LabelSettings, models: LabelModels, policy: LookPolicy | None = None) -> None:
-        self.settings = settings
+    def __init__(
+        self, settings: LabelSettings, models: LabelModels, policy: LookPolicy | None = None, beside: Beside = ALONE
+    ) -> None:
+        self.settings, self._beside = settings, beside
         self.models = models
         self.second_look = settings.second_look
         """May be switched between looks."""
@@ -114,7 +117,7 @@ class LabelPerception:
         self._belief, self._tracking = _paced(settings, settings.fps)
         self._parcels: ParcelSearch | None = None
         if models.proposals and models.classifier is not None:
-            self._parcels = ParcelSearch(models.proposals, models.classifier, self._belief)
+            self._parcels = ParcelSearch(models.proposals, models.classifier, self._belief, beside=beside)
         self._state = _State(Tracker(self._tracking))
         self._asked_fps = self._paced_fps = settings.fps
 
@@ -230,7 +233,8 @@ class LabelPerception:
             return {}
         runs.update(each.name for each in whole)
         small = frame.picture.bgr(max(each.input_size[0] for each in whole), max(each.input_size[1] for each in whole))
-        return dict(zip((each.name for each in whole), detect_all(whole, small, LEAST_SCORE), strict=True))
+        found = detect_all(whole, small, LEAST_SCORE, self._beside)
+        return {each.name: some for each, some in zip(whole, found, strict=True)}
 
     def _in_frame(self, picture: Picture, found: dict[str, Detections]) -> list[Candidate]:
         whole = self.models.whole(picture.width, picture.height)
@@ -246,11 +250,11 @@ class LabelPerception:
         close = self.models.close()
         classified = self.models.classified
         classifier = self.models.classifier if classified else None
-        for blob in self._unexplained(motion.blobs, candidates)[: self.policy.crops]:
+        blobs = self._unexplained(motion.blobs, candidates)[: self.policy.crops]
+        for again in self._beside.map(lambda blob: up_close(close, classifier, picture, blob.box, classified), blobs):
             runs.update(each.name for each in close)
             if classifier is not None:
                 runs[classifier.name] += 1
-            again = up_close(close, classifier, picture, blob.box, classified)
             if self._seen_before(again.box, picture, whole):
                 missed = nothing_there(whole)
                 again = replace(again, odds={group: (value + missed[group]) / 2 for group, value in again.odds.items()})

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from streamproc.core.vision import Box, Detections
 from streamproc.logic.boxes import as_boxes, covered, expand, iou, nms
 from streamproc.logic.evidence import Belief, BeliefPolicy, family, logit
 from streamproc.logic.motion import MotionPolicy, blobs_of, changed, soften
+from streamproc.perception.beside import ALONE, Beside
 from streamproc.perception.detect import common_name
 
 _LIKELY = {
@@ -129,9 +131,10 @@ class ParcelSearch:
         classifier: Classifier,
         belief: BeliefPolicy,
         policy: ParcelPolicy | None = None,
+        beside: Beside = ALONE,
     ) -> None:
         self.proposers = tuple(proposers)
-        self.classifier = classifier
+        self.classifier, self._beside = classifier, beside
         self.policy = policy or _BY_CLASSIFIER.get(family(classifier.name), ParcelPolicy())
         self._belief = belief
         self._family = imagenet_indexes(classifier.names, Group.PACKAGE.traits.imagenet)
@@ -276,14 +279,12 @@ class ParcelSearch:
 
     def _share(self, picture: Picture, box: Box) -> tuple[float, int]:
         """The family's probability, the mean in log-odds of four crops, and how many crops were asked."""
-        aspect = picture.width / picture.height
-        said: list[float] = []
-        for factor, square in ((1.15, True), (1.0, True), (1.3, True), (1.1, False)):
-            window = expand(box, factor) if not square else _square(box, factor, aspect)
-            share = float(self.classifier.classify(picture.crop(window))[self._family].sum())
-            said.append(logit(share))
-            if len(said) == 1 and share < self.policy.first:
-                break
+        first, *others = _windows(box, picture.width / picture.height)
+        share_of = partial(_share_in, self.classifier, self._family, picture)
+        shares = [share_of(first)]
+        if shares[0] >= self.policy.first:
+            shares += self._beside.map(share_of, others)
+        said = [logit(share) for share in shares]
         return 1 / (1 + float(np.exp(-sum(said) / len(said)))), len(said)
 
     def _drop(self, at_s: float) -> None:
@@ -329,6 +330,15 @@ def _share(box: Box, areas: npt.NDArray[np.float32]) -> float:
 
 def _inside(box: Box, others: Sequence[Box]) -> float:
     return _share(box, as_boxes(others)) if others else 0.0
+
+
+def _share_in(classifier: Classifier, family: Sequence[int], picture: Picture, window: Box) -> float:
+    return float(classifier.classify(picture.crop(window))[family].sum())
+
+
+def _windows(box: Box, aspect: float) -> tuple[Box, ...]:
+    """The four crops in which the classifier looks at a box, the one that decides whether to go on first."""
+    return (*(_square(box, factor, aspect) for factor in (1.15, 1.0, 1.3)), expand(box, 1.1))
 
 
 def _square(box: Box, factor: float, aspect: float) -> Box:

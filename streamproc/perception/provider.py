@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from streamproc.config.node import NodeConfig
 from streamproc.config.processor import FaceSettings, LabelSettings
 from streamproc.core.errors import ModelUnavailable
+from streamproc.perception.beside import Beside, Help
 from streamproc.perception.objects import ObjectModels
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class ModelProvider:
     """Where the face collections are."""
     workers: int = 1
     """How many threads will infer at the same time."""
+    help_with: Help = lambda work: False
+    """Has a worker that is idle take over part of a live feed's look."""
     objects: ObjectModels = field(init=False)
     """The detectors for labels of stored video and single pictures."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -92,7 +95,8 @@ class ModelProvider:
         from streamproc.perception.label_models import load_models
         from streamproc.perception.label_perception import LabelPerception
 
-        return LabelPerception(settings, load_models(self.zoo, settings.classes, settings.profile))
+        models = load_models(self.zoo, settings.classes, settings.profile)
+        return LabelPerception(settings, models, beside=Beside(self.help_with))
 
     def small_models(self, settings: LabelSettings) -> LabelModels | None:
         """Cheaper models for the same classes, loaded; None where there are none or they are not on this disk yet.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -30,6 +32,19 @@ class Task(Protocol):
         ...
 
 
+class _Help:
+    """Part of a running step, for a worker that no task needs."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self.step = work
+
+    def urgency(self) -> float | None:
+        return None
+
+    def fail(self, error: BaseException) -> None:
+        """Said by the worker; whoever asked for help goes on alone."""
+
+
 class Scheduler:
     """``workers`` threads, earliest deadline first, run to completion.
 
@@ -45,6 +60,7 @@ class Scheduler:
         self._busy: set[int] = set()
         self._turns = FairShare(self.workers)
         self._waiting = 0
+        self._help: deque[_Help] = deque()
         self._overdue = 0
         self._stopped = False
         self._threads = [
@@ -70,6 +86,16 @@ class Scheduler:
     def crowded(self) -> bool:
         """When a worker last chose, more tasks than workers had waited beyond their deadlines: there is no time for what is old."""
         return self._overdue > self.workers
+
+    def help_with(self, work: Callable[[], None]) -> bool:
+        """Have a worker that is idle call ``work`` beside the step that asks; False: none is. A task that becomes urgent meanwhile goes first, so
+        nobody may rely on it."""
+        with self._ready:
+            if self._stopped or len(self._help) >= self._waiting:
+                return False
+            self._help.append(_Help(work))
+            self._ready.notify()
+            return True
 
     def wake(self) -> None:
         """A task may have become urgent. Called by source threads for every item, so it costs next to nothing when all are busy."""
@@ -110,7 +136,7 @@ class Scheduler:
         with self._ready:
             while not self._stopped:
                 self._waiting += 1  # before looking, so that an item put meanwhile finds somebody to wake
-                task = self._most_urgent()
+                task = self._most_urgent() or (self._help.popleft() if self._help else None)
                 if task is None:
                     self._ready.wait(0.5)
                 self._waiting -= 1

@@ -279,3 +279,36 @@ def test_another_source_is_attached_behind_a_gap() -> None:
     lane.end("stopped")
     drain(lane)
     assert safe == [Position({"b": 2})]
+
+
+def test_a_worker_that_no_lane_needs_helps_and_none_is_promised_where_all_are_busy() -> None:
+    class Step:
+        """One step that asks for help as often as it gets it."""
+
+        done = threading.Event()
+        both = threading.Barrier(2, timeout=30)
+        promised = 0
+
+        def urgency(self) -> float | None:
+            return None if self.done.is_set() else 0.0
+
+        def step(self) -> None:
+            while not self.promised:  # the other worker may still be on its way
+                self.promised += scheduler.help_with(self.meet)
+            self.meet()
+            self.done.set()
+
+        def meet(self) -> None:
+            self.both.wait()
+
+        def fail(self, error: BaseException) -> None:
+            raise AssertionError(error)
+
+    scheduler = Scheduler(2)
+    assert not scheduler.help_with(lambda: None), "nobody works yet"
+    step = Step()
+    scheduler.add(step)
+    scheduler.start()
+    assert step.done.wait(30)
+    scheduler.stop()
+    assert not scheduler.help_with(lambda: None), "nobody works any more"
