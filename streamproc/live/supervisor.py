@@ -66,8 +66,7 @@ class Supervisor:
     ) -> None:
         """``base_dir``: what relative paths of configs start from. ``collections_dir``: the data directory whose face collections
         are used; the database's own where left out."""
-        self.node = node
-        self.base_dir = base_dir
+        self.node, self.base_dir = node, base_dir
         self.database = database
         self.journal = Journal(database)
         self.decisions = PatientJournal(self.journal)
@@ -75,14 +74,10 @@ class Supervisor:
         self.outputs = Outputs(self.journal, renderers, (node.outbox, node.history), self._context)
         self.outputs.outbox.delivered_listeners.append(self._delivered)
         self.outputs.outbox.denied_listeners.append(self._denied)
-        self.scheduler = Scheduler(node.workers)
+        scheduler = self.scheduler = Scheduler(node.workers)
         self.governor = Governor(node.cpu_target)
-        self.provider = ModelProvider(
-            node,
-            collections_dir or database.data_dir,
-            workers=self.scheduler.workers,
-            help_with=self.scheduler.help_with,
-        )
+        folder = collections_dir or database.data_dir
+        self.provider = ModelProvider(node, folder, scheduler.workers, scheduler.help_with)
         self.ownership = ownership or SoleNode()
         self.listeners: list[Callable[[Sequence[Event]], None]] = []
         """Called in the loop with events that have just become durable."""

@@ -105,14 +105,12 @@ class _Kept:
 class LabelPerception:
     """Label perception of one feed: gate, trackers and beliefs. Not thread-safe; one call at a time, frames in order."""
 
-    def __init__(
-        self, settings: LabelSettings, models: LabelModels, policy: LookPolicy | None = None, beside: Beside = ALONE
-    ) -> None:
+    def __init__(self, settings: LabelSettings, models: LabelModels, beside: Beside = ALONE) -> None:
         self.settings, self._beside = settings, beside
         self.models = models
         self.second_look = settings.second_look
         """May be switched between looks."""
-        self.policy = policy or LookPolicy()
+        self.policy = LookPolicy()
         self._gate = GatePolicy(enabled=settings.motion_gate)
         self._belief, self._tracking = _paced(settings, settings.fps)
         self._parcels: ParcelSearch | None = None
@@ -233,8 +231,8 @@ class LabelPerception:
             return {}
         runs.update(each.name for each in whole)
         small = frame.picture.bgr(max(each.input_size[0] for each in whole), max(each.input_size[1] for each in whole))
-        found = detect_all(whole, small, LEAST_SCORE, self._beside)
-        return {each.name: some for each, some in zip(whole, found, strict=True)}
+        names, found = [each.name for each in whole], detect_all(whole, small, LEAST_SCORE, self._beside)
+        return dict(zip(names, found, strict=True))
 
     def _in_frame(self, picture: Picture, found: dict[str, Detections]) -> list[Candidate]:
         whole = self.models.whole(picture.width, picture.height)
@@ -252,9 +250,7 @@ class LabelPerception:
         classifier = self.models.classifier if classified else None
         blobs = self._unexplained(motion.blobs, candidates)[: self.policy.crops]
         for again in self._beside.map(lambda blob: up_close(close, classifier, picture, blob.box, classified), blobs):
-            runs.update(each.name for each in close)
-            if classifier is not None:
-                runs[classifier.name] += 1
+            runs.update(each.name for each in (*close, *([classifier] if classifier else ())))
             if self._seen_before(again.box, picture, whole):
                 missed = nothing_there(whole)
                 again = replace(again, odds={group: (value + missed[group]) / 2 for group, value in again.odds.items()})
