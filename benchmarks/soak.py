@@ -19,7 +19,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from benchmarks.camera_clips import SCENES, Maker
 from benchmarks.camera_figures import slope
 from benchmarks.cameras import counts, tree_cpu, tree_memory
 from benchmarks.common import clean_up_when_terminated, parser, prepared, progress, report
-from tests.daemon import Daemon
+from tests.daemon import Daemon, wait_for
 from tests.servers.common import Unavailable
 from tests.servers.rtsp import RtspServer, lengthen
 
@@ -167,11 +167,17 @@ class Soak:
     def sample(self) -> Sample:
         return Sample(time.monotonic(), tree_memory(self.pid), tree_memory(self.pid, "Pss_Anon"), *counts(self.pid))
 
+    def _metrics(self) -> str:
+        with suppress(TimeoutError):  # whatever else runs here may starve it for a while
+            return str(self.daemon.get("/metrics"))
+        return ""
+
     def done(self) -> dict[str, float]:
         """Sums of the daemon's counters."""
         wanted = ("streamproc_events_total", "streamproc_source_gaps_total", "streamproc_frames_analysed_total")
         found = dict.fromkeys(wanted, 0.0)
-        for line in str(self.daemon.get("/metrics")).splitlines():
+        metrics = wait_for(self._metrics, 120, "an answer of the daemon")
+        for line in metrics.splitlines():
             name = line.partition("{")[0]
             if name in found:
                 found[name] += float(line.rpartition(" ")[2])
