@@ -30,17 +30,17 @@ class Users:
     def create(self, name: str, user_id: str) -> None:
         """Raises AlreadyExists."""
         self._store.get(name)
-        self._store.create_user(name, user_id, self._now())
+        self._store.users.create(name, user_id, self._now())
 
     def delete(self, name: str, user_id: str) -> None:
         """Its faces stay, associated with nobody."""
         self._store.get(name)
-        self._store.delete_user(name, user_id)
+        self._store.users.delete(name, user_id)
 
     def list(self, name: str, *, limit: int | None = None, after: str = "") -> UserPage:
         """By name."""
         self._store.get(name)
-        found = self._store.users(name, after, None if limit is None else limit + 1)
+        found = self._store.users.all(name, after, None if limit is None else limit + 1)
         shown = found if limit is None else found[:limit]
         users = tuple((user_id, UserStatus.ACTIVE if faces else UserStatus.CREATED) for user_id, faces in shown)
         return UserPage(users, shown[-1][0] if len(shown) < len(found) else None)
@@ -65,7 +65,7 @@ class Users:
             done.append(face_id)
         if len(own) > MAX_FACES_OF_A_USER:
             raise LimitExceeded(f"user {user_id} would have {len(own)} faces, at most {MAX_FACES_OF_A_USER} are kept")
-        self._store.set_user(name, done, user_id)
+        self._store.users.assign(name, done, user_id)
         return FaceChanges(tuple(done), tuple(failed), self._status(name, user_id))
 
     def disassociate(self, name: str, user_id: str, face_ids: Sequence[str]) -> FaceChanges:
@@ -82,7 +82,7 @@ class Users:
                 failed.append(FaceFailure(face_id, ("ASSOCIATED_TO_A_DIFFERENT_USER",), face.user_id))
             else:
                 done.append(face_id)
-        self._store.set_user(name, done, None)
+        self._store.users.assign(name, done, None)
         return FaceChanges(tuple(done), tuple(failed), self._status(name, user_id))
 
     def search(
@@ -129,7 +129,7 @@ class Users:
     ) -> tuple[UserMatch, ...]:
         """A user's likeness is that of its mean vector or of its best face, whichever is more."""
         grouped: dict[str, list[int]] = {}
-        for number, user_id in self._store.associated(name):
+        for number, user_id in self._store.users.associated(name):
             if user_id != without:
                 grouped.setdefault(user_id, []).append(number)
         if not grouped or not len(queries):
@@ -169,5 +169,5 @@ class Users:
 
     def _require(self, name: str, user_id: str) -> None:
         self._store.get(name)
-        if not self._store.has_user(name, user_id):
+        if not self._store.users.has(name, user_id):
             raise NotFound(f"The user id: {user_id} does not exist in the collection {name}")

@@ -14,6 +14,8 @@ from streamproc.perception.taxonomy import Taxonomy
 log = structlog.get_logger(__name__)
 _SAID: set[str] = set()
 """Words of filters that this process said are unknown."""
+_MOST_SAID = 1000
+"""Then no more are said: clients may make up any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def say_unknown(options: LabelOptions, words: Taxonomy, own: Iterable[str] = ())
     known = words.known_words() | {"own labels", *(name.casefold() for name in own)}
     unknown = sorted({word for word in asked if word.casefold() not in known})
     new = [word for word in unknown if word.casefold() not in _SAID]
-    if new:
+    if new and len(_SAID) < _MOST_SAID:
         _SAID.update(word.casefold() for word in new)
         log.warning(
             "label_filter_unknown", names=new, why="no model here can tell them; docs/labels.md lists what can be told"

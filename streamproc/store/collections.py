@@ -17,6 +17,7 @@ from streamproc.core.errors import AlreadyExists, InputError, NotFound
 from streamproc.core.faces import StoredFace
 from streamproc.core.vision import Box, FloatArray
 from streamproc.store.database import Database
+from streamproc.store.face_users import UserStore, note_edit
 
 Numbers = npt.NDArray[np.int64]
 FILE_NAME: Final = "faces.db"
@@ -96,6 +97,7 @@ class CollectionStore:
         self.database = Database(data_dir, FILE_NAME)
         self.database.path.chmod(0o600)
         self.database.migrate("collections", _STEPS)
+        self.users = UserStore(self.database)
         self._cipher = cipher
         self._check_key()
 
@@ -236,52 +238,8 @@ class CollectionStore:
                 "DELETE FROM faces WHERE collection = ? AND face_id IN (SELECT value FROM json_each(?))",
                 (name, json.dumps(list(face_ids))),
             )
-            _touch(db, name)
+            note_edit(db, name)
         self.database.scrub()
-
-    # users
-
-    def create_user(self, name: str, user_id: str, created: float) -> None:
-        """Raises AlreadyExists."""
-        with self.database.write() as db:
-            if db.execute("SELECT 1 FROM users WHERE collection = ? AND user_id = ?", (name, user_id)).fetchone():
-                raise AlreadyExists(f"The user id: {user_id} already exists in the collection {name}.")
-            db.execute("INSERT INTO users VALUES (?, ?, ?)", (name, user_id, created))
-
-    def delete_user(self, name: str, user_id: str) -> None:
-        """Delete a user; its faces stay, associated with nobody. Raises NotFound."""
-        with self.database.write() as db:
-            if db.execute("DELETE FROM users WHERE collection = ? AND user_id = ?", (name, user_id)).rowcount == 0:
-                raise NotFound(f"The user id: {user_id} does not exist in the collection {name}")
-            db.execute("UPDATE faces SET user_id = NULL WHERE collection = ? AND user_id = ?", (name, user_id))
-            _touch(db, name)
-
-    def users(self, name: str, after: str = "", limit: int | None = None) -> list[tuple[str, int]]:
-        """User ids behind ``after`` in order of name, each with the number of its faces."""
-        query = (
-            "SELECT user_id, (SELECT COUNT(*) FROM faces WHERE collection = users.collection AND user_id = users.user_id) "
-            "FROM users WHERE collection = ? AND user_id > ? ORDER BY user_id LIMIT ?"
-        )
-        rows = self.database.read().execute(query, (name, after, -1 if limit is None else limit)).fetchall()
-        return [(str(row[0]), int(row[1])) for row in rows]
-
-    def has_user(self, name: str, user_id: str) -> bool:
-        query = "SELECT 1 FROM users WHERE collection = ? AND user_id = ?"
-        return self.database.read().execute(query, (name, user_id)).fetchone() is not None
-
-    def set_user(self, name: str, face_ids: Iterable[str], user_id: str | None) -> None:
-        """Associate faces with a user, or with nobody."""
-        with self.database.write() as db:
-            db.execute(
-                "UPDATE faces SET user_id = ? WHERE collection = ? AND face_id IN (SELECT value FROM json_each(?))",
-                (user_id, name, json.dumps(list(face_ids))),
-            )
-            _touch(db, name)
-
-    def associated(self, name: str) -> list[tuple[int, str]]:
-        """Sequence number and user id of every face that has a user."""
-        query = "SELECT seq, user_id FROM faces WHERE collection = ? AND user_id IS NOT NULL ORDER BY seq"
-        return [(int(row[0]), str(row[1])) for row in self.database.read().execute(query, (name,)).fetchall()]
 
     # denials
 
@@ -293,7 +251,7 @@ class CollectionStore:
                 "INSERT INTO denials (collection, person, created, vector, id) VALUES (?, ?, ?, ?, ?)",
                 (name, person, created, packed, denial_id or uuid.uuid4().hex),
             )
-            _touch(db, name)
+            note_edit(db, name)
 
     def denials(self, name: str) -> list[tuple[str, FloatArray]]:
         rows = (
@@ -342,10 +300,6 @@ def insert_collection(db: Connection, name: str, values: tuple[str, int, float, 
     db.execute("INSERT OR REPLACE INTO facts VALUES ('collections_made', ?)", (str(number),))
     columns = "name, model, dimensions, created, tags, id"
     db.execute(f"INSERT INTO collections ({columns}) VALUES (?, ?, ?, ?, ?, ?)", (name, *values, number))
-
-
-def _touch(db: Connection, name: str) -> None:
-    db.execute("UPDATE collections SET edits = edits + 1 WHERE name = ?", (name,))
 
 
 def _collection(row: Row) -> CollectionRow:

@@ -179,7 +179,13 @@ def test_single_pictures(rekognition: Any) -> None:
         ({"S3Object": {"Bucket": "videos", "Name": "none.jpg"}}, "InvalidS3ObjectException", "Unable to get object"),
         ({"S3Object": {"Bucket": "videos", "Name": "../faces.db"}}, "InvalidS3ObjectException", "Unable to get object"),
         ({"S3Object": {"Bucket": "videos", "Name": "/etc/passwd"}}, "InvalidS3ObjectException", "Unable to get object"),
-        ({"S3Object": {"Bucket": "vid", "Name": "a\x00b"}}, "InvalidS3ObjectException", "Unable to get object"),
+        ({"S3Object": {"Bucket": "videos", "Name": "a\x00b"}}, "InvalidS3ObjectException", "Unable to get object"),
+        ({"S3Object": {"Bucket": "videos", "Name": "x" * 300}}, "InvalidS3ObjectException", "Unable to get object"),
+        (
+            {"S3Object": {"Bucket": "videos", "Name": "\u00e9" * 500}},
+            "InvalidS3ObjectException",
+            "Unable to get object",
+        ),
     ],
 )
 def test_pictures_that_cannot_be_used(rekognition: Any, image: dict[str, Any], code: str, message: str) -> None:

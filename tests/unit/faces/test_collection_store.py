@@ -75,17 +75,17 @@ def test_faces_are_listed_in_order_and_by_page(store: CollectionStore) -> None:
 
 
 def test_users(store: CollectionStore) -> None:
-    store.create_user("family", "u1", 1.0)
+    store.users.create("family", "u1", 1.0)
     with pytest.raises(AlreadyExists):
-        store.create_user("family", "u1", 1.0)
+        store.users.create("family", "u1", 1.0)
     (face,) = store.add_faces("family", [row()])
-    store.set_user("family", [face.face_id], "u1")
-    assert store.users("family") == [("u1", 1)]
+    store.users.assign("family", [face.face_id], "u1")
+    assert store.users.all("family") == [("u1", 1)]
     assert store.faces("family", user_id="u1")[0][1].person == "u1"
-    store.delete_user("family", "u1")
+    store.users.delete("family", "u1")
     assert store.faces("family")[0][1].person == "alice"
     with pytest.raises(NotFound):
-        store.delete_user("family", "u1")
+        store.users.delete("family", "u1")
 
 
 def files_hold(folder: Path, needle: bytes) -> bool:

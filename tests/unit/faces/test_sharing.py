@@ -111,7 +111,7 @@ class Node:
                     for numbers, vectors in self.store.vectors(row.name)
                     for face, vector in zip(self.store.faces_at(map(int, numbers)).values(), vectors, strict=True)
                 },
-                sorted(self.store.users(row.name)),
+                sorted(self.store.users.all(row.name)),
                 sorted((person, vector.tobytes()) for person, vector in self.store.denials(row.name)),
             )
             for row in self.store.all()
@@ -157,17 +157,17 @@ async def test_what_one_node_does_all_nodes_have(tmp_path: Path) -> None:
     async with node(tmp_path / "a", log) as a, node(tmp_path / "b", log, at_rest=False) as b:
         a.store.create("family", MODEL, DIMENSIONS, 1000.0, {"a": "b"})
         kept, other = a.store.add_faces("family", [face("alice", MARK), face("bob")])
-        a.store.create_user("family", "u1", 5.0)
+        a.store.users.create("family", "u1", 5.0)
         await in_step(a, b)
-        b.store.set_user("family", [kept.face_id], "u1")
+        b.store.users.assign("family", [kept.face_id], "u1")
         b.store.deny("family", "alice", np.ones(DIMENSIONS, np.float32), 7.0)
         b.store.set_tags("family", {"c": "d"})
         b.store.delete_faces("family", [other.face_id])
         await in_step(a, b)
-        assert a.store.associated("family")[0][1] == "u1" and a.store.counts("family") == (1, 1)
+        assert a.store.users.associated("family")[0][1] == "u1" and a.store.counts("family") == (1, 1)
         found = Library(a.store, MODEL, Curve(0.36, 0.72)).open("family")
         assert found.size == 1 and found.search(MARK[None] / np.linalg.norm(MARK), 0, 5)
-        b.store.delete_user("family", "u1")
+        b.store.users.delete("family", "u1")
         await in_step(a, b)
         assert a.store.faces("family")[0][1].user_id is None
         a.store.drop("family")
@@ -198,7 +198,7 @@ async def test_nothing_in_the_log_can_be_read_without_the_key(tmp_path: Path) ->
     async with node(tmp_path / "a", log) as a, node(tmp_path / "b", log) as b:
         a.store.create("family-of-smith", MODEL, DIMENSIONS, 1000.0, {"street": "elm"})
         a.store.add_faces("family-of-smith", [face("alice-smith", MARK)])
-        a.store.create_user("family-of-smith", "user-smith", 5.0)
+        a.store.users.create("family-of-smith", "user-smith", 5.0)
         await in_step(a, b)
         everything = b"".join(change.key.encode() + (change.value or b"") for change in log.entries)
         for word in (b"smith", b"elm", MARK.tobytes()[:16], MODEL.encode()):
@@ -300,7 +300,7 @@ def _something(chance: Random, store: CollectionStore) -> None:
         store.create(name, MODEL, DIMENSIONS, 1.0, {"by": str(chance.random())})
         return
     faces = [each.face_id for _, each in store.faces(name)]
-    users = [user for user, _ in store.users(name)]
+    users = [user for user, _ in store.users.all(name)]
     user = chance.choice(["u", "v"])
     match chance.choice(["add", "add", "delete", "tags", "user", "associate", "drop user", "drop"]):
         case "delete" if faces:
@@ -308,11 +308,11 @@ def _something(chance: Random, store: CollectionStore) -> None:
         case "tags":
             store.set_tags(name, {"by": str(chance.random())})
         case "user" if user not in users:
-            store.create_user(name, user, 1.0)
+            store.users.create(name, user, 1.0)
         case "associate" if faces and users:
-            store.set_user(name, [chance.choice(faces)], chance.choice(users))
+            store.users.assign(name, [chance.choice(faces)], chance.choice(users))
         case "drop user" if users:
-            store.delete_user(name, users[0])
+            store.users.delete(name, users[0])
         case "drop" if chance.random() < 0.3:
             store.drop(name)
         case _:
