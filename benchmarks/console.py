@@ -32,6 +32,8 @@ from tests.servers.chromium import Chromium, Page
 from tests.sse import StreamClient
 
 ROWS = "document.querySelectorAll('[data-test=event-row]').length"
+LIVE = "import(performance.getEntriesByType('resource').find((one) => one.name.endsWith('/live.mjs')).name)"
+"""The page's own module of that name."""
 HEIGHT = "document.documentElement.scrollHeight"
 SCROLL = """new Promise((done) => {
   const times = []; let before = performance.now(); scrollTo(0, 0);
@@ -85,15 +87,19 @@ async def scrolled(page: Page, daemon: Daemon, count: int) -> dict[str, Any]:
 
 
 async def shown(page: Page, daemon: Daemon, count: int) -> dict[str, Any]:
-    """Rows note when they are put in."""
+    """Rows note when they are put in. What happens while the page itself still loads is not counted: it is there when the page is."""
     await page.open(f"{daemon.url}/console/events?processor=front-door&type=label_detected")
     await page.until(f"{ROWS} > 0", 120)
+    await page.run(f"{LIVE}.then((live) => {{ window.live = live; }}); undefined")
+    await page.until("window.live?.opened.value > 0", 60)
+    await settled(page)
+    early = {event["id"] for event in daemon.get("/api/events?processor=front-door&limit=100")["events"]}
     await page.run(
         "window.came = {}; new MutationObserver((changes) => { for (const change of changes) for (const node of change.addedNodes) {"
         " const id = node.dataset?.id; if (id) window.came[id] ??= Date.now(); } }).observe(document.body, {childList: true, subtree: true}); undefined"
     )
     await page.until(f"Object.keys(window.came).length >= {count}", 200)
-    came = await page.run("window.came")
+    came = {identity: at for identity, at in (await page.run("window.came")).items() if identity not in early}
     outgoing = daemon.get("/api/outputs/front-door/file/deliveries?state=delivered&limit=1000")["deliveries"]
     stored = {item["event"]["id"]: datetime.fromisoformat(item["stored"]).timestamp() * 1000 for item in outgoing}
     delays = sorted(at - stored[identity] for identity, at in came.items() if identity in stored)

@@ -42,6 +42,12 @@ PAGES = {
     "outputs": "/console/outputs",
     "settings": "/console/settings?file=processors/front-door.yaml",
 }
+FORMS = {
+    "add": "/console/add",
+    "masks": "/console/cameras/front-door/masks",
+    "set-up": "/console/setup#a-secret-of-nobody",
+}
+"""Pages that are looked at but not photographed."""
 DESK, PHONE = (1280, 800), (390, 844)
 
 

@@ -23,7 +23,7 @@ from streamproc.store.database import Database
 from streamproc.store.journal import Commit, Journal
 from tests.builders.events import label_event, session
 from tests.conftest import skip
-from tests.console import DOOR, PAGES, PHONE, complaints, has_events, photograph, press, settled
+from tests.console import DOOR, FORMS, PAGES, PHONE, complaints, has_events, photograph, press, settled
 from tests.daemon import Daemon, wait_for
 from tests.servers.chromium import Chromium
 from tests.servers.common import Unavailable
@@ -134,7 +134,9 @@ async def test_regions_by_mouse_and_by_keyboard_keep_the_files_comments(door: Da
     assert not complaints(page)
 
 
-async def test_a_mask_is_drawn_by_finger_and_blackens_the_picture(door: Daemon, browser: Chromium) -> None:
+async def test_a_region_and_a_mask_are_drawn_by_finger_and_the_mask_blackens_the_picture(
+    door: Daemon, browser: Chromium
+) -> None:
     import cv2
     import numpy as np
 
@@ -142,6 +144,22 @@ async def test_a_mask_is_drawn_by_finger_and_blackens_the_picture(door: Daemon, 
     await page.look_like(*PHONE, phone=True)
     await page.open(f"{door.url}/console/cameras/front-door/regions")
     await page.until(f"{POINTS} === 4")
+    await settled(page)
+    await press(page, "Add")
+    await page.until("document.querySelectorAll('.choose button').length === 2")
+    left, top, width, height = await page.run(
+        "(() => { const r = document.querySelector('[data-test=region-editor]').getBoundingClientRect(); return [r.left, r.top, r.width, r.height]; })()"
+    )
+    for x, y in ((0.2, 0.3), (0.7, 0.3), (0.7, 0.8), (0.2, 0.3), (0.45, 0.3)):
+        place = (left + x * width, top + y * height)
+        await page.swipe(place, place, steps=1)
+    await page.until(f"{POINTS} === 4")  # three corners, the first again to close it, and one on an edge
+    await press(page, "Test")
+    await page.until("document.querySelector('[aria-live=polite] h2')?.textContent.includes('last day')")
+    await page.press("[data-test=region-save]")
+    await page.until("document.querySelector('.note.good')?.textContent.includes('Saved in')")
+    drawn = yaml.safe_load((door.config / "processors" / "front-door.yaml").read_text())["regions"][1]["polygon"]
+    assert [[round(value, 1) for value in corner] for corner in drawn][::2] == [[0.2, 0.3], [0.7, 0.3]]
     await page.press(".tabs a[href$=masks]")
     await page.until(f"location.pathname.endsWith('/masks') && {POINTS} === 0")
     await page.press(".toolbar .main")
@@ -360,7 +378,7 @@ async def test_every_page_fits_a_phone_asks_no_other_host_and_is_photographed(do
     page = await browser.page()
     asked: list[str] = []
     await page.look_like(*PHONE, phone=True)
-    for name, path in PAGES.items():
+    for name, path in {**PAGES, **FORMS}.items():
         await page.open(door.url + path)
         await settled(page)
         assert await page.run("document.documentElement.scrollWidth") <= PHONE[0], name
@@ -385,7 +403,7 @@ async def test_axe_finds_nothing_serious(door: Daemon, browser: Chromium) -> Non
     found: dict[str, Any] = {}
     for dark in (False, True):
         await page.look_like(1280, 900, dark=dark)
-        for name, path in {**PAGES, "event": f"/console/events/{event}"}.items():
+        for name, path in {**PAGES, **FORMS, "event": f"/console/events/{event}"}.items():
             await page.open(door.url + path)
             await settled(page)
             await page.run(f"{source}; undefined")

@@ -47,14 +47,19 @@ export function Events({ id, query }) {
 export function useEvents(filters, limit = PAGE) {
   const key = JSON.stringify(filters);
   const [state, setState] = useState({ key, events: null, next: null, fresh: [], error: null });
-  const merge = (newer, older) => {
-    const known = new Set(newer.map((event) => event.id));
-    return [...newer, ...older.filter((event) => !known.has(event.id))];
+  // What came by the stream while a list was loading: the answer may be of before.
+  const early = useRef([]);
+  const without = (events, others) => {
+    const known = new Set(others.map((event) => event.id));
+    return events.filter((event) => !known.has(event.id));
   };
+  const merge = (newer, older) => [...newer, ...without(older, newer)];
   useEffect(() => {
     let mine = true;
+    early.current = [];
     get(address("/api/events", { ...filters, limit })).then(
-      ({ events, next }) => mine && setState((before) => {
+      ({ events: loaded, next }) => mine && setState((before) => {
+        const events = merge(without(early.current, loaded), loaded);
         const same = before.key === key && before.events;
         // After a reconnection: what came meanwhile goes on top; the pages that were opened stay.
         const joined = same && before.events.some((event) => events.some((one) => one.id === event.id));
@@ -66,8 +71,9 @@ export function useEvents(filters, limit = PAGE) {
   }, [key, opened.value]);
   useEffect(() => listen("event", (event) => {
     if (!matches(event, filters)) return;
+    early.current = [event, ...early.current].slice(0, limit);
     setState((before) => {
-      if (!before.events) return before;
+      if (!before.events || before.key !== key) return before;
       const known = [...before.fresh, ...before.events].some((one) => one.id === event.id);
       if (known) return before;
       return scrollY < 80 ? { ...before, events: merge([event, ...before.fresh], before.events), fresh: [] } : { ...before, fresh: [event, ...before.fresh] };
