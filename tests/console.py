@@ -45,6 +45,7 @@ PAGES = {
 FORMS = {
     "add": "/console/add",
     "masks": "/console/cameras/front-door/masks",
+    "nodes": "/console/nodes",
     "set-up": "/console/setup#a-secret-of-nobody",
 }
 """Pages that are looked at but not photographed."""

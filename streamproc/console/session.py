@@ -18,9 +18,11 @@ MAX_PASSWORD = 1024
 class SessionRoutes:
     """Handlers over one sign-in."""
 
-    def __init__(self, guard: Guard, sign_in: SignIn) -> None:
+    def __init__(self, guard: Guard, sign_in: SignIn, nodes: bool = False) -> None:
+        """``nodes``: whether this one shares processors with others."""
         self._guard = guard
         self._sign_in = sign_in
+        self._nodes = nodes
 
     def mount(self, app: web.Application) -> None:
         app.router.add_get("/api/session", self.show)
@@ -28,7 +30,8 @@ class SessionRoutes:
         app.router.add_delete("/api/session", self.leave)
 
     async def show(self, request: web.Request) -> web.Response:
-        """``{"signed_in":, "name":, "role":, "may": [...], "users":}``; ``users``: whether one can sign in here."""
+        """``{"signed_in":, "name":, "role":, "may": [...], "users":, "nodes":}``; ``users``: whether one can sign in here; ``nodes``: whether there
+        are others."""
         known: dict[str, Any] = {"signed_in": False, "users": self._sign_in.required}
         try:
             identity = self._guard.check(request, "view")
@@ -36,7 +39,10 @@ class SessionRoutes:
             return private(web.json_response(known | {"reason": str(refused)}))
         may = sorted(identity.may)
         return private(
-            web.json_response(known | {"signed_in": True, "name": identity.name, "role": identity.role, "may": may})
+            web.json_response(
+                known
+                | {"signed_in": True, "name": identity.name, "role": identity.role, "may": may, "nodes": self._nodes}
+            )
         )
 
     async def enter(self, request: web.Request) -> web.Response:

@@ -35,10 +35,12 @@ class Console:
     """Keep the first user (name, hash, role); False where there is one."""
     records: Callable[[str, datetime, datetime], Sequence[Record]] | None = None
     """What a processor decided in a span; None where no trace is kept."""
+    nodes: bool = False
+    """Whether this node shares processors with others."""
 
 
 def setup(app: web.Application, guard: Guard, console: Console) -> None:
-    SessionRoutes(guard, console.sign_in).mount(app)
+    SessionRoutes(guard, console.sign_in, console.nodes).mount(app)
     FirstUserRoutes(console.sign_in, console.secret, console.keep_user).mount(app)
     CameraRoutes(console.supervisor, guard, console.folder).mount(app)
     RegionRoutes(console.supervisor, guard, console.folder, console.records).mount(app)

@@ -152,5 +152,6 @@ async def mount_console(context: DaemonContext) -> None:
             secret,
             lambda name, hashed, role: users.add_first(StoredUser(name, hashed, role)),
             context.tracing[0].records if context.tracing else None,
+            context.node.cluster is not None,
         ),
     )

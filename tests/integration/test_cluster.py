@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 from collections import Counter
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.cluster import ENDLESS, Node, Nodes
+from tests.console import complaints, press
 from tests.daemon import run_cli, wait_for
 
 pytestmark = [pytest.mark.models, pytest.mark.kafka]
@@ -83,6 +85,27 @@ def test_killed_stopped_and_drained_nodes_are_taken_over_from(nodes: Nodes, scen
     assert {name: session_of(last, name) for name in names} == sessions
     assert set(announced(nodes.events()).values()) == {1}
     assert not [event for event in nodes.events() if event["type"] == "session_complete"]
+
+
+@pytest.mark.browser
+async def test_the_console_shows_the_nodes_and_takes_one_out(nodes: Nodes, browser: Any) -> None:
+    a, b = await asyncio.to_thread(nodes.start, "a", "b")
+    rows = "[...document.querySelectorAll('[data-test=node-row]')]"
+    texts = f"Object.fromEntries({rows}.map((row) => [row.dataset.id, row.querySelector('.chip').textContent]))"
+    page = await browser.page()
+    await page.look_like(390, 844, phone=True)
+    await page.open(f"{a.url}/console/")
+    await press(page, "Nodes")
+    await page.until(f"Object.values({texts}).join() === '8 slots,8 slots'", 60)
+    assert a.url in await page.run("document.querySelector('main').textContent")
+    assert await page.run("document.documentElement.scrollWidth") <= 390
+    second = f"{rows}.find((row) => row.dataset.id === 'b')"
+    await page.run(f"{second}.querySelector('button').click()")
+    await press(page, "Hand everything over")
+    await page.until(f"{texts}.b === '0 slots' && {texts}.a === '16 slots'", 60)
+    await asyncio.to_thread(b.kill)
+    await page.until(f"{texts}.b === 'does not answer'", 60)
+    assert not complaints(page)
 
 
 def location(node: Node, path: str) -> str | None:

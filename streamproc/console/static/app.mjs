@@ -16,6 +16,7 @@ import { Why } from "./pages/why.mjs";
 import { Faces } from "./pages/faces.mjs";
 import { Jobs } from "./pages/jobs.mjs";
 import { Outputs } from "./pages/outputs.mjs";
+import { Nodes } from "./pages/nodes.mjs";
 import { Settings } from "./pages/settings.mjs";
 
 const BASE = "/console";
@@ -26,6 +27,7 @@ const PAGES = [
   ["faces", "Faces", "faces", Faces, "review"],
   ["jobs", "Jobs", "jobs", Jobs, "review"],
   ["outputs", "Outputs", "outputs", Outputs, "view"],
+  ["nodes", "Nodes", "nodes", Nodes, "view"],
   ["settings", "Settings", "settings", Settings, "admin"],
 ];
 
@@ -57,7 +59,7 @@ function Side({ current }) {
   };
   return html`<div class="side">
     <${Link} class="brand" to="${BASE}/"><img src=${new URL("icon.svg", import.meta.url).pathname} alt="" />streamproc</${Link}>
-    <nav aria-label="Console">${PAGES.filter((page) => live.may(page[4])).map(([path, title, icon]) => html`
+    <nav aria-label="Console">${PAGES.filter((page) => live.may(page[4]) && (page[0] !== "nodes" || live.session.value.nodes)).map(([path, title, icon]) => html`
       <${Link} key=${path} to="${BASE}/${path}" aria-current=${current === path ? "page" : undefined}><${Icon} name=${icon} /><span>${title}</span></${Link}>`)}
     </nav>
     <div class="foot">

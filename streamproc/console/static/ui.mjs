@@ -13,6 +13,7 @@ const PATHS = {
   why: "M12 17v.5M9 9a3 3 0 1 1 4 2.8c-.7.3-1 .8-1 1.6V14M12 21a9 9 0 1 1 0-18 9 9 0 0 1 0 18z",
   faces: "M12 11a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM4 21c1-4 4-6 8-6s7 2 8 6",
   jobs: "M4 5h16v14H4zM10 9.5l5 2.5-5 2.5z",
+  nodes: "M4 5h6v5H4zM14 14h6v5h-6zM7 10v6h7M17 14V8h-7",
   outputs: "M4 12h12M12 7l5 5-5 5M20 4v16",
   settings: "M5 7h9M18 7h1M5 17h1M10 17h9M16 5v4M8 15v4",
   regions: "M5 6l9-2 6 8-6 8-9-4z",
