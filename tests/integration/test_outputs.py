@@ -102,6 +102,7 @@ async def test_kafka_carries_nothing_but_records_of_a_face_search(box: Box, kafk
 
 
 @pytest.mark.kafka
+@pytest.mark.logs_errors("output_refused")
 async def test_kafka_too_large_a_message_is_put_aside(box: Box, kafka: Any) -> None:
     topic = "outputs-large"
     ref = {"type": "kafka", "bootstrap_servers": kafka.bootstrap, "topic": topic, "max_bytes": 3000}
@@ -370,6 +371,7 @@ async def test_webhook_requests_are_signed_documents(
     )
 
 
+@pytest.mark.logs_errors("output_refused")
 async def test_webhook_answers_decide(box: Box, receiver: Receiver) -> None:
     receiver.answers = [
         web.Response(status=503, headers={"Retry-After": "0.1"}),

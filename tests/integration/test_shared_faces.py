@@ -77,6 +77,7 @@ async def test_two_nodes_and_one_that_comes_later(kafka: Any, tmp_path: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.leaves("aiokafka's tasks of a producer whose broker was killed end only when it is back")
 async def test_what_is_enrolled_while_the_broker_is_away_comes_when_it_is_back(
     own_kafka: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
