@@ -26,6 +26,7 @@ from streamproc.server.context import DaemonContext
 from streamproc.server.explain import mount_explain
 from streamproc.server.listener import listen_with, tls_of
 from streamproc.server.lock import DirectoryLock
+from streamproc.server.memory import give_back_for_ever
 from streamproc.server.mounts import mount_aws, mount_console, mount_history, mount_kinesis_video, mount_webrtc
 from streamproc.server.nodefile import NodeFile
 from streamproc.server.renderers import RENDERERS
@@ -174,12 +175,16 @@ class Daemon:
         self.ready = self.came_up = True
         notify("READY=1")
         log.info("ready", listen=context.listen, processors=len(context.supervisor.names()))
-        watch = asyncio.create_task(config_dir.watch(self.stop), name="config folder")
+        beside = [
+            asyncio.create_task(config_dir.watch(self.stop), name="config folder"),
+            asyncio.create_task(give_back_for_ever(), name="memory"),
+        ]
         try:
             return await self._until_told(config_dir)
         finally:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
     async def _until_told(self, config_dir: ConfigDir) -> bool:
         while True:

@@ -43,8 +43,8 @@ _STANDING_TASKS = {
     "Connection.query_consent": "aioice begins it where a check ends just when its connection is closed",
 }
 """Tasks that a library leaves now and then, by the name of their coroutine, and why."""
-_FOLDERS = frozenset({"unit", "aws", "integration"})
-"""Of tests/."""
+_FOLDERS = frozenset({"unit", "aws"})
+"""Of tests/. Whose tests start real servers and daemons is not judged yet."""
 _SERVERS_GO = frozenset({"integration"})
 """Where real servers are killed and come back. What client libraries log about that is theirs; the product's own errors count."""
 _KEY = pytest.StashKey["Standing"]()
