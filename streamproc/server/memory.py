@@ -1,7 +1,7 @@
 """Memory that is free goes back to the system.
 
-glibc gives every thread an arena and keeps what was freed there: decoded pictures and tensors of many sizes leave holes. After ten minutes of
-``benchmarks.soak`` 78 of 240 MB were held like that, and a little more every minute, while what was in use stayed the same.
+glibc gives every thread an arena and keeps what was freed there (mallinfo(3) counts it): decoded pictures and tensors of many sizes leave holes, a
+few more every minute, while what is in use stays the same. ``benchmarks.soak`` prints the daemon's anonymous memory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Callable
 from streamproc.threads import CONTROL
 
 EVERY_S = 60.0
-"""To give it back took 5 ms with six cameras."""
 
 
 def trimmer() -> Callable[[int], object] | None:
