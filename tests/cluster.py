@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import urllib.request
 import uuid
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,20 @@ class Node(Daemon):
 
     def told(self) -> list[dict[str, Any]]:
         return read_lines(self.out)
+
+    def rekognition(self) -> Any:
+        """boto3's client. No keys are set: only this host is let in."""
+        import boto3
+
+        keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}
+        return boto3.client("rekognition", endpoint_url=self.url, **keys)
+
+    def create(self, name: str, config: dict[str, Any]) -> None:
+        """By the control API of this node."""
+        body = json.dumps({"name": name, "config": config}).encode()
+        request = urllib.request.Request(self.url + "/api/processors", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            assert json.load(answer)["name"] == name
 
     def answers(self) -> bool:
         return self.running() and not self.stopped

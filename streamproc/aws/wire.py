@@ -54,6 +54,11 @@ class Call:
 Handler = Callable[[Call], Awaitable[dict[str, Any]]]
 """Returns the output structure as the service model has it; raises AwsFault or a StreamprocError."""
 
+PassOn = Callable[[str, str, Signed], Awaitable[Response | None]]
+"""Of a processor, an operation and the request as it came; None: it is to be answered here."""
+OF_A_RUN = frozenset(f"{verb}StreamProcessor" for verb in ("Describe", "Start", "Stop", "Update", "Delete"))
+"""Operations that ask what a processor is doing, or change that."""
+
 
 class Endpoint:
     """Answers requests. ``keys`` empty: nobody is asked who they are (the caller sees to it that only this host is let in)."""
@@ -70,6 +75,8 @@ class Endpoint:
         self.keys = keys
         self._clock = clock
         self._prefix = target_prefix() + "."
+        self.passed_on: PassOn | None = None
+        """Asked before an operation about one processor: the answer of the node that runs it."""
 
     async def handle(self, request: Signed) -> Response:
         """Never raises, whatever the bytes are."""
@@ -82,6 +89,8 @@ class Endpoint:
             name = model.name
             call = Call(name, self._read(model, request.body), key)
             self._check_permission(call)
+            if self.passed_on is not None and (answer := await self._elsewhere(call, request)) is not None:
+                return answer
             output = model.write(await self._handlers[name](call))
             return Response(200, _headers(request_id), _dump(output), name)
         except AwsFault as fault:
@@ -91,6 +100,12 @@ class Endpoint:
         except Exception:  # the request boundary: a mistake of ours must not take the daemon down
             log.exception("request_failed", operation=name, request_id=request_id)
             return self._refuse(internal(), request_id, model)
+
+    async def _elsewhere(self, call: Call, request: Signed) -> Response | None:
+        name = _processor_of(call)
+        if self.passed_on is None or name is None or call.operation not in OF_A_RUN:
+            return None
+        return await self.passed_on(name, call.operation, request)
 
     def refusal(self, headers: Mapping[str, str]) -> Response | None:
         """The answer to a request whose headers alone say that it is not let in; None: its body is worth reading."""

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import structlog
@@ -37,6 +37,8 @@ class NodeFacts:
     """Names of those that are its own to run."""
     said: float
     """Unix seconds, by its clock."""
+    states: Mapping[str, str] = field(default_factory=dict)
+    """Of ``processors``."""
 
 
 class Directory:
@@ -89,6 +91,12 @@ class Directory:
         facts, heard = self._heard.get(node, (None, 0.0))
         lives = time.monotonic() - heard < self._stale_s
         return facts is not None and lives and slot in facts.slots and name not in facts.processors
+
+    def state(self, node: str, name: str) -> str | None:
+        """Of a processor, as a node that lives says of it; None: it says nothing."""
+        facts, heard = self._heard.get(node, (None, 0.0))
+        lives = time.monotonic() - heard < self._stale_s
+        return facts.states.get(name) if facts is not None and lives else None
 
     def documents(self) -> list[dict[str, Any]]:
         """``nodes``, JSON-ready."""
@@ -152,4 +160,5 @@ def _facts(document: Mapping[str, Any]) -> NodeFacts:
         tuple(document["slots"]),
         tuple(document["processors"]),
         float(document["said"]),
+        dict(document.get("states", {})),
     )

@@ -10,6 +10,7 @@ from connectors.context import ConnectorContext
 from streamproc import __version__
 from streamproc.cluster.directory import Directory, NodeFacts
 from streamproc.cluster.division import Division
+from streamproc.cluster.documents import SharedDocuments
 from streamproc.cluster.logged_journal import LoggedJournal
 from streamproc.cluster.slot_processors import SlotProcessors
 from streamproc.config.cluster import ClusterSettings, NodePlace
@@ -30,19 +31,24 @@ class ClusterNode:
         self.division.news = self.directory.tell
         self.division.alive = self.directory.lives
         self.division.leaves_out = self.directory.leaves_out
+        self.division.states = self.directory.state
+        self.documents = SharedDocuments(settings, context)
 
     def bind(self, supervisor: Supervisor, loop: asyncio.AbstractEventLoop) -> None:
         """From now on what the supervisor's processors decide counts when the cluster has it. Before anything is opened."""
         self.processors.supervisor = supervisor
+        self.documents.supervisor = supervisor
         keeper_of = self.division.keeper_of
         supervisor.decisions.journal = LoggedJournal(supervisor.journal, supervisor.store, keeper_of, loop)
         supervisor.outputs.outbox.gate.is_open = self._may_deliver
         supervisor.outputs.outbox.gate.settled = self._settled
         supervisor.state_listeners.append(self.division.known)
+        supervisor.state_listeners.append(lambda name: self.directory.tell())
 
     def open(self) -> None:
         """Join, as soon as the brokers answer."""
         self.directory.open()
+        self.documents.open()
         self.division.open()
 
     async def drain(self) -> None:
@@ -51,18 +57,21 @@ class ClusterNode:
 
     async def close(self) -> None:
         await self.drain()
+        await self.documents.close()
         await self.directory.close()
 
     def facts(self) -> NodeFacts:
-        names = self.processors.supervisor.names()
+        supervisor = self.processors.supervisor
+        mine = [name for name in supervisor.names() if self.division.elsewhere(name) is None]
         return NodeFacts(
             self.node_id,
             self.place.address,
             0.0 if self.division.leaving else self.division.capacity,
             __version__,
             tuple(sorted(self.division.settled())),
-            tuple(name for name in names if self.division.elsewhere(name) is None),
+            tuple(mine),
             time.time(),
+            {name: supervisor.processor(name).life.state.value for name in mine},
         )
 
     def status(self) -> dict[str, Any]:

@@ -77,7 +77,9 @@ class SlotProcessors:
             fresh = await DATABASE.run(adopt, self.supervisor.journal, inherited)
             log.info("took_over", processor=name, unknown_events=fresh)
         if lane is not None and lane.standing.document == processor.row.document_hash:
-            processor.record.note(wanted=lane.standing.wanted, finished=lane.standing.finished)
+            # What callers want of their processors is said by their documents, which are shared.
+            wanted = {"wanted": lane.standing.wanted} if processor.row.origin == "file" else {}
+            processor.record.note(finished=lane.standing.finished, **wanted)
         self.adopted.add(name)
 
     async def release(self, slot: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import structlog
 
@@ -198,6 +199,12 @@ class Supervisor:
         self._changed(name)
         return self._seen(processor)
 
+    def want(self, name: str, wanted: Literal["running", "stopped"]) -> None:
+        """What a caller of another node asked for: it is so here as soon as the processor is this node's to run. Raises NotFound."""
+        processor = self.processor(name)
+        processor.record.note(wanted=wanted, **({"finished": None} if wanted == "running" else {}))
+        self._changed(name)
+
     async def delete(self, name: str) -> None:
         """Raises InUse while it runs."""
         async with self._held(name) as processor:
@@ -237,6 +244,10 @@ class Supervisor:
         """All of them, by name; a file that was refused and has no good version is among them."""
         views = [self._seen(processor) for processor in self._processors.values()]
         return sorted([*views, *(each.view() for each in self._refused.values())], key=lambda view: view.name)
+
+    def state_elsewhere(self, name: str) -> str | None:
+        """The state of a processor on another node that runs it, as that said last."""
+        return self.ownership.state_elsewhere(name)
 
     async def wait(self, name: str) -> ProcessorView:
         """Until nothing of it runs any more."""

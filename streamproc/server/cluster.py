@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import structlog
 from aiohttp import web
 
+from streamproc.aws.wire import Response
+from streamproc.aws_protocol.sigv4 import Signed
 from streamproc.cluster.node import ClusterNode
 from streamproc.core.errors import InputError, NodeUnreachable, NotFound
 from streamproc.web.answers import answered, failure, known_keys
@@ -24,6 +26,13 @@ MEDIA = ("/whip/", "/whep/", "/watch/", "/publish/")
 """Paths where pictures come in or go out: they go straight to the node that runs the processor."""
 ASK_S = 10.0
 DRAIN_S = 60.0
+FOLLOWS_S = 5.0
+"""Within this time a node has heard of a document that another one has shared."""
+_NOT_FOUND = "ResourceNotFoundException"
+_OF_THE_CONNECTION = frozenset(
+    ("connection", "content-length", "transfer-encoding", "keep-alive", "expect", "accept-encoding", "te", "upgrade")
+)
+T = TypeVar("T")
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -59,9 +68,59 @@ class ClusterRoutes:
             raise NodeUnreachable(f"node {wanted} cannot be asked from here; drain it there")
         return await self._pass_on(request, facts[0].address, DRAIN_S)
 
+    async def aws(self, name: str, operation: str, request: Signed) -> Response | None:
+        """The same request of an AWS client, answered by the node that runs the processor, which asks for the same keys. None: it is
+        this node's, or that one cannot be asked."""
+        if PASSED_ON.lower() in request.headers or (address := self._address(name)) is None:
+            return None
+        headers = {key: value for key, value in request.headers.items() if key not in _OF_THE_CONNECTION}
+        headers[PASSED_ON] = self._cluster.node_id
+
+        async def ask() -> Response:
+            timeout = aiohttp.ClientTimeout(total=ASK_S)
+            url = address.rstrip("/") + request.path
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.post(url, data=request.body, headers=headers) as answer,
+            ):
+                kept = {key: value for key, value in answer.headers.items() if key.lower() not in _OF_THE_CONNECTION}
+                return Response(answer.status, kept, await answer.read(), operation)
+
+        try:
+            found = await self._once_known(name, ask, lambda answer: _NOT_FOUND.encode() in answer.body)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            log.warning("not_passed_on", processor=name, operation=operation, reason=str(error) or "too late")
+            return None
+        if operation == "DeleteStreamProcessor" and found.status == 200:
+            await self._until(lambda: not self._cluster.processors.supervisor.known(name))
+        return found
+
+    async def _once_known(self, name: str, ask: Callable[[], Awaitable[T]], unknown: Callable[[T], bool]) -> T:
+        """The answer of another node, asked again for a while where it has yet to hear of a processor that this one knows."""
+        end = asyncio.get_running_loop().time() + FOLLOWS_S
+        while True:
+            answer = await ask()
+            known = self._cluster.processors.supervisor.known(name)
+            if not known or not unknown(answer) or asyncio.get_running_loop().time() >= end:
+                return answer
+            await asyncio.sleep(0.2)
+
+    async def _until(self, check: Callable[[], bool]) -> None:
+        for _ in range(round(FOLLOWS_S / 0.05)):
+            if check():
+                return
+            await asyncio.sleep(0.05)
+
     def _middleware(self) -> Any:
         @web.middleware
         async def middleware(request: web.Request, handler: Next) -> web.StreamResponse:
+            if not changes_documents(request):
+                return await routed(request, handler)
+            answer = await routed(request, handler)
+            await self._cluster.documents.flushed(FOLLOWS_S)  # what was confirmed outlives this node
+            return answer
+
+        async def routed(request: web.Request, handler: Next) -> web.StreamResponse:
             name = request.match_info.get("name")
             if name is not None and request.path.startswith(MEDIA) and request.path.count("/") == 2:
                 address = self._address(name) if request.method in ("GET", "POST") else None
@@ -75,7 +134,9 @@ class ClusterRoutes:
                 return await handler(request)
             try:
                 self._guard.check(request)
-                return await self._pass_on(request, address, ASK_S)
+                return await self._once_known(
+                    name, lambda: self._pass_on(request, address, ASK_S), lambda answer: answer.status == 404
+                )
             except Refused as error:
                 return failure(error.status, "refused", str(error))
             except NodeUnreachable as error:
@@ -119,6 +180,14 @@ class ClusterRoutes:
                 return web.Response(status=answer.status, body=content, content_type=answer.content_type)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise NodeUnreachable(f"the node at {address} does not answer: {error or 'too late'}") from None
+
+
+def changes_documents(request: web.Request) -> bool:
+    """Whether a request may change what is wanted of a processor."""
+    if request.path.startswith("/api/processors"):
+        return request.method in ("POST", "PUT", "DELETE")
+    target = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+    return request.path == "/" and target.endswith("StreamProcessor") and not target.startswith("Describe")
 
 
 def redirected(request: web.Request, address: str) -> web.Response:

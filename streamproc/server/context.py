@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from streamproc.aws.wire import PassOn
 from streamproc.config.node import NodeConfig
 from streamproc.live.supervisor import Supervisor
 from streamproc.live.tracing import Tracing
@@ -39,5 +40,7 @@ class DaemonContext:
     """Called when the daemon ends, last one first, before the supervisor closes."""
     on_closed: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """The same after it: every session has ended."""
+    passed_on: list[PassOn] = field(default_factory=list)
+    """Where requests of AWS clients about processors of other nodes go: at most one."""
     tracing: list[Tracing] = field(default_factory=list)
     """What runs decided, where a trace is kept: at most one."""

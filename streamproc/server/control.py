@@ -62,7 +62,9 @@ class Control:
         check_name(name, "request")
         config = _config(body.get("config"))
         await self._supervisor.create(name, config)
-        if config.state == "running":
+        if config.state == "running" and self._supervisor.ownership.elsewhere(name) is not None:
+            self._supervisor.want(name, "running")  # the node that is to run it starts it
+        elif config.state == "running":
             await self._supervisor.start(name)
         return (await self._supervisor.view(name)).to_json()
 

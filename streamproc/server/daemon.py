@@ -245,7 +245,9 @@ def join(cluster: ClusterNode, context: DaemonContext) -> None:
     from streamproc.server.cluster import ClusterRoutes
 
     cluster.bind(context.supervisor, asyncio.get_running_loop())
-    ClusterRoutes(cluster, context.guard).mount(context.app)
+    routes = ClusterRoutes(cluster, context.guard)
+    routes.mount(context.app)
+    context.passed_on.append(routes.aws)
 
 
 def _tokens(node: NodeConfig) -> tuple[KnownToken, ...]:

@@ -53,7 +53,8 @@ async def mount_aws(context: DaemonContext) -> None:
     stills = Stills(supervisor.provider.objects, lambda: supervisor.provider.words)
     services = EndpointServices(context.node, context.folder, context.database, supervisor, faces, jobs, stills)
     fragments = supervisor.fragments
-    await setup(context.app, services if fragments is None else replace(services, own_stream=fragments.has))
+    endpoint = await setup(context.app, services if fragments is None else replace(services, own_stream=fragments.has))
+    endpoint.passed_on = context.passed_on[0] if context.passed_on else None
 
 
 async def _mount_jobs_and_faces(context: DaemonContext, jobs: JobService, faces: FaceService) -> None:

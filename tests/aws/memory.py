@@ -43,6 +43,9 @@ class MemoryProcessors:
     async def views(self) -> list[ProcessorView]:
         return sorted(self.rows.values(), key=lambda view: view.name)
 
+    def state_elsewhere(self, name: str) -> str | None:
+        return None
+
     async def start(self, name: str, request: StartRequest) -> str:
         view = self._row(name)
         if view.state not in ("stopped", "failed"):

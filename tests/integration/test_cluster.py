@@ -148,6 +148,45 @@ def test_while_the_broker_is_away_nothing_is_told_and_all_of_it_afterwards(
         nodes.close()
 
 
+def test_what_callers_make_on_one_node_runs_on_one_and_all_know_it(nodes: Nodes, scene: Path) -> None:
+    """By the control API and by boto3, each request at a node that does not run it; over the death of the one that does."""
+    a, b = nodes.start("a", "b")
+    source = {"type": "file", "path": str(scene), "realtime": True, "loop": True}
+    config = {
+        "source": source,
+        "session": {"duration": 0, "allow_long": True},
+        "labels": {"classes": ["PERSON"], "profile": "small"},
+        "outputs": [{"type": "file", "directory": "out"}],
+        "state": "running",
+    }
+    a.create("door", config)
+    runner = nodes.runner("door")
+    other = b if runner is a else a
+    wait_for(lambda: announced(runner.told()), 60, "an announcement")
+
+    rekognition = other.rekognition()
+    assert rekognition.describe_stream_processor(Name="door")["Status"] == "STARTING"
+    rekognition.stop_stream_processor(Name="door")
+    assert not nodes.runners("door")
+    wait_for(lambda: listed(rekognition) == {"door": "STOPPED"}, 30, "that the other node says so")
+    rekognition.start_stream_processor(Name="door")
+    wait_for(lambda: listed(rekognition) == {"door": "STARTING"}, 30, "that the other node says so")
+    assert nodes.runners("door") == [runner]
+
+    runner.kill()
+    nodes.runner("door")
+    assert other.runs() == {"door"}
+    other.rekognition().delete_stream_processor(Name="door")
+    runner.start()
+    wait_for(lambda: "door" not in runner.states(), 60, "that a node which was away forgets it")
+    assert other.states() == {}
+
+
+def listed(rekognition: Any) -> dict[str, str]:
+    found = rekognition.list_stream_processors()["StreamProcessors"]
+    return {each["Name"]: each["Status"] for each in found}
+
+
 def waiting(node: Node) -> int:
     """Events that were decided and that the cluster does not have yet."""
     lines = [line for line in node.get("/metrics").splitlines() if line.startswith("streamproc_storage_waiting")]

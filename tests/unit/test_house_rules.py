@@ -35,6 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "live": {"*", "!cluster", "!aws", "!aws_protocol", "!kinesis", "!server", "!cli", "!jobs", "!measure", "!web"},
     "cluster": {
         "core",
+        "durable",
         "logic",
         "contracts",
         "config",

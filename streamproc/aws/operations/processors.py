@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
@@ -77,8 +78,13 @@ async def list_all(core: Core, call: Call) -> dict[str, Any]:
     names, token = core.pages.page(
         "ListStreamProcessors", sorted(views), call.input.get("NextToken"), call.input.get("MaxResults"), core.clock()
     )
+    shown = [views[name] for name in names]
+    state = core.processors.state_elsewhere
     return {
-        "StreamProcessors": [{"Name": name, "Status": wire_status(views[name])} for name in names],
+        "StreamProcessors": [
+            {"Name": view.name, "Status": wire_status(replace(view, state=state(view.name) or view.state))}
+            for view in shown
+        ],
         "NextToken": token,
     }
 
