@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from streamproc.config.processor import ProcessorConfig
@@ -24,9 +25,8 @@ class ProcessorApi(Protocol):
         """All of them, by name."""
         ...
 
-    def state_elsewhere(self, name: str) -> str | None:
-        """The state of a processor on another node that runs it; None: what ``view`` says is so."""
-        ...
+    state_elsewhere: Callable[[str], str | None]
+    """The state of a processor on another node that runs it; None: what ``view`` says is so."""
 
     async def start(self, name: str, request: StartRequest) -> str:
         """The id of the session that begins. Returns before the source is connected. Raises InUse while it is active."""

@@ -68,8 +68,6 @@ class Division:
         """Whether a node was heard of lately."""
         self.leaves_out: Callable[[str, int, str], bool] = lambda node, slot, name: False
         """Whether a node says that it has all of a slot and does not run this processor of it."""
-        self.states: Callable[[str, str], str | None] = lambda node, name: None
-        """The state of a processor as a node says that it is."""
         self.store = SlotStore(settings, context)
         self._settings = settings
         self._tags = {**settings.tags, **place.tags}
@@ -133,10 +131,6 @@ class Division:
         if not shares.known:
             return f"waits for the cluster's brokers: {self._waits}"
         return shares.standing(number, self.node_id, lambda owner: self.leaves_out(owner, number, name))
-
-    def state_elsewhere(self, name: str) -> str | None:
-        owner = self.owner_of(name)
-        return None if owner in (None, self.node_id) else self.states(str(owner), name)
 
     def subscribe(self, changed: Callable[[str], None]) -> None:
         self._changed.append(changed)

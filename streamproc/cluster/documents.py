@@ -23,6 +23,7 @@ from streamproc.config.cluster import ClusterSettings
 from streamproc.config.processor import ProcessorConfig
 from streamproc.core.errors import SinkError, SourceError, StreamprocError
 from streamproc.durable import write_durably
+from streamproc.live.remote import want
 from streamproc.live.supervisor import Supervisor
 from streamproc.threads import DATABASE
 from streamproc.trouble import Trouble
@@ -31,6 +32,41 @@ log = structlog.get_logger(__name__)
 AGAIN_S = 2.0
 FILE = "shared-processors.json"
 """In the data directory."""
+
+
+class _Held:
+    """What stands in the topic, by name, and what this node has made its own of it."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+        self.taken: dict[str, str] = {}
+        """Hashes."""
+        self.places: dict[str, int] = {}
+        """Where in the log each stands: what is read before it is older, or the echo of what this node wrote."""
+
+    def keep(self, name: str, value: bytes | None, place: int) -> bool:
+        """Whether it is newer than what was known."""
+        if place <= self.places.get(name, -1):
+            return False
+        self.places[name] = place
+        if value is None:
+            self.values.pop(name, None)
+        else:
+            self.values[name] = value
+        return True
+
+    def note_taken(self, name: str) -> None:
+        value = self.values.get(name)
+        if value is None:
+            self.taken.pop(name, None)
+        else:
+            self.taken[name] = _hash(value)
+
+    def hashes(self) -> dict[str, list[str]]:
+        """Of what this node has, and of what it is about to make of it."""
+        values = {name: _hash(value) for name, value in self.values.items()}
+        names = {**values, **self.taken}
+        return {name: sorted({each[name] for each in (values, self.taken) if name in each}) for name in names}
 
 
 class SharedDocuments:
@@ -42,14 +78,9 @@ class SharedDocuments:
     def __init__(self, settings: ClusterSettings, context: ConnectorContext) -> None:
         self._table = TableTopic(settings.connection("documents"), context)
         self._trouble = Trouble("documents_wait", "documents_shared", cluster=settings.name)
-        self._shared: dict[str, bytes] = {}
-        """What the topic holds."""
+        self._held = _Held()
         self._before: dict[str, list[str]] = {}
-        """What the process before knew from the cluster: by name hashes of what it had, and of what it was about to make of it."""
-        self._taken: dict[str, str] = {}
-        """Hashes of what this node has of the topic."""
-        self._places: dict[str, int] = {}
-        """Where in the log that stands: what is read before it is older, or the echo of what this node wrote."""
+        """``hashes`` of the process before."""
         self._applying: set[str] = set()
         """On its way to what the topic says: what it is meanwhile is nobody's wish."""
         self._dirty: set[str] = set()
@@ -77,7 +108,7 @@ class SharedDocuments:
 
     def changed(self, name: str) -> None:
         """A processor's document or state has changed, or it is gone."""
-        if name not in self._applying and self._mine(name) != self._shared.get(name):
+        if name not in self._applying and self._mine(name) != self._held.values.get(name):
             self._dirty.add(name)
             self._all_shared.clear()
             self._news.set()
@@ -96,7 +127,7 @@ class SharedDocuments:
             self._news.clear()
             if not self._complete:
                 continue
-            values = {name: self._mine(name) for name in self._dirty if self._mine(name) != self._shared.get(name)}
+            values = {name: self._mine(name) for name in self._dirty if self._mine(name) != self._held.values.get(name)}
             self._dirty &= values.keys()
             try:
                 places = await self._table.put(values) if values else {}
@@ -115,11 +146,11 @@ class SharedDocuments:
         """The cluster has these, at these places of the log; what another node wrote behind them meanwhile counts."""
         beaten = []
         for name, value in values.items():
-            if self._keep(name, value, places[name]):
-                self._note_taken(name)
+            if self._held.keep(name, value, places[name]):
+                self._held.note_taken(name)
             if self._mine(name) == value:  # else it has been changed again, and that is still to be told
                 self._dirty.discard(name)
-                beaten += [name] if self._places[name] > places[name] else []
+                beaten += [name] if self._held.places[name] > places[name] else []
         if values:
             await self._take(beaten)
             await self._remember()
@@ -130,7 +161,7 @@ class SharedDocuments:
             return None
         row = self.supervisor.processor(name).row
         if row.origin != "api":
-            return self._shared.get(name)  # a file's: whoever made another one of that name keeps it
+            return self._held.values.get(name)  # a file's: whoever made another one of that name keeps it
         return json.dumps({"document": row.document, "wanted": row.wanted}, sort_keys=True).encode()
 
     # -- in
@@ -139,7 +170,7 @@ class SharedDocuments:
         while True:
             try:
                 async for batch in self._table.follow():
-                    news = [each.key for each in batch.changes if self._keep(each.key, each.value, each.place)]
+                    news = [each.key for each in batch.changes if self._held.keep(each.key, each.value, each.place)]
                     if batch.complete and not self._complete:
                         await self._catch_up()
                     elif self._complete:
@@ -153,14 +184,15 @@ class SharedDocuments:
         """All that stands in the topic is known: what was changed here while this node was away goes out, the rest comes in."""
         different = [
             name
-            for name in sorted({*self.supervisor.names("api"), *self._shared})
-            if self._mine(name) != self._shared.get(name)
+            for name in sorted({*self.supervisor.names("api"), *self._held.values})
+            if self._mine(name) != self._held.values.get(name)
         ]
         newer = {name for name in different if self._is_newer(name, self._mine(name))}
         self._dirty |= newer
         if newer:
             self._all_shared.clear()
-        self._taken = {name: _hash(value) for name, value in self._shared.items() if name not in different}
+        for name in self._held.values.keys() - set(different):
+            self._held.note_taken(name)
         await self._take([name for name in different if name not in newer])
         self._complete = True
         self._news.set()
@@ -171,7 +203,7 @@ class SharedDocuments:
             await self._remember()
         for name in names:
             if await self._apply(name):
-                self._note_taken(name)
+                self._held.note_taken(name)
         if names:
             await self._remember()
 
@@ -179,12 +211,16 @@ class SharedDocuments:
         """Whether a caller changed it here since this node shared or heard it last."""
         known = self._before.get(name)
         if mine is None:  # gone; one that cannot be read any more is none that was deleted
-            return known is not None and _hash(self._shared[name]) in known and self.supervisor.store.get(name) is None
-        return _hash(mine) not in known if known is not None else name not in self._shared
+            return (
+                known is not None
+                and _hash(self._held.values[name]) in known
+                and self.supervisor.store.get(name) is None
+            )
+        return _hash(mine) not in known if known is not None else name not in self._held.values
 
     async def _apply(self, name: str) -> bool:
         """Make a processor what the topic says; whether it is. One document that cannot be used is no reason to follow no other."""
-        value = self._shared.get(name)
+        value = self._held.values.get(name)
         if value == self._mine(name):
             return True
         self._applying.add(name)
@@ -214,34 +250,13 @@ class SharedDocuments:
         elif self.supervisor.processor(name).row.document != document:
             await self.supervisor.update(name, config)
         if self.supervisor.processor(name).row.wanted != wanted:
-            self.supervisor.want(name, wanted)
+            want(self.supervisor, name, wanted)
 
     # -- memory
 
-    def _keep(self, name: str, value: bytes | None, place: int) -> bool:
-        """Whether it is newer than what was known."""
-        if place <= self._places.get(name, -1):
-            return False
-        self._places[name] = place
-        if value is None:
-            self._shared.pop(name, None)
-        else:
-            self._shared[name] = value
-        return True
-
-    def _note_taken(self, name: str) -> None:
-        value = self._shared.get(name)
-        if value is None:
-            self._taken.pop(name, None)
-        else:
-            self._taken[name] = _hash(value)
-
     async def _remember(self) -> None:
         async with self._writing:
-            shared = {name: _hash(value) for name, value in self._shared.items()}
-            names = {**shared, **self._taken}
-            hashes = {name: sorted({each[name] for each in (shared, self._taken) if name in each}) for name in names}
-            await DATABASE.run(write_durably, self._file, json.dumps(hashes, indent=1).encode())
+            await DATABASE.run(write_durably, self._file, json.dumps(self._held.hashes(), indent=1).encode())
 
     @property
     def _file(self) -> Path:

@@ -31,13 +31,13 @@ class ClusterNode:
         self.division.news = self.directory.tell
         self.division.alive = self.directory.lives
         self.division.leaves_out = self.directory.leaves_out
-        self.division.states = self.directory.state
         self.documents = SharedDocuments(settings, context)
 
     def bind(self, supervisor: Supervisor, loop: asyncio.AbstractEventLoop) -> None:
         """From now on what the supervisor's processors decide counts when the cluster has it. Before anything is opened."""
         self.processors.supervisor = supervisor
         self.documents.supervisor = supervisor
+        supervisor.state_elsewhere = self._state_elsewhere
         keeper_of = self.division.keeper_of
         supervisor.decisions.journal = LoggedJournal(supervisor.journal, supervisor.store, keeper_of, loop)
         supervisor.outputs.outbox.gate.is_open = self._may_deliver
@@ -85,6 +85,10 @@ class ClusterNode:
             "slots": self.settings.partitions,
             "moving": max(0, moving),
         }
+
+    def _state_elsewhere(self, name: str) -> str | None:
+        owner = self.division.owner_of(name)
+        return None if owner in (None, self.node_id) else self.directory.state(str(owner), name)
 
     # -- deliveries
 

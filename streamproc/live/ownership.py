@@ -16,10 +16,6 @@ class Ownership(Protocol):
         """None: it is this node's. Else why it is not, for people: it becomes the processor's ``message``."""
         ...
 
-    def state_elsewhere(self, name: str) -> str | None:
-        """The state of a processor on the node that runs it, as that said last; None: it is this one's, or nothing was heard of it."""
-        ...
-
     def subscribe(self, changed: Callable[[str], None]) -> None:
         """``changed`` is called in the event loop with the name of each processor whose owner has changed."""
         ...
@@ -31,9 +27,6 @@ class SoleNode:
     shared = False
 
     def elsewhere(self, name: str) -> str | None:
-        return None
-
-    def state_elsewhere(self, name: str) -> str | None:
         return None
 
     def subscribe(self, changed: Callable[[str], None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import structlog
 from pydantic import ValidationError
@@ -124,3 +124,10 @@ def laid_over(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[s
         inner = merged.get(key)
         merged[key] = laid_over(inner, value) if isinstance(value, Mapping) and isinstance(inner, Mapping) else value
     return merged
+
+
+def want(processors: Processors, name: str, wanted: Literal["running", "stopped"]) -> None:
+    """What a caller of another node asked for: it is so as soon as the processor is this node's to run. Raises NotFound."""
+    processor = processors.processor(name)
+    processor.record.note(wanted=wanted, **({"finished": None} if wanted == "running" else {}))
+    processor.services.on_state(processor)

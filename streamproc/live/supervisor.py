@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import structlog
 
@@ -86,6 +86,8 @@ class Supervisor:
         """Called in the loop with the name of a processor whose run is about to begin to read."""
         self.state_listeners: list[Callable[[str], None]] = []
         """Called in the loop with the name of a processor whose state or document has changed, or which is gone."""
+        self.state_elsewhere: Callable[[str], str | None] = lambda name: None
+        """The state of a processor on another node that runs it, as that said last; None: it is this one's, or nothing was heard."""
         self.fragments: FragmentReader | None = None
         """This node's own video streams, where it has any."""
         self.fails_on: Callable[[ProcessorConfig, SinkDenied], str | None] = lambda config, error: None
@@ -107,9 +109,7 @@ class Supervisor:
         self.scheduler.start()
         await self.outputs.outbox.start()
 
-        def everything() -> Iterable[Processor]:
-            return list(self._processors.values())
-
+        everything: Callable[[], Iterable[Processor]] = partial(list, self._processors.values())
         self._tickers = [
             asyncio.create_task(let_time_pass(everything), name="tick"),
             asyncio.create_task(govern(self.governor, everything), name="governor"),
@@ -199,12 +199,6 @@ class Supervisor:
         self._changed(name)
         return self._seen(processor)
 
-    def want(self, name: str, wanted: Literal["running", "stopped"]) -> None:
-        """What a caller of another node asked for: it is so here as soon as the processor is this node's to run. Raises NotFound."""
-        processor = self.processor(name)
-        processor.record.note(wanted=wanted, **({"finished": None} if wanted == "running" else {}))
-        self._changed(name)
-
     async def delete(self, name: str) -> None:
         """Raises InUse while it runs."""
         async with self._held(name) as processor:
@@ -244,10 +238,6 @@ class Supervisor:
         """All of them, by name; a file that was refused and has no good version is among them."""
         views = [self._seen(processor) for processor in self._processors.values()]
         return sorted([*views, *(each.view() for each in self._refused.values())], key=lambda view: view.name)
-
-    def state_elsewhere(self, name: str) -> str | None:
-        """The state of a processor on another node that runs it, as that said last."""
-        return self.ownership.state_elsewhere(name)
 
     async def wait(self, name: str) -> ProcessorView:
         """Until nothing of it runs any more."""

@@ -12,7 +12,7 @@ from streamproc.config.load import Document, check_name, faults_of
 from streamproc.config.processor import ProcessorConfig
 from streamproc.core.errors import ConfigError, Fault, InputError, InUse
 from streamproc.core.start import StartRequest
-from streamproc.live.remote import made_override, put_override
+from streamproc.live.remote import made_override, put_override, want
 from streamproc.live.supervisor import Supervisor
 from streamproc.logic.event_query import FACES
 from streamproc.logic.nameless import nameless
@@ -63,7 +63,7 @@ class Control:
         config = _config(body.get("config"))
         await self._supervisor.create(name, config)
         if config.state == "running" and self._supervisor.ownership.elsewhere(name) is not None:
-            self._supervisor.want(name, "running")  # the node that is to run it starts it
+            want(self._supervisor, name, "running")  # the node that is to run it starts it
         elif config.state == "running":
             await self._supervisor.start(name)
         return (await self._supervisor.view(name)).to_json()

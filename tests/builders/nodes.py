@@ -27,9 +27,6 @@ class Owners:
     def elsewhere(self, name: str) -> str | None:
         return self.away.get(name)
 
-    def state_elsewhere(self, name: str) -> str | None:
-        return None
-
     def subscribe(self, changed: Callable[[str], None]) -> None:
         self._changed.append(changed)
 

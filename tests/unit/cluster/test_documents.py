@@ -14,6 +14,7 @@ from connectors.kafka.table import Batch, Change
 from streamproc.cluster.documents import SharedDocuments
 from streamproc.config.cluster import ClusterSettings
 from streamproc.core.errors import SinkBusy, SourceError
+from streamproc.live.remote import want
 from tests.builders.nodes import Node, Owners, config
 
 
@@ -108,7 +109,7 @@ async def test_what_one_node_was_given_all_have_until_one_is_told_to_delete_it(m
     a.log.answers_after_s = 0.02
     await b.node.supervisor.create("door", config())
     await until(lambda: a.wanted("door") == "stopped")
-    b.node.supervisor.want("door", "running")
+    want(b.node.supervisor, "door", "running")
     await a.node.until("door", "running")
     await a.node.supervisor.stop("door")
     await until(lambda: b.wanted("door") == "stopped")
@@ -135,7 +136,7 @@ async def test_every_change_counts_also_of_callers_that_do_not_wait(members: tup
     await until(lambda: b.wanted("door") and b.classes("door") == ["PACKAGE"])
     await a.documents.flushed(5)
     assert a.classes("door") == ["PACKAGE"] and last.config.labels
-    assert a.documents._shared == b.documents._shared
+    assert a.documents._held.values == b.documents._held.values
 
 
 async def test_two_that_change_it_at_the_same_time_come_to_agree(members: tuple[Member, Member]) -> None:
