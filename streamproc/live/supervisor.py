@@ -109,7 +109,7 @@ class Supervisor:
         self.scheduler.start()
         await self.outputs.outbox.start()
 
-        everything: Callable[[], Iterable[Processor]] = partial(list, self._processors.values())
+        everything: Callable[[], list[Processor]] = partial(list, self._processors.values())
         self._tickers = [
             asyncio.create_task(let_time_pass(everything), name="tick"),
             asyncio.create_task(govern(self.governor, everything), name="governor"),
