@@ -15,6 +15,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from connectors.context import ConnectorContext, secret
+from connectors.mqtt.confirming import ConfirmingClient, NotTaken
 from connectors.mqtt.settings import MqttSinkSettings
 from connectors.tls import tls_context
 from streamproc.core.errors import InputError, SinkBusy
@@ -41,6 +42,10 @@ _QUIET.setLevel(logging.ERROR)
 
 class Away(SinkBusy):
     """Not connected at the moment."""
+
+
+class Refused(Away):
+    """Connected, and the broker does not take this message."""
 
 
 class BrokerConnection:
@@ -99,7 +104,7 @@ class BrokerConnection:
         properties: Properties | None = None,
         qos: int = 1,
     ) -> None:
-        """Returns when the broker has confirmed it. Raises Away."""
+        """Returns when the broker has confirmed it. Raises Away, and Refused where the broker says that it does not take it."""
         client = self._client
         if client is None:
             raise Away(self.why or "not connected")
@@ -107,6 +112,9 @@ class BrokerConnection:
         try:
             await client.publish(topic, payload, qos, retain, properties, timeout=ANSWER_S)
             self._confirmed_at = clock()
+        except NotTaken as refused:
+            self._confirmed_at = clock()
+            raise Refused(f"{self.settings.host}: it does not take messages on {topic}: {refused}") from None
         except MqttError as error:
             timed_out = isinstance(error.__cause__ or error.__context__, TimeoutError)
             if timed_out and clock() - self._confirmed_at >= ANSWER_S:
@@ -199,7 +207,7 @@ class BrokerConnection:
         connect.SessionExpiryInterval, will.WillDelayInterval = SESSION_S, WILL_DELAY_S
         connect.MaximumPacketSize = LARGEST_PACKET
         will.UserProperty = [("holder", self.identifier)]
-        client = Client(
+        client = ConfirmingClient(
             host,
             port,
             identifier=self.identifier,

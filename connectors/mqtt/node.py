@@ -16,13 +16,14 @@ from aiomqtt import Message
 
 from connectors.context import ConnectorContext
 from connectors.mqtt.claim import Claim
-from connectors.mqtt.client import Away, BrokerConnection
+from connectors.mqtt.client import Away, BrokerConnection, Refused
 from connectors.mqtt.discovery import node_device, removing
 from connectors.mqtt.orders import Command, Orders
 from connectors.mqtt.retained import REMOVE, Payload, Retained
 from connectors.mqtt.settings import MqttSinkSettings
 from connectors.mqtt.states import OFFLINE, ONLINE
 from connectors.mqtt.topics import NodeTopics, Topics, level
+from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +56,7 @@ class NodeOnBroker:
         self._unread: set[str] = set()
         """Discovery topics of which nobody has looked yet what an earlier process left there."""
         self._changed = asyncio.Event()
+        self._refused = Trouble("mqtt_state_refused", "mqtt_states_taken", broker=settings.host)
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
         self._shown_by: dict[str, object] = {}
@@ -245,8 +247,12 @@ class NodeOnBroker:
                 await asyncio.gather(*(self._send(topic, payload) for topic, payload in due[first : first + _AT_ONCE]))
 
     async def _send(self, topic: str, payload: Payload) -> None:
-        await self._remove_entities(topic, payload)
-        await self.connection.publish(topic, payload, retain=True)
+        try:
+            await self._remove_entities(topic, payload)
+            await self.connection.publish(topic, payload, retain=True)
+        except Refused as refused:
+            # Asked again with the next connection; meanwhile everything else goes on, events above all.
+            self._refused.met(refused)
         self._retained.sent(topic, payload)
 
     async def _remove_entities(self, topic: str, payload: Payload) -> None:

@@ -132,3 +132,40 @@ async def test_what_strangers_publish_stops_no_command(home: Home) -> None:
     await until(watcher, lambda: control.asked[-1] == ("stop", "door"), "the last command")
     assert {asked[0] for asked in control.asked} == {"override", "stop"}
     watcher.close()
+
+
+HOME_RIGHTS = """user cams
+topic readwrite streamproc/#
+topic readwrite homeassistant/device/+/config
+topic read homeassistant/status
+"""
+"""As docs/home-assistant.md has them."""
+
+
+async def test_the_rights_that_the_documents_name_are_enough_and_without_them_nothing_counts_as_delivered(
+    home: Home, mosquitto: Callable[..., Mosquitto], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MQTT_USER", "cams")
+    monkeypatch.setenv("MQTT_PASSWORD", "right")
+    login: dict[str, Any] = {"username_env": "MQTT_USER", "password_env": "MQTT_PASSWORD"}
+    home.port = mosquitto(login=("cams", "right"), rights=HOME_RIGHTS + "topic readwrite mark/#\n").port
+    door = home.sink("door", commands=True, control=Control(), **login)
+    door.status(STATUS)
+    await door.deliver(delivery(EVENT))
+    held = await home.held(login=("cams", "right"))
+    assert {"homeassistant/device/streamproc_box_door/config", "streamproc/box/door/PERSON/state"} <= held.keys()
+    await door.aclose()
+
+    # Without discovery everything else goes on; an event that the broker does not take waits.
+    fewer = (
+        "user cams\ntopic read #\ntopic write streamproc/box/+\ntopic write streamproc/box/door/#\ntopic write mark/#\n"
+    )
+    home.port = mosquitto(login=("cams", "right"), rights=fewer).port
+    door, yard = home.sink("door", **login), home.sink("yard", **login)
+    door.status(STATUS)
+    await door.deliver(delivery(replace(EVENT, processor="door")))
+    with pytest.raises(SinkBusy, match=r"does not take messages on streamproc/box/yard/event: Not authorized"):
+        await yard.deliver(delivery(replace(EVENT, processor="yard")))
+    held = await home.held(login=("cams", "right"))
+    assert held["streamproc/box/door/PERSON/state"] == b"ON"
+    assert not [topic for topic in held if topic.startswith("homeassistant")]

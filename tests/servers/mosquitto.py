@@ -39,6 +39,7 @@ class Mosquitto:
     """``stop`` and ``start`` again keep port and folder; with ``persistent`` also what it retained and its sessions.
 
     ``every_change``: it writes them to disk at each message (else every second), so that SIGKILL loses nothing that it confirmed.
+    ``rights``: its acl_file.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Mosquitto:
         authority: Authority | None = None,
         persistent: bool = True,
         every_change: bool = False,
+        rights: str = "",
     ) -> None:
         self._binary = check()
         self._folder = folder
@@ -63,6 +65,11 @@ class Mosquitto:
             lines += ["allow_anonymous false", f"password_file {self._passwords(*login)}"]
         else:
             lines.append("allow_anonymous true")
+        if rights:
+            path = folder / "rights"
+            path.write_text(rights)
+            path.chmod(0o600)
+            lines.append(f"acl_file {path}")
         if authority:
             certificate, key = authority.sign("broker")
             lines += [f"cafile {authority.certificate}", f"certfile {certificate}", f"keyfile {key}"]
