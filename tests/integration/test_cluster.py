@@ -171,7 +171,7 @@ def test_what_callers_make_on_one_node_runs_on_one_and_all_know_it(nodes: Nodes,
     wait_for(lambda: listed(rekognition) == {"door": "STOPPED"}, 30, "that the other node says so")
     rekognition.start_stream_processor(Name="door")
     wait_for(lambda: listed(rekognition) == {"door": "STARTING"}, 30, "that the other node says so")
-    assert nodes.runners("door") == [runner]
+    assert nodes.runner("door") is runner
 
     runner.kill()
     nodes.runner("door")
