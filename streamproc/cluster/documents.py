@@ -76,6 +76,7 @@ class SharedDocuments:
     """Set before anything is opened."""
 
     def __init__(self, settings: ClusterSettings, context: ConnectorContext) -> None:
+        self._cluster = settings.name
         self._table = TableTopic(settings.connection("documents"), context)
         self._trouble = Trouble("documents_wait", "documents_shared", cluster=settings.name)
         self._held = _Held()
@@ -93,7 +94,7 @@ class SharedDocuments:
 
     def open(self) -> None:
         """After all processors of this node have been loaded."""
-        self._before = _read(self._file)
+        self._before = _read(self._file, self._cluster)
         self.supervisor.state_listeners.append(self.changed)
         self._tasks = [
             asyncio.create_task(self._follow(), name="cluster documents"),
@@ -182,6 +183,9 @@ class SharedDocuments:
 
     async def _catch_up(self) -> None:
         """All that stands in the topic is known: what was changed here while this node was away goes out, the rest comes in."""
+        if self._before and not self._held.places:
+            log.warning("document_topic_is_empty", shared_before=len(self._before), now="all are handed on again")
+            self._before = {}
         different = [
             name
             for name in sorted({*self.supervisor.names("api"), *self._held.values})
@@ -231,7 +235,7 @@ class SharedDocuments:
                 document = json.loads(value)
                 await self._put(name, document["document"], document["wanted"])
         except (StreamprocError, ValidationError, ValueError, KeyError, TypeError) as error:
-            log.error("document_not_taken", processor=name, reason=str(error))
+            log.error("document_not_taken", processor=name, reason=_reason(error))
             return False
         finally:
             self._applying.discard(name)
@@ -256,7 +260,8 @@ class SharedDocuments:
 
     async def _remember(self) -> None:
         async with self._writing:
-            await DATABASE.run(write_durably, self._file, json.dumps(self._held.hashes(), indent=1).encode())
+            document = {"cluster": self._cluster, "shared": self._held.hashes()}
+            await DATABASE.run(write_durably, self._file, json.dumps(document, indent=1).encode())
 
     @property
     def _file(self) -> Path:
@@ -267,14 +272,21 @@ def _hash(value: bytes) -> str:
     return hashlib.sha256(value).hexdigest()
 
 
-def _read(file: Path) -> dict[str, list[str]]:
+def _reason(error: Exception) -> str:
+    """For the log: without what is in the document, where a password may be."""
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+    return str(error) if isinstance(error, StreamprocError) else type(error).__name__
+
+
+def _read(file: Path, cluster: str) -> dict[str, list[str]]:
+    """What was shared with this very cluster; with another one, nothing was."""
     try:
         found = json.loads(file.read_bytes())
+        shared = found["shared"] if found["cluster"] == cluster else {}
+        return {name: hashes for name, hashes in shared.items() if isinstance(hashes, list)}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         log.warning("shared_documents_forgotten", reason=str(error))
         return {}
-    return (
-        {name: hashes for name, hashes in found.items() if isinstance(hashes, list)} if isinstance(found, dict) else {}
-    )

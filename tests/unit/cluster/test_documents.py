@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from connectors.context import ConnectorContext
 from connectors.kafka.table import Batch, Change
@@ -198,3 +200,30 @@ async def test_a_document_that_cannot_be_used_stops_no_other(members: tuple[Memb
     await a.node.supervisor.create("door", config())
     await until(lambda: b.wanted("door") == "stopped")
     assert b.wanted("bad") is None and b.wanted("worse") is None
+
+
+async def test_a_topic_without_anything_deletes_nothing(tmp_path: Path) -> None:
+    """The cluster has another name now, or its brokers lost the topic."""
+    a = await Member(tmp_path / "a", Log()).open()
+    await a.node.supervisor.create("door", config())
+    await until(lambda: a.log.changes)
+    await a.documents.flushed(5)
+    await a.close()
+    a.log = Log()
+    await a.open()
+    await until(lambda: a.log.changes)
+    assert a.wanted("door") == "stopped" and a.log.changes[0].value is not None
+    await a.close()
+
+
+async def test_a_document_that_cannot_be_used_is_named_without_what_is_in_it(tmp_path: Path) -> None:
+    with capture_logs() as lines:
+        a = await Member(tmp_path / "a", Log()).open()
+        document = {
+            "source": {"type": "rtsp", "url": "rtsp://cam/1"},
+            "labels": {"classes": ["PERSON"], "odd": "hush-hush"},
+        }
+        a.log.changes.append(Change("x", json.dumps({"document": document, "wanted": "stopped"}).encode(), 0))
+        await until(lambda: any(line["event"] == "document_not_taken" for line in lines))
+        await a.close()
+    assert "labels.odd" in str(lines) and "hush-hush" not in str(lines)
