@@ -90,7 +90,10 @@ class TableTopic:
                 found = await log.read()
                 complete = complete or 0 in await log.caught_up()
                 records = [item for item in found if isinstance(item, Record) and item.key is not None]
-                yield Batch([Change((each.key or b"").decode(), each.value, each.offset) for each in records], complete)
+                yield Batch(
+                    [Change((each.key or b"").decode(errors="replace"), each.value, each.offset) for each in records],
+                    complete,
+                )
         except (KafkaError, OSError) as error:
             raise SourceError(f"{self.name}: {words(error)}") from None
         finally:

@@ -33,7 +33,7 @@ def demo(
     from streamproc.cli.run import run_all
     from streamproc.config.load import load_processor
 
-    set_up_logs(as_json, "warning")
+    set_up_logs(as_json, "warning" if serve else "error")  # what a first evening asks for is printed, not logged
     with errors_said():
         if clip is not None and not clip.is_file():
             raise InputError(f"{clip}: there is no such file; name a video, or none for the made scene")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,8 +51,7 @@ class Shares:
 
 
 class Division:
-    """This node's part of the slots (``live.ownership.Ownership``, ``keeper.Membership``). Belongs to the event loop.
-    A slot is taken only while there is a processor in it."""
+    """This node's slots (``live.ownership.Ownership``, ``keeper.Membership``), in the event loop. One without a processor is not taken."""
 
     shared = True
 
@@ -82,9 +81,9 @@ class Division:
         self._tasks: set[asyncio.Task[None]] = set()
         self._asked: set[str] = set()
 
-    def open(self) -> None:
-        """Join, as soon as the brokers answer."""
-        self._joining = asyncio.create_task(self._join(), name="cluster")
+    def open(self, after: Callable[[], Awaitable[None]]) -> None:
+        """Join, as soon as the brokers answer and ``after`` is over."""
+        self._joining = asyncio.create_task(self._join(after), name="cluster")
 
     async def leave(self) -> None:
         """Hand everything over, then leave; sessions stay open. Returns when it is done, or does not end."""
@@ -143,7 +142,8 @@ class Division:
         """Of the slot of a processor, where this node ever had it. Any thread."""
         return self._keepers.get(self._processors.slot_of(name))
 
-    async def _join(self) -> None:
+    async def _join(self, after: Callable[[], Awaitable[None]]) -> None:
+        await after()
         trouble = Trouble("cluster_waits", "joined", cluster=self._settings.name)
         while self._group is None:
             group = self._new_group()

@@ -17,6 +17,9 @@ from streamproc.config.cluster import ClusterSettings, NodePlace
 from streamproc.core.event import Event
 from streamproc.live.supervisor import Supervisor
 
+CATCH_UP_S = 10.0
+"""So long a node that comes back waits for what callers said meanwhile, before it asks for anything to run."""
+
 
 class ClusterNode:
     """Belongs to the event loop. ``division`` is what the supervisor asks whether a processor is its own to run."""
@@ -49,7 +52,7 @@ class ClusterNode:
         """Join, as soon as the brokers answer."""
         self.directory.open()
         self.documents.open()
-        self.division.open()
+        self.division.open(lambda: self.documents.caught_up(CATCH_UP_S))
 
     async def drain(self) -> None:
         """Hand everything over, then leave; sessions stay open. Returns when it is done, or does not end."""

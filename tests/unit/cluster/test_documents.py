@@ -15,7 +15,7 @@ from connectors.context import ConnectorContext
 from connectors.kafka.table import Batch, Change
 from streamproc.cluster.documents import SharedDocuments
 from streamproc.config.cluster import ClusterSettings
-from streamproc.core.errors import SinkBusy, SourceError
+from streamproc.core.errors import SinkBusy, SourceError, StorageUnavailable
 from streamproc.live.remote import want
 from tests.builders.nodes import Node, Owners, config
 
@@ -227,3 +227,47 @@ async def test_a_document_that_cannot_be_used_is_named_without_what_is_in_it(tmp
         await until(lambda: any(line["event"] == "document_not_taken" for line in lines))
         await a.close()
     assert "labels.odd" in str(lines) and "hush-hush" not in str(lines)
+
+
+async def test_two_versions_that_write_the_same_otherwise_do_not_answer_each_other(
+    members: tuple[Member, Member],
+) -> None:
+    a, b = members
+    other = json.dumps({"document": config().model_dump(mode="json", exclude_none=True), "wanted": "stopped"}).encode()
+    await Table(a.log).put({"door": other})
+    await until(lambda: a.wanted("door") and b.wanted("door"))
+    await asyncio.gather(*(each.documents.flushed(5) for each in members))
+    await b.close()
+    await b.open()
+    await until(lambda: b.documents._complete)
+    await asyncio.sleep(0.2)
+    assert [each.value for each in a.log.changes] == [other]
+
+
+@pytest.mark.logs_errors("document_not_taken")
+async def test_what_no_product_wrote_is_passed_over(members: tuple[Member, Member]) -> None:
+    a, b = members
+    await Table(a.log).put(
+        {"odd": json.dumps({"document": {"source": {"type": "webrtc"}}, "wanted": "maybe"}).encode()}
+    )
+    await a.node.supervisor.create("door", config())
+    await until(lambda: b.wanted("door"))
+    assert b.wanted("odd") is None
+
+
+async def test_what_the_disk_cannot_take_comes_when_it_can(
+    members: tuple[Member, Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = members
+    create, refused = b.node.supervisor.create, list[str]()
+
+    async def busy_at_first(name: str, *more: Any) -> Any:
+        if len(refused) < 3:
+            refused.append(name)
+            raise StorageUnavailable("waits for storage")
+        return await create(name, *more)
+
+    monkeypatch.setattr(b.node.supervisor, "create", busy_at_first)
+    await a.node.supervisor.create("door", config())
+    await until(lambda: b.wanted("door") == "stopped")
+    assert refused == ["door"] * 3 and a.wanted("door") == "stopped"
