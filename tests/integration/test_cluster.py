@@ -159,10 +159,11 @@ def test_what_callers_make_on_one_node_runs_on_one_and_all_know_it(nodes: Nodes,
         "outputs": [{"type": "file", "directory": "out"}],
         "state": "running",
     }
+    wait_for(lambda: all(shared_out(node) for node in (a, b)), 60, "that each has its part")
     a.create("door", config)
+    wait_for(lambda: announced(nodes.events()), 60, "an announcement")
     runner = nodes.runner("door")
     other = b if runner is a else a
-    wait_for(lambda: announced(runner.told()), 60, "an announcement")
 
     rekognition = other.rekognition()
     assert rekognition.describe_stream_processor(Name="door")["Status"] == "STARTING"
@@ -180,6 +181,12 @@ def test_what_callers_make_on_one_node_runs_on_one_and_all_know_it(nodes: Nodes,
     runner.start()
     wait_for(lambda: "door" not in runner.states(), 60, "that a node which was away forgets it")
     assert other.states() == {}
+
+
+def shared_out(node: Node) -> bool:
+    """Whether it knows of two nodes that have all slots between them."""
+    status = node.get("/api/cluster")
+    return status["moving"] == 0 and len([each for each in status["nodes"] if each["alive"] and each["slots"]]) == 2
 
 
 def listed(rekognition: Any) -> dict[str, str]:
