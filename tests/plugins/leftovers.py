@@ -45,8 +45,6 @@ _STANDING_TASKS = {
 """Tasks that a library leaves now and then, by the name of their coroutine, and why."""
 _FOLDERS = frozenset({"unit", "aws"})
 """Of tests/. Whose tests start real servers and daemons is not judged yet."""
-_SERVERS_GO = frozenset({"integration"})
-"""Where real servers are killed and come back. What client libraries log about that is theirs; the product's own errors count."""
 _KEY = pytest.StashKey["Standing"]()
 """What there was before a test."""
 
@@ -134,8 +132,6 @@ class _Errors(logging.Handler):
         super().__init__(logging.ERROR)
         self.lines: list[tuple[str, str]] = []
         """Names of events or loggers, and all that was said."""
-        self.libraries: set[str] = set()
-        """Of the names those of loggers."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name == "asyncio" and str(record.msg).startswith(_DESTROYED):
@@ -157,11 +153,10 @@ class _Errors(logging.Handler):
         if self.note not in processors:
             structlog.configure(processors=[self.note, *processors])
 
-    def end(self, expected: frozenset[str], *, of_libraries: bool) -> list[str]:
-        """Complaints about what was logged since the beginning, or was not. ``of_libraries``: what libraries logged counts too."""
+    def end(self, expected: frozenset[str]) -> list[str]:
+        """Complaints about what was logged since the beginning, or was not."""
         logging.getLogger().removeHandler(self)
-        judged = [line for line in self.lines if of_libraries or line[0] not in self.libraries]
-        wrong = [text for name, text in judged if name not in expected]
+        wrong = [text for name, text in self.lines if name not in expected]
         missing = sorted(expected - {name for name, _ in self.lines})
         return [
             *(["logged as an error: " + "; ".join(wrong)] if wrong else []),
@@ -219,8 +214,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
         return result
     before = item.stash.get(_KEY, None)
     marks = item.iter_markers("logs_errors")
-    expected = frozenset(str(name) for mark in marks for name in mark.args)
-    complaints = _errors.end(expected, of_libraries=not _SERVERS_GO & set(item.path.parts))
+    complaints = _errors.end(frozenset(str(name) for mark in marks for name in mark.args))
     if before is not None and not item.get_closest_marker("leaves") and (left := _left_after(before)):
         complaints.insert(0, f"left behind: {left}")
     if complaints:
