@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,11 @@ def test_fragments_of_a_topic_are_kept_as_they_were_sent(
     daemon: Daemon, kafka: Any, clip_file: Path, clip: Clip, tmp_path: Path
 ) -> None:
     topic = f"recorded-{tmp_path.name.lower()}"
-    for _ in range(2):  # a pause between the two ends the first one's last fragment
+    for _ in range(2):  # the second one's beginning ends the first one's last fragment
+        begun = time.monotonic()
         sent = run_cli("publish", clip_file, "--kafka", kafka.bootstrap, "--topic", topic, "--stream", "cam")
         assert sent.returncode == 0, sent.stderr
+        time.sleep(max(0.0, 6.5 - (time.monotonic() - begun)))  # its six seconds, which are dated from when it was sent
     source = f"{{type: kafka, bootstrap_servers: '{kafka.bootstrap}', topic: {topic}, stream: cam, start: earliest}}"
     daemon.put("cam", f"source: {source}\n{PROCESSOR}")
     kept = recorded(daemon, "cam", tmp_path / "clip.mp4")
