@@ -1,15 +1,15 @@
-"""Active times against an independent computation: a clock on the wall that is read every five minutes, and astral's sun."""
+"""Active times against an independent computation: dateutil's clocks, read every five minutes, and astral's sun."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import astral
 import astral.sun
 import pytest
+from dateutil.zoneinfo import get_zonefile_instance
 
 from streamproc.logic.schedule import DAYS, Change, Schedule, instant, parse_entry
 from streamproc.logic.sun import Place
@@ -69,55 +69,80 @@ def test_what_cannot_be_written_says_what_can(text: str, words: str) -> None:
 # -- clocks
 
 
-def wall_minutes(zone: str, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """(UTC, what the clock on the wall shows) at each reading."""
-    tz = ZoneInfo(zone)
-    at = start
-    while at < end:
-        yield at, at.astimezone(tz).replace(tzinfo=None)
-        at += MINUTE
+class Walls:
+    """Clocks on the walls of a place, by dateutil and its own copy of the zones, read every five minutes around an instant."""
 
+    def __init__(self, zone: str, middle: datetime) -> None:
+        self.zone = get_zonefile_instance().get(zone)
+        self.start, self.stop = middle - DAY, middle + 2 * DAY
+        steps = range((self.stop - self.start + 3 * DAY) // MINUTE)
+        self.readings = [(at, self.shows(at)) for at in (self.start - 2 * DAY + step * MINUTE for step in steps)]
 
-def by_the_wall(zone: str, days: set[int], begin: str, end: str, start: datetime, stop: datetime) -> list[datetime]:
-    """Active minutes, by reading the clock: an interval begins at the first minute that shows its beginning or later, and ends after
-    the last that shows less than its end."""
-    tz, found = ZoneInfo(zone), set()
-    first = start.astimezone(tz).date() - 2 * DAY
-    readings = list(wall_minutes(zone, start - 3 * DAY, stop + 3 * DAY))
-    for number in range((stop - start).days + 5):
-        day = first + number * DAY
-        if day.weekday() not in days:
-            continue
-        opens = datetime.combine(day, datetime.strptime(begin, "%H:%M").time())
-        closes = datetime.combine(day, datetime.strptime(end, "%H:%M").time())
+    def shows(self, at: datetime) -> datetime:
+        return at.astimezone(self.zone).replace(tzinfo=None)
+
+    def active(self, begin: str, end: str) -> set[datetime]:
+        """Active readings: an interval begins with the first that shows its beginning or later, and ends with the last that shows less
+        than its end."""
+        found: set[datetime] = set()
+        opens, closes = (timedelta(hours=int(text[:2]), minutes=int(text[3:])) for text in (begin, end))
         closes += DAY if closes <= opens else timedelta(0)
-        from_here = next((at for at, wall in readings if wall >= opens), None)
-        until_here = next((at for at, wall in reversed(readings) if wall < closes), None)
-        if from_here is not None and until_here is not None:
-            found |= {at for at, _ in readings if from_here <= at <= until_here}
-    return sorted(at for at in found if start <= at < stop)
+        for midnight in {datetime(wall.year, wall.month, wall.day) for _, wall in self.readings[: -DAY // MINUTE]}:
+            first = next(at for at, wall in self.readings if wall >= midnight + opens)
+            last = next((at for at, wall in reversed(self.readings) if wall < midnight + closes), self.start - 3 * DAY)
+            found |= {first + step * MINUTE for step in range((last - first) // MINUTE + 1)}
+        return {at for at in found if self.start <= at < self.stop}
 
 
-ZONES = {
-    "Europe/Berlin": ((2026, 3, 29), (2026, 10, 25)),
-    "America/New_York": ((2026, 3, 8), (2026, 11, 1)),
-    "Australia/Lord_Howe": ((2026, 4, 5), (2026, 10, 4)),
-    "America/Santiago": ((2026, 4, 5), (2026, 9, 6)),
-    "Asia/Kathmandu": ((2026, 4, 5),),
+def changed_days(zone: str) -> list[datetime]:
+    """Midnights (UTC) of ten years after which the clocks of a zone are put forward or back, by dateutil."""
+    found, midnights = get_zonefile_instance().get(zone), (utc(2016, 1, 1) + number * DAY for number in range(3653))
+    return [at for at in midnights if at.astimezone(found).utcoffset() != (at + DAY).astimezone(found).utcoffset()]
+
+
+CLOCKS = {
+    "Europe/Berlin": (52.52, 13.405),
+    "America/New_York": (40.71, -74.01),
+    "Australia/Lord_Howe": (-31.55, 159.08),  # half an hour
+    "America/Santiago": (-33.45, -70.67),  # at midnight, and on another date in some years
+    "Europe/Oslo": (70.0, 25.0),
 }
 
 
-@pytest.mark.parametrize("zone", ZONES)
-@pytest.mark.parametrize("span", ["18:00-06:30", "02:30-03:30", "01:30-02:15", "00:00-00:30", "23:00-02:10"])
-def test_each_change_of_the_clocks_as_the_wall_shows_it(zone: str, span: str) -> None:
-    begin, _, end = span.partition("-")
-    mine = schedule(span, zone=zone)
-    for when in ZONES[zone]:
-        start = utc(*when) - DAY
-        stop = start + 3 * DAY
-        expected = set(by_the_wall(zone, set(range(7)), begin, end, start, stop))
-        got = {at for at, _ in wall_minutes(zone, start, stop) if mine.active(at)}
-        assert got == expected, sorted(got ^ expected)[:3]
+@pytest.mark.parametrize("zone", CLOCKS)
+def test_each_change_of_the_clocks_in_ten_years_as_the_wall_shows_it(zone: str) -> None:
+    days = changed_days(zone)
+    assert len(days) == 20
+    spans = ("18:00-06:30", "02:30-03:30", "01:30-02:15", "00:00-00:30", "23:00-02:10")
+    for day in days:
+        walls = Walls(zone, day)
+        for span in spans:
+            mine, expected, got = schedule(span, zone=zone), walls.active(*span.split("-")), set[datetime]()
+            for start, end in mine.intervals(walls.start, walls.stop):
+                got |= {start + step * MINUTE for step in range((end - start) // MINUTE)}
+            got = {at for at in got if walls.start <= at < walls.stop}
+            assert got == expected, (day, span, sorted(got ^ expected)[:3])
+            for at in (at for at in expected if at - MINUTE not in expected and at > walls.start):
+                assert mine.active(at)
+                assert not mine.active(at - MINUTE)
+
+
+@pytest.mark.parametrize("zone", CLOCKS)
+def test_from_sunset_until_an_hour_of_the_clock_over_each_change_of_the_clocks(zone: str) -> None:
+    """When the sun sets does not depend on clocks: astral's height of it says when it begins, dateutil's wall when it ends."""
+    place = CLOCKS[zone]
+    observer, mine = astral.Observer(*place), schedule("sunset..02:30", zone=zone, place=place)
+    for day in changed_days(zone):
+        walls = Walls(zone, day)
+        for start, end in mine.intervals(walls.start + DAY / 2, walls.stop - DAY):
+            if not walls.start + DAY / 2 <= start < walls.stop - DAY / 2:
+                continue
+            before, after = (
+                astral.sun.elevation(observer, start + side * MINUTE, with_refraction=False) for side in (-1, 1)
+            )
+            assert before > -0.833 > after, (day, start)
+            night = [at for at, wall in walls.readings if start < at < start + DAY and wall.time() < time(2, 30)]
+            assert end == next(at for at in reversed(night) if at - MINUTE in night) + MINUTE, (day, end)
 
 
 def test_a_skipped_time_is_the_moment_of_the_jump_and_a_doubled_one_counts_both_times() -> None:
