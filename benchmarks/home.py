@@ -45,6 +45,7 @@ def main() -> None:
     made = parser(__doc__)
     made.add_argument("--away", type=float, default=30.0, help="seconds without a broker while 500 events are told")
     made.add_argument("--kills", type=int, default=0, help="SIGKILLs of a daemon, at seeded moments")
+    made.add_argument("--seed", type=int, default=7, help="of those moments")
     options = prepared(made.parse_args())
     folder = Path(tempfile.mkdtemp(prefix="streamproc-home-"))
     broker = Mosquitto(folder / "broker").start()
@@ -53,7 +54,7 @@ def main() -> None:
         figures |= asyncio.run(_absence(broker, folder / "absence", options.away))
         if options.kills:
             clip = next(iter(sorted((options.corpus).rglob("*.mp4"))))
-            figures |= Killed(broker.port, folder, clip).times(options.kills)
+            figures |= Killed(broker.port, folder, clip).times(options.kills, options.seed)
         report(options, figures=figures, rows=rows)
     finally:
         broker.stop()
@@ -157,8 +158,8 @@ class Killed:
     stuck: int = 0
     """Starts after which somebody was shown in view of whom the daemon knows nothing."""
 
-    def times(self, kills: int) -> dict[str, Any]:
-        self.daemon, random_ = Daemon(self.folder / "daemon"), random.Random(7)
+    def times(self, kills: int, seed: int) -> dict[str, Any]:
+        self.daemon, random_ = Daemon(self.folder / "daemon"), random.Random(seed)
         empty = _empty(self.folder / "empty.mp4")
         self._put(self.clip)
         self.watcher = Watcher(self.port, "killed/#")
