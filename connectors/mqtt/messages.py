@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from connectors.mqtt.topics import Topics
 from streamproc.contracts import Delivery
 from streamproc.core.event import Event, EventType
+from streamproc.core.media import rfc3339
+from streamproc.core.status import ProcessorStatus
 from streamproc.plain import to_line
 
 DETECTIONS = ("person", "pet", "package", "known_face", "unknown_face")
@@ -32,6 +36,28 @@ def message(delivery: Delivery, topics: Topics, form: str) -> tuple[str, str]:
     if form == "plain":
         document = {"event_type": event_type(event), **document}
     return topic, to_line(document)
+
+
+def interrupted(
+    before: ProcessorStatus | None, status: ProcessorStatus, now: datetime, topics: Topics
+) -> tuple[str, str] | None:
+    """(topic, payload) where the feed has just begun to be away. The event that the journal has of that comes when it is over, with its length.
+
+    None where it has not, or was away already when it was looked at first.
+    """
+    if before is None or before.source.state == "gap" or status.source.state != "gap" or not status.runs:
+        return None
+    reason, _, detail = status.source.why.partition(": ")
+    return topics.at("health", "event"), to_line(
+        {
+            "event_type": "gap",
+            "processor": status.processor,
+            "session": status.session,
+            "time": rfc3339(now),
+            "reason": reason,
+            "detail": detail,
+        }
+    )
 
 
 def event_type(event: Event) -> str:

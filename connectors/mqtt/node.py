@@ -70,18 +70,20 @@ class NodeOnBroker:
         self._users.add(user)
         if not self._tasks:
             self.connection.start()
-            loops = (self._push_for_ever, self._sweep_for_ever, self._orders.obey_for_ever)
+            loops = (self._push_for_ever, self._sweep_for_ever)
             self._tasks = [asyncio.create_task(loop(), name=f"mqtt {loop.__name__}") for loop in loops]
 
     async def detach(self, user: object) -> None:
         """The last one says goodbye; what still has to be removed from the broker is tried for a moment more."""
         self._users.discard(user)
+        self._orders.forget(user)
         if self._users or self._closing or not self._tasks or (self._leaving and not self.connection.connected):
             return  # what has to be removed from a broker that is away is removed when it is back
         await self._close()
 
     async def _close(self) -> None:
         self._closing = True
+        await self._orders.aclose()
         with suppress(TimeoutError, Away):
             async with asyncio.timeout(_CLOSE_S):
                 if self._retained.due():
@@ -129,8 +131,13 @@ class NodeOnBroker:
         self._retained.put(level(topics.name), topic, payload)
         await self._send(topic, payload)
 
+    def tell(self, topic: str, payload: str) -> None:
+        """A message for who listens at this moment: not kept, and lost where the broker is away."""
+        self._spawn(self.connection.publish(topic, payload))
+
     def retire(self, user: object, topics: Topics) -> bool:
         """The processor, or its output here, is no more. False: another output shows it here by now."""
+        self._orders.forget(user)
         if self._shown_by.get(level(topics.name), user) is not user:
             return False
         self._shown_by.pop(level(topics.name), None)
@@ -141,7 +148,6 @@ class NodeOnBroker:
     def _remove(self, topics: Topics) -> None:
         also = [topics.hero, topics.at("stats")] + ([topics.config] if topics.config else [])
         self._retained.remove(level(topics.name), also)
-        self._orders.forget(topics)
         self._changed.set()
 
     async def removed(self, topics: Topics, within_s: float) -> None:
@@ -153,10 +159,10 @@ class NodeOnBroker:
                     await self._push()
                 self._leaving.discard(level(topics.name))
 
-    def obey(self, topics: Topics, command: Command) -> None:
+    def obey(self, user: object, topics: Topics, command: Command) -> None:
         """Commands for this processor go there from now on."""
         first = not self._orders.wanted
-        self._orders.listen(topics, command)
+        self._orders.listen(user, topics, command)
         if first and self.connection.connected:
             self.connection.drop("to listen for commands")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 
 from connectors.context import ConnectorContext
 from connectors.mqtt.commands import CommandError, obey
 from connectors.mqtt.discovery import Offer, device
-from connectors.mqtt.messages import message
+from connectors.mqtt.messages import interrupted, message
 from connectors.mqtt.node import NodeOnBroker, node_on_broker
 from connectors.mqtt.picture import fitting
 from connectors.mqtt.settings import MqttSinkSettings
@@ -93,8 +93,11 @@ class MqttSink:
         elif now - self._measured >= settings.status_every:
             node.keep(topics, *figures(status, topics))
             self._measured = now
+        gap = interrupted(self._status, status, datetime.now(UTC), topics) if settings.format == "plain" else None
+        if gap is not None:
+            node.tell(*gap)
         if self._status is None and settings.commands:
-            node.obey(topics, self._obey)
+            node.obey(self, topics, self._obey)
         self._status = status
 
     async def retire(self) -> None:

@@ -22,6 +22,7 @@ from connectors.mqtt.sink import MqttSink
 from streamproc.config.processor import ConnectorRef
 from streamproc.core.errors import SinkBusy
 from streamproc.core.event import Pictures
+from streamproc.core.status import SourceStatus
 from streamproc.outbox import output as output_module
 from tests.builders.brokers import STATUS, Control, Home, jpeg
 from tests.builders.events import label_event
@@ -206,6 +207,10 @@ async def test_states_are_there_for_who_comes_later_and_events_are_not(home: Hom
     assert config["cmps"]["PERSON"]["state_topic"] == "streamproc/box/door/PERSON/state"
     sink.status(replace(STATUS, in_view={}))
     await until(watcher, lambda: watcher.last("streamproc/box/door/PERSON/state") == "OFF")
+    sink.status(replace(STATUS, source=SourceStatus("gap", "lost: connection refused")))
+    await until(watcher, lambda: watcher.on("streamproc/box/door/health/event"))
+    assert watcher.on("streamproc/box/door/health/event")[0].json["event_type"] == "gap"
+    assert "streamproc/box/door/health/event" not in await home.held()
     watcher.close()
 
 

@@ -169,3 +169,66 @@ async def test_the_rights_that_the_documents_name_are_enough_and_without_them_no
     held = await home.held(login=("cams", "right"))
     assert held["streamproc/box/door/PERSON/state"] == b"ON"
     assert not [topic for topic in held if topic.startswith("homeassistant")]
+
+
+class Hanging(Control):
+    """Of one processor, a still never comes."""
+
+    async def still(self, name: str) -> bytes | None:
+        await super().still(name)
+        if name == "door":
+            await asyncio.Event().wait()
+        return None
+
+
+async def test_a_command_that_hangs_holds_up_no_other_camera_and_its_own_not_for_ever(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectors.mqtt.orders.PATIENCE_S", 0.3)
+    watcher = await asyncio.to_thread(Watcher, home.port)
+    control = Hanging()
+    for name in ("door", "yard"):
+        sink = home.sink(name, control=control, commands=True)
+        sink.status(replace(STATUS, processor=name))
+        await sink.deliver(delivery(replace(EVENT, processor=name)))
+
+    def ask(name: str, *commands: tuple[str, str]) -> None:
+        for what, payload in commands:
+            watcher.publish(f"streamproc/box/{name}/{what}", payload)
+
+    await asyncio.to_thread(ask, "door", ("cmd/snapshot", ""), ("cmd/mode", "away"), ("set", "OFF"))
+    await until(watcher, lambda: ("still", "door") in control.asked, "the command that hangs")
+    await asyncio.to_thread(ask, "yard", ("set", "OFF"))
+    await until(watcher, lambda: ("stop", "yard") in control.asked, "another camera's command")
+    await until(watcher, lambda: ("stop", "door") in control.asked, "the camera's last command")
+    assert [asked for asked in control.asked if asked[1] == "door"] == [
+        ("still", "door"),
+        ("override", "door", "away", None),
+        ("stop", "door"),
+    ]
+
+    # With too many of them nothing new is begun, and what comes then is dropped; others go on.
+    await asyncio.to_thread(ask, "door", *[("cmd/snapshot", "")] * 40)
+    await until(watcher, lambda: control.asked.count(("still", "door")) == 4, "as many as may hang")
+    await asyncio.to_thread(ask, "yard", ("set", "ON"))
+    await until(watcher, lambda: ("start", "yard") in control.asked, "another camera's command")
+    assert control.asked.count(("still", "door")) == 4
+    watcher.close()
+
+
+async def test_commands_are_not_obeyed_any_more_once_the_document_says_so(home: Home) -> None:
+    watcher = await asyncio.to_thread(Watcher, home.port)
+    control = Control()
+    before, yard = home.sink(control=control, commands=True), home.sink("yard", control=control, commands=True)
+    for sink, name in ((before, "door"), (yard, "yard")):
+        sink.status(replace(STATUS, processor=name))
+        await sink.deliver(delivery(replace(EVENT, processor=name)))
+    # As an edit does it: the new output shows the processor before the old one leaves.
+    home.sink(control=control, commands=False).status(STATUS)
+    await before.retire()
+    await before.aclose()
+    for name in ("door", "yard"):
+        await asyncio.to_thread(watcher.publish, f"streamproc/box/{name}/set", "OFF")
+    await until(watcher, lambda: ("stop", "yard") in control.asked, "the command that is obeyed")
+    assert control.asked == [("stop", "yard")]
+    watcher.close()

@@ -12,10 +12,13 @@ import jsonschema
 import pytest
 
 from connectors.mqtt.discovery import ENABLED_REGIONS, Offer, device, node_device, removing
-from connectors.mqtt.messages import DETECTIONS, message
+from connectors.mqtt.messages import DETECTIONS, event_type, interrupted, message
 from connectors.mqtt.states import states
 from connectors.mqtt.topics import NodeTopics, level, slug
+from streamproc.core.classes import ANNOUNCED
+from streamproc.core.event import EventType
 from streamproc.core.status import Figures, LastFace, Presence, ProcessorStatus, SourceStatus, Watched
+from streamproc.logic.camera_health import Condition
 from tests.builders.examples import GAP, LABEL, MATCHED, delivery
 
 HERE = Path(__file__).parent
@@ -151,6 +154,52 @@ def test_messages_are_the_plain_form_and_say_their_event_type() -> None:
     assert document == delivery(LABEL).document("plain")
     assert json.loads(message(delivery(MATCHED), TOPICS, "plain")[1])["event_type"] in DETECTIONS
     assert message(delivery(GAP), TOPICS, "plain")[0] == "streamproc/box/front-door/health/event"
+
+
+NOW = datetime(2026, 5, 4, 6, 30, tzinfo=UTC)
+AWAY = replace(STATUS, source=SourceStatus("gap", "lost: connection refused"))
+
+
+@pytest.mark.parametrize("before", [STATUS, replace(STATUS, source=SourceStatus())])
+def test_a_feed_that_begins_to_be_away_is_said_at_once(before: ProcessorStatus) -> None:
+    told = interrupted(before, AWAY, NOW, TOPICS)
+    assert told is not None
+    topic, document = told[0], json.loads(told[1])
+    camera = device(TOPICS, WATCHED, Offer())["cmps"]["camera"]
+    assert topic == camera["state_topic"]
+    assert document.pop("event_type") in camera["event_types"]
+    assert document == {
+        "processor": "front-door",
+        "session": "s",
+        "time": "2026-05-04T06:30:00.000000Z",
+        "reason": "lost",
+        "detail": "connection refused",
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "status"), [(None, AWAY), (AWAY, AWAY), (AWAY, STATUS), (STATUS, replace(AWAY, state="stopped"))]
+)
+def test_it_is_said_once_and_not_of_what_was_away_already(
+    before: ProcessorStatus | None, status: ProcessorStatus
+) -> None:
+    assert interrupted(before, status, NOW, TOPICS) is None
+
+
+def test_every_kind_of_event_is_one_that_home_assistant_was_told_of() -> None:
+    """It drops others with a warning; what is declared and never sent would be an automation that never runs."""
+    conditions = [
+        replace(GAP, type=EventType.CAMERA_HEALTH, data={"condition": condition.value, "active": active})
+        for condition in Condition
+        for active in (True, False)
+    ]
+    told = interrupted(STATUS, AWAY, NOW, TOPICS)
+    assert told is not None
+    sent = {event_type(event) for event in (GAP, *conditions)} | {json.loads(told[1])["event_type"]}
+    assert sent == set(device(TOPICS, WATCHED, Offer())["cmps"]["camera"]["event_types"])
+    faces = {event_type(replace(MATCHED, type=kind)) for kind in (EventType.FACE_MATCHED, EventType.FACE_UNKNOWN)}
+    classes = {event_type(replace(LABEL, label=group.name)) for group in ANNOUNCED}
+    assert faces | classes == set(DETECTIONS)
 
 
 def test_the_service_s_form_is_sent_as_it_is() -> None:
