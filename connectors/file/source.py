@@ -25,6 +25,7 @@ from streamproc.media.demux import (
     RESTARTING_FORMATS,
     Coded,
     VideoTrack,
+    lead,
     media_errors,
     open_container,
     open_file,
@@ -122,7 +123,7 @@ class FileSource:
                     self._timeline.jump = JUMP
                 self._keyframes.clear()
                 packets = self._packets(container, stream, begin)
-                damage = yield from self._read(packets, track, stop)
+                damage = yield from self._read(packets, stream, track, stop)
             if stop.is_set() or self._part + 1 >= len(self._parts):
                 return damage
             self._part, begin = self._part + 1, None
@@ -174,7 +175,7 @@ class FileSource:
         )
 
     def _read(
-        self, packets: Iterator[Any], track: VideoTrack, stop: threading.Event
+        self, packets: Iterator[Any], stream: Any, track: VideoTrack, stop: threading.Event
     ) -> Generator[StreamItem, None, str | None]:
         """Holds one packet back, to mark the last."""
         held: Packet | None = None
@@ -192,17 +193,18 @@ class FileSource:
                 return damage
             if held is not None:
                 yield held
-            held = self._item(raw, track)
+            held = self._item(raw, stream, track)
             self._wait_until_due(stop)
         return None
 
-    def _item(self, raw: Any, track: VideoTrack) -> Packet:
+    def _item(self, raw: Any, stream: Any, track: VideoTrack) -> Packet:
         before = self._timeline.snapshot() if raw.is_keyframe else {}
         media = self._timeline.place(
             seconds(raw.pts, raw.time_base),
             seconds(raw.dts, raw.time_base),
             seconds(raw.duration, raw.time_base),
             keyframe=raw.is_keyframe,
+            lead=lead(stream, raw),
         )
         if self._timeline.stood and not self._told_standing:
             self._told_standing = True

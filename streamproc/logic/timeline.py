@@ -46,11 +46,18 @@ class Timeline:
         """Packets whose timestamps repeated those of the packet before; they were placed by the nominal rate."""
 
     def place(
-        self, pts: Fraction | None, dts: Fraction | None, duration: Fraction | None = None, *, keyframe: bool = False
+        self,
+        pts: Fraction | None,
+        dts: Fraction | None,
+        duration: Fraction | None = None,
+        *,
+        keyframe: bool = False,
+        lead: Fraction = Fraction(0),
     ) -> Fraction:
         """Media time at which the packet is to be seen. All in seconds; packets come in decode order.
 
-        ``keyframe``: a step back of the decode clock is then no reordering, however small, but a new beginning.
+        ``keyframe``: a step back of the decode clock is then no reordering, however small, but a new beginning. ``lead``: a feed's first packet
+        lies so long before the first picture that is shown; it counts where the feed begins only.
         """
         if duration is not None and 0 < duration < JUMP:
             self._step = duration
@@ -59,7 +66,7 @@ class Timeline:
         if when is None or clock is None:
             when = clock = self._next()
         if self._shift is None:
-            self._shift = self._start - when
+            self._shift = self._start - lead - when
         elif self._clock is not None:
             step = clock - self._clock
             if step < (0 if keyframe else -BACKWARD) or (self.jump is not None and step > self.jump):

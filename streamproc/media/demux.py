@@ -127,6 +127,15 @@ def seconds(value: int | None, time_base: Fraction | None) -> Fraction | None:
     return None if value is None or time_base is None else value * time_base
 
 
+def lead(stream: Any, packet: Any) -> Fraction:
+    """Seconds from a packet to the first picture that is shown, where an edit list hides what comes before: a clip that was cut without encoding
+    begins with the keyframe before the cut.
+    """
+    if not packet.is_discard or packet.pts is None or stream.start_time is None:
+        return Fraction(0)
+    return Fraction(max(0, stream.start_time - packet.pts) * stream.time_base)
+
+
 def with_template(track: VideoTrack, keyframe: bytes) -> VideoTrack:
     """A track of which only packets are known (VP8, or Annex B with parameter sets in band), such that it can be written. Raises MediaError."""
     if track.codec == "vp8":

@@ -13,7 +13,7 @@ import av
 from streamproc.core.media import EPOCH, Frame, Moment, Packet
 from streamproc.logic.timeline import JUMP, Timeline
 from streamproc.media.decode import Decoder
-from streamproc.media.demux import RESTARTING_FORMATS, Coded, media_errors, open_file, seconds, video_track
+from streamproc.media.demux import RESTARTING_FORMATS, Coded, lead, media_errors, open_file, seconds, video_track
 
 
 def read_frames(
@@ -40,7 +40,11 @@ def read_packets(path: Path, start_wall: datetime = EPOCH) -> Iterator[Packet]:
         for raw in _tolerant(container, stream):
             base = raw.time_base
             media = timeline.place(
-                seconds(raw.pts, base), seconds(raw.dts, base), seconds(raw.duration, base), keyframe=raw.is_keyframe
+                seconds(raw.pts, base),
+                seconds(raw.dts, base),
+                seconds(raw.duration, base),
+                keyframe=raw.is_keyframe,
+                lead=lead(stream, raw),
             )
             yield Packet(Coded(raw, track), moment(media, start_wall), raw.size, raw.is_keyframe)
 

@@ -50,6 +50,21 @@ def coding_change(path: Path) -> Path:
     return path
 
 
+def cut_without_encoding(clip: Path, path: Path, begin: F) -> Path:
+    """From the keyframe before ``begin`` on, with an edit list that hides what lies before it: ``ffmpeg -ss BEGIN -i CLIP -c copy PATH``."""
+    with av.open(str(clip)) as whole, av.open(str(path), "w") as out:
+        video = whole.streams.video[0]
+        copy = out.add_stream_from_template(video)
+        whole.seek(int(begin / video.time_base), stream=video, backward=True)
+        for packet in whole.demux(video):
+            if packet.size:
+                packet.pts -= int(begin / video.time_base)
+                packet.dts -= int(begin / video.time_base)
+                packet.stream = copy
+                out.mux(packet)
+    return path
+
+
 def source(path: Path, **settings: object) -> Source:
     ref = ConnectorRef.model_validate({"type": "file", "path": str(path), **settings})
     return make_source(ref, ConnectorContext(start_wall=T0))
@@ -57,6 +72,16 @@ def source(path: Path, **settings: object) -> Source:
 
 def moments(frames: list[Frame]) -> list[Moment]:
     return [frame.at for frame in frames]
+
+
+def test_a_clip_that_was_cut_without_encoding_begins_where_it_was_cut(tmp_path: Path) -> None:
+    clip = cut_without_encoding(encode(tmp_path / "whole.mp4"), tmp_path / "cut.mp4", F(18, 15))
+    packets = [item for item in source(clip).items(threading.Event()) if isinstance(item, Packet)]
+    decoder = Decoder()
+    frames = [frame for packet in packets for frame in decoder.decode(packet)]
+    assert min(packet.at.media for packet in packets) == F(-6, 15), "the keyframe before the cut is no longer there"
+    assert [frame.at.media for frame in frames] == [F(n, 15) for n in range(42)] and frames[0].at.wall == T0
+    assert moments(list(read_frames(clip, start_wall=T0))) == moments(frames)
 
 
 @pytest.mark.parametrize(

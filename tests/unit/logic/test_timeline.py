@@ -66,6 +66,12 @@ def test_a_loop_goes_on_counting() -> None:
     assert start == F(11, 10)
 
 
+def test_media_time_counts_from_the_first_picture_that_is_shown() -> None:
+    timeline = Timeline()
+    placed = [timeline.place(F(n, 10), F(n, 10), F(1, 10), lead=F(max(0, 3 - n), 10)) for n in range(5)]
+    assert placed == [F(n, 10) for n in (-3, -2, -1, 0, 1)]
+
+
 def test_a_snapshot_goes_on_in_the_same_count() -> None:
     first, second = Timeline(), Timeline()
     first.place(F(7), F(7))
