@@ -22,12 +22,15 @@ SLOTS = 16
 class Node(Daemon):
     """One node of a cluster. Its events go to a folder of its own: ``told``."""
 
-    def __init__(self, folder: Path, name: str, cluster: str) -> None:
+    def __init__(self, folder: Path, name: str, cluster: str, face_key: bytes) -> None:
         super().__init__(folder / name)
         self.name = name
         self.stopped = False
         self.out = self.config / "out"
-        (self.config / "streamproc.yaml").write_text(f"cluster: {cluster}\n")
+        key_file = self.config / "faces.key"
+        key_file.touch(mode=0o600)
+        key_file.write_bytes(face_key)
+        (self.config / "streamproc.yaml").write_text(f"cluster: {cluster}\nfaces: {{key_file: '{key_file}'}}\n")
 
     def launch(self) -> None:
         command = [*STREAMPROC, "serve", "--config-dir", str(self.config), "--listen", f"127.0.0.1:{self.port}"]
@@ -79,11 +82,11 @@ class Nodes:
         self.all: list[Node] = []
         self._processors: dict[str, str] = {}
 
-    def add(self, name: str, bootstrap: str | None = None) -> Node:
+    def add(self, name: str, bootstrap: str | None = None, face_key: bytes = bytes(32)) -> Node:
         """``bootstrap``: where this one finds the broker, if it is another place."""
         servers = bootstrap or self.bootstrap
         document = f"{{name: {self.name}, bootstrap_servers: '{servers}', partitions: {SLOTS}, session_timeout: {self._timeout}}}"
-        node = Node(self.folder, name, document)
+        node = Node(self.folder, name, document, face_key)
         for processor, text in self._processors.items():
             node.put(processor, text)
         self.all.append(node)

@@ -24,6 +24,8 @@ def status(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
         width = max(len(node["id"]) for node in found["nodes"])
         for node in found["nodes"]:
             put(f"{node['id']:{width}}  {_standing(node)}".rstrip())
+            if node["alive"] and node.get("faces"):
+                put(f"{'':{width}}  faces are not shared: {node['faces']}")
         put(f"{found['slots']} slots, {found['moving']} moving")
 
 

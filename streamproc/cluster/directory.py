@@ -39,6 +39,8 @@ class NodeFacts:
     """Unix seconds, by its clock."""
     states: Mapping[str, str] = field(default_factory=dict)
     """Of ``processors``."""
+    faces: str = ""
+    """What keeps its face collections from being shared; empty: nothing."""
 
 
 class Directory:
@@ -109,6 +111,7 @@ class Directory:
                 "version": facts.version,
                 "slots": len(facts.slots) if alive else 0,
                 "processors": list(facts.processors) if alive else [],
+                "faces": facts.faces or None,
             }
             for _, (facts, alive) in sorted(self.nodes().items())
         ]
@@ -161,4 +164,5 @@ def _facts(document: Mapping[str, Any]) -> NodeFacts:
         tuple(document["processors"]),
         float(document["said"]),
         dict(document.get("states", {})),
+        str(document.get("faces", "")),
     )

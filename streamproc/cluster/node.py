@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 from connectors.context import ConnectorContext
@@ -11,6 +12,7 @@ from streamproc import __version__
 from streamproc.cluster.directory import Directory, NodeFacts
 from streamproc.cluster.division import Division
 from streamproc.cluster.documents import SharedDocuments
+from streamproc.cluster.faces import ClusterFaces
 from streamproc.cluster.logged_journal import LoggedJournal
 from streamproc.cluster.slot_processors import SlotProcessors
 from streamproc.config.cluster import ClusterSettings, NodePlace
@@ -24,7 +26,9 @@ CATCH_UP_S = 10.0
 class ClusterNode:
     """Belongs to the event loop. ``division`` is what the supervisor asks whether a processor is its own to run."""
 
-    def __init__(self, settings: ClusterSettings, place: NodePlace, context: ConnectorContext) -> None:
+    def __init__(
+        self, settings: ClusterSettings, place: NodePlace, context: ConnectorContext, face_key: Path | None = None
+    ) -> None:
         self.settings = settings
         self.place = place
         self.processors = SlotProcessors(settings.partitions)
@@ -35,6 +39,7 @@ class ClusterNode:
         self.division.alive = self.directory.lives
         self.division.leaves_out = self.directory.leaves_out
         self.documents = SharedDocuments(settings, context)
+        self.faces = ClusterFaces(settings, context, face_key)
 
     def bind(self, supervisor: Supervisor, loop: asyncio.AbstractEventLoop) -> None:
         """From now on what the supervisor's processors decide counts when the cluster has it. Before anything is opened."""
@@ -48,11 +53,12 @@ class ClusterNode:
         supervisor.state_listeners.append(self.division.known)
         supervisor.state_listeners.append(lambda name: self.directory.tell())
 
-    def open(self) -> None:
+    async def open(self) -> None:
         """Join, as soon as the brokers answer."""
+        await self.faces.open(self.node_id, self.processors.supervisor.database.data_dir)
         self.directory.open()
         self.documents.open()
-        self.division.open(lambda: self.documents.caught_up(CATCH_UP_S))
+        self.division.open(self._caught_up)
 
     async def drain(self) -> None:
         """Hand everything over, then leave; sessions stay open. Returns when it is done, or does not end."""
@@ -61,6 +67,7 @@ class ClusterNode:
     async def close(self) -> None:
         await self.drain()
         await self.documents.close()
+        await self.faces.close()
         await self.directory.close()
 
     def facts(self) -> NodeFacts:
@@ -75,6 +82,7 @@ class ClusterNode:
             tuple(mine),
             time.time(),
             {name: supervisor.processor(name).life.state.value for name in mine},
+            self.faces.trouble,
         )
 
     def status(self) -> dict[str, Any]:
@@ -88,6 +96,9 @@ class ClusterNode:
             "slots": self.settings.partitions,
             "moving": max(0, moving),
         }
+
+    async def _caught_up(self) -> None:
+        await asyncio.gather(self.documents.caught_up(CATCH_UP_S), self.faces.caught_up(CATCH_UP_S))
 
     def _state_elsewhere(self, name: str) -> str | None:
         owner = self.division.owner_of(name)

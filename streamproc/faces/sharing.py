@@ -1,11 +1,13 @@
 """Face collections that several nodes share: every change goes to one log, sealed, and every node applies the log to its own file.
 
-Searches stay local. Of two nodes that change the same row the later in the log stands, on all of them.
+Searches stay local. Of two nodes that change the same row the later in the log stands, on all of them. All seal with one key: the first node that
+came to the log has said which (its claim), and one with another key hands nothing on and applies nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from random import Random
@@ -26,6 +28,8 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY_S = 0.5
 """How long a change that another process made (``faces enrol``) waits at most until it is handed on."""
 BATCH = 200
+CLAIM = "@key/"
+"""Keys of the log that begin so name a key of the seal; rows are named by hexadecimal digits. The first in the order of the log counts."""
 _KIND, _VERSION = "shared face row", 1
 
 
@@ -67,11 +71,15 @@ class TableLog(Protocol):
 class SharedFaces:
     """Keeps one data directory's collections in step with a log. Use in one event loop."""
 
-    def __init__(self, changes: CollectionChanges, table: TableLog, seal: Seal, cluster: str) -> None:
+    def __init__(self, changes: CollectionChanges, table: TableLog, seal: Seal, cluster: str, node: str = "") -> None:
+        """``node``: how others are told who sealed first."""
         self._changes = changes
         self._table = table
         self._seal = seal
-        self._cluster = cluster
+        self._claim = CLAIM + seal.alias("the key itself")[:16]
+        # With another key all rows have other names in the log: what was known of them says nothing then.
+        self._cluster = f"{cluster} {self._claim}"
+        self._node = node
         self._ahead: dict[str, int] = {}
         """Places at which rows of this node stand that were not read back yet: what lies before them is older."""
         self._overtaken: dict[str, tuple[int, SharedRow]] = {}
@@ -80,6 +88,8 @@ class SharedFaces:
         """Rows that are on their way into the log."""
         self._waiting: dict[str, SharedRow] = {}
         """Rows whose collection has not come yet."""
+        self._claimed = False
+        """Whether this node has put its claim into the log since it began to read."""
         self._turn = asyncio.Lock()
         """One at a time looks at what was changed here and what came."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -93,8 +103,7 @@ class SharedFaces:
         """What keeps this node from sharing; empty while nothing does."""
         return self._troubles["own"] or self._troubles["others"]
 
-    async def open(self) -> None:
-        await asyncio.to_thread(self._changes.share_with, self._cluster)
+    def open(self) -> None:
         self._tasks = [
             asyncio.create_task(self._for_ever("others", self._follow), name="faces from others"),
             asyncio.create_task(self._for_ever("own", self._hand_on), name="faces for others"),
@@ -151,22 +160,41 @@ class SharedFaces:
 
     async def _follow(self) -> None:
         self.in_step.clear()
+        self._claimed = False
         first: dict[str, Change] | None = {}
         async for batch in self._table.follow():
-            self._troubles["others"] = ""
-            self._told["others"].over()
+            changes = {change.key: change for change in batch.changes}
             if first is not None:
-                first |= {change.key: change for change in batch.changes}
-                if not batch.complete:
+                first |= changes
+                if not await self._agree(first, batch.complete):
                     continue
-                await self._catch_up(first)
+                await self._catch_up(_rows(first))
                 first = None
                 self.in_step.set()
-            elif batch.changes:
-                await self._take({change.key: change for change in batch.changes})
+            elif rows := _rows(changes):
+                await self._take(rows)
+            self._troubles["others"] = ""
+            self._told["others"].over()
+
+    async def _agree(self, found: Mapping[str, Change], complete: bool) -> bool:
+        """Whether the rows of the log are sealed with this node's key; says so where no node has yet. Raises InputError where the key is another."""
+        claims = [each for key, each in found.items() if key.startswith(CLAIM) and each.value is not None]
+        if not claims:
+            if complete and not self._claimed:
+                await self._table.put({self._claim: json.dumps({"node": self._node, "at": time.time()}).encode()})
+                self._claimed = True
+            return False  # it is read back: another node may have been faster
+        first = min(claims, key=lambda each: each.place)
+        if first.key != self._claim:
+            raise InputError(
+                f"faces.key_file: this node's key is not the one that the cluster's faces are sealed with{_by(first)}; "
+                f"give every node the same key file"
+            )
+        return complete
 
     async def _catch_up(self, found: Mapping[str, Change]) -> None:
         """The whole log: what it does not hold any more has been deleted meanwhile."""
+        await asyncio.to_thread(self._changes.share_with, self._cluster)
         known = await asyncio.to_thread(self._changes.keys)
         if known and not found:
             log.warning("face_log_is_empty", shared_before=len(known), now="all faces of this node are handed on again")
@@ -213,5 +241,18 @@ class SharedFaces:
                 kind, collection, item = document["name"]
                 rows[key] = SharedRow(RowName(Kind(kind), collection, item), document["values"])
             except (InputError, StateError, KeyError, ValueError) as error:
-                log.error("shared_face_unreadable", reason=str(error), mend="give every node the same faces.key_file")
+                log.error("shared_face_unreadable", reason=str(error))
         return rows
+
+
+def _rows(changes: Mapping[str, Change]) -> dict[str, Change]:
+    return {key: change for key, change in changes.items() if not key.startswith(CLAIM)}
+
+
+def _by(claim: Change) -> str:
+    """Who said so, where that can be read."""
+    try:
+        node = json.loads(claim.value or b"")["node"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return f" (by node {node})" if node else ""

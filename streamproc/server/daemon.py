@@ -170,7 +170,7 @@ class Daemon:
         await reconciler.withdraw_forgotten()
         await reconciler.settled()
         if cluster is not None:
-            cluster.open()
+            await cluster.open()
             context.on_close.append(cluster.close)
         self.ready = self.came_up = True
         notify("READY=1")
@@ -218,7 +218,7 @@ class Daemon:
         from streamproc.live.assembly import connector_context
 
         context = connector_context(self.node, "cluster", self.folder, self.data_dir, database.node_id)
-        return ClusterNode(self.node.cluster, self.place, context)
+        return ClusterNode(self.node.cluster, self.place, context, self.node.faces.key_file)
 
     def _listen_address(self, sign_in: SignIn) -> str:
         server = self.node.server

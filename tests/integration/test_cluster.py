@@ -7,15 +7,20 @@ import json
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from fractions import Fraction
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
+from skimage import data
 
 from tests.cluster import ENDLESS, Node, Nodes
 from tests.console import complaints, press
 from tests.daemon import run_cli, wait_for
+from tests.videos import write
 
 pytestmark = [pytest.mark.models, pytest.mark.kafka]
 
@@ -148,39 +153,89 @@ def test_while_the_broker_is_away_nothing_is_told_and_all_of_it_afterwards(
         nodes.close()
 
 
-def test_what_callers_make_on_one_node_runs_on_one_and_all_know_it(nodes: Nodes, scene: Path) -> None:
-    """By the control API and by boto3, each request at a node that does not run it; over the death of the one that does."""
+def test_what_callers_make_on_one_node_runs_on_one_and_all_know_it(nodes: Nodes, visitor: Path) -> None:
+    """Processors and faces, by the control API, boto3 and the command line, each request at a node that does not run it; over the death of the one that
+    does, while which more happens."""
     a, b = nodes.start("a", "b")
-    source = {"type": "file", "path": str(scene), "realtime": True, "loop": True}
+    a.rekognition().create_collection(CollectionId="family")
+    a.rekognition().index_faces(CollectionId="family", Image={"Bytes": portrait()}, ExternalImageId="eileen")
+    wait_for(lambda: collections(b) == {"family": ["eileen"]}, 30, "that the other node has the face")
     config = {
-        "source": source,
-        "session": {"duration": 0, "allow_long": True},
-        "labels": {"classes": ["PERSON"], "profile": "small"},
+        "source": {"type": "file", "path": str(visitor), "realtime": True, "loop": True},
+        "session": {"mode": "continuous", "gone_after": 1},
+        "faces": {"collection": "family"},
         "outputs": [{"type": "file", "directory": "out"}],
         "state": "running",
     }
     wait_for(lambda: all(shared_out(node) for node in (a, b)), 60, "that each has its part")
     a.create("door", config)
-    wait_for(lambda: announced(nodes.events()), 60, "an announcement")
+    wait_for(lambda: recognised(nodes.events()), 60, "an announcement")
     runner = nodes.runner("door")
     other = b if runner is a else a
 
     rekognition = other.rekognition()
-    assert rekognition.describe_stream_processor(Name="door")["Status"] == "STARTING"
+    assert rekognition.describe_stream_processor(Name="door")["Status"] == "RUNNING"
     rekognition.stop_stream_processor(Name="door")
     assert not nodes.runners("door")
     wait_for(lambda: listed(rekognition) == {"door": "STOPPED"}, 30, "that the other node says so")
     rekognition.start_stream_processor(Name="door")
-    wait_for(lambda: listed(rekognition) == {"door": "STARTING"}, 30, "that the other node says so")
+    wait_for(lambda: listed(rekognition) == {"door": "RUNNING"}, 30, "that the other node says so")
     assert nodes.runner("door") is runner
+    made = run_cli("faces", "create", "guests", "--data-dir", other.data, "--config-dir", other.config)
+    assert made.returncode == 0, made.stderr
+    wait_for(lambda: "guests" in collections(runner), 30, "what the command line made on the other node")
 
     runner.kill()
     nodes.runner("door")
     assert other.runs() == {"door"}
-    other.rekognition().delete_stream_processor(Name="door")
+    wait_for(lambda: recognised(other.told()) == {"eileen"}, 60, "that who goes on knows the same people")
+    rekognition.stop_stream_processor(Name="door")
+    rekognition.delete_stream_processor(Name="door")
+    rekognition.delete_collection(CollectionId="guests")
     runner.start()
     wait_for(lambda: "door" not in runner.states(), 60, "that a node which was away forgets it")
+    wait_for(lambda: collections(runner) == {"family": ["eileen"]}, 30, "that it forgets the collection")
     assert other.states() == {}
+
+    nodes.add("stranger", face_key=bytes(range(32))).start()
+    wait_for(lambda: "faces.key_file" in str(faces_of(other, "stranger")), 30, "that its key is another")
+    assert faces_of(other, "a") is faces_of(other, "b") is None
+    assert "faces are not shared: faces.key_file" in run_cli("cluster", "status", "--url", other.url).stdout
+
+
+@pytest.fixture(scope="module")
+def visitor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A room with a camera's noise; somebody is there for two of five seconds."""
+    random, face = np.random.default_rng(1), cv2.resize(data.astronaut()[:, :, ::-1], (300, 300))
+    pictures = []
+    for number in range(50):
+        picture = np.full((360, 640, 3), 120.0)
+        if number < 20:
+            picture[40:340, 100 + 4 * number : 400 + 4 * number] = face
+        pictures.append(np.clip(picture + random.normal(0, 2, (360, 640, 1)), 0, 255).astype(np.uint8))
+    path = tmp_path_factory.mktemp("visitor") / "visitor.mp4"
+    write(path, pictures, rate=Fraction(10))
+    return path
+
+
+def portrait() -> bytes:
+    return bytes(cv2.imencode(".jpg", data.astronaut()[:, :, ::-1])[1])
+
+
+def recognised(events: list[dict[str, Any]]) -> set[str]:
+    return {event["person"] for event in events if event["type"] == "face_matched"}
+
+
+def collections(node: Node) -> dict[str, list[str]]:
+    """Names of the faces of each collection, as this node has them."""
+    client = node.rekognition()
+    names = client.list_collections()["CollectionIds"]
+    return {name: [face["ExternalImageId"] for face in client.list_faces(CollectionId=name)["Faces"]] for name in names}
+
+
+def faces_of(asked: Node, name: str) -> str | None:
+    """What keeps a node's faces from being shared, as another node has heard."""
+    return next((node["faces"] for node in asked.get("/api/cluster")["nodes"] if node["id"] == name), None)
 
 
 def shared_out(node: Node) -> bool:

@@ -43,7 +43,7 @@ async def node(folder: Path, bootstrap: str, topic: str) -> AsyncIterator[tuple[
     context = ConnectorContext(processor="faces", base_dir=folder, data_dir=folder)
     table = TableTopic(KafkaConnection(bootstrap_servers=bootstrap, topic=topic), context)
     shared = SharedFaces(CollectionChanges(store), table, Seal(bytes(32)), "site")
-    await shared.open()
+    shared.open()
     try:
         yield store, shared
     finally:

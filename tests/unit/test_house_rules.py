@@ -41,6 +41,7 @@ ROOMS: dict[str, set[str]] = {
         "config",
         "store",
         "live",
+        "faces",
         "metrics",
         "threads",
         "trouble",

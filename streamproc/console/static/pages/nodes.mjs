@@ -31,6 +31,7 @@ function Node({ node, own, onDone }) {
     <div class="row spread"><h2>${node.id}${own && html` <span class="dim">this node</span>`}</h2>
       <div class="row">${node.version && html`<span class="dim small">${node.version}</span>`}<span class="chip ${node.alive ? "good" : "bad"}">${node.alive ? `${node.slots} slots` : "does not answer"}</span></div></div>
     ${node.address && html`<p class="dim small mono">${node.address}</p>`}
+    ${node.alive && node.faces && html`<p class="small"><span class="chip warn">faces are not shared</span> ${node.faces}</p>`}
     ${node.processors.length > 0
       ? html`<ul class="plainlist row">${node.processors.map((name) => html`<li key=${name}><${Link} class="chip" to=${cameraPath(name)}>${name}</${Link}></li>`)}</ul>`
       : html`<p class="dim small">${node.alive ? "Runs nothing now." : "What it ran is taken over by the others."}</p>`}
