@@ -1,7 +1,7 @@
 """Home Assistant's device discovery: one document a camera, out of what its processor looks for. Pure.
 
-The shape is that of https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload: ``dev``, ``o`` and ``cmps`` at the root, where any
-key that Home Assistant does not know would have it refuse the whole device.
+The shape is that of https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload: ``dev``, ``o`` and ``cmps`` at the root. A key that
+Home Assistant does not know has it refuse the whole device there, and is dropped without a word in an entity.
 """
 
 from __future__ import annotations

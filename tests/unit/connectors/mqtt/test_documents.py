@@ -38,9 +38,24 @@ STATUS = ProcessorStatus(
 )
 
 
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+PLATFORMS = {component["p"]: component for component in device(TOPICS, WATCHED, Offer(commands=True))["cmps"].values()}
+"""One entity of each platform that is offered."""
+
+
 def valid(document: dict[str, Any]) -> dict[str, Any]:
-    jsonschema.validate(document, SCHEMA)
+    VALIDATOR.validate(document)
     return document
+
+
+def of_one(component: dict[str, Any]) -> dict[str, Any]:
+    """A discovery document with one entity."""
+    return {"dev": {"identifiers": ["a"], "name": "A"}, "o": {"name": "a"}, "cmps": {"one": component}}
+
+
+def documented(platform: str) -> set[str]:
+    """Every key that Home Assistant knows of the platform's entities."""
+    return {*SCHEMA["$defs"]["entity"]["properties"], *SCHEMA["$defs"][platform]["properties"]}
 
 
 @pytest.mark.parametrize("commands", [False, True])
@@ -55,6 +70,35 @@ def test_every_discovery_document_is_one_that_home_assistant_takes(watched: Watc
     assert not any("front-door" in component["name"] for component in document["cmps"].values())
     platforms = {component["p"] for component in document["cmps"].values()}
     assert commands == bool(platforms & {"switch", "select", "number", "button"})
+
+
+@pytest.mark.parametrize(
+    "platform", ["binary_sensor", "sensor", "event", "image", "switch", "button", "number", "select"]
+)
+def test_a_key_that_home_assistant_does_not_know_of_a_platform_is_none(platform: str) -> None:
+    """It would be dropped there without a word."""
+    component = PLATFORMS[platform]
+    valid(of_one(component))
+    foreign = {"object_id", "device", "platform"}.union(*map(documented, PLATFORMS)) - documented(platform)
+    assert len(foreign) > 10
+    wrong = [component | {key: "1"} for key in foreign]
+    for key in component.keys() - {"p"}:
+        rest = {name: value for name, value in component.items() if name != key}
+        wrong += [rest | {f"{key}s": component[key]}, rest | {key.title(): component[key]}]
+    for changed in wrong:
+        assert not VALIDATOR.is_valid(of_one(changed)), changed
+
+
+@pytest.mark.parametrize(
+    "place", [("qoss",), ("dev", "swversion"), ("o", "support"), ("availability", 0, "payload_on")]
+)
+def test_nor_is_one_beside_the_entities(place: tuple[Any, ...]) -> None:
+    document = device(TOPICS, WATCHED, Offer())
+    table = document
+    for step in place[:-1]:
+        table = table[step]
+    table[place[-1]] = 1
+    assert not VALIDATOR.is_valid(document)
 
 
 def test_the_golden_document() -> None:
