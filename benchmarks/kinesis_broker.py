@@ -24,7 +24,8 @@ import aiohttp
 
 from benchmarks.common import clean_up_when_terminated, parser, progress, report
 from benchmarks.kinesis_load import HEADER, Server, gop, make_streams, serving
-from streamproc.media.matroska import ClusterEnd, Cutter, TagsRead
+from streamproc.media.matroska import Cutter
+from streamproc.media.matroska_events import ClusterEnd, TagsRead
 from tests.servers.common import Unavailable
 from tests.servers.kafka import KafkaServer
 

@@ -21,7 +21,8 @@ import aiohttp
 
 from benchmarks.common import clean_up_when_terminated, parser, report
 from benchmarks.kinesis_load import FRAMES, GOP_BYTES, HEADER, Server, gop, make_streams, put, serving
-from streamproc.media.matroska import ClusterEnd, Cutter
+from streamproc.media.matroska import Cutter
+from streamproc.media.matroska_events import ClusterEnd
 
 GOP_S = 2.0
 _GRACE_S = 30.0

@@ -9,7 +9,8 @@ from decimal import Decimal, InvalidOperation
 from streamproc.core.video_log import FragmentInfo
 from streamproc.media import ebml
 from streamproc.media.ebml import MatroskaError
-from streamproc.media.matroska import MAX_FRAGMENT_BYTES, ClusterEnd, Cutter, Header, TagsRead
+from streamproc.media.matroska import MAX_FRAGMENT_BYTES, Cutter
+from streamproc.media.matroska_events import ClusterEnd, Header, TagsRead
 
 _PREFIX = "AWS_KINESISVIDEO_"
 _ERRORS = ("ERROR_ID", "EXCEPTION_ERROR_CODE")

@@ -9,16 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from streamproc.media.matroska import (
-    END_OF_FRAGMENT,
-    MAX_FRAGMENT_BYTES,
-    ClusterBegin,
-    ClusterEnd,
-    Event,
-    FirstPicture,
-    Header,
-    TagsRead,
-)
+from streamproc.media.matroska import END_OF_FRAGMENT, MAX_FRAGMENT_BYTES
+from streamproc.media.matroska_events import ClusterBegin, ClusterEnd, Event, FirstPicture, Header, TagsRead
 
 LONGEST_MS = 10_000
 """The service's longest fragment."""

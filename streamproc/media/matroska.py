@@ -7,10 +7,11 @@ wrong size, several files one behind the other), strict where bytes can be no Ma
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from streamproc.media import ebml
 from streamproc.media.ebml import MatroskaError, TooLarge
+from streamproc.media.matroska_events import ClusterBegin, Event, Header, TagsRead, Track, read_track
+from streamproc.media.open_cluster import OpenCluster
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_FRAGMENT_BYTES = 50_000_000
@@ -25,87 +26,6 @@ _BEHIND_CLUSTER = frozenset(
     | {ebml.SEEK_HEAD, ebml.CUES, ebml.ATTACHMENTS, ebml.CHAPTERS}
 )
 """Elements that cannot be in a cluster, and so end one of unknown size."""
-_VIDEO = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """One entry of Tracks."""
-
-    number: int
-    is_video: bool
-    codec: str
-    """CodecID, as V_MPEG4/ISO/AVC."""
-    codec_private: bytes
-    frame_ms: float
-    """DefaultDuration; 0 where it is not told."""
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """A file's beginning up to its first cluster, the Segment's size made unknown."""
-
-    data: bytes
-    tracks: tuple[Track, ...]
-    scale_ns: int
-    """Nanoseconds of one timecode unit."""
-
-    @property
-    def has_video(self) -> bool:
-        return any(track.is_video for track in self.tracks)
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterBegin:
-    """A cluster's Timestamp was read."""
-
-    timecode_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class FirstPicture:
-    """A cluster's first video block was read."""
-
-    keyframe: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterEnd:
-    """A cluster is complete."""
-
-    data: bytes
-    """The whole element."""
-    timecode_ms: int
-    first_ms: int
-    """Timecode of the first video block (of any block where there is no video); 0 without blocks."""
-    last_ms: int
-    """Latest timecode of a video block (of any block where there is no video)."""
-    pictures: int
-    """Video blocks (any blocks where there is no video)."""
-    blocks: int
-
-
-@dataclass(frozen=True, slots=True)
-class TagsRead:
-    """Tags behind a cluster."""
-
-    data: bytes
-    """The whole element."""
-    pairs: tuple[tuple[str, str], ...]
-
-
-Event = Header | ClusterBegin | FirstPicture | ClusterEnd | TagsRead
-
-
-@dataclass(slots=True)
-class _OpenCluster:
-    data: bytearray
-    left: int
-    """Bytes still to come; UNKNOWN until something else begins."""
-    timecode: int | None = None
-    times: list[int] = field(default_factory=list)
-    """Of video blocks, relative to the cluster, in timecode units."""
-    other_times: list[int] = field(default_factory=list)
 
 
 class Cutter:
@@ -119,11 +39,10 @@ class Cutter:
         self._events: list[Event] = []
         self._header = bytearray()
         self._tracks: tuple[Track, ...] = ()
-        self._video: frozenset[int] = frozenset()
         self._scale_ns = 1_000_000
         self._in_segment = False
         self._header_told = False
-        self._cluster: _OpenCluster | None = None
+        self._cluster: OpenCluster | None = None
 
     @property
     def buffered(self) -> int:
@@ -153,7 +72,7 @@ class Cutter:
 
     def finish(self) -> list[Event]:
         """What the end of the bytes completes: a cluster of unknown size. Part of an element is dropped."""
-        if self._cluster is not None and self._cluster.left == ebml.UNKNOWN:
+        if self._cluster is not None and self._cluster.endless:
             self._end_cluster(self._cluster)
         return self._take()
 
@@ -180,7 +99,7 @@ class Cutter:
         cluster = self._cluster
         if cluster is None:
             return self._top(ident, size, content)
-        if cluster.left != ebml.UNKNOWN or ident not in _BEHIND_CLUSTER:
+        if not cluster.endless or ident not in _BEHIND_CLUSTER:
             return self._child(cluster, ident, size, content)
         self._end_cluster(cluster)
         return self._top(ident, size, content)
@@ -211,7 +130,7 @@ class Cutter:
             return False
         self._header = bytearray(whole)
         self._in_segment, self._header_told = False, False
-        self._tracks, self._video, self._scale_ns = (), frozenset(), 1_000_000
+        self._tracks, self._scale_ns = (), 1_000_000
         return True
 
     def _drop(self, ident: int, size: int, content: int) -> bool:
@@ -231,8 +150,7 @@ class Cutter:
                     self._scale_ns = ebml.unsigned(whole, at, end) or 1_000_000
         elif ident == ebml.TRACKS:
             entries = ebml.children(whole, begin, len(whole))
-            self._tracks = tuple(_track(whole, at, end) for inner, at, end in entries if inner == ebml.TRACK_ENTRY)
-            self._video = frozenset(track.number for track in self._tracks if track.is_video)
+            self._tracks = tuple(read_track(whole, at, end) for inner, at, end in entries if inner == ebml.TRACK_ENTRY)
         self._header += whole
         return True
 
@@ -262,97 +180,36 @@ class Cutter:
         if not self._header_told:
             self._header_told = True
             self._events.append(Header(bytes(self._header), self._tracks, self._scale_ns))
-        self._cluster = _OpenCluster(bytearray(self._buffer[self._at : content]), size)
+        video = frozenset(track.number for track in self._tracks if track.is_video)
+        self._cluster = OpenCluster(bytes(self._buffer[self._at : content]), size, video)
         self._at = content
-        if size == 0:
+        if self._cluster.complete:
             self._end_cluster(self._cluster)
         return True
 
-    def _child(self, cluster: _OpenCluster, ident: int, size: int, content: int) -> bool:
+    def _child(self, cluster: OpenCluster, ident: int, size: int, content: int) -> bool:
         if size == ebml.UNKNOWN:
             raise MatroskaError(f"0x{ident:X} of unknown size in a cluster")
-        length = content - self._at + size
-        if cluster.left != ebml.UNKNOWN and length > cluster.left:
-            raise MatroskaError(f"0x{ident:X} reaches over the end of its cluster")
-        if len(cluster.data) + length > self._most:
-            raise TooLarge(f"a cluster of more than {self._most} bytes")
         end = content + size
+        cluster.check_room(ident, end - self._at, self._most)
         if end > len(self._buffer):
             return False
-        if ident == ebml.SIMPLE_BLOCK:
-            self._block(cluster, content, end, None)
-        elif ident == ebml.BLOCK_GROUP:
-            self._block_group(cluster, content, end)
-        elif ident == ebml.TIMESTAMP and cluster.timecode is None:
-            cluster.timecode = ebml.unsigned(self._buffer, content, end)
-            self._events.append(ClusterBegin(self._ms(cluster.timecode)))
-        cluster.data += memoryview(self._buffer)[self._at : end]
+        begun = cluster.timecode is not None
+        told = cluster.take(ident, self._buffer, self._at, content, end)
+        if cluster.timecode is not None and not begun:
+            self._events.append(ClusterBegin(cluster.timecode * self._scale_ns // 1_000_000))
+        if told is not None:
+            self._events.append(told)
         self._at = end
-        if cluster.left != ebml.UNKNOWN:
-            cluster.left -= length
-            if cluster.left == 0:
-                self._end_cluster(cluster)
+        if cluster.complete:
+            self._end_cluster(cluster)
         return True
 
-    def _block_group(self, cluster: _OpenCluster, begin: int, end: int) -> None:
-        found: tuple[int, int] | None = None
-        refers = False
-        for ident, at, stop in ebml.children(self._buffer, begin, end):
-            if ident == ebml.BLOCK:
-                found = at, stop
-            refers |= ident == ebml.REFERENCE_BLOCK
-        if found is not None:
-            self._block(cluster, *found, not refers)
-
-    def _block(self, cluster: _OpenCluster, begin: int, end: int, keyframe: bool | None) -> None:
-        """``keyframe`` None: the block's own flag says it."""
-        if cluster.timecode is None:
-            raise MatroskaError("a block before its cluster's Timestamp")
-        first = self._buffer[begin] if begin < end else 0
-        at = begin + 9 - first.bit_length()
-        if first == 0 or at + 3 > end:
-            raise MatroskaError("a block without its head")
-        number = int.from_bytes(self._buffer[begin:at], "big") & ((1 << 7 * (at - begin)) - 1)
-        time = int.from_bytes(self._buffer[at : at + 2], "big", signed=True)
-        if number not in self._video:
-            cluster.other_times.append(time)
-            return
-        if not cluster.times:
-            self._events.append(FirstPicture(bool(self._buffer[at + 2] & 0x80) if keyframe is None else keyframe))
-        cluster.times.append(time)
-
-    def _end_cluster(self, cluster: _OpenCluster) -> None:
+    def _end_cluster(self, cluster: OpenCluster) -> None:
         self._cluster = None
-        if cluster.timecode is None:
-            return  # without a Timestamp it has no blocks either
-        times = cluster.times or cluster.other_times
-        first, last = (cluster.timecode + times[0], cluster.timecode + max(times)) if times else (0, 0)
-        blocks = len(cluster.times) + len(cluster.other_times)
-        self._events.append(
-            ClusterEnd(
-                bytes(cluster.data), self._ms(cluster.timecode), self._ms(first), self._ms(last), len(times), blocks
-            )
-        )
-
-    def _ms(self, timecode: int) -> int:
-        return timecode * self._scale_ns // 1_000_000
-
-
-def _track(data: bytes, begin: int, end: int) -> Track:
-    number = kind = default_ns = 0
-    codec, private = "", b""
-    for ident, at, stop in ebml.children(data, begin, end):
-        if ident == ebml.TRACK_NUMBER:
-            number = ebml.unsigned(data, at, stop)
-        elif ident == ebml.TRACK_TYPE:
-            kind = ebml.unsigned(data, at, stop)
-        elif ident == ebml.CODEC_ID:
-            codec = ebml.text(data, at, stop)
-        elif ident == ebml.CODEC_PRIVATE:
-            private = data[at:stop]
-        elif ident == ebml.DEFAULT_DURATION:
-            default_ns = ebml.unsigned(data, at, stop)
-    return Track(number, kind == _VIDEO, codec, private, default_ns / 1_000_000)
+        ended = cluster.end(self._scale_ns)
+        if ended is not None:
+            self._events.append(ended)
 
 
 def read_header(data: ebml.Buffer) -> Header:

@@ -11,7 +11,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from streamproc.media.matroska import ClusterEnd, Cutter, Header, TagsRead
+from streamproc.media.matroska import Cutter
+from streamproc.media.matroska_events import ClusterEnd, Header, TagsRead
 from tests.daemon import Daemon
 from tests.kinesis.sender import ACCESS_KEY, REGION, SECRET
 

@@ -18,7 +18,8 @@ import pytest
 from aiobotocore.session import get_session
 
 from streamproc.media.fragments import read_fragment
-from streamproc.media.matroska import ClusterEnd, Cutter, Header
+from streamproc.media.matroska import Cutter
+from streamproc.media.matroska_events import ClusterEnd, Header
 from tests.conftest import skip
 from tests.daemon import Daemon
 from tests.kinesis.node import client, get_media, node

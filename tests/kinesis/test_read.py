@@ -17,7 +17,8 @@ from botocore.exceptions import ClientError
 
 from streamproc.core.video_log import FragmentInfo
 from streamproc.kinesis.clip import clip_bytes
-from streamproc.media.matroska import Cutter, Header
+from streamproc.media.matroska import Cutter
+from streamproc.media.matroska_events import Header
 from tests.daemon import Daemon
 from tests.kinesis.node import client, get_media, header_tags
 from tests.kinesis.sender import Sender, put

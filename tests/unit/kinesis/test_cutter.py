@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from streamproc.kinesis.assemble import Assembler, Buffering, RawFragment, Received, Step, TimecodeLesser
 from streamproc.media.ebml import MatroskaError, TooLarge
 from streamproc.media.fragments import read_fragment
-from streamproc.media.matroska import Cutter, Event, Header, TagsRead, read_header
+from streamproc.media.matroska import Cutter, read_header
+from streamproc.media.matroska_events import Event, Header, TagsRead
 from tests.matroska import block, cluster, el, group, head, num, tags, track
 
 END = tags(AWS_KINESISVIDEO_END_OF_FRAGMENT="")
