@@ -8,7 +8,7 @@ from connectors.kafka.slot_log import Entry
 from streamproc.cluster.slot_store import SlotContents, SlotStore
 from streamproc.core.event import Event
 from streamproc.core.route import Route
-from streamproc.logic.owed_offsets import OwedOffsets
+from streamproc.logic.pending_offsets import PendingOffsets
 
 
 class SlotLedger:
@@ -18,7 +18,7 @@ class SlotLedger:
         self.unwritten: dict[tuple[str, str], int] = {}
         """Sequence by output and session."""
         self._store = store
-        self._owed = OwedOffsets()
+        self._pending = PendingOffsets()
         self._ends: dict[str, int] = {}
         """Offset of each session's newest event."""
         self._marks: set[tuple[str, str]] = set()
@@ -27,12 +27,12 @@ class SlotLedger:
     @property
     def owed_from(self) -> int:
         """Offset of the events' topic from which everything lies that an output is owed."""
-        return self._owed.first
+        return self._pending.first
 
     def inherit(self, contents: SlotContents) -> None:
         """Go on from these."""
         self._marks = set(contents.settled)
-        self._owed.last = contents.owner.owed_from
+        self._pending.last = contents.owner.owed_from
         for name, records in contents.events.items():
             routes = contents.routes.get(name)
             for each in records:
@@ -49,13 +49,13 @@ class SlotLedger:
 
     def committed(self, event: Event, routes: Sequence[Route], offset: int | None) -> None:
         """The log has an event; None: at an offset that is not known, after those before."""
-        self._note(self._owed.last if offset is None else offset, event, owed_to(event, routes))
+        self._note(self._pending.last if offset is None else offset, event, owed_to(event, routes))
 
     def settle(self, output: str, session: str, sequence: int) -> None:
         """An output has confirmed the session's events up to this one, or refused them for good."""
         key = (output, session)
         self.unwritten[key] = max(sequence, self.unwritten.get(key, -1))
-        self._owed.settle(output, session, sequence)
+        self._pending.settle(output, session, sequence)
 
     def take(self) -> dict[tuple[str, str], int]:
         """What is to be written next; it counts as written unless it is ``put_back``."""
@@ -76,7 +76,7 @@ class SlotLedger:
 
     def _note(self, offset: int, event: Event, outputs: Iterable[str]) -> None:
         self._ends[event.session] = offset
-        self._owed.add(offset, event.session, event.sequence, outputs)
+        self._pending.add(offset, event.session, event.sequence, outputs)
 
 
 def owed_to(event: Event, routes: Iterable[Route]) -> list[str]:

@@ -9,9 +9,7 @@ are far apart while their packets tell little, are recognised and decoded as eve
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
@@ -21,30 +19,13 @@ import structlog
 from streamproc import metrics
 from streamproc.config.processor import IdleSettings
 from streamproc.core.media import Frame, Moment, Packet, StreamItem
-from streamproc.logic.motion import MotionWatch, thumbnail_size
-from streamproc.logic.wakeup import PacketWatch, WakeRecord
+from streamproc.logic.keyframes import KeyframeRule
+from streamproc.logic.wakeup import PacketWatch
 from streamproc.media.weight import FeedScales
+from streamproc.pipeline.stillness import Stillness
+from streamproc.pipeline.wakes import Wakes
 
 log = structlog.get_logger(__name__)
-
-CALM_S = Fraction(1)
-"""Seconds of media time without anything moving after which a camera may sleep, beyond the second that the motion gate itself stays open."""
-CALM_EAGER_S = Fraction(0)
-TOLERANCE = 1.1
-"""Keyframes never come exactly on time."""
-LATE_S = 2.0
-"""Seconds. Frames that were held back are analysed only while they are no older than the longest wake delay and this; an overloaded node
-goes on with the present."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Woke:
-    """The last wake."""
-
-    reason: str
-    when: datetime
-    stirring: bool
-    """Packets had begun to rise."""
 
 
 class IdleMode:
@@ -62,22 +43,16 @@ class IdleMode:
         self.asleep = False
         self.served = 0.0
         """When a frame was last analysed since the feed began or woke; monotonic seconds, 0: none was."""
-        self.wakes: Counter[str] = Counter()
+        self.wakes = Wakes(processor)
         self.undecoded = 0
         """Packets that never had to be decoded."""
         self._processor = processor
         self._scales = FeedScales()
         self._watch = PacketWatch()
-        self._record = WakeRecord()
-        self._stills = MotionWatch()
+        self._stillness = Stillness()
         self._wake_reason: str | None = None
         self._hold_until: Fraction | None = None
-        self._active_at: Fraction | None = None
-        self._last_at: Fraction | None = None
         self._backlog_until: Fraction | None = None
-        self._woke: _Woke | None = None
-        """Until it is known what for."""
-        self._delays: deque[float] = deque(maxlen=200)
         self._packets = False
         metrics.ASLEEP.labels(processor).set(0)
 
@@ -94,16 +69,12 @@ class IdleMode:
         if risen:
             self._watch.frozen = True
             self._wake_reason = "sizes"
-        elif self._distant and self._watch.blind(asleep=True) is not None:
+        elif self._keyframes.distant and self._watch.blind(asleep=True) is not None:
             self._wake_reason = "blind"
         elif self._hold_until is not None and packet.at.media >= self._hold_until:
             self._wake_reason = "session"
-        elif not room or self._overdue(packet.at.media):
+        elif not room or self._keyframes.overdue(self._watch.key_at, packet.at.media):
             self._wake_reason = "keyframe_late"
-
-    def _overdue(self, media: Fraction) -> bool:
-        since = media - self._watch.key_at if self._watch.key_at is not None else Fraction(0)
-        return float(since) > self.bound_s * TOLERANCE + 0.1
 
     # -- called by control, between steps
 
@@ -134,9 +105,9 @@ class IdleMode:
         self._watch, known = PacketWatch(), self._watch
         if known.informed:  # most cameras come back as they were
             self._watch.restore(known.snapshot())
-        self._stills.reset()
-        self._wake_reason = self._backlog_until = self._woke = self._active_at = self._last_at = None
-        self._record.forget()
+        self._stillness.reset()
+        self._wake_reason = self._backlog_until = None
+        self.wakes.forget()
         self.served = 0.0
 
     @property
@@ -149,10 +120,7 @@ class IdleMode:
 
         ``head``: the oldest packet that is held back.
         """
-        if not self.eager or self._watch.interval is None:
-            return True
-        ahead = keyframe.at.media - head.at.media + self._watch.interval
-        return float(ahead) > self.settings.max_wake_delay * TOLERANCE
+        return not self.eager or not self._keyframes.may_wait(keyframe.at.media - head.at.media)
 
     def reason_to_wake(self, next_item: StreamItem | None) -> str | None:
         """Asleep: why to wake now, if so. ``next_item``: a keyframe that is due to be compared, a gap or end that follows; None: nothing."""
@@ -164,7 +132,7 @@ class IdleMode:
         """Asleep: why to wake, after the picture of the next keyframe; None: it shows nothing new. ``still`` None: it is damaged."""
         if still is None:
             return "damage"
-        return "picture" if self._shows_another(still) else None
+        return "picture" if self._stillness.shows_another(still) else None
 
     def stay_asleep(self, media: Fraction, undecoded: int) -> None:
         """The keyframe at ``media`` showed nothing new; ``undecoded`` packets before it were given up."""
@@ -174,24 +142,20 @@ class IdleMode:
     def wake_up(self, reason: str, newest: Fraction | None) -> None:
         """Decode again. ``newest``: media time of the newest picture that was held back."""
         self._backlog_until = newest
-        self._woke = _Woke(reason, datetime.now(UTC), self._watch.stirring)
+        self.wakes.begin(reason, self._watch.stirring)
         self._wake_reason = None
         self.served = 0.0
-        self.wakes[reason] += 1
-        metrics.WAKES.labels(self._processor, reason).inc()
         self._set_asleep(False)
-        # A calm second is asked for from here on.
-        self._active_at = self._last_at
+        self._stillness.begin_anew()
 
     def analysed(self, active: bool, at: Moment) -> None:
         """A frame was analysed (wake up first where that is what it asks for). ``active``: something moves, or is being decided."""
         self.served = time.monotonic()
-        self._last_at = at.media
+        self._stillness.analysed(at.media, active)
         if active:
-            self._active_at = at.media
             self._watch.frozen = True
-            self._note_delay(at)
-        elif not self.asleep and self._calm(at.media):  # whatever packets say, nothing moves
+            self.wakes.found(at)
+        elif not self.asleep and self._stillness.calm(at.media, self.eager):  # whatever packets say, nothing moves
             self._watch.frozen = False
             self._watch.relax()
 
@@ -204,18 +168,12 @@ class IdleMode:
 
         ``hold_until``: media time at which the session wants a frame in any case.
         """
-        if self._woke is not None and self._woke.reason in ("sizes", "picture"):
-            metrics.FALSE_WAKES.labels(self._processor).inc()
-            self._record.false += 1
-            if self._woke.reason == "sizes":
-                self._watch.found_nothing()
-        self._woke = None
+        if self.wakes.end():
+            self._watch.found_nothing()
         self._wake_reason = self._backlog_until = None
         self._hold_until = hold_until
         self._watch.frozen = False
-        self._stills.reset()
-        for frame in frames[-1:]:
-            self._shows_another(frame)
+        self._stillness.remember(frames)
         self._set_asleep(True)
 
     def hold_until(self, media: Fraction | None) -> None:
@@ -226,8 +184,7 @@ class IdleMode:
         """Whether this frame was held back while the camera slept, so that it is analysed although newer ones are there."""
         if self._backlog_until is None or at.media > self._backlog_until:
             return False
-        age = (datetime.now(UTC) - at.wall).total_seconds()
-        return age < self.bound_s * TOLERANCE + LATE_S
+        return self._keyframes.fresh((datetime.now(UTC) - at.wall).total_seconds())
 
     def hindrance(self) -> str | None:
         """Why the camera is decoded and not asleep; None: nothing keeps it awake."""
@@ -239,62 +196,32 @@ class IdleMode:
             return "the feed comes decoded"
         if not self._watch.learned:
             return "learning"
-        blind = self._watch.blind() if self._distant else None
+        blind = self._watch.blind() if self._keyframes.distant else None
         if blind is not None:
-            far, allowed = float(self._watch.interval or 0), self.settings.max_wake_delay
-            return f"keyframes come every {far:.1f} s, max_wake_delay is {allowed:g} s, and {blind}"
-        if self._record.mistrusted(self._last_at or Fraction(0)):
+            return f"{self._keyframes}, and {blind}"
+        seen_at = self._stillness.seen_at
+        if self.wakes.mistrusted(seen_at or Fraction(0)):
             return "packet sizes did not show what the picture showed"
-        if self._last_at is None or not self._calm(self._last_at):
+        if seen_at is None or not self._stillness.calm(seen_at, self.eager):
             return "something moves or is being decided"
         return None
 
     def view(self) -> dict[str, Any]:
         """JSON-ready: the mode and why, for Describe."""
-        delays = sorted(self._delays)
         why = "nothing moves" if self.asleep else self.hindrance() or "waiting for a keyframe"
-        return {
-            "mode": "asleep" if self.asleep else "decoding",
-            "why": why,
-            "wakes": dict(self.wakes),
-            "false_wakes": self._record.false,
-            "wake_bound_s": round(self.bound_s, 3),
-            "wake_delay_p95_s": round(delays[min(len(delays) - 1, int(0.95 * len(delays)))], 3) if delays else None,
-            "packets_undecoded": self.undecoded,
-        }
+        figures = {"wake_bound_s": round(self.bound_s, 3), "packets_undecoded": self.undecoded}
+        return {"mode": "asleep" if self.asleep else "decoding", "why": why} | self.wakes.view() | figures
 
     @property
     def bound_s(self) -> float:
         """How late, at the latest, something is noticed that packets do not tell: at the next keyframe that is compared."""
-        return max(self.settings.max_wake_delay, float(self._watch.interval or 0))
+        return self._keyframes.bound_s
 
     # -- inside
 
     @property
-    def _distant(self) -> bool:
-        """Keyframes are further apart than ``max_wake_delay``."""
-        return float(self._watch.interval or 0) > self.settings.max_wake_delay * TOLERANCE
-
-    def _calm(self, media: Fraction) -> bool:
-        return self._active_at is None or media - self._active_at >= (CALM_EAGER_S if self.eager else CALM_S)
-
-    def _shows_another(self, frame: Frame) -> bool:
-        motion = self._stills.update(frame.picture.luma(*thumbnail_size(frame.picture.width, frame.picture.height)))
-        self._stills.looked()
-        return motion.worth and not motion.first
-
-    def _note_delay(self, at: Moment) -> None:
-        """The first frame on which something moves after waking: how late was it noticed?"""
-        if self._woke is None:
-            return
-        reason, woke = self._woke.reason, self._woke
-        self._woke = None
-        delay = max(0.0, (woke.when - at.wall).total_seconds())
-        if reason in ("sizes", "picture", "look"):
-            self._delays.append(delay)
-            metrics.WAKE_DELAY.labels(self._processor).observe(delay)
-        if reason in ("sizes", "picture"):  # what stands still wakes by an analysis alone; no size can tell it
-            self._record.found(at.media, missed=reason == "picture" and not woke.stirring)
+    def _keyframes(self) -> KeyframeRule:
+        return KeyframeRule(self._watch.interval, self.settings.max_wake_delay)
 
     def _set_asleep(self, asleep: bool) -> None:
         self.asleep = asleep

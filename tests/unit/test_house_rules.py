@@ -132,7 +132,6 @@ MAX_FUNCTION_LINES = 80
 MAX_CLASS_LINES = 200
 LARGE_CLASSES = {
     "FacePerception": 270,
-    "IdleMode": 280,
     "LabelPerception": 250,
     "NodeOnBroker": 250,
     "Processor": 250,

@@ -114,7 +114,7 @@ def test_a_sleeping_camera_loses_no_frame_of_what_happens(packets: list[Packet])
     perceiver, awake = SquareEyes(), SquareEyes()
     lane, book = run(packets, perceiver)
     run(packets, awake, lambda lane, number: lane.idle.adopt(IdleSettings(enabled=False)))
-    assert set(lane.idle.wakes) == {"sizes"} and lane.idle.undecoded > 80
+    assert set(lane.idle.wakes.counts) == {"sizes"} and lane.idle.undecoded > 80
     assert perceiver.seen == awake.seen and len(perceiver.seen) == 10
     assert len(perceiver.looked) < 0.7 * len(awake.looked)
     assert not lane.stats.drops
@@ -130,7 +130,7 @@ def test_in_a_crowd_a_camera_that_wakes_looks_at_the_newest_frame_only(packets: 
     perceiver, alone = SquareEyes(), SquareEyes()
     lane, book = run(packets, perceiver, crowd)
     run(packets, alone)
-    assert set(lane.idle.wakes) == {"sizes"}
+    assert set(lane.idle.wakes.counts) == {"sizes"}
     assert lane.stats.drops["behind"] and len(perceiver.looked) < len(alone.looked)
     assert perceiver.seen[-1] == alone.seen[-1]
     assert [event.type for event in book.events] == [EventType.LABEL_DETECTED, EventType.SESSION_COMPLETE]
@@ -143,7 +143,7 @@ def test_where_sizes_say_nothing_the_next_keyframe_does_and_all_is_still_seen(pa
     perceiver, awake = SquareEyes(), SquareEyes()
     lane, _ = run(packets, perceiver, deaf)
     run(packets, awake, lambda lane, number: lane.idle.adopt(IdleSettings(enabled=False)))
-    assert lane.idle.wakes == {"picture": 1} and perceiver.seen == awake.seen
+    assert lane.idle.wakes.counts == {"picture": 1} and perceiver.seen == awake.seen
 
 
 def test_packets_that_missed_twice_are_not_trusted_for_a_while() -> None:
@@ -179,7 +179,7 @@ def test_a_camera_with_keyframes_far_apart_sleeps_where_its_packets_tell_and_say
     far = IdleSettings(max_wake_delay=0.5)
     lane, _ = run(packets, SquareEyes(), lambda lane, number: lane.idle.adopt(far))
     assert lane.idle.undecoded and lane.idle.view()["wake_bound_s"] == 1.0
-    assert set(lane.idle.wakes) == {"sizes"}
+    assert set(lane.idle.wakes.counts) == {"sizes"}
 
 
 def test_one_whose_packets_tell_nothing_is_decoded_and_says_so(packets: list[Packet]) -> None:
@@ -221,7 +221,7 @@ def test_a_gap_wakes_and_what_was_held_is_looked_at(packets: list[Packet]) -> No
 
     perceiver = SquareEyes()
     lane, _ = run(packets[:150], perceiver, lost)
-    assert lane.idle.wakes == {"gap": 1} and lane.stats.source == "running"
+    assert lane.idle.wakes.counts == {"gap": 1} and lane.stats.source == "running"
     assert not lane.idle.asleep and lane.idle.view()["why"] != "learning", "it is known by what its packets were like"
     assert any(13.0 <= looked < 13.4 for looked in perceiver.looked), "what was held back before the gap was looked at"
 
@@ -242,4 +242,4 @@ def test_switching_it_off_wakes_the_camera(packets: list[Packet]) -> None:
             lane.edit(lambda: lane.idle.adopt(IdleSettings(enabled=False)))
 
     lane, _ = run(packets[:140], SquareEyes(), off)
-    assert lane.idle.wakes == {"settings": 1} and lane.idle.view()["why"] == "idle.enabled is false"
+    assert lane.idle.wakes.counts == {"settings": 1} and lane.idle.view()["why"] == "idle.enabled is false"

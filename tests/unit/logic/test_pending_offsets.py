@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from streamproc.logic.owed_offsets import OwedOffsets
+from streamproc.logic.pending_offsets import PendingOffsets
 
 
 def test_reading_begins_with_the_oldest_that_is_owed() -> None:
-    owed = OwedOffsets()
+    owed = PendingOffsets()
     assert owed.first == 0
     owed.add(3, "s", 0, ["hook", "folder"])
     owed.add(4, "s", 1, ["hook"])
