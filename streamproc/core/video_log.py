@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -38,6 +38,22 @@ class FragmentReader(Protocol):
 
     def next(self, stream: str, after: str, timeout_s: float) -> tuple[FragmentInfo, bytes] | None:
         """The fragment after that number, as a Matroska file of its own; None where none came in time."""
+        ...
+
+
+class RecordedVideo(Protocol):
+    """What streams hold, for whoever reads a part of one once. Belongs to the event loop."""
+
+    async def span(self, stream: str) -> tuple[int, int] | None:
+        """(begin of the first fragment, end of the last), UTC epoch milliseconds; None where there is no video of that name."""
+        ...
+
+    async def fragments(self, stream: str, begins_ms: int, ends_ms: int) -> Sequence[FragmentInfo]:
+        """Those that hold something of that time, in order."""
+        ...
+
+    async def read(self, stream: str, number: str) -> bytes | None:
+        """A fragment as a Matroska file of its own; None where it is gone. Raises StreamprocError while the store is away."""
         ...
 
 

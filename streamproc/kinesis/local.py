@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Coroutine, Mapping
+import time
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
-from streamproc.core.errors import SourceError, StreamprocError
+from streamproc.core.errors import NotFound, SourceError, StreamprocError
 from streamproc.core.video_log import FragmentInfo, Recorded
+from streamproc.kinesis.catalog import StreamCatalog
 from streamproc.kinesis.log import VideoLog, just_before, now_ms
 from streamproc.kinesis.store import NewFragment, StoreAway
 
@@ -65,6 +67,31 @@ class LocalReader:
             raise SourceError(f"the node's video streams: {error}") from None
         except (TimeoutError, CancelledError):
             raise SourceError("the node's video streams do not answer") from None
+
+
+class LocalVideo:
+    """See ``core.video_log.RecordedVideo``."""
+
+    def __init__(self, log: VideoLog) -> None:
+        self._log = log
+        self._catalog = StreamCatalog(log.streams, log.index)
+
+    async def span(self, stream: str) -> tuple[int, int] | None:
+        return await asyncio.to_thread(self._log.index.span, stream)
+
+    async def fragments(self, stream: str, begins_ms: int, ends_ms: int) -> Sequence[FragmentInfo]:
+        try:
+            found = await asyncio.to_thread(self._catalog.overlapping, stream, begins_ms, ends_ms)
+        except NotFound:
+            return ()
+        return [entry.info for entry in found]
+
+    async def read(self, stream: str, number: str) -> bytes | None:
+        try:
+            entry = await asyncio.to_thread(self._catalog.entry, stream, number)
+        except NotFound:
+            return None
+        return await self._log.read(entry, time.monotonic() + _ANSWER_S)
 
 
 UNMASKED = {"unmasked": "true"}

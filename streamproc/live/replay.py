@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -59,7 +60,7 @@ def whole_clip(config: ProcessorConfig) -> ProcessorConfig:
 def run_id(clip: Stored, config: ProcessorConfig) -> str:
     """From the clip's bytes (a recording's fragment numbers) and what the config asks; the same on every machine."""
     if isinstance(clip, RecordingSource):
-        return hashlib.sha256(clip.identity.encode() + _asked(config)).hexdigest()[:32]
+        return hashlib.sha256(clip.identity.encode() + _bytes(asked(config))).hexdigest()[:32]
     digest = hashlib.sha256()
     try:
         with clip.open("rb") as file:
@@ -67,21 +68,25 @@ def run_id(clip: Stored, config: ProcessorConfig) -> str:
                 digest.update(block)
     except OSError as error:
         raise InputError(f"{clip}: cannot be read: {error.strerror}; give the path of a video") from None
-    digest.update(_asked(config))
+    digest.update(_bytes(asked(config)))
     return digest.hexdigest()[:32]
 
 
-def _asked(config: ProcessorConfig) -> bytes:
-    """The part of the document that decides, always written the same, also by versions that know more keys."""
-    asked = config.model_dump(mode="json", exclude=_NOT_SEEN)
+def asked(config: ProcessorConfig) -> dict[str, Any]:
+    """The part of the document that decides, always the same, also in versions that know more keys."""
+    parts = config.model_dump(mode="json", exclude=_NOT_SEEN)
     said = config.model_dump(mode="json", exclude=_NOT_SEEN, exclude_defaults=True)
     for key in _LATER - said.keys():
-        asked.pop(key, None)
-    for part in [*asked["regions"], asked["faces"] or {}]:
+        parts.pop(key, None)
+    for part in [*parts["regions"], parts["faces"] or {}]:
         for key in _LATER_INSIDE:
             if not part.get(key):
                 part.pop(key, None)
-    return json.dumps(asked, sort_keys=True, separators=(",", ":")).encode()
+    return parts
+
+
+def _bytes(parts: dict[str, Any]) -> bytes:
+    return json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _source_of(clip: Path, name: str) -> Source:

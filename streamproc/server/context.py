@@ -10,6 +10,7 @@ from aiohttp import web
 
 from streamproc.aws.wire import PassOn
 from streamproc.config.node import NodeConfig
+from streamproc.core.video_log import RecordedVideo
 from streamproc.live.supervisor import Supervisor
 from streamproc.live.tracing import Tracing
 from streamproc.server.feed import Snapshot
@@ -44,3 +45,5 @@ class DaemonContext:
     """Where requests of AWS clients about processors of other nodes go: at most one."""
     tracing: list[Tracing] = field(default_factory=list)
     """What runs decided, where a trace is kept: at most one."""
+    recorded: list[RecordedVideo] = field(default_factory=list)
+    """What cameras' recordings hold: at most one."""

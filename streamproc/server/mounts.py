@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 async def mount_kinesis_video(context: DaemonContext) -> None:
     """The node's video streams and recordings; Kinesis Video over them where the node's document asks for it."""
-    from streamproc.kinesis.local import LocalReader, LocalWriter
+    from streamproc.kinesis.local import LocalReader, LocalVideo, LocalWriter
     from streamproc.kinesis.setup import open_streams, serve
     from streamproc.live.recordings import Recordings
     from streamproc.server.streams import Streams
@@ -33,6 +33,7 @@ async def mount_kinesis_video(context: DaemonContext) -> None:
         context.on_close.append(endpoint.close)
     loop = asyncio.get_running_loop()
     context.supervisor.fragments = LocalReader(room.video, loop)
+    context.recorded.append(LocalVideo(room.video))
     Streams(room.video).mount(context.app, context.guard)
     recordings = Recordings(context.supervisor, LocalWriter(room.video, loop))
     recordings.open()
@@ -136,6 +137,7 @@ async def mount_history(context: DaemonContext) -> None:
 async def mount_console(context: DaemonContext) -> None:
     """The console's pages, signing in, and what only the console asks for."""
     from streamproc.console.setup import Console, setup
+    from streamproc.live.retelling import Retellings
     from streamproc.store.users import StoredUser, UserStore
 
     users = UserStore(context.database)
@@ -143,6 +145,10 @@ async def mount_console(context: DaemonContext) -> None:
     if secret is not None:
         scheme = "https" if context.node.server.tls_cert is not None else "http"
         log.info("set_up", link=f"{scheme}://{context.listen}/console/setup#{secret}", good_for="the first user")
+    retellings = None
+    if context.recorded:
+        retellings = Retellings(context.recorded[0], context.node, context.supervisor.provider.data_dir)
+        context.on_close.append(retellings.close)
     setup(
         context.app,
         context.guard,
@@ -154,5 +160,6 @@ async def mount_console(context: DaemonContext) -> None:
             lambda name, hashed, role: users.add_first(StoredUser(name, hashed, role)),
             context.tracing[0].records if context.tracing else None,
             context.node.cluster is not None,
+            retellings,
         ),
     )

@@ -22,8 +22,9 @@ from streamproc.core.vision import Box
 from streamproc.store.database import Database
 from streamproc.store.journal import Commit, Journal
 from tests.builders.events import label_event, session
+from tests.caller import Caller
 from tests.conftest import skip
-from tests.console import DOOR, FORMS, PAGES, PHONE, complaints, has_events, photograph, press, settled
+from tests.console import DOOR, FORMS, PAGES, PHONE, YARD, complaints, has_events, photograph, press, settled
 from tests.daemon import Daemon, wait_for
 from tests.servers.chromium import Chromium
 from tests.servers.common import Unavailable
@@ -132,6 +133,54 @@ async def test_regions_by_mouse_and_by_keyboard_keep_the_files_comments(door: Da
     )
     door.until("front-door", "running")
     assert not complaints(page)
+
+
+async def test_a_recording_is_replayed_with_the_drawn_regions(daemon: Daemon, scene: Path, browser: Chromium) -> None:
+    daemon.put("front-door", DOOR.format(clip=scene).replace("fps: 4", "profile: small") + "record: {keep: 1h}\n")
+    daemon.put("yard", YARD.format(clip=scene))
+    daemon.start()
+    call, path = Caller(daemon.port), "/api/processors/front-door/regions/replay"
+
+    def recorded() -> bool:
+        span = call("GET", path).body["recording"]
+        ends, begins = (datetime.fromisoformat(span[end]) for end in ("to", "from")) if span else (datetime.min,) * 2
+        return ends - begins > timedelta(seconds=12)
+
+    wait_for(recorded, 120, "twelve seconds of recording")
+    page = await browser.page()
+    await page.open(f"{daemon.url}/console/cameras/front-door/regions?box=0,0,0.12,0.12")
+    await page.until("document.querySelectorAll('.choose button').length === 2")
+    await page.press(".choose button")
+    await press(page, "Delete")
+    await press(page, "Replay")
+    await page.until("document.querySelector('[data-test=recording] progress')")
+    for refused in (
+        call("POST", path, {"regions": []}),
+        call("POST", "/api/processors/yard/regions/replay", {"regions": []}),
+    ):
+        assert refused.status in (400, 409) and "record" in refused.body["error"]["message"]
+    (child,) = children(daemon.pid)
+    wait_for(lambda: os.getpriority(os.PRIO_PROCESS, child) == 19, what="the process to step back")
+    shown = "document.querySelector('[data-test=replayed]')"
+    await page.until(shown, 240)
+    found = call("GET", path).body["replay"]["found"]
+    assert found["vanishes"] and not (found["appears"] or found["moves"] or found["same"]), "nothing is in that corner"
+    count = len(found["vanishes"])
+    assert f"{count} would vanish" in await page.run(f"{shown}.textContent")
+    await page.until(f"[...{shown}.querySelectorAll('img')].filter((one) => one.naturalWidth > 0).length === {count}")
+    assert await page.run("document.querySelectorAll('.found.dropped').length") == count, "drawn into the picture"
+    await page.screenshot(SCREENSHOTS / "regions-replayed.png")
+
+    await press(page, "Replay")
+    await press(page, "Cancel")
+    await page.until("document.querySelector('[data-test=recording]').textContent.includes('Cancelled at')")
+    assert not children(daemon.pid)
+    assert not complaints(page)
+
+
+def children(pid: int) -> list[int]:
+    """Its processes, by id."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 async def test_a_region_and_a_mask_are_drawn_by_finger_and_the_mask_blackens_the_picture(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from streamproc.config.processor import ProcessorConfig
-from streamproc.live.replay import _asked
+from streamproc.live.replay import asked as decides
 
 BASE: dict[str, Any] = {
     "source": {"type": "file", "path": "clip.mp4"},
@@ -17,8 +16,7 @@ BASE: dict[str, Any] = {
 
 
 def asked(**more: Any) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(_asked(ProcessorConfig.model_validate(BASE | more)))
-    return found
+    return decides(ProcessorConfig.model_validate(BASE | more))
 
 
 def test_keys_that_came_later_count_only_where_they_are_used() -> None:

@@ -6,6 +6,7 @@ import { address, api, get, post, put } from "../api.mjs";
 import { LIMITS, area, boxOf, fault, moved, within } from "../geometry.mjs";
 import { cameraPath } from "../go.mjs";
 import { may } from "../live.mjs";
+import { Recording } from "./recording.mjs";
 
 const RULES = {
   overlap: "enough of it is inside",
@@ -66,6 +67,7 @@ function Editor({ name, kind, document, query, reload }) {
   const [fresh, setFresh] = useState(false);
   const [result, setResult] = useState(null);
   const [tried, setTried] = useState(null);
+  const [replayed, setReplayed] = useState(null);
   const [failed, setFailed] = useState(null);
   const [ratio, setRatio] = useState(16 / 9);
   const [still] = useState(() => api(name, `/still.jpg?t=${Date.now()}`));
@@ -153,6 +155,7 @@ function Editor({ name, kind, document, query, reload }) {
     addEventListener("beforeunload", warn);
     return () => removeEventListener("beforeunload", warn);
   }, [dirty]);
+  const boxes = replayed || tried && [...tried.events.slice(0, 60), ...tried.appearing.slice(0, 60).map((one) => ({ ...one, kept: true }))];
   const blocked = faults.some(Boolean) || drawing && current?.points.length < 3;
 
   return html`<div class="editor">
@@ -166,7 +169,7 @@ function Editor({ name, kind, document, query, reload }) {
         <button class="main push" data-test="region-save" onClick=${save} disabled=${blocked || !may("control")}>Save</button>
       </div>
       <div class="card canvas ${kind}" style=${{ "--ratio": ratio }}>
-        <${Drawing} word=${said.one} regions=${regions} chosen=${chosen} drawing=${drawing} armed=${drawing || fresh} boxes=${tried && [...tried.events.slice(0, 60), ...tried.appearing.slice(0, 60).map((one) => ({ ...one, kept: true }))]} onChoose=${(i) => { setChosen(i); setDrawing(false); setFresh(false); }} onChange=${change} onClick=${click}>
+        <${Drawing} word=${said.one} regions=${regions} chosen=${chosen} drawing=${drawing} armed=${drawing || fresh} boxes=${boxes} onChoose=${(i) => { setChosen(i); setDrawing(false); setFresh(false); }} onChange=${change} onClick=${click}>
           <${Picture} wait=${true} src=${still} alt="Newest picture of ${name}" onLoad=${(load) => setRatio(load.target.naturalWidth / load.target.naturalHeight)} />
         </${Drawing}>
       </div>
@@ -175,6 +178,7 @@ function Editor({ name, kind, document, query, reload }) {
       <${Problem} error=${failed} />
       <${Saved} result=${result} />
       <${Tried} name=${name} tried=${tried} />
+      ${kind === "regions" && html`<${Recording} name=${name} regions=${regions.map(sent)} blocked=${blocked} tried=${Boolean(tried)} onShow=${setReplayed} />`}
     </div>
     <aside class="stack">
       <${RegionList} said=${said} regions=${regions} chosen=${chosen} onChoose=${(i) => { setChosen(i); setDrawing(false); setFresh(false); }} />

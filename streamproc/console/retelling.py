@@ -1,0 +1,110 @@
+"""``/api/processors/NAME/regions/replay``: what the camera's recording would have led to with other regions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from streamproc.config.duration import parse_duration
+from streamproc.console.regions import changed_config, entry_of, regions_of
+from streamproc.core.errors import InputError
+from streamproc.core.media import rfc3339
+from streamproc.live.retelling import Retelling, Retellings
+from streamproc.live.supervisor import Supervisor
+from streamproc.logic.event_query import FACES
+from streamproc.logic.nameless import nameless
+from streamproc.web.answers import answered, known_keys, may
+from streamproc.web.guard import Guard
+from streamproc.web.json_body import json_object
+
+DEFAULT_S = 600.0
+MOST_S = 86_400.0
+
+
+class RetellingRoutes:
+    """Handlers over a node's replays; ``retellings``: None where nothing is recorded here."""
+
+    def __init__(self, supervisor: Supervisor, guard: Guard, retellings: Retellings | None) -> None:
+        self._supervisor = supervisor
+        self._guard = guard
+        self._retellings = retellings
+
+    def mount(self, app: web.Application) -> None:
+        path = "/api/processors/{name}/regions/replay"
+        app.router.add_get(path, answered(self._guard, self.show))
+        app.router.add_post(path, answered(self._guard, self.begin))
+        app.router.add_delete(path, answered(self._guard, self.cancel))
+
+    async def show(self, request: web.Request) -> Any:
+        """``{"recording": {"from":, "to":} or null, "busy": the processor whose replay goes on, "replay": the last one or null}``."""
+        name = request.match_info["name"]
+        await self._supervisor.view(name)
+        retellings = self._retellings
+        if retellings is None:
+            return {"recording": None, "busy": None, "replay": None}
+        span, last, going = await retellings.video.span(name), retellings.last(name), retellings.going
+        return {
+            "recording": None if span is None else {"from": _instant(span[0]), "to": _instant(span[1])},
+            "busy": None if going is None else going.processor,
+            "replay": None if last is None else document(last, faces=may(request, "review")),
+        }
+
+    async def begin(self, request: web.Request) -> Any:
+        """``{"regions": [...], "for": "10m"}``: of the newest so much."""
+        name, body = request.match_info["name"], await json_object(request)
+        known_keys(body, ("regions", "for"))
+        view = await self._supervisor.view(name)
+        regions = [entry_of(region) for region in regions_of(body.get("regions"))]
+        seconds = seconds_of(body.get("for"))
+        if self._retellings is None:
+            raise InputError("this node keeps no recordings")
+        after = changed_config(view.config, {"regions": regions})
+        await self._retellings.begin(name, view.config, after, seconds)
+        return await self.show(request)
+
+    async def cancel(self, request: web.Request) -> Any:
+        if self._retellings is not None:
+            await self._retellings.cancel(request.match_info["name"])
+        return await self.show(request)
+
+
+def seconds_of(given: Any) -> float:
+    """How much of the recording. Raises InputError."""
+    try:
+        seconds = DEFAULT_S if given is None else parse_duration(given)
+    except ValueError as error:
+        raise InputError(f"for: {error}") from None
+    if not 1 <= seconds <= MOST_S:
+        raise InputError("for: from 1s to 24h")
+    return seconds
+
+
+def document(retelling: Retelling, *, faces: bool) -> dict[str, Any]:
+    """``faces``: with what tells who was seen."""
+    found = retelling.found
+    return {
+        "state": retelling.state.value,
+        "progress": round(retelling.progress, 3),
+        "from": _instant(retelling.begins_ms),
+        "to": _instant(retelling.ends_ms),
+        "began": rfc3339(retelling.began),
+        "ended": rfc3339(retelling.ended) if retelling.ended is not None else None,
+        "message": retelling.message,
+        "found": found if found is None or faces else _without_faces(found),
+    }
+
+
+def _without_faces(found: Mapping[str, Any]) -> dict[str, Any]:
+    def fine(event: Mapping[str, Any]) -> bool:
+        return event["type"] not in FACES
+
+    lists = {key: [nameless(event) for event in found[key] if fine(event)] for key in ("appears", "vanishes")}
+    moves = [{side: nameless(move[side]) for side in move} for move in found["moves"] if fine(move["after"])]
+    return {"same": found["same"], **lists, "moves": moves}
+
+
+def _instant(milliseconds: int) -> str:
+    return rfc3339(datetime.fromtimestamp(milliseconds / 1000, UTC))
