@@ -113,7 +113,7 @@ def test_a_camera_is_a_device_from_its_first_frame_to_its_deletion(
     assert daemon.terminate() == 0
 
 
-def test_a_daemon_that_is_killed_leaves_nobody_in_view(
+def test_a_daemon_that_is_killed_leaves_nobody_in_view_and_keeps_what_was_said_over_its_schedule(
     daemon: Daemon, scene: Path, watched: tuple[Mosquitto, Watcher]
 ) -> None:
     broker, watcher = watched
@@ -124,6 +124,9 @@ def test_a_daemon_that_is_killed_leaves_nobody_in_view(
         door = Door(watcher)
         door.until("status", "online")
         door.node_is("online")
+        if turn == 0:
+            watcher.publish(f"{door.root}/cmd/mode", "away")
+            door.until("mode/state", "away")
         time.sleep(random_.uniform(0.5, 4.0))
         daemon.kill()
         if turn == 0:  # the last will, once: it takes as long as the broker is told to wait
@@ -140,6 +143,12 @@ def test_a_daemon_that_is_killed_leaves_nobody_in_view(
         return {held[f"{door.root}/{each}/state"] for each in ("PERSON", "PET")}
 
     wait_for(lambda: in_view() == {b"OFF"}, 30, "that nobody is in view")  # states go out one after the other
+    # What somebody said by MQTT holds over all of that, until it is taken back the same way.
+    assert daemon.get("/api/processors/door")["schedule"]["override"] == {"mode": "away", "until": None}
+    assert door.last("mode/state") == "away"
+    watcher.publish(f"{door.root}/cmd/mode", "schedule")
+    door.until("mode/state", "schedule")
+    assert daemon.get("/api/processors/door")["schedule"]["override"] is None
     assert daemon.terminate() == 0
 
 
