@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -277,12 +277,6 @@ class Processor:
         self.committer.context = echoed(config, run.spec.request)
         self.tried = self.row.document_hash
 
-    def save_document(self, config: ProcessorConfig, origin: Origin) -> None:
-        changes: dict[str, Any] = {"document": document_of(config), "origin": origin, "tags": dict(config.tags)}
-        if origin == "file":
-            changes["wanted"] = config.state
-        self.record.save(**changes)
-
     # -- looking
 
     def check(self) -> None:
@@ -305,6 +299,30 @@ class Processor:
     def _note(self, trigger: Trigger, **changes: Any) -> None:
         """A change that has happened already: it counts even where the disk cannot take it."""
         self.life.fire(trigger, lambda state: self.record.note(state=state.value, **changes))
+
+
+async def follow(
+    processor: Processor,
+    config: ProcessorConfig,
+    origin: Origin,
+    set_outputs: Callable[[Processor, ProcessorConfig], Awaitable[None]],
+) -> None:
+    """Another document from now on, stored and applied. Raises what keeps it from that (models or a face collection that are not there,
+    a disk that takes nothing); the one before stays in force then."""
+    before, row = processor.config, processor.row
+    await set_outputs(processor, config)
+    changes: dict[str, Any] = {"document": document_of(config), "origin": origin, "tags": dict(config.tags)}
+    if origin == "file":
+        changes["wanted"] = config.state
+    try:
+        processor.record.save(**changes)
+        await processor.apply(config)
+    except StreamprocError:
+        processor.config = before
+        if processor.row is not row:
+            processor.record.note(document=row.document, origin=row.origin, tags=dict(row.tags), wanted=row.wanted)
+        await set_outputs(processor, before)
+        raise
 
 
 def hours_of(processor: Processor) -> Hours:

@@ -27,7 +27,7 @@ from streamproc.live.documents import Origin, check_connectors, new_row, stored_
 from streamproc.live.outputs import Outputs
 from streamproc.live.ownership import Ownership, SoleNode
 from streamproc.live.patience import PatientJournal
-from streamproc.live.processor import Processor, ProcessorServices
+from streamproc.live.processor import Processor, ProcessorServices, follow
 from streamproc.live.record import ProcessorRecord
 from streamproc.live.refused import Refused
 from streamproc.live.remote import NodeControl
@@ -189,12 +189,10 @@ class Supervisor:
             await processor.stop()
 
     async def update(self, name: str, config: ProcessorConfig, origin: Origin | None = None) -> ProcessorView:
-        """Another document, applied with the least disturbance. A caller's ``state`` is not acted on. Raises as ``create``."""
+        """Another document, applied with the least disturbance. A caller's ``state`` is not acted on. Raises as ``create``, and as ``follow``."""
         check_connectors(name, config)
         async with self._held(name) as processor:
-            await self._set_outputs(processor, config)
-            processor.save_document(config, origin or processor.row.origin)
-            await processor.apply(config)
+            await follow(processor, config, origin or processor.row.origin, self._set_outputs)
         log.info("updated", processor=name)
         self._changed(name)
         return self._seen(processor)

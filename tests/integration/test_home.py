@@ -103,6 +103,13 @@ def test_a_camera_is_a_device_from_its_first_frame_to_its_deletion(
     daemon.until("door", "running")
     watcher.publish(f"{door.root}/cmd/min_confidence", "60")
     door.until("min_confidence/state", "60")
+    # What cannot be followed is refused as a whole: it must not wait in the document for the next start.
+    watcher.publish(f"{door.root}/cmd/profile", "nonsense")
+    wait_for(lambda: "no model profile 'nonsense'" in daemon.log.read_text(), 30, "the refusal")
+    assert daemon.get("/api/processors/door")["config"]["labels"]["profile"] == "small"
+    watcher.publish(f"{door.root}/cmd/min_confidence", "55")
+    door.until("min_confidence/state", "55")
+    assert door.last("profile/state") == "small"
 
     path.write_text(path.read_text().replace("[PERSON, PET]", "[PERSON]"))
     watcher.until(lambda: door.last("PET/state") == "", 60, "the end of a class")
