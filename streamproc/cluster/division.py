@@ -67,6 +67,8 @@ class Division:
         """Whether a node was heard of lately."""
         self.leaves_out: Callable[[str, int, str], bool] = lambda node, slot, name: False
         """Whether a node says that it has all of a slot and does not run this processor of it."""
+        self.forgotten: Callable[[str], Awaitable[None]] = _at_once
+        """Waits until the log does not hold any more what a deleted processor of a name left."""
         self.store = SlotStore(settings, context)
         self._settings = settings
         self._tags = {**settings.tags, **place.tags}
@@ -75,7 +77,7 @@ class Division:
         self._group: SlotGroup | None = None
         self._waits = "they are being asked"
         self._shares = Shares()
-        self._keepers: dict[int, SlotKeeper] = {}
+        self.keepers: dict[int, SlotKeeper] = {}
         self._changed: list[Callable[[str], None]] = []
         self._joining: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -93,13 +95,13 @@ class Division:
             if self._joining is not None:
                 self._joining.cancel()
                 await asyncio.gather(self._joining, return_exceptions=True)
-            for keeper in self._keepers.values():
+            for keeper in self.keepers.values():
                 keeper.withdrawn()
         try:
             async with asyncio.timeout(LEAVE_S):
-                await asyncio.gather(*(keeper.over() for keeper in self._keepers.values()))
+                await asyncio.gather(*(keeper.over() for keeper in self.keepers.values()))
         except TimeoutError:
-            log.warning("drain_cut_off", slots=[each.number for each in self._keepers.values() if not each.is_over])
+            log.warning("drain_cut_off", slots=[each.number for each in self.keepers.values() if not each.is_over])
         group, self._group = self._group, None
         if group is not None:
             await group.leave()
@@ -109,7 +111,7 @@ class Division:
 
     def running(self) -> set[int]:
         """Slots whose processors may run here."""
-        return {number for number, keeper in self._keepers.items() if keeper.running}
+        return {number for number, keeper in self.keepers.items() if keeper.running}
 
     def settled(self) -> set[int]:
         """This node's slots that it does not have to take over any more: they run, or nothing is in them."""
@@ -119,7 +121,7 @@ class Division:
 
     def elsewhere(self, name: str) -> str | None:
         number = self._processors.slot_of(name)
-        keeper, shares = self._keepers.get(number), self._shares
+        keeper, shares = self.keepers.get(number), self._shares
         lacking = self._processors.lacking(name, self._tags)
         if lacking and number in shares.mine:
             return f"waits for a node with {lacking}"
@@ -139,8 +141,8 @@ class Division:
         return self._shares.owners.get(self._processors.slot_of(name))
 
     def keeper_of(self, name: str) -> SlotKeeper | None:
-        """Of the slot of a processor, where this node ever had it. Any thread."""
-        return self._keepers.get(self._processors.slot_of(name))
+        """Of the slot of a processor, where this node ever had the slot. Any thread."""
+        return self.keepers.get(self._processors.slot_of(name))
 
     async def _join(self, after: Callable[[], Awaitable[None]]) -> None:
         await after()
@@ -176,17 +178,17 @@ class Division:
             return
         self._shares = Shares(True, found.slots, dict(found.owners), dict(found.untaken))
         wanted = self._processors.slots() & found.slots
-        for number in sorted(wanted | self._keepers.keys()):
+        for number in sorted(wanted | self.keepers.keys()):
             if number in wanted:
                 self._keeper(number).assigned()
             else:
-                self._keepers[number].withdrawn()
+                self.keepers[number].withdrawn()
         for name in self._processors.supervisor.names():
             self._tell(name)
         self.news()
 
     def _keeper(self, number: int) -> SlotKeeper:
-        return self._keepers.setdefault(number, SlotKeeper(number, self.store, self, self._processors))
+        return self.keepers.setdefault(number, SlotKeeper(number, self.store, self, self._processors))
 
     def known(self, name: str) -> None:
         """A processor's state changed; it may be new."""
@@ -197,7 +199,10 @@ class Division:
         if self.leaving or number not in self._shares.mine:
             return
         if self._processors.lacking(name, self._tags):
-            self._ask_anew(name)
+            # The slot was this node's before the processor came to it: the group divides once more, once for each such processor.
+            if self._group is not None and name not in self._asked:
+                self._asked.add(name)
+                self._group.divide_anew()
             return
         keeper = self._keeper(number)
         if keeper.is_over:
@@ -208,6 +213,7 @@ class Division:
     async def _adopt_late(self, number: int, name: str) -> None:
         """A processor that this node came to know when it had the slot already."""
         try:
+            await self.forgotten(name)
             await self._processors.adopt(name, await self.store.read(number))
         except Exception as error:  # noqa: BLE001 - the boundary of one processor: it is tried again
             log.warning("not_read_yet", processor=name, reason=str(error))
@@ -227,20 +233,14 @@ class Division:
         return node in self._shares.owners.values() and self.alive(node)
 
     def changed(self, slot: int) -> None:
-        metrics.SLOTS.set(sum(each.running for each in self._keepers.values()))
+        metrics.SLOTS.set(sum(each.running for each in self.keepers.values()))
         for name in self._processors.names(slot):
             self._tell(name)
-        if self._keepers[slot].running:
+        if self.keepers[slot].running:
             self._spawn(self._processors.supervisor.outputs.outbox.look_again())
         self.news()
 
     # -- inside
-
-    def _ask_anew(self, name: str) -> None:
-        """The slot was this node's before the processor came to it: the group divides once more, once for each such processor."""
-        if self._group is not None and name not in self._asked:
-            self._asked.add(name)
-            self._group.divide_anew()
 
     def _tell(self, name: str) -> None:
         for changed in self._changed:
@@ -250,3 +250,7 @@ class Division:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _at_once(name: str) -> None:
+    """There is nothing to wait for."""

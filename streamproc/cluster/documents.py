@@ -129,17 +129,17 @@ class SharedDocuments:
             self._all_shared.clear()
             self._news.set()
 
+    def deleted(self, name: str) -> bool:
+        """Whether there is none that a caller made: all that stands in the topic is known, and no such document is there."""
+        return self._complete and name not in self._held.values
+
     async def caught_up(self, within_s: float) -> None:
         """Until what was said while this node was away is so here, or the time is over."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                await self._read_once.wait()
+        await _wait(self._read_once, within_s)
 
     async def flushed(self, within_s: float) -> None:
         """Until the cluster has all that this node was told, or the time is over: the brokers may be away."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                await self._all_shared.wait()
+        await _wait(self._all_shared, within_s)
 
     # -- out
 
@@ -283,6 +283,12 @@ class SharedDocuments:
     @property
     def _file(self) -> Path:
         return self.supervisor.database.data_dir / FILE
+
+
+async def _wait(event: asyncio.Event, within_s: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await event.wait()
 
 
 async def _delete(supervisor: Supervisor, name: str) -> None:

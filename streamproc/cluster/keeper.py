@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import structlog
 
 from connectors.kafka.slot_log import Lost, SlotWriter, Uncertain
 from streamproc import metrics
-from streamproc.cluster.slot_commits import Decided, SlotCommits
+from streamproc.cluster.slot_commits import Decided, Forgotten, SlotCommits
 from streamproc.cluster.slot_processors import SlotProcessors
 from streamproc.cluster.slot_store import Owner, SlotContents, SlotStore
 from streamproc.core.errors import OwnershipLost, SourceError, StorageUnavailable
 from streamproc.core.event import Event
 from streamproc.logic.slot_ownership import Act, Phase, Slot, Step
+from streamproc.store.takeover import LaneRecord
 from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
@@ -86,7 +87,12 @@ class SlotKeeper:
 
     # -- what its processors ask
 
-    async def commit(self, decided: Decided) -> None:
+    @property
+    def lanes(self) -> Mapping[str, LaneRecord]:
+        """What the log holds of its processors, while they run here."""
+        return self._commits.lanes if self._commits is not None else {}
+
+    async def commit(self, decided: Decided | Forgotten) -> None:
         """Returns when it is committed. Raises OwnershipLost, or StorageUnavailable where the brokers do not say so."""
         if self._commits is None:
             raise OwnershipLost(f"slot {self.number} is not this node's")

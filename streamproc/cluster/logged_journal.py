@@ -12,7 +12,7 @@ from streamproc.core.errors import OwnershipLost, StorageUnavailable
 from streamproc.core.event import Event
 from streamproc.store.journal import Commit, Journal
 from streamproc.store.processors import ProcessorStore
-from streamproc.store.takeover import EventRecord, Standing
+from streamproc.store.takeover import EventRecord, Standing, standing_of
 
 
 class LoggedJournal:
@@ -55,5 +55,5 @@ class LoggedJournal:
             for event, pictures in self.journal.fresh(commit)
         ]
         row = self._store.get(commit.processor)
-        standing = Standing(row.document_hash, row.wanted, row.finished) if row is not None else Standing()
+        standing = standing_of(row) if row is not None else Standing()
         return Decided(commit, events, standing)

@@ -15,6 +15,7 @@ from streamproc.cluster.documents import SharedDocuments
 from streamproc.cluster.faces import ClusterFaces
 from streamproc.cluster.logged_journal import LoggedJournal
 from streamproc.cluster.slot_processors import SlotProcessors
+from streamproc.cluster.standings import Standings
 from streamproc.config.cluster import ClusterSettings, NodePlace
 from streamproc.core.event import Event
 from streamproc.live.supervisor import Supervisor
@@ -35,11 +36,13 @@ class ClusterNode:
         self.division = Division(settings, place, context, self.processors)
         self.node_id = self.division.node_id
         self.directory = Directory(settings, context, self.facts)
-        self.division.news = self.directory.tell
+        self.division.news = self._news
         self.division.alive = self.directory.lives
         self.division.leaves_out = self.directory.leaves_out
         self.documents = SharedDocuments(settings, context)
         self.faces = ClusterFaces(settings, context, face_key)
+        self.standings = Standings(self.division, self.processors, self.documents)
+        self.division.forgotten = self.standings.forgotten
 
     def bind(self, supervisor: Supervisor, loop: asyncio.AbstractEventLoop) -> None:
         """From now on what the supervisor's processors decide counts when the cluster has it. Before anything is opened."""
@@ -50,6 +53,7 @@ class ClusterNode:
         supervisor.decisions.journal = LoggedJournal(supervisor.journal, supervisor.store, keeper_of, loop)
         supervisor.outputs.outbox.gate.is_open = self._may_deliver
         supervisor.outputs.outbox.gate.settled = self._settled
+        supervisor.state_listeners.append(self.standings.changed)
         supervisor.state_listeners.append(self.division.known)
         supervisor.state_listeners.append(lambda name: self.directory.tell())
 
@@ -58,6 +62,7 @@ class ClusterNode:
         await self.faces.open(self.node_id, self.processors.supervisor.database.data_dir)
         self.directory.open()
         self.documents.open()
+        self.standings.open()
         self.division.open(self._caught_up)
 
     async def drain(self) -> None:
@@ -66,6 +71,7 @@ class ClusterNode:
 
     async def close(self) -> None:
         await self.drain()
+        await self.standings.close()
         await self.documents.close()
         await self.faces.close()
         await self.directory.close()
@@ -96,6 +102,14 @@ class ClusterNode:
             "slots": self.settings.partitions,
             "moving": max(0, moving),
         }
+
+    async def flushed(self, within_s: float) -> None:
+        """Until the cluster has what this node was told, or the time is over: the brokers may be away."""
+        await asyncio.gather(self.documents.flushed(within_s), self.standings.flushed(within_s))
+
+    def _news(self) -> None:
+        self.directory.tell()
+        self.standings.taken()
 
     async def _caught_up(self) -> None:
         await asyncio.gather(self.documents.caught_up(CATCH_UP_S), self.faces.caught_up(CATCH_UP_S))

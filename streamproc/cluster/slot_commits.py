@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
@@ -35,9 +35,16 @@ class Decided:
     standing: Standing
 
 
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A processor was deleted: another of its name begins anew."""
+
+    processor: str
+
+
 @dataclass(slots=True)
 class _Pending:
-    decided: Decided | None
+    decided: Decided | Forgotten | None
     """None: only whether the slot is still this node's is asked."""
     done: asyncio.Future[None]
 
@@ -47,7 +54,8 @@ class _Attempt:
     """A transaction whose end is not known yet."""
 
     commit: int
-    lanes: dict[str, LaneRecord] = field(default_factory=dict)
+    lanes: dict[str, LaneRecord | None] = field(default_factory=dict)
+    """None: forgotten."""
     ids: set[str] = field(default_factory=set)
     events: list[tuple[Event, Sequence[Route]]] = field(default_factory=list)
     """In the order in which they are sent, with whom they are owed to."""
@@ -100,7 +108,12 @@ class SlotCommits:
         self._refuse(OwnershipLost(f"slot {self._number} is another node's"))
         return self._writer
 
-    async def commit(self, decided: Decided | None) -> None:
+    @property
+    def lanes(self) -> Mapping[str, LaneRecord]:
+        """By processor, as committed last."""
+        return self._lanes
+
+    async def commit(self, decided: Decided | Forgotten | None) -> None:
         """Returns when it is committed. None: only ask whether the slot is still this node's. Raises OwnershipLost, or StorageUnavailable where
         the brokers do not say so."""
         if self._closed:
@@ -162,7 +175,8 @@ class SlotCommits:
                 entries += self._entries(attempt, each.decided)
         self._unsure, attempt.settled = attempt, self._ledger.take()
         entries += self._ledger.entries(attempt.settled)
-        entries += [Entry(self._store.lanes, name, lane.encode()) for name, lane in attempt.lanes.items()]
+        lanes = attempt.lanes.items()
+        entries += [Entry(self._store.lanes, name, lane.encode() if lane is not None else None) for name, lane in lanes]
         owner = replace(self._owner, commit=attempt.commit, released=self.releasing, owed_from=self._ledger.owed_from)
         begun = time.monotonic()
         try:
@@ -177,13 +191,16 @@ class SlotCommits:
         for each in attempt.waiting:
             if not each.done.done():
                 each.done.set_result(None)
-            elif each.decided is not None:  # it gave up waiting, and will ask again
+            elif isinstance(each.decided, Decided):  # it gave up waiting, and will ask again
                 self._kept |= {event.event.id for event in each.decided.events}
 
-    def _entries(self, attempt: _Attempt, decided: Decided) -> list[Entry]:
+    def _entries(self, attempt: _Attempt, decided: Decided | Forgotten) -> list[Entry]:
+        if isinstance(decided, Forgotten):
+            attempt.lanes[decided.processor] = None
+            return []
         name = decided.commit.processor
-        before = attempt.lanes.get(name) or self._lanes.get(name) or LaneRecord()
-        attempt.lanes[name] = before.after(decided.commit, decided.standing)
+        before = attempt.lanes[name] if name in attempt.lanes else self._lanes.get(name)
+        attempt.lanes[name] = (before or LaneRecord()).after(decided.commit, decided.standing)
         new = [each for each in decided.events if each.event.id not in self._kept | attempt.ids]
         attempt.ids |= {each.event.id for each in new}
         attempt.events += [(each.event, decided.commit.routes) for each in new]
@@ -193,7 +210,11 @@ class SlotCommits:
         for (event, routes), offset in zip_longest(attempt.events, offsets[: len(attempt.events)]):
             self._ledger.committed(event, routes, offset)
         self._owner = replace(self._owner, commit=attempt.commit)
-        self._lanes |= attempt.lanes
+        for name, lane in attempt.lanes.items():
+            if lane is not None:
+                self._lanes[name] = lane
+            else:
+                self._lanes.pop(name, None)
         self._unsure = None
 
     async def _find_out(self, attempt: _Attempt) -> None:

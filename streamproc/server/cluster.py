@@ -117,7 +117,7 @@ class ClusterRoutes:
             if not changes_documents(request):
                 return await routed(request, handler)
             answer = await routed(request, handler)
-            await self._cluster.documents.flushed(FOLLOWS_S)  # what was confirmed outlives this node
+            await self._cluster.flushed(FOLLOWS_S)  # what was confirmed outlives this node
             return answer
 
         async def routed(request: web.Request, handler: Next) -> web.StreamResponse:

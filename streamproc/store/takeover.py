@@ -27,6 +27,7 @@ from streamproc.store.journal import (
     write_event,
     write_session,
 )
+from streamproc.store.processors import ProcessorRow
 
 VERSION = 1
 INLINE_BYTES = 900_000
@@ -42,6 +43,12 @@ class Standing:
     wanted: str = "running"
     finished: str | None = None
     """Hash of the document whose session ended by itself; None: none did since the last start."""
+    origin: str = ""
+    """Who owns the document; empty in records of before it was said."""
+
+
+def standing_of(row: ProcessorRow) -> Standing:
+    return Standing(row.document_hash, row.wanted, row.finished, row.origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,8 @@ class LaneRecord:
                 text, token = document["snapshot"], document["position"]
                 snapshot = base64.b64decode(text, validate=True) if text is not None else None
                 checkpoint = Checkpoint(snapshot, Position(token) if token is not None else None)
-            standing = Standing(**{key: document["standing"][key] for key in Standing.__slots__})
+            said = document["standing"]
+            standing = Standing(said["document"], said["wanted"], said["finished"], said.get("origin", ""))
             sessions = tuple(_session(each) for each in document["sessions"])
             return cls(checkpoint, standing, sessions)
         except (ValueError, KeyError, TypeError, binascii.Error) as error:

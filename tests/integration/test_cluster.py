@@ -17,7 +17,12 @@ import numpy as np
 import pytest
 from skimage import data
 
-from tests.cluster import ENDLESS, Node, Nodes
+from connectors.context import ConnectorContext
+from streamproc.cluster.slot_store import SlotStore
+from streamproc.config.cluster import ClusterSettings
+from streamproc.logic.slots import slot_of
+from streamproc.store.takeover import LaneRecord
+from tests.cluster import ENDLESS, SLOTS, Node, Nodes
 from tests.console import complaints, press
 from tests.daemon import run_cli, wait_for
 from tests.videos import write
@@ -185,12 +190,14 @@ def test_what_callers_make_on_one_node_runs_on_one_and_all_know_it(nodes: Nodes,
     assert made.returncode == 0, made.stderr
     wait_for(lambda: "guests" in collections(runner), 30, "what the command line made on the other node")
 
+    assert set(lanes(nodes, "door")) == {"door"}
     runner.kill()
     nodes.runner("door")
     assert other.runs() == {"door"}
     wait_for(lambda: recognised(other.told()) == {"eileen"}, 60, "that who goes on knows the same people")
     rekognition.stop_stream_processor(Name="door")
     rekognition.delete_stream_processor(Name="door")
+    assert "door" not in lanes(nodes, "door"), "another one of this name would go on with what it left"
     rekognition.delete_collection(CollectionId="guests")
     runner.start()
     wait_for(lambda: "door" not in runner.states(), 60, "that a node which was away forgets it")
@@ -201,6 +208,13 @@ def test_what_callers_make_on_one_node_runs_on_one_and_all_know_it(nodes: Nodes,
     wait_for(lambda: "faces.key_file" in str(faces_of(other, "stranger")), 30, "that its key is another")
     assert faces_of(other, "a") is faces_of(other, "b") is None
     assert "faces are not shared: faces.key_file" in run_cli("cluster", "status", "--url", other.url).stdout
+
+
+def lanes(nodes: Nodes, name: str) -> dict[str, LaneRecord]:
+    """What the cluster's log holds of the slot of a processor."""
+    settings = ClusterSettings(name=nodes.name, bootstrap_servers=nodes.bootstrap, partitions=SLOTS)
+    store = SlotStore(settings, ConnectorContext("look", nodes.folder))
+    return asyncio.run(store.read(slot_of(name, SLOTS))).lanes
 
 
 @pytest.fixture(scope="module")

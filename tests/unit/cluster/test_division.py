@@ -93,7 +93,7 @@ async def test_a_processor_that_needs_what_this_node_has_not_asks_for_another_ro
     assert group.asked == 1
     assert division.elsewhere("north") == "waits for a node with site=north"
     assert division.elsewhere("south") == "is about to be taken over by this node"
-    for keeper in division._keepers.values():
+    for keeper in division.keepers.values():
         keeper.withdrawn()
 
 

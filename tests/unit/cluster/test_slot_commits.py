@@ -14,12 +14,12 @@ from typing import cast
 import pytest
 
 from connectors.kafka.slot_log import Entry, Lost, SlotWriter, Uncertain
-from streamproc.cluster.slot_commits import Decided, SlotCommits
+from streamproc.cluster.slot_commits import Decided, Forgotten, SlotCommits
 from streamproc.cluster.slot_store import OWNER, Owner, SlotContents, SlotStore
 from streamproc.core.errors import OwnershipLost, SourceError, StorageUnavailable
 from streamproc.core.route import Route
-from streamproc.store.journal import Commit
-from streamproc.store.takeover import EventRecord, Standing
+from streamproc.store.journal import Checkpoint, Commit
+from streamproc.store.takeover import EventRecord, LaneRecord, Standing
 from tests.builders.events import ALL, label_event, session
 
 
@@ -179,6 +179,28 @@ async def test_what_outputs_settled_is_written_and_proves_the_slot() -> None:
     assert [(entry.key, entry.value) for entry in log.entries if entry.topic == "owed"] == [("cam/hook/s", b"4")]
     before = len(log.entries)
     assert await commits.prove(60.0) and len(log.entries) == before, "proven lately: nobody is asked"
+
+
+@pytest.mark.parametrize("answers", [[], ["kept"], ["gone"]])
+async def test_a_processor_that_was_deleted_leaves_nothing_to_the_next_of_its_name(answers: list[str]) -> None:
+    log = Log()
+    commits, _ = await begun(log)
+    one = decided(0)
+    kept = Checkpoint(b"state", None)
+    await commits.commit(Decided(replace(one.commit, checkpoint=kept), one.events, Standing("hash", "running", "hash")))
+    assert commits.lanes["cam"].standing.finished == "hash"
+    log.answers = answers
+    for _ in range(2):  # whoever hears that it waits asks again
+        try:
+            await commits.commit(Forgotten("cam"))
+        except StorageUnavailable:
+            continue
+        break
+    assert "cam" not in commits.lanes
+    assert [entry.value for entry in log.entries if entry.key == "cam"][-1] is None
+    await commits.commit(Decided(Commit("cam"), [], Standing("other")))
+    (lane,) = [LaneRecord.decode(entry.value or b"") for entry in log.entries[-2:] if entry.key == "cam"]
+    assert lane == LaneRecord(None, Standing("other"))
 
 
 async def test_a_new_owner_reads_from_what_is_owed_and_settled_sessions_are_forgotten() -> None:
