@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any, Literal
@@ -9,10 +11,12 @@ from typing import Any, Literal
 import pytest
 
 from streamproc.config.processor import LabelSettings
+from streamproc.config.schedule import ScheduleSettings
 from streamproc.contracts import SourceTraits
 from streamproc.core.media import EndOfStream, Frame
 from streamproc.core.observation import Observation, TrackView
 from streamproc.core.vision import Box
+from streamproc.logic.hours import Hours, Override
 from streamproc.logic.regions import RegionMap
 from streamproc.logic.sampling import Sampler
 from streamproc.logic.session import SessionRules, Sessions
@@ -69,17 +73,21 @@ def play(
     live: bool = True,
     boxes: bool = False,
     classes: tuple[str, ...] = ("PERSON",),
+    hours: Hours | None = None,
+    begins: timedelta = timedelta(0),
 ) -> tuple[list[tuple[str, float]], Perceiver, Lane]:
-    perceiver, book = Perceiver(), Book()
+    """``begins``: at what time of the day."""
+    perceiver, book, hours = Perceiver(), Book(), hours or Hours()
     settings = LabelSettings.model_validate({"classes": classes})
     analysis = LabelAnalysis(perceiver, settings, Sampler(FPS), RegionMap(()))
+    analysis.hours = hours
     rules = SessionRules(mode, None, Fraction(4), classes=classes)
-    lane = Lane(
-        LaneSetup("door", SourceTraits(live, replayable=not live), Sessions("door", rules, "run"), [analysis], book)
-    )
+    traits, sessions = SourceTraits(live, replayable=not live), Sessions("door", rules, "run")
+    lane = Lane(LaneSetup("door", traits, sessions, [analysis], book, hours=hours))
     lane.frames.boxes_wanted = lambda: boxes
     for number in range(SECONDS * RATE):
-        lane.offer(frame(number / RATE), None, NEVER)
+        when = at(number / RATE)
+        lane.offer(replace(frame(number / RATE), at=replace(when, wall=when.wall + begins)), None, NEVER)
         drain(lane)
     lane.offer(EndOfStream(), None, NEVER)
     drain(lane)
@@ -116,3 +124,40 @@ def test_a_gap_asks_for_every_frame_again() -> None:
     assert analysis.sampler.fps == 1
     analysis.reset()
     assert analysis.sampler.fps == FPS and not perceiver.rates
+
+
+def noon(*active: str) -> Hours:
+    return Hours(ScheduleSettings(timezone="UTC", active=active).schedule())
+
+
+@pytest.mark.parametrize("mode", ["session", "continuous"])
+@pytest.mark.parametrize("live", [True, False])
+def test_who_is_still_there_when_the_hours_begin_is_announced_then(
+    mode: Literal["session", "continuous"], live: bool
+) -> None:
+    told, perceiver, _ = play(mode, live=live, hours=noon("12:00-13:00"), begins=timedelta(hours=12, seconds=-8))
+    announced = [when for kind, when in told if kind == "label_detected"]
+    assert len(announced) == (1 if mode == "session" else len(VISITS))
+    assert 8.0 <= announced[0] <= 9.0, "the first visit lasts from 2 s to 14 s"
+    assert min(perceiver.looked) >= 8.0, "nothing is looked at before"
+
+
+@pytest.mark.parametrize("mode", ["session", "continuous"])
+def test_whoever_comes_after_the_hours_is_not_announced(mode: Literal["session", "continuous"]) -> None:
+    told, perceiver, _ = play(mode, hours=noon("11:00-12:00"), begins=timedelta(hours=12, seconds=-20))
+    assert [kind for kind, _ in told] == ["label_detected", "session_complete"]
+    assert told[0][1] < 3.0
+    assert max(perceiver.looked) < 20.0
+
+
+def test_a_pause_ends_by_itself_and_who_is_there_is_announced() -> None:
+    hours = Hours()
+    hours.override = Override("pause", at(8.0).wall)
+    told, _, _ = play("session", hours=hours)
+    assert told[0][0] == "label_detected" and 8.0 <= told[0][1] <= 9.0
+
+
+def test_a_visit_that_lasts_longer_than_the_hours_is_over_with_them() -> None:
+    told, _, lane = play("continuous", hours=noon("11:00-12:00"), begins=timedelta(hours=12, seconds=-8))
+    assert [kind for kind, _ in told] == ["label_detected", "session_complete"]
+    assert told[1][1] <= 8.0 + 4.0 and lane.sessions.in_view == (), "nobody is shown in view all night"
