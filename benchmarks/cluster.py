@@ -82,15 +82,29 @@ class Ground:
                     found[name] = "two" if name in found else node.name
         return found
 
+    def level(self) -> bool:
+        """Whether every node that answers has its part and knows that the others have theirs."""
+        up = {node.name for node in self.nodes.all if node.answers()}
+        for node in self.nodes.all:
+            if node.answers():
+                status = node.get("/api/cluster")
+                having = {each["id"] for each in status["nodes"] if each["alive"] and each["slots"]}
+                if status["moving"] or having != up:
+                    return False
+        return True
+
     def calm(self) -> dict[str, str]:
-        """Until every feed runs on exactly one node and has a session."""
+        """Until every feed runs on exactly one node, and nothing is moved any more: a node that is back gets its part of what the others run a
+        moment after it answers, and that is not the doing of the next fault."""
         last: dict[str, str] = {}
+        told: Counter[str] = Counter()
 
         def still() -> bool:
-            nonlocal last
-            found = self.where()
-            same, last = found == last, found
-            return same and set(found) == self.names and "two" not in found.values()
+            nonlocal last, told
+            found, gaps = self.where(), self.gaps()
+            same = (found, gaps) == (last, told)
+            last, told = found, gaps
+            return same and set(found) == self.names and "two" not in found.values() and self.level()
 
         def stays() -> bool:
             if not still():

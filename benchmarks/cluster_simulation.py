@@ -43,7 +43,7 @@ def by_number(members: Iterable[Member], slots: Iterable[Slot]) -> Assignment:
     cost = {slot.number: slot.cost for slot in listed}
     fair = sum(cost.values()) / sum(member.capacity for member in crowd)
     loads = [sum(cost[number] for number in slots_of[member.id]) / member.capacity / fair - 1 for member in crowd]
-    return Assignment({name: tuple(mine) for name, mine in slots_of.items()}, {}, moved, max(map(abs, loads)))
+    return Assignment({name: tuple(mine) for name, mine in slots_of.items()}, {}, moved, False, max(map(abs, loads)))
 
 
 @dataclass

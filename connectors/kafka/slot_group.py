@@ -19,13 +19,15 @@ from connectors.context import ConnectorContext
 from connectors.kafka.connection import client_options, started, words
 from connectors.kafka.settings import KafkaConnection
 from streamproc.core.errors import SourceError
-from streamproc.logic.slot_assignment import Assignment, Member, Slot, assign
+from streamproc.logic.slot_assignment import TOLERANCE, Member, Slot, assign, needed
 from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 NAME = "streamproc-slots"
 _VERSION = 0
 _POLL_MS = 500
+LEVEL_S = 60.0
+"""After a death the loads are levelled so much later, once, unless another round was held meanwhile: most nodes that die are back soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,8 @@ class Presence:
     """Slots that it holds, and what each costs."""
     costs: Mapping[int, float] = field(default_factory=dict)
     """What it thinks that slots cost which it does not hold; whoever holds one knows better."""
-    requires: Mapping[int, frozenset[tuple[str, str]]] = field(default_factory=dict)
-    """Tags that the processors of a slot need, of every slot that needs any."""
+    requires: Mapping[int, Mapping[frozenset[tuple[str, str]], int]] = field(default_factory=dict)
+    """Tags that processors of a slot need and how many of them need these, of every slot where any needs some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class Assigned:
     """Node of every slot that has one."""
     untaken: Mapping[int, str]
     """Slots that nobody may take, and why."""
-    imbalance: float
+    partly: Mapping[int, frozenset[tuple[str, str]]]
+    """Slots whose processors need more than any node has: those run that need no more than these tags, the others wait."""
 
 
 class SlotAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
@@ -68,16 +71,22 @@ class SlotAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
         self.generation = -1
         self.said: dict[str, Any] = {}
         """What the member that divided told all."""
+        self.uneven = False
+        """Whether this member has divided and another round would level."""
 
     def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
-        mine = self._presence()
+        mine, self.uneven = self._presence(), False
         document = {
             "node": mine.node,
             "capacity": mine.capacity,
             "tags": dict(mine.tags),
             "owned": sorted(mine.owned.items()),
             "costs": sorted(mine.costs.items()),
-            "requires": [[slot, sorted(needs)] for slot, needs in sorted(mine.requires.items())],
+            "requires": [[slot, sorted(frozenset().union(*needs))] for slot, needs in sorted(mine.requires.items())],
+            "needs": [
+                [slot, sorted([sorted(need), count] for need, count in needs.items())]
+                for slot, needs in sorted(mine.requires.items())
+            ],
             "generation": self.generation,
         }
         return ConsumerProtocolMemberMetadata(_VERSION, list(topics), json.dumps(document).encode())
@@ -90,9 +99,11 @@ class SlotAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
         said = {
             "owners": sorted(owners.items()),
             "untaken": sorted(found.untaken.items()),
-            "imbalance": found.imbalance,
+            "partly": [[slot, sorted(tags)] for slot, tags in sorted(found.partly.items())],
             "generation": 1 + max(int(document["generation"]) for document in documents.values()),
         }
+        # Slots of who is gone were placed and nothing else moved, so that nobody was disturbed who runs something.
+        self.uneven = found.uneven
         data = json.dumps(said).encode()
         return {
             name: ConsumerProtocolMemberAssignment(_VERSION, [(topic, list(slots))], data)
@@ -103,25 +114,57 @@ class SlotAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
         self.said = json.loads(bytes(assignment.user_data)) if assignment.user_data else {}
 
 
-def divide(documents: Mapping[str, Mapping[str, Any]], slots: Iterable[int]) -> Assignment:
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """What a round comes to; ``untaken`` and ``partly`` as in ``Assigned``."""
+
+    slots: Mapping[str, tuple[int, ...]]
+    """By member id."""
+    untaken: Mapping[int, str]
+    partly: Mapping[int, frozenset[tuple[str, str]]]
+    uneven: bool
+    """Whether slots of who is gone were placed and nothing else moved, and another round would level."""
+
+
+def divide(documents: Mapping[str, Mapping[str, Any]], slots: Iterable[int]) -> Divided:
     """``documents``: what each member said (``SlotAssignor.metadata``), by member id."""
     costs = {int(slot): float(cost) for said in documents.values() for slot, cost in said.get("costs", ())}
-    needs: dict[int, set[tuple[str, str]]] = {}
     members = []
     for name, said in documents.items():
         owned = {int(slot): float(cost) for slot, cost in said["owned"]}
         costs |= owned
-        for slot, pairs in said["requires"]:
-            needs.setdefault(int(slot), set()).update((str(key), str(value)) for key, value in pairs)
         # Of equal loads the lower node id comes first, so that a restarted member (with another id) changes nothing.
         members.append(
             Member(
                 f"{said['node']}\0{name}", float(said["capacity"]), said["tags"], frozenset(owned), said["generation"]
             )
         )
-    found = assign(members, [Slot(slot, costs.get(slot, 0.0), frozenset(needs.get(slot, ()))) for slot in slots])
-    by_member = {name.partition("\0")[2]: mine for name, mine in found.slots.items()}
-    return Assignment(by_member, found.untaken, found.moved, found.imbalance)
+    tags = [member.tags for member in members if member.capacity > 0]
+    asked = _needs(documents.values())
+    needs = {slot: needed(each, tags) for slot, each in asked.items()}
+    found = assign(members, [Slot(slot, costs.get(slot, 0.0), needs.get(slot, frozenset())) for slot in slots])
+    return Divided(
+        {name.partition("\0")[2]: mine for name, mine in found.slots.items()},
+        found.untaken,
+        {slot: need for slot, need in needs.items() if need != frozenset().union(*asked[slot])},
+        found.placed and found.imbalance > TOLERANCE,
+    )
+
+
+def _needs(documents: Iterable[Mapping[str, Any]]) -> dict[int, dict[frozenset[tuple[str, str]], int]]:
+    """By slot the tags that its processors need, and how many of them these."""
+    needs: dict[int, dict[frozenset[tuple[str, str]], int]] = {}
+    for said in documents:
+        # A member of an earlier version says only what all processors of a slot need together: as if one needed it.
+        for slot, found in said.get("needs", [[slot, [[pairs, 1]]] for slot, pairs in said["requires"]]):
+            here = needs.setdefault(int(slot), {})
+            for pairs, count in found:
+                here[_pairs(pairs)] = max(here.get(_pairs(pairs), 0), int(count))
+    return needs
+
+
+def _pairs(listed: Iterable[Iterable[str]]) -> frozenset[tuple[str, str]]:
+    return frozenset((str(key), str(value)) for key, value in listed)
 
 
 class SlotGroup(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -143,6 +186,7 @@ class SlotGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         self._assignor = SlotAssignor(presence)
         self._options = client_options(settings, context)
         self._round = 0
+        self._levelling: asyncio.TimerHandle | None = None
         self._consumer = AIOKafkaConsumer(
             **self._options,
             group_id=settings.topic,
@@ -167,6 +211,8 @@ class SlotGroup(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def leave(self) -> None:
         """Say goodbye, so that the others divide at once."""
+        if self._levelling is not None:
+            self._levelling.cancel()
         if self._polling is not None:
             self._polling.cancel()
             await asyncio.gather(self._polling, return_exceptions=True)
@@ -207,9 +253,14 @@ class SlotGroup(ConsumerRebalanceListener):  # type: ignore[misc]
                 frozenset(place.partition for place in places),
                 {int(slot): str(node) for slot, node in said.get("owners", ())},
                 {int(slot): str(why) for slot, why in said.get("untaken", ())},
-                float(said.get("imbalance", 0.0)),
+                {int(slot): _pairs(tags) for slot, tags in said.get("partly", ())},
             )
         )
+        if self._levelling is not None:
+            self._levelling.cancel()
+            self._levelling = None
+        if self._assignor.uneven:
+            self._levelling = asyncio.get_running_loop().call_later(LEVEL_S, self.divide_anew)
 
     async def _poll(self) -> None:
         """The group takes a member that reads nothing for dead."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,18 @@ class Shares:
     owners: dict[int, str] = field(default_factory=dict)
     untaken: dict[int, str] = field(default_factory=dict)
     """Slots that nobody may take, and why."""
+    partly: Mapping[int, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    """Slots of which only those processors run that need no more than these tags."""
+
+    def left_out(self, slot: int, needs: Mapping[str, str]) -> str | None:
+        """Why a processor that needs these tags does not run where its slot does, for people."""
+        if slot not in self.partly or needs.items() <= self.partly[slot]:
+            return None
+        chosen = " and ".join(f"{key}={value}" for key, value in sorted(self.partly[slot])) or "no tag"
+        return (
+            f"no node has all that the processors of its slot need, and those that need {chosen} run: give it another name, "
+            f"or each site a cluster of its own"
+        )
 
     def standing(self, slot: int, node: str, leaves_out: Callable[[str], bool]) -> str:
         """Of a processor whose slot does not run on ``node``, for people. ``leaves_out``: whether the owner runs all else of it."""
@@ -123,8 +135,9 @@ class Division:
         number = self._processors.slot_of(name)
         keeper, shares = self.keepers.get(number), self._shares
         lacking = self._processors.lacking(name, self._tags)
-        if lacking and number in shares.mine:
-            return f"waits for a node with {lacking}"
+        left_out = shares.left_out(number, self._processors.require(name))
+        if left_out is not None or (lacking and number in shares.mine):
+            return left_out or f"waits for a node with {lacking}"
         if keeper is not None and keeper.running and keeper.slot.wanted:
             return None if name in self._processors.adopted else "what the cluster knows of it is being read"
         if self.leaving:
@@ -176,7 +189,7 @@ class Division:
     def _assigned(self, found: Assigned) -> None:
         if self.leaving:
             return
-        self._shares = Shares(True, found.slots, dict(found.owners), dict(found.untaken))
+        self._shares = Shares(True, found.slots, dict(found.owners), dict(found.untaken), found.partly)
         wanted = self._processors.slots() & found.slots
         for number in sorted(wanted | self.keepers.keys()):
             if number in wanted:
@@ -239,8 +252,6 @@ class Division:
         if self.keepers[slot].running:
             self._spawn(self._processors.supervisor.outputs.outbox.look_again())
         self.news()
-
-    # -- inside
 
     def _tell(self, name: str) -> None:
         for changed in self._changed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -44,20 +45,22 @@ class SlotProcessors:
     def names(self, slot: int) -> list[str]:
         return [name for name in self.supervisor.names() if self.slot_of(name) == slot]
 
+    def require(self, name: str) -> Mapping[str, str]:
+        """Tags that a processor needs of a node."""
+        return self.supervisor.processor(name).config.require if self.supervisor.known(name) else {}
+
     def lacking(self, name: str, tags: Mapping[str, str]) -> str:
         """What a processor needs of a node that has these tags only, for people."""
-        needs = self.supervisor.processor(name).config.require if self.supervisor.known(name) else {}
+        needs = self.require(name)
         return ", ".join(f"{key}={value}" for key, value in sorted(needs.items()) if tags.get(key) != value)
 
-    def needs(self) -> dict[int, frozenset[tuple[str, str]]]:
-        """Tags that the processors of each slot need of a node, together."""
-        found: dict[int, frozenset[tuple[str, str]]] = {}
+    def needs(self) -> dict[int, dict[frozenset[tuple[str, str]], int]]:
+        """Tags that processors need of a node and how many of them need these, of each slot where any needs some."""
+        found: dict[int, Counter[frozenset[tuple[str, str]]]] = {}
         for name in self.supervisor.names():
-            tags = frozenset(self.supervisor.processor(name).config.require.items())
-            if tags:
-                number = self.slot_of(name)
-                found[number] = found.get(number, frozenset()) | tags
-        return found
+            needs = found.setdefault(self.slot_of(name), Counter())
+            needs[frozenset(self.supervisor.processor(name).config.require.items())] += 1
+        return {number: dict(needs) for number, needs in found.items() if any(needs)}
 
     async def adopt_all(self, slot: int, contents: SlotContents) -> None:
         """``adopt`` for each processor in the slot."""

@@ -59,6 +59,8 @@ class Assignment:
     """Slots that nobody may take, and why, for people."""
     moved: tuple[int, ...]
     """Slots that leave a member who stays and could have kept them."""
+    placed: bool
+    """Whether slots of nobody were given to somebody."""
     imbalance: float
     """Largest deviation of a member's load from what it should have, as a share of the latter. 0.1 is level enough; more is left where slots are too
     large to be spread better, and in the round that places the slots of who is gone (the next round levels)."""
@@ -78,7 +80,22 @@ def assign(members: Iterable[Member], slots: Iterable[Slot]) -> Assignment:
     board.place(orphans)
     board.level(set(orphans) or set(kept))
     moved = tuple(number for number, place in sorted(kept.items()) if board.owner[number] != place)
-    return Assignment(board.by_member(), board.untaken, moved, board.imbalance())
+    return Assignment(board.by_member(), board.untaken, moved, bool(orphans), board.imbalance())
+
+
+def needed(needs: Mapping[frozenset[tuple[str, str]], int], tags: Sequence[Tags]) -> frozenset[tuple[str, str]]:
+    """What a node must have to take a slot whose processors need these (and how many of them need each), where nodes have such ``tags``.
+
+    All of it, where a node has all of it. Else as many of the processors as can be are run, and the others wait; where nobody could run any, all of it.
+    """
+    everything = frozenset(pair for need in needs for pair in need)
+    options = {frozenset(pair for pair in everything if pair in each.items()) for each in tags}
+    if not options or everything in options:
+        return everything
+    served = {option: sum(count for need, count in needs.items() if need <= option) for option in options}
+    best = max(options, key=lambda option: (served[option], -len(option), sorted(option)))
+    # Only what those need that are run there: another node that has no more than that may have it as well.
+    return frozenset(pair for need in needs if need <= best for pair in need) if served[best] else everything
 
 
 def fits(member: Member, slot: Slot) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from dataclasses import asdict
@@ -65,7 +66,7 @@ def test_what_the_owner_says_of_itself_tells_whether_it_knows_a_processor() -> N
     settings = ClusterSettings(name="c", bootstrap_servers="127.0.0.1:9", partitions=1)
     node = ClusterNode(settings, NodePlace("a"), ConnectorContext())
     node.processors.supervisor = cast("Any", Known({"north": {}, "south": {}}))
-    node.division._assigned(Assigned(1, frozenset(), {0: "b"}, {}, 0.0))
+    node.division._assigned(Assigned(1, frozenset(), {0: "b"}, {}, {}))
     assert node.facts().processors == () and node.division.elsewhere("south") == "runs on node b"
     told = NodeFacts("b", None, 2.0, "1", slots=(0,), processors=("north",), said=time.time())
     node.directory._take("b", json.dumps(asdict(told)).encode())
@@ -75,19 +76,19 @@ def test_what_the_owner_says_of_itself_tells_whether_it_knows_a_processor() -> N
 
 
 def test_another_node_s_and_nobody_s(division: Division) -> None:
-    division._assigned(Assigned(1, frozenset(), {0: "b"}, {}, 0.0))
+    division._assigned(Assigned(1, frozenset(), {0: "b"}, {}, {}))
     assert division.elsewhere("south") == "runs on node b" and division.owner_of("south") == "b"
     division.leaves_out = lambda node, slot, name: (node, slot, name) == ("b", 0, "south")
     assert division.elsewhere("north") == "runs on node b"
     assert str(division.elsewhere("south")).startswith("node b is to run it and does not know it: put its file")
-    division._assigned(Assigned(2, frozenset(), {}, {0: "needs site=north and site=south"}, 0.0))
+    division._assigned(Assigned(2, frozenset(), {}, {0: "needs site=north and site=south"}, {}))
     assert division.elsewhere("south") == "no node may run it: needs site=north and site=south"
 
 
 async def test_a_processor_that_needs_what_this_node_has_not_asks_for_another_round(division: Division) -> None:
     group = Rounds()
     division._group = cast("SlotGroup", group)
-    division._assigned(Assigned(1, frozenset({0}), {0: "a"}, {}, 0.0))
+    division._assigned(Assigned(1, frozenset({0}), {0: "a"}, {}, {}))
     for _ in range(2):
         division.known("north")
     assert group.asked == 1
@@ -97,12 +98,74 @@ async def test_a_processor_that_needs_what_this_node_has_not_asks_for_another_ro
         keeper.withdrawn()
 
 
+def said(**presences: Presence) -> dict[str, Any]:
+    """What members of these names say of themselves."""
+    return {
+        name: json.loads(SlotAssignor(partial(presences.__getitem__, name)).metadata(["t"]).user_data)
+        for name in presences
+    }
+
+
+NORTH, SOUTH = frozenset({("site", "north")}), frozenset({("site", "south")})
+
+
+async def test_of_contradictory_needs_in_a_slot_those_of_more_processors_are_met(division: Division) -> None:
+    needs = {0: {NORTH: 1, SOUTH: 2, frozenset[tuple[str, str]](): 1}}
+    north, south = (Presence(site, 4.0, {"site": site}, requires=needs) for site in ("north", "south"))
+    found = divide(said(n=north, s=south), range(1))
+    assert (found.slots["s"], found.untaken, found.partly) == ((0,), {}, {0: SOUTH})
+    alone = divide(said(n=north), range(1))
+    assert (alone.slots["n"], alone.partly) == ((0,), {0: NORTH}), "one that lives is better than none"
+    neither = divide(said(w=Presence("west", 4.0, {"site": "west"}, requires=needs)), range(1))
+    assert (neither.slots["w"], neither.partly) == ((0,), {0: frozenset()}), "what needs nothing runs anywhere"
+    for mine, owner in ((frozenset({0}), "a"), (frozenset[int](), "b")):
+        division._assigned(Assigned(1, mine, {0: owner}, {}, {0: SOUTH}))
+        assert "those that need site=south run: give it another name" in str(division.elsewhere("north"))
+        assert "another name" not in str(division.elsewhere("south"))
+    for keeper in division.keepers.values():
+        keeper.withdrawn()
+
+
+def test_a_member_of_an_earlier_version_says_what_all_processors_of_a_slot_need_together() -> None:
+    documents = said(n=Presence("north", 4.0, {"site": "north"}, requires={0: {NORTH: 1}}), s=Presence("south", 4.0))
+    del documents["n"]["needs"]
+    assert divide(documents, range(1)).slots["n"] == (0,)
+
+
+async def test_what_a_death_leaves_uneven_is_levelled_later_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectors.kafka.slot_group.AIOKafkaConsumer", lambda **options: SimpleNamespace())
+    monkeypatch.setattr("connectors.kafka.slot_group.LEVEL_S", 0.0)
+    settings = ClusterSettings(name="c", bootstrap_servers="127.0.0.1:9").connection("processors")
+    group = SlotGroup(settings, ConnectorContext(), lambda: Presence("a", 4.0), lambda found: None)
+    asked: list[None] = []
+    monkeypatch.setattr(group, "divide_anew", lambda: asked.append(None))
+    topic = SimpleNamespace(partitions_for_topic=lambda name: range(5))
+
+    async def divided(a: set[int], b: set[int]) -> None:
+        """A round of which this node is the leader."""
+        costs = dict.fromkeys(range(5), 1.0)
+        owned = {name: dict.fromkeys(slots, 1.0) for name, slots in (("a", a), ("b", b))}
+        documents = said(**{name: Presence(name, 4.0, owned=slots, costs=costs) for name, slots in owned.items()})
+        group._assignor.metadata(["t"])
+        group._assignor.assign(topic, {name: member(document) for name, document in documents.items()})
+        await group.on_partitions_assigned([])
+
+    await divided({0, 1, 2, 3}, set())
+    await divided({0, 1, 2, 3}, set())  # a second death meanwhile: what was planned after the first is not done as well
+    assert not asked
+    await asyncio.sleep(0.05)
+    assert len(asked) == 1
+    await divided({0, 1, 2, 3}, {4})
+    await asyncio.sleep(0.05)
+    assert len(asked) == 1, "nobody was gone: that round has levelled"
+
+
+def member(document: dict[str, Any]) -> Any:
+    return SimpleNamespace(subscription=["t"], user_data=json.dumps(document).encode())
+
+
 def test_slots_that_nobody_has_yet_are_spread_by_what_is_in_them() -> None:
     members = ("a", "b", "c")
     presence = {name: Presence(name, 4.0, costs=dict.fromkeys((12, 13, 14), 1.0)) for name in members}
-    documents = {
-        name: json.loads(SlotAssignor(partial(presence.__getitem__, name)).metadata(["t"]).user_data)
-        for name in members
-    }
-    found = divide(documents, range(16)).slots
+    found = divide(said(**presence), range(16)).slots
     assert [len({12, 13, 14} & set(found[name])) for name in members] == [1, 1, 1]
