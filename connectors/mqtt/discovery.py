@@ -70,8 +70,8 @@ def device(topics: Topics, watched: Watched, offer: Offer) -> dict[str, Any]:
     }
 
 
-def node_device(topics: NodeTopics) -> dict[str, Any]:
-    """The node itself, which its cameras are below."""
+def node_device(topics: NodeTopics, host: str) -> dict[str, Any]:
+    """The node itself, which its cameras are below. ``host`` is the machine's name, for people."""
     connectivity = {
         "p": "binary_sensor",
         "unique_id": f"{topics.object_id}_status",
@@ -86,7 +86,7 @@ def node_device(topics: NodeTopics) -> dict[str, Any]:
     return {
         "dev": {
             "identifiers": [topics.object_id],
-            "name": f"streamproc {topics.node}",
+            "name": f"streamproc {host or topics.node}",
             "manufacturer": "streamproc",
             "model": "Node",
             "sw_version": __version__,

@@ -184,7 +184,9 @@ class NodeOnBroker:
         # Others see the states first, then the events that were waiting.
 
     async def _online(self) -> None:
-        config = {self.topics.config: _json(node_device(self.topics))} if self.topics.config else {}
+        config = (
+            {self.topics.config: _json(node_device(self.topics, socket.gethostname()))} if self.topics.config else {}
+        )
         self._retained.want(_OWN, config)
         await self.connection.publish(self.topics.status, ONLINE, retain=True, properties=self._claim.mark())
 

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from streamproc.config.base import OutputSettings, wrong
 from streamproc.config.duration import Duration
 
 _LEVELS = r"^[^/+#\x00$][^+#\x00]*$"
 """One or more levels of a topic, without wildcards; one that begins with $ is the broker's own."""
+_HOST = r"^[^\s/@]+$"
+_FIXES = {
+    "host": (_HOST, "write a host's name or address alone, such as 192.168.1.5; port and tls are keys of their own"),
+    "prefix": (_LEVELS, "write levels of a topic without + and #, such as streamproc or home/cameras"),
+    "discovery": (
+        _LEVELS,
+        "write Home Assistant's discovery prefix, which is homeassistant if nobody changed it, or false",
+    ),
+}
 
 
 class MqttSinkSettings(OutputSettings):
     """A broker that gets an event's document a message, and retained states beside them."""
 
-    host: str = Field(pattern=r"^[^\s/@]+$")
+    host: str = Field(pattern=_HOST)
     port: int | None = Field(default=None, ge=1, le=65535)
     """1883, with ``tls`` 8883, where left out."""
     tls: bool = False
@@ -43,6 +53,24 @@ class MqttSinkSettings(OutputSettings):
     """How often figures (frames a second, latency) are published while nothing else changes."""
     configuration_url: str | None = Field(default=None, pattern=r"^https?://\S+$")
     """Where Home Assistant's "visit device" leads."""
+
+    @field_validator(*_FIXES, mode="before")
+    @classmethod
+    def _plain(cls, value: Any, info: ValidationInfo) -> Any:
+        pattern, fix = _FIXES[info.field_name or ""]
+        if value is True or (isinstance(value, str) and not re.search(pattern, value)):
+            raise ValueError(fix)
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_secrets(cls, values: Any) -> Any:
+        for key in ("username", "password"):
+            if isinstance(values, dict) and key in values:
+                raise wrong(
+                    key, f"it does not stand in the file; name the environment variable that holds it: {key}_env"
+                )
+        return values
 
     @model_validator(mode="after")
     def _whole(self) -> MqttSinkSettings:

@@ -19,6 +19,7 @@ from tests.builders.examples import GAP, LABEL, delivery
 HOOK = {"type": "webhook", "url": "https://chat.example/hook"}
 KAFKA = {"type": "kafka", "bootstrap_servers": "b:9092", "topic": "events"}
 SNS = {"type": "sns", "topic_arn": "arn:aws:sns:eu-west-1:123456789012:alerts"}
+MQTT = {"type": "mqtt", "host": "192.168.1.5"}
 S3 = {"type": "s3", "bucket": "home"}
 
 
@@ -59,6 +60,10 @@ def test_sound_settings(ref: dict[str, Any]) -> None:
         ({"type": "file"}, "directory", "required"),
         ({"type": "file", "directory": "out", "stream": "../up"}, "stream", "pattern"),
         ({"type": "file", "directory": "out", "format": "xml"}, "format", "'plain' or 'aws'"),
+        (MQTT | {"host": "mqtt://192.168.1.5:1883"}, "host", "name or address alone"),
+        (MQTT | {"prefix": "home/#"}, "prefix", "without + and #"),
+        (MQTT | {"discovery": True}, "discovery", "homeassistant if nobody changed it, or false"),
+        (MQTT | {"password": "secret"}, "", "password_env"),
     ],
 )
 def test_mistakes_name_their_field(ref: dict[str, Any], field: str, words: str) -> None:

@@ -108,7 +108,8 @@ def test_the_golden_document() -> None:
 
 
 def test_the_node_is_a_device_that_its_cameras_are_below() -> None:
-    document = valid(node_device(TOPICS.of))
+    document = valid(node_device(TOPICS.of, "attic"))
+    assert document["dev"]["name"] == "streamproc attic"
     assert device(TOPICS, WATCHED, Offer())["dev"]["via_device"] in document["dev"]["identifiers"]
     assert document["cmps"]["status"]["state_topic"] == "streamproc/box/status"
 
