@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -12,21 +11,20 @@ import numpy as np
 from streamproc.config.processor import FaceSettings
 from streamproc.core.faces import (
     DetectedFace,
-    FaceMatch,
     FaceObservation,
     FaceSighting,
-    FaceTrackView,
     FaceVerdict,
     face_confidence,
 )
 from streamproc.core.media import Frame, Image, Moment, Picture
 from streamproc.core.vision import Box, FaceBox, FloatArray
 from streamproc.faces import quality
-from streamproc.faces.decision import Decision, DecisionPolicy, Rival, TrackEvidence, decide, logit
+from streamproc.faces.decision import Decision, DecisionPolicy, TrackEvidence, logit
 from streamproc.faces.engine import FaceEngine
-from streamproc.faces.library import Candidate, CollectionIndex
+from streamproc.faces.library import CollectionIndex
 from streamproc.faces.reader import live_size
-from streamproc.logic.gate import GatePolicy, MotionGate
+from streamproc.faces.track_decisions import HINT, FaceTrack, FeedFaces, TrackDecisions, view_of
+from streamproc.logic.gate import GatePolicy
 from streamproc.logic.motion import thumbnail_size
 from streamproc.logic.state_codec import pack, unpack
 from streamproc.logic.structure import from_document, to_document
@@ -43,51 +41,11 @@ DECIDING: Final = {
 """By detector. A track is only decided when at least some looks were this good: profiles and blurs of strangers are alike."""
 _POOR_LOOK: Final = 0.81
 """How much more than the threshold (in logits: 90 instead of 80) a look that is not that good must reach to name somebody."""
-_HINT: Final = 40.0
-"""From this similarity on somebody counts as a possible person at all."""
 _OTHER_FACE: Final = 2.0
 """A look this unlike its track (similarity) is somebody else's: a cut, or one person passing before another."""
-_ALIAS: Final = 97.0
-"""Two names whose stored faces are this similar are one human, announced once under the first."""
-_REMEMBERED: Final = 64
-"""So many unknown people of a feed are told apart."""
 _KIND, _VERSION = "faces of a feed", 1
 """Of the sealed state document."""
 _SETTLED_LOOKS: Final = 10
-
-
-@dataclass
-class _Track:
-    """One face that is followed."""
-
-    id: int
-    since: Moment
-    seen: TrackEvidence
-    decision: Decision = field(default_factory=lambda: Decision(FaceVerdict.PENDING))
-    person: str | None = None
-    unknown: int | None = None
-    match: FaceMatch | None = None
-    confidence: float = 0.0
-    embedded_s: float = float("-inf")
-
-
-@dataclass
-class _State:
-    """Everything that changes; a state document can hold it (``structure.to_document``). Vectors of unknown people live here only, never in a collection."""
-
-    tracker: Tracker
-    tracks: dict[int, _Track] = field(default_factory=dict)
-    """By the box tracker's id."""
-    unknowns: list[tuple[int, FloatArray]] = field(default_factory=list)
-    people: dict[str, FloatArray] = field(default_factory=dict)
-    """A stored face's vector of everyone who was named."""
-    collection: tuple[int, int, int] | None = None
-    """The version of the collection that the tracks' votes are about."""
-    next_track: int = 1
-    next_unknown: int = 1
-    gate: MotionGate = field(default_factory=MotionGate)
-    in_view: bool = False
-    """Whether any face was followed after the last look, seen in it or not."""
 
 
 class FacePerception:
@@ -104,10 +62,11 @@ class FacePerception:
         self._detector = self.reader.detector if settings.detector == "default" else settings.detector
         self._deciding = DECIDING[self._detector]
         self._gate = GatePolicy(enabled=settings.motion_gate)
+        self._decisions = TrackDecisions(self.reader.curve, self.policy)
         self._state = self._fresh()
 
-    def _fresh(self) -> _State:
-        return _State(Tracker(_paced(self.settings.fps)))
+    def _fresh(self) -> FeedFaces:
+        return FeedFaces(Tracker(_paced(self.settings.fps)))
 
     def pace(self, fps: float) -> None:
         """Frames come at another rate from now on."""
@@ -127,7 +86,7 @@ class FacePerception:
         """
         if isinstance(state, bytes) and self.engine.seal is not None:
             state = unpack(self.engine.seal.open(state, "feed"), _KIND, _VERSION)
-        self._state = from_document(_State, state)
+        self._state = from_document(FeedFaces, state)
 
     def reset(self) -> None:
         """After a gap: nobody that was in view is taken to be there still. Ids and acquaintances go on."""
@@ -158,9 +117,9 @@ class FacePerception:
         self._state.in_view = bool(tracked)
         embedded = self._embed(frame, judged, owner)
         sightings = self._sightings(index, frame.at, judged, owner, embedded)
-        self._decide(index, frame.at, {owner[row] for row in embedded if row in owner})
+        self._decisions.decide(self._state, index, frame.at, {owner[row] for row in embedded if row in owner})
         views = [
-            self._view(self._state.tracks[each.id], each.box, each.row is not None)
+            view_of(self._state.tracks[each.id], each.box, each.row is not None)
             for each in tracked
             if each.id in self._state.tracks
         ]
@@ -217,7 +176,7 @@ class FacePerception:
             vectors[row] = self.reader.embed_at(crop, quality.landmarks_px(inner, width, height))
         return vectors
 
-    def _settled(self, track: _Track, at_s: float) -> bool:
+    def _settled(self, track: FaceTrack, at_s: float) -> bool:
         """Without records to fill, a face that is long decided is only checked once a second."""
         decided = track.decision.verdict is not FaceVerdict.PENDING and track.seen.looks >= _SETTLED_LOOKS
         return decided and not self.settings.records and at_s - track.embedded_s < 1.0
@@ -236,7 +195,7 @@ class FacePerception:
             np.stack([vectors[row] for row in rows]) if rows else np.zeros((0, self.reader.dimensions), np.float32)
         )
         matches = dict(zip(rows, index.search(queries, self.policy.threshold, 10), strict=True))
-        first = dict(zip(rows, index.people(queries, _HINT, 1), strict=True))
+        first = dict(zip(rows, index.people(queries, HINT, 1), strict=True))
         sightings = []
         for row, (detected, _, _) in enumerate(judged):
             track = self._track(owner.get(row), at, vectors.get(row))
@@ -254,7 +213,7 @@ class FacePerception:
             sightings.append(FaceSighting(detected, found, track.id if track is not None else 0))
         return sightings
 
-    def _track(self, key: int | None, at: Moment, vector: FloatArray | None) -> _Track | None:
+    def _track(self, key: int | None, at: Moment, vector: FloatArray | None) -> FaceTrack | None:
         """The track of a box; a new one where the box is new or the face in it is plainly another."""
         if key is None:
             return None
@@ -266,87 +225,13 @@ class FacePerception:
                 track = None
         if track is None:
             evidence = TrackEvidence.start(at.seconds, self.reader.dimensions)
-            track = state.tracks[key] = _Track(state.next_track, at, evidence)
+            track = state.tracks[key] = FaceTrack(state.next_track, at, evidence)
             state.next_track += 1
         return track
 
-    def _other_face(self, track: _Track) -> float:
+    def _other_face(self, track: FaceTrack) -> float:
         """A track that is known well tells a stranger sooner."""
         return 30.0 if track.seen.weight >= 0.5 else _OTHER_FACE
-
-    # decisions
-
-    def _decide(self, index: CollectionIndex, at: Moment, keys: set[int]) -> None:
-        """Look again at the tracks that learned something."""
-        tracks = [self._state.tracks[key] for key in sorted(keys) if self._state.tracks[key].seen.looks]
-        if not tracks:
-            return
-        means = np.stack([track.seen.mean for track in tracks])
-        for track, candidates in zip(tracks, index.people(means, _HINT), strict=True):
-            rivals = self._rivals(candidates)
-            decision = decide(track.seen, rivals, index.size, at.seconds, self.policy)
-            if decision.verdict is FaceVerdict.MATCHED:
-                self._name(track, candidates[0])
-            elif decision.verdict is FaceVerdict.UNKNOWN:
-                if not self._call_unknown(track):
-                    decision = Decision(FaceVerdict.PENDING, None, decision.evidence)
-            elif track.decision.verdict is not FaceVerdict.PENDING:
-                continue  # what was decided stands until something better is known
-            track.decision = decision
-
-    def _rivals(self, candidates: Sequence[Candidate]) -> list[Rival]:
-        if not candidates:
-            return []
-        best = candidates[0].vector
-        alike = [self.reader.curve.similarity(float(best @ other.vector)) for other in candidates]
-        return [
-            Rival(other.person, other.match.similarity, place > 0 and alike[place] >= self.policy.threshold)
-            for place, other in enumerate(candidates)
-        ]
-
-    def _name(self, track: _Track, candidate: Candidate) -> None:
-        people = self._state.people
-        name = candidate.person
-        if name not in people:
-            for known, vector in people.items():
-                if self.reader.curve.similarity(float(vector @ candidate.vector)) >= _ALIAS:
-                    name = known
-                    break
-            else:
-                people[name] = candidate.vector
-        track.person, track.match = name, candidate.match
-
-    def _call_unknown(self, track: _Track) -> bool:
-        """Give the unknown person a number: the one they had, as far as can be told. False: it may be somebody who was named."""
-        if track.decision.verdict is FaceVerdict.MATCHED:
-            return False
-        state, mean = self._state, track.seen.mean
-        if track.unknown is None:
-            known = [(self.reader.curve.similarity(float(vector @ mean)), number) for number, vector in state.unknowns]
-            likeness, number = max(known, default=(0.0, 0))
-            if likeness < self.policy.threshold:
-                number, state.next_unknown = state.next_unknown, state.next_unknown + 1
-            track.unknown = number
-        state.unknowns = [pair for pair in state.unknowns if pair[0] != track.unknown][-_REMEMBERED + 1 :]
-        state.unknowns.append((track.unknown, mean))
-        return True
-
-    def _view(self, track: _Track, box: Box, supported: bool) -> FaceTrackView:
-        decision = track.decision
-        matched = decision.verdict is FaceVerdict.MATCHED
-        identity = f"person:{track.person}" if matched else f"unknown:{track.unknown or 0}"
-        return FaceTrackView(
-            id=track.id,
-            verdict=decision.verdict,
-            identity=identity,
-            person=track.person if matched else None,
-            confidence=float(decision.evidence["similarity"]) if matched else track.confidence,
-            box=box,
-            supported=supported,
-            since=track.since,
-            match=track.match if matched else None,
-            evidence=decision.evidence,
-        )
 
     def _forget(self, alive: set[int]) -> None:
         self._state.tracks = {key: track for key, track in self._state.tracks.items() if key in alive}
