@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from streamproc import metrics
 from streamproc.config.processor import ProcessorConfig
 from streamproc.core.errors import InUse, NotFound, StorageUnavailable, StreamprocError
+from streamproc.live.going_on import go_on, left_by, settle
 from streamproc.live.processor import Processor
 from streamproc.live.supervisor import Supervisor
 from streamproc.logic.backoff import BackoffRule
@@ -220,7 +221,7 @@ class Reconciler:
         rests = not processor.life.active
         if rests:
             processor.require_storage()
-        left_over = rests and bool(await CONTROL.run(processor.left_over))
+        left_over = rests and bool(await CONTROL.run(left_by, processor))
         return decide(wanted, Actual(state, row.finished, left_over, self._failed.get(name, math.inf)), self._clock())
 
     async def _act(self, processor: Processor, action: Action) -> None:
@@ -228,13 +229,13 @@ class Reconciler:
             case Action.START:
                 if processor.life.state is State.FAILED:
                     metrics.RESTARTS.labels(processor.name).inc()
-                await processor.go_on()
+                await go_on(processor)
             case Action.STOP:
                 await processor.stop("stop")
             case Action.HAND_OVER:
                 await processor.stop("hand_over")
             case Action.SETTLE:
-                await processor.settle()
+                await settle(processor)
             case Action.DELETE:
                 await self.supervisor.remove(processor)
             case Action.NOTHING:

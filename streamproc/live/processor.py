@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -17,12 +17,11 @@ from streamproc.contracts import Explains
 from streamproc.core.errors import InputError, StorageUnavailable, StreamprocError
 from streamproc.core.event import Event
 from streamproc.core.start import StartRequest
-from streamproc.live.assembly import make_hours, same_perception
+from streamproc.live.assembly import make_hours
 from streamproc.live.commit import JournalCommitter
-from streamproc.live.documents import Origin, document_of, echoed
-from streamproc.live.leftover import LeftOver, by_itself
+from streamproc.live.documents import echoed
 from streamproc.live.record import ProcessorRecord
-from streamproc.live.resume import Resumed, new_run_id, source_key
+from streamproc.live.resume import Resumed, new_run_id
 from streamproc.live.run import Run, RunSpec, SharedServices
 from streamproc.live.view import session_of
 from streamproc.logic.hours import Hours, Override
@@ -116,22 +115,6 @@ class Processor:
         self.services.on_state(self)
         return spec.session
 
-    async def go_on(self) -> None:
-        """Go on with the session that an earlier process left, else begin one, unless that one ended by itself."""
-        self.require_storage()
-        left = self.left_over()
-        resumed = left.resumable()
-        reason = left.ended_with(resumed) if resumed is not None else None
-        if resumed is not None and reason is not None:  # killed between the summary and the end of its run
-            await CONTROL.run(left.forget)
-            if by_itself(reason) and self.row.finished is None:
-                self.record.note(message="", finished=self.row.document_hash)
-                return
-            resumed = resumed.without_session()
-        elif resumed is None and left:
-            await CONTROL.run(self._end_left_over, left, "changed while streamproc was not running")
-        self.start(resumed.request if resumed is not None else StartRequest(), resumed)
-
     async def stop(self, why: StopReason = "stop") -> None:
         """End the session with its summary, or hand it over; returns when nothing runs any more, or what does hangs. Raises InUse
         where nothing runs; a stop that somebody asks for raises StorageUnavailable where the disk cannot take it."""
@@ -153,24 +136,11 @@ class Processor:
             if not await self._idle_within(CLOSE_TIMEOUT_S):
                 log.error("left_behind", processor=self.name, what="its source or its disk hangs")
 
-    async def settle(self) -> None:
-        """It is not to run: the session that an earlier process left gets its summary, unless it has it."""
-        self.require_storage()
-        left = self.left_over()
-        if self.row.finished is not None:
-            await CONTROL.run(left.forget)
-        else:
-            await CONTROL.run(self._end_left_over, left, "stopped")
-
     def fail(self, words: str) -> None:
         """End its session, with a summary, because of something outside of it; it is failed then. Nothing where nothing runs."""
         if self.run is not None and self.life.state in (State.STARTING, State.RUNNING):
             self._broken = words
             self.run.end(f"failed: {words}")
-
-    def left_over(self) -> LeftOver:
-        """What an earlier process left. Only while nothing runs."""
-        return LeftOver(self.services.shared.journal, self.name, self.config)
 
     def require_storage(self) -> None:
         """Raises StorageUnavailable while something that was decided is not durable: what is on disk is not what was last."""
@@ -250,32 +220,10 @@ class Processor:
         self.idle.set()
         self.services.on_state(self)
 
-    def _end_left_over(self, left: LeftOver, reason: str) -> None:
-        self.committer.context = echoed(self.config, StartRequest())
-        left.end(reason, self.committer)
-
-    # -- edits
-
-    async def apply(self, config: ProcessorConfig) -> None:
-        """Another document, with the least disturbance."""
-        before, self.config = self.config, config
+    async def made(self) -> None:
+        """Returns when what is being started is running, or has failed."""
         if self._begin is not None:
-            await asyncio.wait([self._begin])  # what is being made still has the old document
-        run = self.run
-        if run is None or self.life.state is not State.RUNNING:
-            return
-        if config.session.mode != before.session.mode or (config.labels is None) != (before.labels is None):
-            await self.stop("restart")
-            self.start(StartRequest())
-            return
-        if not same_perception(before, config):
-            await CONTROL.run(run.replace_perceivers, config)
-        else:
-            await CONTROL.run(run.adjust, config)
-        if source_key(before.source) != source_key(config.source):
-            await CONTROL.run(run.replace_source, config)
-        self.committer.context = echoed(config, run.spec.request)
-        self.tried = self.row.document_hash
+            await asyncio.wait([self._begin])
 
     # -- looking
 
@@ -299,30 +247,6 @@ class Processor:
     def _note(self, trigger: Trigger, **changes: Any) -> None:
         """A change that has happened already: it counts even where the disk cannot take it."""
         self.life.fire(trigger, lambda state: self.record.note(state=state.value, **changes))
-
-
-async def follow(
-    processor: Processor,
-    config: ProcessorConfig,
-    origin: Origin,
-    set_outputs: Callable[[Processor, ProcessorConfig], Awaitable[None]],
-) -> None:
-    """Another document from now on, stored and applied. Raises what keeps it from that (models or a face collection that are not there,
-    a disk that takes nothing); the one before stays in force then."""
-    before, row = processor.config, processor.row
-    await set_outputs(processor, config)
-    changes: dict[str, Any] = {"document": document_of(config), "origin": origin, "tags": dict(config.tags)}
-    if origin == "file":
-        changes["wanted"] = config.state
-    try:
-        processor.record.save(**changes)
-        await processor.apply(config)
-    except StreamprocError:
-        processor.config = before
-        if processor.row is not row:
-            processor.record.note(document=row.document, origin=row.origin, tags=dict(row.tags), wanted=row.wanted)
-        await set_outputs(processor, before)
-        raise
 
 
 def hours_of(processor: Processor) -> Hours:

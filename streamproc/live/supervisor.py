@@ -24,10 +24,11 @@ from streamproc.core.video_log import FragmentReader
 from streamproc.live.assembly import connector_context
 from streamproc.live.describe import describe
 from streamproc.live.documents import Origin, check_connectors, new_row, stored_row
+from streamproc.live.edits import follow
 from streamproc.live.outputs import Outputs
 from streamproc.live.ownership import Ownership, SoleNode
 from streamproc.live.patience import PatientJournal
-from streamproc.live.processor import Processor, ProcessorServices, follow
+from streamproc.live.processor import Processor, ProcessorServices
 from streamproc.live.record import ProcessorRecord
 from streamproc.live.refused import Refused
 from streamproc.live.remote import NodeControl
