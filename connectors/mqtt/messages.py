@@ -70,7 +70,7 @@ def event_type(event: Event) -> str:
         case EventType.FACE_UNKNOWN:
             return "unknown_face"
         case EventType.SOURCE_GAP:
-            return "gap_over"
+            return "gap_over" if event.data.get("over", True) else "gap"
         case EventType.SESSION_COMPLETE | EventType.FACE_RECORD | EventType.JOB_COMPLETE:
             return event.type.value
     # A condition of the camera: its name while it begins, one word for all when it is over.

@@ -141,7 +141,7 @@ def _close_row(
     at = record.opened if last is None else last.at
     gap = OpenGap(GapReason.LOST.value, at, "the session's state could not be read after a restart")
     events = [
-        record.close_gap(row.processor, gap, at),
+        record.close_gap(row.processor, gap, at, back=True),
         record.event(row.processor, EventType.SESSION_COMPLETE, at, record.summary(at, reason)),
     ]
     committer.close(row, events)

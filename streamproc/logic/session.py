@@ -165,7 +165,7 @@ class Sessions:
         record = self._records.at_work(now)
         if record is not None and self.rules.mode == "session":
             return self.end("duration", self.rules.ends(record.opened) or now)
-        events = self._close_gap(now, still_open=True) if self._gap else []
+        events = self._close_gap(now, back=False) if self._gap else []
         return events + self._close_visit(now, "source_lost")
 
     def end(self, reason: str, at: Moment | None = None) -> list[Event]:
@@ -177,7 +177,7 @@ class Sessions:
         if at is None:
             return []
         self._records.at_work(at)
-        events = self._close_gap(at) if self._gap else []
+        events = self._close_gap(at, back=False) if self._gap else []
         return [*events, *(self._summary(record, at, reason) for record in self._records.close_all())]
 
     # -- state
@@ -204,13 +204,13 @@ class Sessions:
 
     # -- inside
 
-    def _close_gap(self, at: Moment, still_open: bool = False) -> list[Event]:
+    def _close_gap(self, at: Moment, back: bool = True) -> list[Event]:
         gap = self._gap
         if gap is None:
             return []
-        event = self._records.for_incident(gap.at).close_gap(self.processor, gap, at)
+        event = self._records.for_incident(gap.at).close_gap(self.processor, gap, at, back)
         self._presence.interrupted(at.media - gap.at.media)
-        self._gap = OpenGap(gap.reason, at, gap.detail) if still_open else None
+        self._gap = None if back else OpenGap(gap.reason, at, gap.detail)
         return [event]
 
     def _announce(self, sighting: Sighting, place: Place) -> list[Event]:

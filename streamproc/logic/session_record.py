@@ -78,13 +78,15 @@ class SessionRecord:
         if sighting.region is not None and sighting.region.name is not None:
             self.regions[sighting.region.name] = self.regions.get(sighting.region.name, 0) + 1
 
-    def close_gap(self, processor: str, gap: OpenGap, at: Moment) -> Event:
-        """The feed is back (or the session ends): the gap's length is known."""
+    def close_gap(self, processor: str, gap: OpenGap, at: Moment, back: bool) -> Event:
+        """The feed is back, or the session ends without it: the gap's length is known."""
         length = max(Fraction(0), at.media - max(gap.at, self.opened, key=lambda moment: moment.media).media)
         self.lost += length
         entry = {"reason": gap.reason, "seconds": seconds(length), "media_time_s": seconds(gap.at.media)}
         self.gaps.append(entry)
-        data = {"reason": gap.reason, "seconds": seconds(length), "detail": gap.detail}
+        data = {"reason": gap.reason, "seconds": seconds(length), "detail": gap.detail} | (
+            {} if back else {"over": False}
+        )
         return self.event(processor, EventType.SOURCE_GAP, at, data)
 
     def _unseen(self, at: Moment, reason: str, last: Moment | None) -> Fraction:

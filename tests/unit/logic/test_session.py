@@ -107,7 +107,7 @@ def test_a_gap_that_does_not_end_is_told_at_the_end() -> None:
     assert machine.silent_until() == 6
     events = machine.silence(at(11))
     assert brief(events) == [("source_gap", None, 10.0), ("session_complete", None, 10.0)]
-    assert events[0].data["seconds"] == 6.0
+    assert events[0].data["seconds"] == 6.0 and events[0].data["over"] is False
 
 
 def test_regions_are_counted() -> None:
@@ -174,11 +174,13 @@ def test_continuous_a_dead_feed_closes_the_visit() -> None:
     machine = visits(10)
     feed(machine, {0: ["PERSON"]})
     machine.gap(Gap(GapReason.LOST, at(0)))
-    assert brief(machine.silence(at(12))) == [("source_gap", None, 12.0), ("session_complete", None, 12.0)]
+    away = machine.silence(at(12))
+    assert brief(away) == [("source_gap", None, 12.0), ("session_complete", None, 12.0)]
+    assert away[0].data["over"] is False
     assert machine.silent_until() is None
     back = feed(machine, {40: ["PERSON"]})
     assert brief(back) == [("source_gap", None, 40.0)]
-    assert back[0].session == "run"
+    assert back[0].session == "run" and "over" not in back[0].data
     assert [event.type for event in machine.end("stopped", at(50))] == [EventType.SESSION_COMPLETE]
 
 

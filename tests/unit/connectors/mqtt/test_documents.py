@@ -199,6 +199,11 @@ def test_messages_are_the_plain_form_and_say_their_event_type() -> None:
     assert document == delivery(LABEL).document("plain")
     assert json.loads(message(delivery(MATCHED), TOPICS, "plain")[1])["event_type"] in DETECTIONS
     assert message(delivery(GAP), TOPICS, "plain")[0] == "streamproc/box/front-door/health/event"
+    away = replace(GAP, data={**GAP.data, "over": False})
+    assert [json.loads(message(delivery(gap), TOPICS, "plain")[1])["event_type"] for gap in (GAP, away)] == [
+        "gap_over",
+        "gap",
+    ]
 
 
 NOW = datetime(2026, 5, 4, 6, 30, tzinfo=UTC)
