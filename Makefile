@@ -12,7 +12,7 @@ SERVE ?=
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
 PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help setup demo test test-servers check format lock schema docs bench pictures release clean
+.PHONY: help setup demo test fetch check format lock schema docs bench pictures release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -26,10 +26,12 @@ $(STAMP): requirements.lock pyproject.toml scripts/bootstrap.sh
 demo: setup ## play a scene (or CLIP=file) as a live feed and print what is seen; SERVE=1 leaves the console open
 	@.venv/bin/streamproc demo $(CLIP) $(if $(SERVE),--serve)
 
-test: setup ## run the tests; servers that this machine cannot have are skipped with a reason
+test: fetch ## run the tests; servers that this machine cannot have are skipped with a reason
+	@$(PY) -m pytest $(PARALLEL)
+
+fetch: setup ## bring the models and the servers that tests need
 	@.venv/bin/streamproc models pull
 	@$(PY) -m tests.servers.install
-	@$(PY) -m pytest $(PARALLEL)
 
 check: setup ## lint, types, house rules
 	@.venv/bin/ruff check .
