@@ -26,10 +26,17 @@ class Presence:
         """When each was in view last, in seconds of media time less ``absent``."""
         self.absent = absent
         """Media time spent in gaps so far."""
+        self._unseen: set[str] = set()
+        """Those of ``seen`` that were not seen again after a gap that ended their visit."""
 
-    def interrupted(self, seconds: Fraction) -> None:
-        """A gap of that length is over."""
+    @property
+    def in_view(self) -> tuple[str, ...]:
+        return tuple(key for key in self.seen if key not in self._unseen)
+
+    def interrupted(self, seconds: Fraction, unseen: bool) -> None:
+        """A gap of that length is over. ``unseen``: nobody is in view until seen again."""
         self.absent += max(Fraction(0), seconds)
+        self._unseen = set(self.seen) if unseen else set()
 
     def forget_gone(self, at: Moment) -> None:
         """What has been out of view for ``gone_after`` may be announced again."""
@@ -54,3 +61,4 @@ class Presence:
         for sighting in present:
             if sighting.key in self.seen or sighting.key in announced:
                 self.seen[sighting.key] = now
+                self._unseen.discard(sighting.key)

@@ -85,10 +85,12 @@ class Sessions:
 
     @property
     def in_view(self) -> tuple[str, ...]:
-        """Keys announced and not gone; in session mode nothing goes. While the feed is interrupted between visits everything counts as gone."""
+        """Keys announced and not gone; in session mode nothing goes. What was in view as a feed was interrupted counts as gone when that ended
+        the visit, until it is seen again."""
         if self.rules.mode == "session":
             return tuple(self.announced)
-        return () if self._records.open is None and self._gap is not None else tuple(self._presence.seen)
+        nobody = self.over or (self._records.open is None and self._gap is not None)
+        return () if nobody else self._presence.in_view
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -209,7 +211,7 @@ class Sessions:
         if gap is None:
             return []
         event = self._records.for_incident(gap.at).close_gap(self.processor, gap, at, back)
-        self._presence.interrupted(at.media - gap.at.media)
+        self._presence.interrupted(at.media - gap.at.media, unseen=self._records.open is None)
         self._gap = None if back else OpenGap(gap.reason, at, gap.detail)
         return [event]
 

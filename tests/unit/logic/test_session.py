@@ -177,11 +177,32 @@ def test_continuous_a_dead_feed_closes_the_visit() -> None:
     away = machine.silence(at(12))
     assert brief(away) == [("source_gap", None, 12.0), ("session_complete", None, 12.0)]
     assert away[0].data["over"] is False
-    assert machine.silent_until() is None
+    assert machine.silent_until() is None and machine.in_view == ()
     back = feed(machine, {40: ["PERSON"]})
+    assert machine.in_view == ("PERSON",)
     assert brief(back) == [("source_gap", None, 40.0)]
     assert back[0].session == "run" and "over" not in back[0].data
     assert [event.type for event in machine.end("stopped", at(50))] == [EventType.SESSION_COMPLETE]
+
+
+def test_continuous_nobody_is_in_view_until_seen_again_after_a_gap_that_ended_the_visit() -> None:
+    machine = visits(10)
+    feed(machine, {0: ["PERSON"]})
+    machine.gap(Gap(GapReason.LOST, at(0)))
+    machine.silence(at(12))
+    feed(machine, {40: [], 42: []})
+    assert machine.in_view == ()
+    feed(machine, {44: ["PERSON"]})
+    assert machine.in_view == ("PERSON",)
+
+
+def test_continuous_nobody_is_in_view_of_what_has_ended() -> None:
+    machine = visits(10)
+    feed(machine, {0: ["PERSON"]})
+    machine.gap(Gap(GapReason.LOST, at(0)))
+    machine.silence(at(12))
+    machine.end("shutdown", at(13))
+    assert machine.in_view == ()
 
 
 STEPS = st.lists(
