@@ -122,6 +122,7 @@ class Sessions:
         record = self._records.at_work(at)
         limit = self.rules.ends(record.opened) if record is not None else None
         if limit is not None and at.media >= limit.media:
+            self.last = limit  # the feed went on, however rarely it was looked at: what lies before is no silence
             return self.end("duration", limit)
         events = self._close_gap(at)
         self.last = at

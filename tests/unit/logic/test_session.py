@@ -258,3 +258,12 @@ def test_what_nobody_saw_before_the_time_ran_out_was_not_processed() -> None:
     (end,) = sessions.silence(at(40))
     assert end.data["reason"] == "duration"
     assert (end.data["duration_s"], end.data["processed_s"], end.data["gap_s"]) == (10.0, 4.0, 0.0)
+
+
+def test_a_feed_that_is_looked_at_rarely_was_processed_up_to_the_end() -> None:
+    """Once its classes are told it is looked at once a second, and idle even less often."""
+    sessions = Sessions("door", SessionRules("session", Fraction(10), Fraction(10), ("PERSON",)), "run")
+    for second in (0, 8):
+        sessions.frame(Place(at(second)), [])
+    (end,) = sessions.frame(Place(at(11)), [])
+    assert (end.data["duration_s"], end.data["processed_s"], end.at.media) == (10.0, 10.0, 10)
