@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any, BinaryIO
 
@@ -51,6 +51,8 @@ class _Muxer:
         self.streams: dict[tuple[str, int], Any] = {}
         self._private: dict[tuple[str, int], bytes] = {}
         self._last: dict[tuple[str, int], int] = {}
+        self._delay: dict[tuple[str, int], int] = {}
+        """How long before it is shown a packet is decoded, at least."""
 
     def copy(self, source: Any, shift: Fraction) -> None:
         """Every packet of a fragment, ``shift`` seconds later than its own time."""
@@ -61,10 +63,16 @@ class _Muxer:
                 self._check(kinds[stream.index], stream, first)
         if first and self.streams:
             self._out.start_encoding()  # from here on the streams have the time bases that the file has
+        packets: dict[tuple[str, int], list[Any]] = {key: [] for key in self.streams}
+        in_order: list[tuple[str, int]] = []
         for packet in source.demux():
             key = kinds[packet.stream_index]
-            if packet.size and key in self.streams and packet.pts is not None:
-                self._put(key, packet, shift)
+            if packet.size and key in packets and packet.pts is not None:
+                packets[key].append(packet)
+                in_order.append(key)
+        timed = {key: self._timed(key, each, shift) for key, each in packets.items()}
+        for key in in_order:
+            self._put(key, *next(timed[key]))
 
     def _check(self, key: tuple[str, int], stream: Any, first: bool) -> None:
         context = stream.codec_context
@@ -87,13 +95,23 @@ class _Muxer:
                 "The codec changes within the clip; ask for the time before or after it.",
             )
 
-    def _put(self, key: tuple[str, int], packet: Any, shift: Fraction) -> None:
-        base, ours = packet.time_base, self.streams[key].time_base
-        pts = round((packet.pts * base + shift) / ours)
-        dts = pts if packet.dts is None else round((packet.dts * base + shift) / ours)
+    def _timed(self, key: tuple[str, int], packets: list[Any], shift: Fraction) -> Iterator[tuple[Any, int, int]]:
+        """(packet, when it is shown, when it is decoded) in the clip's ticks. Matroska says only the first; what FFmpeg makes of it is
+        wrong at the beginning of reordered video.
+        """
+        ours = self.streams[key].time_base
+        shown = [round((packet.pts * packet.time_base + shift) / ours) for packet in packets]
+        ordered = sorted(shown)
+        delay = max((late - own for late, own in zip(ordered, shown, strict=True)), default=0)
+        self._delay[key] = delay = max(delay, self._delay.get(key, 0))
+        return iter([*zip(packets, shown, (each - delay for each in ordered), strict=True)])
+
+    def _put(self, key: tuple[str, int], packet: Any, pts: int, dts: int) -> None:
         # Fragments overlap where a camera's clock was corrected between them: time never goes back, by the file's own ticks.
         last = self._last.get(key)
         dts = dts if last is None else max(dts, last + 1)
+        ours = self.streams[key].time_base
+        packet.duration = round((packet.duration or 0) * packet.time_base / ours)
         packet.time_base, packet.dts, packet.pts = ours, dts, max(pts, dts)
         self._last[key] = dts
         packet.stream = self.streams[key]
