@@ -20,7 +20,7 @@ from streamproc.core.errors import InputError
 from streamproc.live.desired import Reconciler
 from streamproc.live.restarts import Restarts
 from streamproc.live.supervisor import Supervisor
-from streamproc.server.app import make_app, make_waiting_app
+from streamproc.server.app import make_app, make_waiting_app, mount_alone
 from streamproc.server.configdir import ConfigDir
 from streamproc.server.context import DaemonContext
 from streamproc.server.explain import mount_explain
@@ -140,6 +140,8 @@ class Daemon:
         )
         if cluster is not None:
             join(cluster, context)
+        else:
+            mount_alone(app, guard)
         runner = await self._listen(context)
         again = False
         try:

@@ -6,6 +6,8 @@ import json
 import random
 import sqlite3
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,16 @@ def test_control_verbs(daemon: Daemon, scene: Path, tmp_path: Path) -> None:
     assert verb("describe", "yard")["config"]["labels"]["min_confidence"] == 50  # type: ignore[index]
     assert verb("delete", "yard") == {"name": "yard", "deleted": True}
     assert run_cli("describe", "yard", "--url", daemon.url).returncode == 1
+    alone = run_cli("cluster", "status", "--url", daemon.url)
+    assert alone.returncode == 1 and "in no cluster" in alone.stderr
+    assert run_cli("cluster", "drain", "--url", daemon.url).returncode == 0, "there is nothing to hand over"
+    for method, path, status, word in (
+        ("GET", "nothing", 404, "/api/nothing"),
+        ("PATCH", "processors", 405, "GET, POST"),
+    ):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(urllib.request.Request(f"{daemon.url}/api/{path}", method=method))
+        assert refused.value.code == status and word in json.load(refused.value)["error"]["message"]
 
 
 def facts(events: list[dict[str, object]]) -> list[tuple[object, ...]]:

@@ -23,4 +23,6 @@ def test_pictures_that_are_decoded_in_another_order_keep_their_times(tmp_path: P
         video = container.streams.video[0]
         times = [Fraction(frame.pts * frame.time_base) for frame in container.decode(video)]
         assert [round(float(at) * 15) for at in times] == list(range(60)), "times are not the pictures' own"
-        assert abs(float(video.duration * video.time_base) - 4) < 0.01, "the last picture is not shown as long as the others"
+        assert abs(float(video.duration * video.time_base) - 4) < 0.01, (
+            "the last picture is not shown as long as the others"
+        )
