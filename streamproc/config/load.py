@@ -31,8 +31,13 @@ MAX_DEPTH = 40
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-_QUOTED = re.compile(r"(?<=')(?![<\\])[^']{2,}(?=')")
+_QUOTED = re.compile(r"'([^']*)'")
 """What the YAML library repeats of the text, but for its own names of tokens: a password that begins with ``*`` is an alias to it."""
+
+
+def _without_text(quoted: re.Match[str]) -> str:
+    said = quoted.group(1)
+    return quoted.group(0) if len(said) < 2 or said[0] in "<\\" else "'***'"
 
 
 class _Loader(yaml.SafeLoader):
@@ -87,7 +92,7 @@ def parse(text: str, file: str) -> Document:
         raise ConfigError(file, [Fault("", f"nested too deeply; {MAX_DEPTH} levels are allowed", None)]) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        said = _QUOTED.sub("***", error.problem or error.context or "cannot be read")
+        said = _QUOTED.sub(_without_text, error.problem or error.context or "cannot be read")
         hint = "; indent with spaces, not tabs" if "\\t" in said else "; check the indentation, quotes and colons here"
         raise ConfigError(file, [Fault("", f"no valid YAML: {said}{hint}", mark.line + 1 if mark else None)]) from None
     except yaml.YAMLError as error:

@@ -81,6 +81,19 @@ def test_a_fault_names_line_field_and_mend(old: str, new: str, line: int, field:
     assert "\n" not in faults[0].text("door.yaml")
 
 
+@pytest.mark.parametrize(
+    "text,words",
+    [
+        ("source: {type: rtsp\nlabels: {}\n", "expected ',' or '}', but got ':'"),
+        ("source: *hunter22\n", "found undefined alias '***'"),
+    ],
+)
+def test_what_was_expected_is_said_and_nothing_that_stands_there(text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        processor_from_text(text, "door.yaml")
+    assert words in caught.value.faults[0].message
+
+
 def test_all_faults_are_said_in_file_order() -> None:
     text = GOOD.replace("60", "600").replace("stopped", "paused")
     with pytest.raises(ConfigError) as caught:
