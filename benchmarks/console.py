@@ -4,20 +4,26 @@
 
 ``scroll_*``: the events page with all of ``--events`` rows in it is scrolled by 240 px a frame, 1,000 frames long; frame times are those of
 ``requestAnimationFrame``, without a GPU. ``shown_*``: from the instant an event was committed (``stored`` of its delivery) until its row
-stands on an open page, by the same clock. ``pages_*``: CPU of the daemon and the frames that its camera looked at in a
-stretch with no page open and in one with ``--pages`` open streams and as many asking for stills as pages do.
+stands on an open page, by the same clock. ``pages_*``: medians of stretches with no page open (``none``) and with ``--pages`` open, by turns: CPU of the
+daemon, of its thread that serves (``loop_cpu``: the pages' own share, without the scatter of the analysis), frames that the camera
+looked at, and mean latency from a frame's arrival to its decision. A page is what the page of cameras does: stream and stills.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import random
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+import aiohttp
 
 from benchmarks.common import parser, percentile, progress, report
 from streamproc.cli.demo import made_scene
@@ -29,7 +35,6 @@ from tests.builders.events import PICTURES, label_event, session
 from tests.console import DOOR, settled
 from tests.daemon import Daemon, wait_for
 from tests.servers.chromium import Chromium, Page
-from tests.sse import StreamClient
 
 ROWS = "document.querySelectorAll('[data-test=event-row]').length"
 LIVE = "import(performance.getEntriesByType('resource').find((one) => one.name.endsWith('/live.mjs')).name)"
@@ -110,44 +115,121 @@ async def shown(page: Page, daemon: Daemon, count: int) -> dict[str, Any]:
     }
 
 
-def cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / 100
+def cpu_s(pid: int, thread: int | None = None) -> float:
+    """Of a process, or of one of its threads."""
+    place = Path(f"/proc/{pid}") if thread is None else Path(f"/proc/{pid}/task/{thread}")
+    fields = (place / "schedstat").read_text().split() if thread is not None else []
+    if fields:
+        return int(fields[0]) / 1e9
+    ticks = (place / "stat").read_text().rsplit(")", 1)[1].split()
+    return (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def pages_cost(daemon: Daemon, pages: int, seconds: float) -> dict[str, Any]:
-    async def stretch(count: int) -> tuple[float, float]:
-        """CPU of the daemon and frames that were looked at, both a second."""
-        streams = [StreamClient(f"{daemon.url}/api/stream") for _ in range(count)]
+async def watching(daemon: Daemon, client: aiohttp.ClientSession) -> None:
+    """What the page of cameras does while it is open: the list and the last events once, then the stream, and a still every ten seconds."""
+    for path in ("/api/session", "/api/processors", "/api/events?processor=front-door&limit=5"):
+        async with client.get(daemon.url + path) as answer:
+            await answer.read()
+
+    async def stills() -> None:
+        while True:
+            async with client.get(
+                f"{daemon.url}/api/processors/front-door/still.jpg?t={time.time() // 10:.0f}"
+            ) as answer:
+                await answer.read()
+            await asyncio.sleep(10 - time.time() % 10 + random.uniform(0, 5))  # its clock ticks every five seconds
+
+    looking = asyncio.create_task(stills())
+    try:
+        async with client.get(f"{daemon.url}/api/stream") as answer:
+            async for _ in answer.content.iter_any():
+                pass
+    finally:
+        looking.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Of the daemon, all but the latency a second."""
+
+    cpu: float
+    loop_cpu: float
+    """Of the thread that serves requests and streams."""
+    frames: float
+    latency_ms: float
+    """Mean, from a frame's arrival until what it shows is decided."""
+
+
+async def stretch(daemon: Daemon, pages: int, seconds: float) -> Stretch:
+    async with aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=None), connector=aiohttp.TCPConnector(limit=0)
+    ) as client:
+        open_pages = [asyncio.create_task(watching(daemon, client)) for _ in range(pages)]
         try:
-            await asyncio.sleep(2)
-            cpu, frames, began = cpu_s(daemon.pid), looked_at(daemon), time.monotonic()
-            while time.monotonic() - began < seconds:
-                for _ in range(count // 10):  # a page in view asks for a still every ten seconds
-                    await asyncio.to_thread(daemon.get, "/api/processors/front-door")
-                await asyncio.sleep(1)
+            await asyncio.sleep(3)
+            before, cpu, loop_cpu = figures(daemon), cpu_s(daemon.pid), cpu_s(daemon.pid, daemon.pid)
+            began = time.monotonic()
+            await asyncio.sleep(seconds)
             wall = time.monotonic() - began
-            return (cpu_s(daemon.pid) - cpu) / wall, (looked_at(daemon) - frames) / wall
+            used, used_by_loop = cpu_s(daemon.pid) - cpu, cpu_s(daemon.pid, daemon.pid) - loop_cpu
+            frames, late_s, counted = (now - then for now, then in zip(figures(daemon), before, strict=True))
+            return Stretch(used / wall, used_by_loop / wall, frames / wall, 1000 * late_s / max(1.0, counted))
         finally:
-            for stream in streams:
-                stream.close()
-
-    turns = [(await stretch(0), await stretch(pages)) for _ in range(3)]
-    alone, watched = ([turn[side] for turn in turns] for side in (0, 1))
-    return {
-        "pages": pages,
-        "pages_none_cpu": round(statistics.median(cpu for cpu, _ in alone), 3),
-        "pages_open_cpu": round(statistics.median(cpu for cpu, _ in watched), 3),
-        "pages_none_frames_s": round(statistics.median(frames for _, frames in alone), 2),
-        "pages_open_frames_s": round(statistics.median(frames for _, frames in watched), 2),
-    }
+            for page in open_pages:
+                page.cancel()
+            ended = await asyncio.gather(*open_pages, return_exceptions=True)
+            broken = [each for each in ended if not isinstance(each, asyncio.CancelledError)]
+            if broken:
+                raise RuntimeError(f"{len(broken)} pages ended: {broken[0]!r}")
 
 
-def looked_at(daemon: Daemon) -> float:
-    lines = [
-        line for line in daemon.get("/metrics").splitlines() if line.startswith("streamproc_frames_analysed_total")
-    ]
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+async def pages_cost(daemon: Daemon, pages: int, seconds: float, turns: int) -> dict[str, Any]:
+    found = [(await stretch(daemon, 0, seconds), await stretch(daemon, pages, seconds)) for _ in range(turns)]
+
+    def median(side: int, name: str) -> float:
+        return float(statistics.median(getattr(turn[side], name) for turn in found))
+
+    units = {"cpu": 3, "loop_cpu": 4, "frames": 2, "latency_ms": 1}
+    told: dict[str, Any] = {"pages": pages}
+    for name, digits in units.items():
+        told |= {
+            f"pages_none_{name}": round(median(0, name), digits),
+            f"pages_open_{name}": round(median(1, name), digits),
+        }
+    more = sorted(turn[1].loop_cpu - turn[0].loop_cpu for turn in found)
+    return told | {"pages_more_loop_cpu": round(statistics.median(more), 4)}
+
+
+def figures(daemon: Daemon) -> tuple[float, float, float]:
+    """Frames that were looked at; seconds of latency of those that were decided, and how many."""
+    text = daemon.get("/metrics")
+
+    def total(name: str, label: str = "") -> float:
+        lines = (line for line in text.splitlines() if line.startswith(f"{name}{{") and label in line)
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+    decided = 'stage="decide"'
+    return (
+        total("streamproc_frames_analysed_total"),
+        total("streamproc_stage_latency_seconds_sum", decided),
+        total("streamproc_stage_latency_seconds_count", decided),
+    )
+
+
+def put_camera(daemon: Daemon) -> None:
+    daemon.put("front-door", DOOR.format(clip=made_scene()))
+    wait_for(lambda: daemon.get("/api/events?processor=front-door&limit=1")["events"], 120, "an event")
+
+
+async def in_chromium(daemon: Daemon, place: Path, options: Any) -> dict[str, Any]:
+    async with Chromium(place / "chromium") as browser:
+        page = await browser.page()
+        progress("scrolling")
+        found = await scrolled(page, daemon, options.events)
+        put_camera(daemon)
+        found |= await shown(page, daemon, options.shown)
+        await page.close()
+    return found
 
 
 async def measured(options: Any) -> dict[str, Any]:
@@ -156,19 +238,16 @@ async def measured(options: Any) -> dict[str, Any]:
         fill(daemon.data, options.events)
         daemon.start()
         try:
-            async with Chromium(Path(place) / "chromium") as browser:
-                page = await browser.page()
-                progress("scrolling")
-                figures = await scrolled(page, daemon, options.events)
-                daemon.put("front-door", DOOR.format(clip=made_scene()))
-                wait_for(lambda: daemon.get("/api/events?processor=front-door&limit=1")["events"], 120, "an event")
-                figures |= await shown(page, daemon, options.shown)
-                await page.close()
+            found: dict[str, Any] = {}
+            if not options.only_pages:
+                found = await in_chromium(daemon, Path(place), options)
+            else:
+                put_camera(daemon)
             progress("pages")
-            figures |= await pages_cost(daemon, options.pages, options.seconds)
+            found |= await pages_cost(daemon, options.pages, options.seconds, options.turns)
         finally:
             daemon.close()
-    return figures
+    return found
 
 
 def main() -> None:
@@ -176,7 +255,9 @@ def main() -> None:
     made.add_argument("--events", type=int, default=10_000)
     made.add_argument("--pages", type=int, default=20)
     made.add_argument("--shown", type=int, default=8, help="how many events are waited for")
-    made.add_argument("--seconds", type=float, default=20.0, help="of each of six stretches with and without pages")
+    made.add_argument("--seconds", type=float, default=20.0, help="of each stretch with and without pages")
+    made.add_argument("--turns", type=int, default=5, help="stretches of either kind, by turns")
+    made.add_argument("--only-pages", action="store_true", help="leave out Chromium")
     options = made.parse_args()
     report(options, figures=asyncio.run(measured(options)))
 

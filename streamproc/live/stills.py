@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,8 @@ from streamproc.media import jpeg
 from streamproc.pipeline.analysis import FrameResult
 from streamproc.pipeline.pictures import without
 
+FRESH_S = 1.0
+"""A picture that was written so lately serves whoever else asks for one."""
 MAX_WIDTH = 1280
 """Enough for a card and for drawing regions, and a tenth of a 4K picture's bytes."""
 
@@ -26,14 +29,16 @@ class Still:
 
 
 class Stills:
-    """Costs one decoded picture a processor, and a JPEG only when somebody asks. ``get`` may be called in any thread."""
+    """Costs one decoded picture a processor, and a JPEG a second at most, only when somebody asks. ``get`` may be called in any thread."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._frames: dict[str, tuple[Frame, Callable[[Picture], Sequence[Box]]]] = {}
         """With what of the frame may not be shown."""
-        self._stills: dict[str, Still] = {}
+        self._stills: dict[str, tuple[Still, float]] = {}
+        """And when each was made (monotonic)."""
         self._lock = threading.Lock()
+        self._making: dict[str, threading.Lock] = {}
 
     def open(self) -> None:
         """Look on at every run from now on. In the event loop."""
@@ -44,15 +49,23 @@ class Stills:
         """The processor's last picture, at most 1280 wide, as it was analysed: upright, what is masked is black; faces as in pictures
         that are kept. None: none yet."""
         with self._lock:
-            last, still = self._frames.get(name), self._stills.get(name)
-        if last is None or (still is not None and still.at == last[0].at.wall):
+            making = self._making.setdefault(name, threading.Lock())
+        with making:  # who asks meanwhile gets what this one makes
+            return self._newest(name)
+
+    def _newest(self, name: str) -> Still | None:
+        with self._lock:
+            last, (still, made_at) = self._frames.get(name), self._stills.get(name, (None, 0.0))
+        if last is None:
+            return None
+        if still is not None and (still.at == last[0].at.wall or time.monotonic() - made_at < FRESH_S):
             return still
         frame, hides = last
         picture = without(frame.picture, hides(frame.picture))
         made = Still(jpeg.encode(picture.bgr(max_width=MAX_WIDTH)), frame.at.wall)
         with self._lock:
             if name in self._frames:
-                self._stills[name] = made
+                self._stills[name] = made, time.monotonic()
         return made
 
     def _follow(self, name: str) -> None:
@@ -71,3 +84,4 @@ class Stills:
             with self._lock:
                 self._frames.pop(name, None)
                 self._stills.pop(name, None)
+                self._making.pop(name, None)

@@ -84,14 +84,19 @@ class Events:
         return picture(found.crop if request.match_info["part"] == "crop" else found.frame, FOR_GOOD)
 
     async def still(self, request: web.Request) -> web.Response:
-        """The picture that was analysed last."""
+        """The picture that was analysed last; 304 for who has it already."""
         name = request.match_info["name"]
         await self._supervisor.view(name)
         found = await asyncio.to_thread(self._stills.get, name)
         if found is None:
             raise NotFound(f"no picture of {name} has been analysed yet")
-        answer = picture(found.jpeg, "no-store")
-        answer.headers["X-Frame-Time"] = rfc3339(found.at)
+        time, tag = rfc3339(found.at), f"{found.at.timestamp():.6f}"
+        had = request.if_none_match or ()
+        if any(each.value == tag for each in had):
+            return web.Response(status=304, headers={"ETag": f'"{tag}"', "X-Frame-Time": time})
+        answer = picture(found.jpeg, "no-cache")
+        answer.etag = tag
+        answer.headers["X-Frame-Time"] = time
         answer.last_modified = found.at
         return answer
 

@@ -65,9 +65,6 @@ class Viewer:
         """Jobs are for who may review, as events about faces are."""
         return self.faces or topic != "job"
 
-    def shown(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
-        return document if self.faces else nameless(document)
-
     def put(self, key: tuple[str, str], words: bytes) -> None:
         if key not in self.pending and len(self.pending) >= MAX_PENDING:
             self.pending.clear()
@@ -143,7 +140,8 @@ class Feed:
     async def standing(self, viewer: Viewer) -> list[bytes]:
         """How all other topics stand that the viewer may see."""
         found = (await self._snapshot()).items()
-        return [message(key[0], viewer.shown(document)) for key, document in found if viewer.sees(key[0])]
+        shown = (lambda document: document) if viewer.faces else nameless
+        return [message(key[0], shown(document)) for key, document in found if viewer.sees(key[0])]
 
     def look(self) -> None:
         """Something of the other topics may have changed: compare at once."""
@@ -203,9 +201,13 @@ class Feed:
         return found
 
     def _send(self, key: tuple[str, str], document: Mapping[str, Any]) -> None:
+        """Written out once for all, or twice where some may not know who was seen."""
+        words: dict[bool, bytes] = {}
         for viewer in self._viewers:
             if viewer.sees(key[0]):
-                viewer.put(key, message(key[0], viewer.shown(document)))
+                if viewer.faces not in words:
+                    words[viewer.faces] = message(key[0], document if viewer.faces else nameless(document))
+                viewer.put(key, words[viewer.faces])
 
 
 def render(kept: Kept) -> News:

@@ -118,6 +118,7 @@ async def mount_history(context: DaemonContext) -> None:
     from streamproc.live.stills import Stills
     from streamproc.server.events import Events
     from streamproc.server.feed import Feed
+    from streamproc.server.node import NodeRoutes
     from streamproc.server.outputs import OutputRoutes
     from streamproc.server.standing import States
     from streamproc.server.stream import Stream
@@ -127,6 +128,7 @@ async def mount_history(context: DaemonContext) -> None:
     stills.open()
     Events(supervisor, stills).mount(context.app, context.guard)
     OutputRoutes(supervisor).mount(context.app, context.guard)
+    NodeRoutes(supervisor).mount(context.app, context.guard)
     feed = Feed(supervisor.journal, [States(supervisor).snapshot, *context.snapshots])
     supervisor.state_listeners.append(lambda name: feed.look())
     Stream(feed).mount(context.app, context.guard)

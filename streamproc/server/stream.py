@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
@@ -69,12 +70,12 @@ class Session:
         place = f"id: {sent}\n" if begin != sent else ""
         await self._write(f"retry: {RETRY_MS}\n{place}\n".encode())
         if begin is not None and (begin > latest or begin < pruned):
-            words = (
+            reason = (
                 "what came after the last event you have is not kept"
                 if begin < pruned
                 else "that is no place in this history"
             )
-            await self._write(message("resync", {"reason": words}))
+            await self._write(message("resync", {"reason": reason}))
         await self._standing()
         while not self._feed.closing:
             self._viewer.wake.clear()
@@ -82,13 +83,14 @@ class Session:
                 self._viewer.overrun = False
                 await self._write(message("resync", {"reason": "too slow: some changes of state were not sent"}))
                 await self._standing()
-            for words_of_topic in self._viewer.take():
-                await self._write(words_of_topic)
+            words = self._viewer.take()
             news = await self._feed.after(sent)
             for each in news:
                 if self._viewer.faces or not each.of_face:
-                    await self._write(each.words if self._viewer.faces else each.nameless)
+                    words.append(each.words if self._viewer.faces else each.nameless)
                 sent = each.seq
+            if words:
+                await self._write(b"".join(words))
             if not news and not self._viewer.pending:
                 await self._wait()
             if time.monotonic() >= self._comment_at:
@@ -96,17 +98,16 @@ class Session:
                 self._comment_at = time.monotonic() + COMMENT_EVERY_S
 
     async def _standing(self) -> None:
-        for words in await self._feed.standing(self._viewer):
-            await self._write(words)
+        await self._write(b"".join(await self._feed.standing(self._viewer)))
 
     async def _wait(self) -> None:
-        try:
-            await asyncio.wait_for(self._viewer.wake.wait(), max(0.0, self._comment_at - time.monotonic()))
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, self._comment_at - time.monotonic())):
+                await self._viewer.wake.wait()
 
     async def _write(self, words: bytes) -> None:
-        await asyncio.wait_for(self._response.write(words), SEND_TIMEOUT_S)
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            await self._response.write(words)
 
 
 def position_of(request: web.Request) -> int | None:

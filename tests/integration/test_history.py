@@ -8,7 +8,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,11 @@ def client() -> Iterator[Any]:
         each.close()
 
 
-def status(daemon: Daemon, path: str) -> tuple[int, str]:
+def status(daemon: Daemon, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(daemon.url + path, timeout=10) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(daemon.url + path, headers=dict(headers or {})), timeout=10
+        ) as answer:
             return answer.status, ""
     except urllib.error.HTTPError as error:
         said = error.read()
@@ -144,6 +146,17 @@ def test_killed_again_and_again_a_viewer_misses_nothing_and_sees_nothing_twice(
     wait_for(lambda: status(daemon, "/api/processors/door/still.jpg")[0] == 200, 60, "a still of a run")
     with urllib.request.urlopen(f"{daemon.url}/api/processors/door/still.jpg") as answer:
         assert answer.read(3) == b"\xff\xd8\xff" and answer.headers["X-Frame-Time"].endswith("Z")
+    daemon.until("door", "stopped", timeout=120)
+
+    def had_already() -> bool:
+        with urllib.request.urlopen(f"{daemon.url}/api/processors/door/still.jpg") as answer:
+            tag = answer.headers["ETag"]
+        return status(daemon, "/api/processors/door/still.jpg", {"If-None-Match": tag})[0] == 304
+
+    wait_for(had_already, what="the last picture to be known")
+    assert status(daemon, "/api/processors/door/still.jpg", {"If-None-Match": '"another"'})[0] == 200
+    node = daemon.get("/api/node")
+    assert node["cpu_target"] == 80 and 0 < node["disk"]["free"] < node["disk"]["total"]
 
 
 def run_start(daemon: Daemon, name: str) -> None:

@@ -17,7 +17,8 @@ const POLL_MS = 3_000;
 let source = null;
 let hideTimer = 0;
 let retryTimer = 0;
-let refreshTimer = 0;
+/** States that came while the list is being loaded, whose answer may be older. */
+let meanwhile = null;
 
 /** Call `heard(document)` for each message of a topic; returns what ends that. */
 export function listen(topic, heard) {
@@ -33,18 +34,27 @@ export async function loadSession() {
 }
 
 export async function loadProcessors() {
+  const heardSince = meanwhile = [];
   try {
     processors.value = await get("/api/processors");
     connected.value = true;
+    if (meanwhile === heardSince) meanwhile = null;
+    heardSince.forEach(stands);
   } catch (error) {
+    if (meanwhile === heardSince) meanwhile = null;
     if (error.status === 401) session.value = { ...session.value, signed_in: false };
     else connected.value = false;
   }
 }
 
-function soon() {
-  clearTimeout(refreshTimer);
-  refreshTimer = setTimeout(loadProcessors, 250);
+/** The stream begins with how each processor stands and tells each change: what it says is the list, nobody asks for it again. */
+function stands(document) {
+  meanwhile?.push(document);
+  if (!processors.value) return;
+  const known = processors.value.find((one) => one.name === document.name);
+  if (known && JSON.stringify(known) === JSON.stringify(document)) return;
+  const others = processors.value.filter((one) => one !== known);
+  processors.value = document.state === "deleted" ? others : [...others, document].sort((one, other) => (one.name < other.name ? -1 : 1));
 }
 
 function heard(topic, message) {
@@ -54,7 +64,7 @@ function heard(topic, message) {
   } catch {
     return;
   }
-  if (topic !== "job") soon();
+  if (topic === "state") stands(document);
   for (const listener of listeners[topic]) listener(document);
 }
 
@@ -64,10 +74,10 @@ export function open() {
   source.onopen = () => {
     connected.value = true;
     opened.value += 1;
-    soon();
+    loadProcessors();
   };
   for (const topic of Object.keys(listeners)) source.addEventListener(topic, (message) => heard(topic, message));
-  source.addEventListener("resync", () => { opened.value += 1; soon(); });
+  source.addEventListener("resync", () => { opened.value += 1; loadProcessors(); });
   source.onerror = () => {
     connected.value = false;
     if (source && source.readyState === EventSource.CLOSED) {

@@ -38,11 +38,33 @@ export function Home() {
         ${all.length > 1 && html`<${Mode} cameras=${all} label="Mode of all cameras" />`}
         ${all.length > 0 && may("control") && html`<a class="button main" href="/console/add">Add</a>`}</div>
     </div>
+    ${all.length > 0 && html`<${Node} />`}
     ${all.length === 0
       ? html`<${Empty} icon="camera" title="No camera yet">
           ${may("control") ? html`<p>All it takes is the camera's address. Its picture is here a few seconds later.</p><a class="button main" href="/console/add">Add a camera</a>` : html`<p>Somebody with the role control can add one.</p>`}
           <details><summary>or write a file</summary><p>Put it into the config folder's <code>processors</code>; it is read at once, and its name becomes the camera's.</p><pre>${EXAMPLE}</pre></details></${Empty}>`
       : html`<div class="cameras">${shown.map((processor) => html`<${Card} key=${processor.name} processor=${processor} event=${last[processor.name]} />`)}</div>`}`;
+}
+
+const NODE_EVERY_MS = 10_000;
+const gigabytes = (bytes) => (bytes < 1e11 ? (bytes / 1e9).toFixed(1) : Math.round(bytes / 1e9));
+
+/** The node itself in a line. */
+function Node() {
+  const [node, setNode] = useState(null);
+  const turn = Math.floor(now.value / NODE_EVERY_MS);
+  useEffect(() => {
+    if (!document.hidden) get("/api/node").then(setNode, () => {});
+  }, [turn, opened.value]);
+  if (!node) return html`<p class="node small"><span class="skeleton" style=${{ width: "260px" }} /></p>`;
+  const { cpu, cpu_target: target, eased, waiting, disk } = node;
+  const full = disk.free < disk.total * 0.05;
+  return html`<dl class="node small" data-test="node">
+    <div><dt>Node</dt><dd>${node.name} <span class="dim">${node.version}</span></dd></div>
+    <div><dt>CPU</dt><dd><span class="meter" aria-hidden="true"><div class=${target && cpu > target ? "short" : "reached"} style=${{ width: `${Math.min(100, cpu)}%` }} />${target && html`<i style=${{ left: `${target}%` }} />`}</span>
+      ${cpu} %${target ? html` <span class="dim">of at most ${target} %</span>` : ""}${eased.length > 0 && html` <span class="chip warn">eased</span>`}</dd></div>
+    <div><dt>Deliveries</dt><dd>${waiting ? html`<a href="/console/outputs">${waiting} wait</a>` : "none wait"}</dd></div>
+    <div><dt>Disk</dt><dd class=${full ? "bad-text" : ""}>${gigabytes(disk.free)} GB free</dd></div></dl>`;
 }
 
 function Card({ processor, event }) {
