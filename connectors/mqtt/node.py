@@ -8,6 +8,7 @@ import json
 import socket
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -58,7 +59,8 @@ class NodeOnBroker:
         self._changed = asyncio.Event()
         self._refused = Trouble("mqtt_state_refused", "mqtt_states_taken", broker=settings.host)
         self._tasks: list[asyncio.Task[None]] = []
-        self._closing = False
+        self.closing = False
+        """Its outputs have gone; it takes no others."""
         self._shown_by: dict[str, object] = {}
         self._leaving: set[str] = set()
         """Processors that have to be taken off the broker, also when nobody uses it any more."""
@@ -77,12 +79,12 @@ class NodeOnBroker:
         """The last one says goodbye; what still has to be removed from the broker is tried for a moment more."""
         self._users.discard(user)
         self._orders.forget(user)
-        if self._users or self._closing or not self._tasks or (self._leaving and not self.connection.connected):
+        if self._users or self.closing or not self._tasks or (self._leaving and not self.connection.connected):
             return  # what has to be removed from a broker that is away is removed when it is back
         await self._close()
 
     async def _close(self) -> None:
-        self._closing = True
+        self.closing = True
         await self._orders.aclose()
         with suppress(TimeoutError, Away):
             async with asyncio.timeout(_CLOSE_S):
@@ -95,9 +97,12 @@ class NodeOnBroker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.connection.aclose()
 
-    @property
-    def closing(self) -> bool:
-        return self._closing
+    def discover(self, prefix: str) -> None:
+        """One of its outputs is for Home Assistant; the first of them says under which prefix the node itself is found."""
+        if self.topics.discovery is None:
+            self.topics = replace(self.topics, discovery=prefix)
+            if self.connection.connected:
+                self.connection.drop("to be discovered")
 
     # -- what is published
 
@@ -239,7 +244,7 @@ class NodeOnBroker:
                 await asyncio.sleep(_AGAIN_S)
                 continue
             self._leaving = {owner for owner in self._leaving if not self._retained.clean(owner)}
-            if not self._users and not self._leaving and not self._closing:
+            if not self._users and not self._leaving and not self.closing:
                 self._last_words = asyncio.create_task(self._close(), name="mqtt close")
                 return
 
@@ -290,9 +295,17 @@ def _json(document: Mapping[str, Any]) -> str:
 
 
 def _identifier(context: ConnectorContext, settings: MqttSinkSettings) -> str:
-    """The same for this data directory on this host, whenever it connects; another for any other."""
-    place = f"{socket.gethostname()}:{context.data_dir}:{settings.username_env}"
+    """The same for these settings, this data directory and this host, whenever it connects; another for any other: a broker ends the older of two
+    connections of one name."""
+    place = f"{socket.gethostname()}:{context.data_dir}:{_place(settings)}"
     return f"streamproc-{context.node_id[:12]}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+
+
+def _place(settings: MqttSinkSettings) -> str:
+    """What two outputs have in common that share a connection."""
+    return settings.model_dump_json(
+        include={"host", "port", "tls", "ca_file", "cert_file", "key_file", "username_env", "password_env", "prefix"}
+    )
 
 
 _nodes: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Any, ...], NodeOnBroker]] = WeakKeyDictionary()
@@ -301,16 +314,12 @@ _nodes: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Any, ...], NodeO
 def node_on_broker(settings: MqttSinkSettings, context: ConnectorContext) -> NodeOnBroker:
     """The one of this event loop for that broker, prefix and user. Made where there is none yet."""
     shared = _nodes.setdefault(asyncio.get_running_loop(), {})
-    own = settings.model_dump(
-        include={
-            "host", "port", "tls", "ca_file", "cert_file", "key_file",
-            "username_env", "password_env", "prefix", "discovery",
-        }
-    )  # fmt: skip
-    key = (*own.values(), context.node_id, context.data_dir)
+    key = (_place(settings), context.node_id, context.data_dir)
     found = shared.get(key)
     if found is None or found.closing:
         found = shared[key] = NodeOnBroker(settings, context)
+    elif settings.discovery:
+        found.discover(settings.discovery)
     return found
 
 

@@ -16,6 +16,7 @@ from connectors.mqtt.node import NodeOnBroker, node_on_broker
 from connectors.mqtt.picture import fitting
 from connectors.mqtt.settings import MqttSinkSettings
 from connectors.mqtt.states import figures, states
+from connectors.mqtt.topics import Topics
 from streamproc.contracts import NOWHERE, Delivery, Images
 from streamproc.core.errors import MediaError, StreamprocError
 from streamproc.core.event import Event, EventType
@@ -55,7 +56,7 @@ class MqttSink:
 
     async def deliver(self, delivery: Delivery) -> None:
         node = self._attached()
-        topics = node.topics.processor(delivery.event.processor)
+        topics = self._topics(node, delivery.event.processor)
         await node.connection.ready(_PATIENCE_S)
         pictures = delivery.pictures
         if pictures is not None and self._settings.pictures and not self._retired and delivery.event.type in _SHOWN:
@@ -67,7 +68,7 @@ class MqttSink:
         """Before its message, so that who hears of an event finds its picture. Not where a later one is shown already."""
         if self._pictured is not None and event.at.wall < self._pictured:
             return
-        topics = node.topics.processor(event.processor)
+        topics = self._topics(node, event.processor)
         try:
             await node.keep_now(topics, topics.hero, await asyncio.to_thread(fitting, jpeg))
         except MediaError as error:
@@ -82,11 +83,11 @@ class MqttSink:
         if self._retired:
             return
         node, settings = self._attached(), self._settings
-        topics = node.topics.processor(status.processor)
+        topics = self._topics(node)
         now = asyncio.get_running_loop().time()
         if self._status is None or _settled(self._status) != _settled(status):
             offer = Offer(settings.commands, settings.format == "plain", settings.pictures, settings.configuration_url)
-            config = device(topics, status.watched, offer) if settings.discovery else None
+            config = device(topics, status.watched, offer) if topics.config is not None else None
             messages = states(status, topics)
             node.show(self, topics, config, messages | dict([figures(status, topics)]))
             self._measured = now
@@ -103,7 +104,7 @@ class MqttSink:
     async def retire(self) -> None:
         """Leave nothing on the broker: the output was taken out of its processor's document, or the processor deleted."""
         node = self._attached()
-        topics = node.topics.processor(self._context.processor)
+        topics = self._topics(node)
         self._retired = True
         if node.retire(self, topics):
             await node.removed(topics, _RETIRE_S)
@@ -112,6 +113,10 @@ class MqttSink:
         node, self._node = self._node, None
         if node is not None:
             await node.detach(self)
+
+    def _topics(self, node: NodeOnBroker, processor: str | None = None) -> Topics:
+        name = processor or self._context.processor
+        return replace(node.topics, discovery=self._settings.discovery or None).processor(name)
 
     def _attached(self) -> NodeOnBroker:
         if self._node is None:
@@ -135,7 +140,7 @@ class MqttSink:
             self._refused.over()
             log.info("mqtt_command", processor=name, command=what, payload=payload)
             if picture is not None and self._node is not None:
-                topics = self._node.topics.processor(name)
+                topics = self._topics(self._node)
                 self._node.keep(topics, topics.hero, await asyncio.to_thread(fitting, picture))
 
 

@@ -28,7 +28,9 @@ def states(status: ProcessorStatus, topics: Topics) -> dict[str, str]:
     if watched.faces:
         face = status.face
         found[topics.at("face", "attributes")] = _json(
-            {} if face is None else {"event": face.event, "time": rfc3339(face.at), "confidence": face.confidence}
+            {}
+            if face is None
+            else {"event": face.event, "time": rfc3339(face.at), "confidence": _hundredths(face.confidence)}
         )
         found[topics.at("face", "state")] = "" if face is None else face.person or "unknown"
     found[topics.at("source", "attributes")] = _json({"state": status.source.state, "reason": status.source.why})
@@ -68,7 +70,7 @@ def _place(found: dict[str, str], topics: Topics, place: tuple[str, ...], seen: 
         attributes = {
             "event": seen.event,
             "since": rfc3339(seen.since),
-            "confidence": None if seen.confidence is None else round(seen.confidence, 2),
+            "confidence": _hundredths(seen.confidence),
             "region": seen.region,
         }
     found[topics.at(*place, "attributes")] = _json(attributes)
@@ -85,6 +87,10 @@ def _problem(status: ProcessorStatus) -> str:
 
 def _on(value: bool) -> str:
     return ON if value else OFF
+
+
+def _hundredths(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
 
 
 def _time(instant: datetime | None) -> str | None:

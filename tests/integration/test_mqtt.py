@@ -322,6 +322,28 @@ async def test_two_nodes_of_one_name_do_not_take_turns(home: Home) -> None:
     watcher.close()
 
 
+async def test_outputs_that_differ_in_what_they_show_share_a_broker(home: Home) -> None:
+    """Other prefixes, with and without discovery: no connection may end another, and Home Assistant sees what it should."""
+    outputs = [home.sink("door", discovery=False), home.sink("yard"), home.sink("hall", prefix="raw", discovery=False)]
+    watcher = await listen(home.port)
+    for sink, name in zip(outputs, ("door", "yard", "hall"), strict=True):
+        sink.status(replace(STATUS, processor=name))
+    nodes = {sink._node for sink in outputs}
+    assert len(nodes) == 2
+    for sink, name in zip(outputs, ("door", "yard", "hall"), strict=True):
+        await sink.deliver(delivery(replace(LABEL, processor=name, has_pictures=False)))
+    held = await home.held()
+    assert {topic for topic in held if topic.startswith("homeassistant")} == {
+        "homeassistant/device/streamproc_box/config",
+        "homeassistant/device/streamproc_box_yard/config",
+    }
+    assert held["streamproc/box/door/status"] == held["raw/box/hall/status"] == b"online"
+    before = len([message for message in watcher.heard if message.text == "online"])
+    await asyncio.sleep(1.0)  # long enough for a connection that is ended by another to come back
+    assert len([message for message in watcher.heard if message.text == "online"]) == before
+    watcher.close()
+
+
 # -- commands
 
 

@@ -32,7 +32,7 @@ STATUS = ProcessorStatus(
     WATCHED,
     "s",
     {"PERSON": Presence(datetime(2026, 5, 4, 6, 30, tzinfo=UTC), "s-000000", 97.125, "porch")},
-    LastFace("ann", "s-000001", datetime(2026, 5, 4, 6, 30, 1, tzinfo=UTC), 99.0),
+    LastFace("ann", "s-000001", datetime(2026, 5, 4, 6, 30, 1, tzinfo=UTC), 99.0375),
     SourceStatus("running"),
     figures=Figures(people=1, visits=3),
 )
@@ -166,6 +166,7 @@ def test_states_say_who_is_in_view_and_where() -> None:
         "region": "porch",
     }
     assert found["streamproc/box/front-door/face/state"] == "ann"
+    assert json.loads(found["streamproc/box/front-door/face/attributes"])["confidence"] == 99.04
     assert json.loads(found["streamproc/box/front-door/count"]) == {"people": 1, "sessions": 3}
     assert found["streamproc/box/front-door/status"] == "online"
 
