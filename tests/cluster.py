@@ -82,11 +82,13 @@ class Nodes:
         self.all: list[Node] = []
         self._processors: dict[str, str] = {}
 
-    def add(self, name: str, bootstrap: str | None = None, face_key: bytes = bytes(32)) -> Node:
-        """``bootstrap``: where this one finds the broker, if it is another place."""
+    def add(self, name: str, bootstrap: str | None = None, face_key: bytes = bytes(32), more: str = "") -> Node:
+        """``bootstrap``: where this one finds the broker, if it is another place. ``more``: of its ``streamproc.yaml``."""
         servers = bootstrap or self.bootstrap
         document = f"{{name: {self.name}, bootstrap_servers: '{servers}', partitions: {SLOTS}, session_timeout: {self._timeout}}}"
         node = Node(self.folder, name, document, face_key)
+        with (node.config / "streamproc.yaml").open("a") as file:
+            file.write(more)
         for processor, text in self._processors.items():
             node.put(processor, text)
         self.all.append(node)

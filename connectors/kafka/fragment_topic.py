@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaProducer
@@ -113,6 +114,19 @@ class FragmentTopic:
                 raise SourceError(f"{self.name}: {words(error)}") from None
         raise SourceError(f"{self.name}: no answer within {READ_S:.0f} s")
 
+    async def follow(self, offsets: Mapping[int, int]) -> AsyncIterator[list[Record]]:
+        """What stands in these partitions from these offsets on and what comes, for ever; at least every moment. Raises SourceError."""
+        log = TopicLog(self._settings, self._context)
+        try:
+            await log.start()
+            log.assign(offsets)
+            while True:
+                yield [item for item in await log.read() if isinstance(item, Record)]
+        except (KafkaError, OSError) as error:
+            raise SourceError(f"{self.name}: {words(error)}") from None
+        finally:
+            await _left(log.stop)
+
     async def bounds(self) -> dict[int, tuple[int, int]]:
         """The oldest offset and the one that comes next, by partition. Raises SourceError."""
         assert self._log is not None
@@ -127,6 +141,10 @@ class FragmentTopic:
         log, self._log = self._log, None
         for leave in (producer.stop if producer is not None else None, log.stop if log is not None else None):
             if leave is not None:
-                with contextlib.suppress(KafkaError, OSError, TimeoutError):
-                    async with asyncio.timeout(REQUEST_MS / 1000):
-                        await leave()
+                await _left(leave)
+
+
+async def _left(leave: Callable[[], Awaitable[None]]) -> None:
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(REQUEST_MS / 1000):
+            await leave()

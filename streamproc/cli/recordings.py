@@ -19,6 +19,7 @@ from streamproc.logic.clips import ClipRange
 
 if TYPE_CHECKING:
     from streamproc.kinesis.offline import StoredStreams
+    from streamproc.kinesis.setup import video_settings
 
 
 class Recordings(Protocol):
@@ -96,7 +97,7 @@ def open_recordings(url: str | None, data_dir: Path | None, config_dir: Path | N
     from streamproc.kinesis.offline import StoredStreams
 
     node = load_node(config_dir / NODE_FILE) if config_dir is not None else None
-    settings = node.kinesis_video if node is not None else None
+    settings = video_settings(node) if node is not None else None
     folder = data_dir or (node.stores.data_dir if node is not None else None) or default_data_dir()
     return OfStore(StoredStreams(folder, settings, config_dir or Path()))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class ClusterNode:
         self.division.leaves_out = self.directory.leaves_out
         self.documents = SharedDocuments(settings, context)
         self.faces = ClusterFaces(settings, context, face_key)
+        self._catching_up: list[Callable[[float], Awaitable[None]]] = [self.documents.caught_up, self.faces.caught_up]
         self.standings = Standings(self.division, self.processors, self.documents)
         self.division.forgotten = self.standings.forgotten
 
@@ -57,8 +59,9 @@ class ClusterNode:
         supervisor.state_listeners.append(self.division.known)
         supervisor.state_listeners.append(lambda name: self.directory.tell())
 
-    async def open(self) -> None:
-        """Join, as soon as the brokers answer."""
+    async def open(self, before_joining: Sequence[Callable[[float], Awaitable[None]]] = ()) -> None:
+        """Join, as soon as the brokers answer. ``before_joining``: awaited first, each with the most seconds that it may take."""
+        self._catching_up += before_joining
         await self.faces.open(self.node_id, self.processors.supervisor.database.data_dir)
         self.directory.open()
         self.documents.open()
@@ -112,7 +115,7 @@ class ClusterNode:
         self.standings.taken()
 
     async def _caught_up(self) -> None:
-        await asyncio.gather(self.documents.caught_up(CATCH_UP_S), self.faces.caught_up(CATCH_UP_S))
+        await asyncio.gather(*(caught_up(CATCH_UP_S) for caught_up in self._catching_up))
 
     def _state_elsewhere(self, name: str) -> str | None:
         owner = self.division.owner_of(name)

@@ -48,7 +48,7 @@ class KinesisVideoSettings(Settings):
         Annotated[FolderStore, Tag("folder")] | Annotated[KafkaStore, Tag("kafka")],
         Discriminator(_kind, "unknown_store", "type must be folder or kafka"),
     ] = FolderStore()
-    """Where fragments are kept."""
+    """Where fragments are kept. Left out: in a folder; where there is a ``cluster``, in its topic NAME.fragments, which all its nodes serve."""
     create: bool = True
     """Whether producers may create streams."""
     public_url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+$")

@@ -12,7 +12,6 @@ from typing import Any
 from streamproc.aws_protocol.faults import AwsFault
 from streamproc.config.kinesis_video import KinesisVideoSettings
 from streamproc.core.errors import InputError
-from streamproc.kinesis.acks import AckError
 from streamproc.kinesis.log import VideoLog, now_ms
 from streamproc.kinesis.sessions import Sessions
 from streamproc.kinesis.streams import VideoStream
@@ -54,6 +53,7 @@ class ControlOperations:
             retention_hours=given.get("DataRetentionInHours", 0),
             tags=given.get("Tags"),
         )
+        await self._video.told()
         return {"StreamARN": self.arn(stream)}
 
     async def describe_stream(self, call: Call) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class ControlOperations:
     async def delete_stream(self, call: Call) -> dict[str, Any]:
         stream = await self._stream(call)
         await self._video.delete(stream, call.input.get("CurrentVersion"))
-        self._sessions.end(stream.name, AckError.STREAM_DELETED, "the stream was deleted")
+        await self._video.told()
         return {}
 
     async def update_stream(self, call: Call) -> dict[str, Any]:
@@ -96,11 +96,13 @@ class ControlOperations:
     async def tag_stream(self, call: Call) -> dict[str, Any]:
         stream = await self._stream(call)
         await asyncio.to_thread(self._streams.tag, stream.name, call.input["Tags"])
+        await self._video.told()
         return {}
 
     async def untag_stream(self, call: Call) -> dict[str, Any]:
         stream = await self._stream(call)
         await asyncio.to_thread(self._streams.untag, stream.name, call.input["TagKeyList"])
+        await self._video.told()
         return {}
 
     async def list_tags_for_stream(self, call: Call) -> dict[str, Any]:
@@ -109,6 +111,7 @@ class ControlOperations:
     async def _change(self, call: Call, columns: Mapping[str, object]) -> None:
         stream = await self._stream(call)
         await asyncio.to_thread(self._streams.change, stream.name, call.input["CurrentVersion"], **columns)
+        await self._video.told()
 
     async def _stream(self, call: Call) -> VideoStream:
         return await find_stream(self._video, call)
@@ -131,7 +134,7 @@ async def find_stream(video: VideoLog, call: Call) -> VideoStream:
     """The stream that a call is about. Raises AwsFault or NotFound."""
     if call.stream is None:
         raise invalid("Give StreamName or StreamARN.")
-    return await asyncio.to_thread(video.streams.get, call.stream)
+    return await video.stream(call.stream)
 
 
 def page_of(names: Sequence[str], token: str | None, size: int) -> tuple[list[str], str | None]:

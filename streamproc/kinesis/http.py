@@ -177,7 +177,7 @@ class KinesisEndpoint:
         if name is None:
             raise wire.invalid("Give x-amzn-stream-name or x-amzn-stream-arn.")
         wire.check_permission(key, _PUT_MEDIA, name)
-        await asyncio.to_thread(self._rooms.video.streams.get, name)
+        await self._rooms.video.stream(name)
         asked = read_put_request(headers, now_ms())
         peer = _peer(request)
         self._rooms.sessions.check(name, peer)

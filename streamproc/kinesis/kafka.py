@@ -1,4 +1,7 @@
-"""Fragments as messages of a Kafka topic, the format that ``source: {type: kafka}`` reads; the index of them is this node's own."""
+"""Fragments as messages of a Kafka topic, the format that ``source: {type: kafka}`` reads; the index of them is this node's own.
+
+Nodes that share the topic each follow it, so that the index of each holds what the others store.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from streamproc.kinesis.measure import measure
 from streamproc.kinesis.store import Entry, FragmentGone, FragmentTooLarge, NewFragment, StoreAway
 from streamproc.logic import fragment_numbers as numbers
 from streamproc.media.ebml import MatroskaError
+from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +29,7 @@ CACHE_BYTES = 32 * 10**6
 """Fragments that were written or fetched a moment ago: live readers all want the same ones."""
 _NUMBER_DIGITS = 47
 _BATCH = 100
+_AGAIN_S = 2.0
 
 
 class KafkaFragments:
@@ -46,8 +51,19 @@ class KafkaFragments:
         self._cached = 0
         self._starting = asyncio.Lock()
         self._started = False
+        self._since_ms: Callable[[str], int] | None = None
+        self._heard: Callable[[str, str], None] = lambda stream, number: None
+        self._following: asyncio.Task[None] | None = None
+
+    def follow_others(self, since_ms: Callable[[str], int], heard: Callable[[str, str], None]) -> None:
+        """Other nodes write the topic too. What is older than ``since_ms`` belongs to a stream of the same name that was deleted. ``heard`` is called in
+        the event loop with stream and number of what has come. Before ``open``."""
+        self._since_ms, self._heard = since_ms, heard
 
     async def open(self) -> None:
+        if self._since_ms is not None:
+            self._following = asyncio.create_task(self._follow_always(), name="fragments of other nodes")
+            return
         try:
             await self._ready()
         except StoreAway as error:
@@ -73,7 +89,8 @@ class KafkaFragments:
         place = f"{partition}:{offset}"
         self._keep(place, fragment.data)
         await asyncio.to_thread(self._index.add, [Entry(stream, info, fragment.digest, place)])
-        self._note(partition, offset + 1)
+        if self._since_ms is None:  # else what others wrote before it may not have come yet
+            self._note(partition, offset + 1)
 
     async def read(self, entry: Entry) -> bytes:
         if entry.place in self._cache:
@@ -95,7 +112,10 @@ class KafkaFragments:
         """The topic removes messages by its own rules; their rows go with them, and those that are too old for us."""
         removed = 0
         for stream in await asyncio.to_thread(self._index.streams):
-            while old := self._index.older_than(stream, now_ms - self._retention_ms(stream), _BATCH):
+            oldest = now_ms - self._retention_ms(stream)
+            if self._since_ms is not None:
+                oldest = max(oldest, self._since_ms(stream))
+            while old := self._index.older_than(stream, oldest, _BATCH):
                 await self.remove(old)
                 removed += len(old)
         return removed
@@ -104,6 +124,9 @@ class KafkaFragments:
         await asyncio.to_thread(self._index.remove, entries)
 
     async def close(self) -> None:
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
         await self._topic.stop()
 
     async def _ready(self) -> None:
@@ -113,7 +136,8 @@ class KafkaFragments:
                 return
             try:
                 await self._topic.start()
-                await self._catch_up()
+                if self._since_ms is None:
+                    await self._catch_up()
             except (SinkBusy, SourceError) as error:
                 await self._topic.stop()
                 raise StoreAway(str(error)) from None
@@ -122,15 +146,47 @@ class KafkaFragments:
     async def _catch_up(self) -> None:
         """Index what the topic holds and no row tells: the process was killed between the two, or the index is new."""
         for partition, (begin, end) in (await self._topic.bounds()).items():
-            offset = max(begin, int(self._index.database.get(self._fact(partition)) or 0))
-            if offset > end:
-                offset = begin  # the topic was made anew
+            offset = self._indexed(partition, begin, end)
             while offset < end:
                 records = await self._topic.read(partition, offset)
                 entries = [entry for record in records if (entry := _entry(record)) is not None]
                 await asyncio.to_thread(self._index.add, entries)
                 offset = records[-1].offset + 1 if records else offset + 1
             self._note(partition, end)
+
+    async def _follow_always(self) -> None:
+        trouble = Trouble("fragments_of_others_wait", "fragments_of_others_come")
+        while True:
+            try:
+                await self._ready()
+                bounds = await self._topic.bounds()
+                offsets = {partition: self._indexed(partition, *ends) for partition, ends in bounds.items()}
+                async for records in self._topic.follow(offsets):
+                    trouble.over()
+                    if records:
+                        await self._take(records)
+            except (StoreAway, SourceError) as error:
+                trouble.met(error)
+            except Exception as error:  # noqa: BLE001 - the task's boundary: a full disk must not end it for good
+                trouble.met(repr(error), bug=error)
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _take(self, records: Sequence[Record]) -> None:
+        entries = await asyncio.to_thread(
+            lambda: [entry for record in records if (entry := _entry(record)) is not None]
+        )
+        await asyncio.to_thread(self._index.add, entries)
+        for partition, offset in {record.partition: record.offset for record in records}.items():
+            await asyncio.to_thread(self._note, partition, offset + 1)
+        for record in records:
+            self._keep(f"{record.partition}:{record.offset}", record.value or b"")
+        for entry in entries:
+            self._heard(entry.stream, entry.info.number)
+
+    def _indexed(self, partition: int, begin: int, end: int) -> int:
+        """The offset from which on the index does not know what the topic holds."""
+        offset = max(begin, int(self._index.database.get(self._fact(partition)) or 0))
+        return offset if offset <= end else begin  # the topic was made anew
 
     def _note(self, partition: int, offset: int) -> None:
         self._index.database.put(self._fact(partition), str(offset))

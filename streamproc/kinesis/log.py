@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -24,6 +25,7 @@ log = structlog.get_logger(__name__)
 PRUNE_EVERY_S = 10.0
 REMEMBERED = 16
 """A producer that lost its connection sends at most so many fragments again."""
+HEARD_EVERY_S = 0.05
 _DELETE_BATCH = 500
 
 
@@ -53,6 +55,12 @@ class VideoLog:
         self._pruning: asyncio.Task[None] | None = None
         self.waiting = ""
         """What the store waits for; empty while it works."""
+        self.told: Callable[[], Awaitable[None]] = _at_once
+        """Waits until other nodes know what was changed of the streams, where there are others."""
+        self.patience_s = 0.0
+        """So long a stream that is not known may still come from another node."""
+        self.deleted_listeners: list[Callable[[str], None]] = []
+        """Called in the loop with the name of a stream that was deleted, here or by another node."""
 
     async def open(self) -> None:
         await self.store.open()
@@ -63,6 +71,14 @@ class VideoLog:
             self._pruning.cancel()
             await asyncio.gather(self._pruning, return_exceptions=True)
         await self.store.close()
+
+    async def stream(self, name: str) -> VideoStream:
+        """Raises NotFound; a stream that another node has just made is waited for."""
+        for _ in range(round(self.patience_s / HEARD_EVERY_S)):
+            if await asyncio.to_thread(self.streams.find, name) is not None:
+                break
+            await asyncio.sleep(HEARD_EVERY_S)
+        return await asyncio.to_thread(self.streams.get, name)
 
     # -- writing
 
@@ -87,9 +103,7 @@ class VideoLog:
             if known is not None:
                 return known.info.number
             await self._store_patiently(stream, fragment)
-        news = self._news.pop(stream, None)
-        if news is not None:
-            news.set()
+        self._wake(stream)
         return fragment.info.number
 
     async def _store_patiently(self, stream: str, fragment: NewFragment) -> None:
@@ -114,9 +128,26 @@ class VideoLog:
     async def delete(self, stream: VideoStream, version: str | None) -> None:
         """The stream and its fragments. Raises NotFound or VersionMismatch."""
         await asyncio.to_thread(self.streams.delete, stream.name, version)
-        self._last.pop(stream.name, None)
-        while entries := self.index.latest(stream.name, _DELETE_BATCH):
+        await self.forget(stream.name)
+
+    async def forget(self, name: str) -> None:
+        """The fragments of a stream that was deleted."""
+        for listener in self.deleted_listeners:
+            listener(name)
+        self._last.pop(name, None)
+        while entries := self.index.latest(name, _DELETE_BATCH):
             await self.store.remove(entries)
+
+    def heard(self, stream: str, number: str) -> None:
+        """Another node has stored a fragment, or this one's has come back."""
+        if stream in self._last:
+            self._last[stream] = max(self._last[stream], number)
+        self._wake(stream)
+
+    def _wake(self, stream: str) -> None:
+        news = self._news.pop(stream, None)
+        if news is not None:
+            news.set()
 
     # -- reading
 
@@ -183,3 +214,7 @@ class VideoLog:
 def just_before(number: str) -> str:
     """A number that only this one and later ones follow."""
     return str(int(number) - 1).zfill(len(number))
+
+
+async def _at_once() -> None:
+    """There is nobody to tell."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from streamproc.core.errors import AlreadyExists, NotFound, StreamprocError
 from streamproc.store.database import Database
@@ -56,6 +57,8 @@ class StreamTable:
     def __init__(self, database: Database) -> None:
         self._database = database
         database.migrate("streams", _STEPS)
+        self.changed: Callable[[str], None] = lambda name: None
+        """Called, in any thread, with the name of a stream that has changed, was made or deleted; not by ``put`` and ``take_out``."""
 
     def create(
         self,
@@ -86,6 +89,7 @@ class StreamTable:
                 )
             except sqlite3.IntegrityError:
                 raise AlreadyExists(f"The stream {name} already exists.") from None
+        self.changed(name)
         return self.get(name)
 
     def record(self, name: str, keep_ms: int, now_ms: int, tags: Mapping[str, str] | None = None) -> None:
@@ -98,6 +102,7 @@ class StreamTable:
         with self._database.write() as connection:
             merged = json.dumps({**known.tags, **wanted})
             connection.execute("UPDATE streams SET keep_ms = ?, tags = ? WHERE name = ?", (keep_ms, merged, name))
+        self.changed(name)
 
     def find(self, name: str) -> VideoStream | None:
         row = self._database.read().execute("SELECT * FROM streams WHERE name = ?", (name,)).fetchone()
@@ -120,6 +125,7 @@ class StreamTable:
         with self._database.write() as connection:
             self._check(name, version)
             connection.execute("DELETE FROM streams WHERE name = ?", (name,))
+        self.changed(name)
 
     def change(self, name: str, version: str | None, **columns: object) -> VideoStream:
         """Set media_type, device_name or retention_hours; the stream has a new version then. Raises NotFound or VersionMismatch."""
@@ -127,6 +133,7 @@ class StreamTable:
             self._check(name, version)
             for column, value in {**columns, "version": _version()}.items():
                 connection.execute(f"UPDATE streams SET {column} = ? WHERE name = ?", (value, name))
+        self.changed(name)
         return self.get(name)
 
     def tag(self, name: str, tags: Mapping[str, str]) -> None:
@@ -136,12 +143,14 @@ class StreamTable:
             if len(merged) > MAX_TAGS:
                 raise TooManyTags(f"A stream has at most {MAX_TAGS} tags.")
             connection.execute("UPDATE streams SET tags = ? WHERE name = ?", (json.dumps(merged), name))
+        self.changed(name)
 
     def untag(self, name: str, keys: Sequence[str]) -> None:
         """Raises NotFound."""
         with self._database.write() as connection:
             left = {key: value for key, value in self._check(name, None).tags.items() if key not in keys}
             connection.execute("UPDATE streams SET tags = ? WHERE name = ?", (json.dumps(left), name))
+        self.changed(name)
 
     def was_cut_off(self, name: str) -> bool:
         """Whether the last PutMedia session did not come to its end, so that its producer may send fragments again."""
@@ -152,6 +161,26 @@ class StreamTable:
         """Remember that a PutMedia session runs, or that it came to its end."""
         with self._database.write() as connection:
             connection.execute("UPDATE streams SET is_open = ? WHERE name = ?", (int(is_open), name))
+        self.changed(name)
+
+    def row(self, name: str) -> dict[str, Any] | None:
+        """Everything of a stream, for another node's ``put``."""
+        found = self._database.read().execute("SELECT * FROM streams WHERE name = ?", (name,)).fetchone()
+        return None if found is None else dict(found)
+
+    def take_out(self, name: str) -> None:
+        """Another node has deleted it."""
+        with self._database.write() as connection:
+            connection.execute("DELETE FROM streams WHERE name = ?", (name,))
+
+    def put(self, row: Mapping[str, Any]) -> None:
+        """As another node has it; keys that this version does not know are left out."""
+        columns = [each[1] for each in self._database.read().execute("PRAGMA table_info(streams)")]
+        known = {column: row[column] for column in columns if column in row}
+        places = ", ".join("?" * len(known))
+        with self._database.write() as connection:
+            query = f"INSERT OR REPLACE INTO streams ({', '.join(known)}) VALUES ({places})"
+            connection.execute(query, tuple(known.values()))
 
     def _check(self, name: str, version: str | None) -> VideoStream:
         # Within the write transaction: what this connection reads is what it is about to change.

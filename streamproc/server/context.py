@@ -41,6 +41,8 @@ class DaemonContext:
     """Called when the daemon ends, last one first, before the supervisor closes."""
     on_closed: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """The same after it: every session has ended."""
+    before_joining: list[Callable[[float], Awaitable[None]]] = field(default_factory=list)
+    """Awaited before this node asks its cluster for anything to run, each with the most seconds that it may take."""
     passed_on: list[PassOn] = field(default_factory=list)
     """Where requests of AWS clients about processors of other nodes go: at most one."""
     tracing: list[Tracing] = field(default_factory=list)

@@ -172,7 +172,7 @@ class Daemon:
         await reconciler.withdraw_forgotten()
         await reconciler.settled()
         if cluster is not None:
-            await cluster.open()
+            await cluster.open(context.before_joining)
             context.on_close.append(cluster.close)
         self.ready = self.came_up = True
         notify("READY=1")

@@ -28,6 +28,8 @@ async def mount_kinesis_video(context: DaemonContext) -> None:
 
     room = await open_streams(context.node, context.folder, context.database.data_dir)
     context.on_close.append(room.close)
+    if room.shared is not None:
+        context.before_joining.append(room.shared.caught_up)
     if context.node.kinesis_video is not None:
         endpoint = await serve(context.app, room.video, context.node, context.folder)
         context.on_close.append(endpoint.close)

@@ -51,6 +51,7 @@ class Streams:
     async def delete(self, request: web.Request) -> Any:
         name = request.match_info["name"]
         await self._video.delete(await asyncio.to_thread(self._video.streams.get, name), None)
+        await self._video.told()
         return {"name": name, "deleted": True}
 
     async def fragments(self, request: web.Request) -> Any:

@@ -53,7 +53,7 @@ def session_of(node: Node, name: str) -> str:
 
 def test_killed_stopped_and_drained_nodes_are_taken_over_from(nodes: Nodes, scene: Path, rtsp: Any) -> None:
     """Three nodes, of which one is left in the end."""
-    nodes.put("camera", camera(rtsp, scene))
+    nodes.put("camera", camera(rtsp, scene) + "record: {keep: 1h}\n")
     for number in range(2):
         nodes.put(f"film{number}", f"source: {{type: file, path: {scene}, realtime: true, loop: true}}\n{ENDLESS}")
     names = {"camera", *(f"film{number}" for number in range(2))}
@@ -69,12 +69,15 @@ def test_killed_stopped_and_drained_nodes_are_taken_over_from(nodes: Nodes, scen
         assert location(asked, path) == killed.url + path
     theirs = killed.runs()
     left = [node for node in (a, b, c) if node is not killed]
+    kept = wait_for(lambda: recorded(left[0]), 30, "what the other node records of it")
     killed.kill()
     nodes.runner("camera")
     wait_for(lambda: taken_over(nodes) == {"camera"}, 60, "the gap")
     wait_for(lambda: nodes.running() == names, 60, "all of them on two nodes")
     assert {name: session_of(left[0], name) for name in names} == sessions
     assert taken_over(nodes) <= theirs, "nobody else was disturbed"
+    for node in left:
+        wait_for(lambda node=node: set(kept) < set(recorded(node)), 30, "one recording over both nodes")
 
     stopped = nodes.runner("camera")
     theirs, last = stopped.runs(), next(node for node in left if node is not stopped)
@@ -125,6 +128,12 @@ def location(node: Node, path: str) -> str | None:
     answer = connection.getresponse()
     assert answer.status == 307
     return answer.headers["Location"]
+
+
+def recorded(node: Node) -> list[str]:
+    """Numbers of the fragments of the camera's recording, as this node has them."""
+    names = [each["name"] for each in node.get("/api/streams")]
+    return [each["number"] for each in node.get("/api/streams/camera/fragments")] if "camera" in names else []
 
 
 def taken_over(nodes: Nodes) -> set[str]:
