@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import hashlib
+import json
 import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -23,7 +25,7 @@ from streamproc.config.processor import ProcessorConfig
 from streamproc.config.regions import RegionSettings, check_regions, to_regions
 from streamproc.console.settings import replace_text
 from streamproc.core.decisions import Record
-from streamproc.core.errors import ConfigError, Fault, InputError
+from streamproc.core.errors import ConfigError, Fault, InputError, InUse
 from streamproc.core.event import Event
 from streamproc.core.media import rfc3339
 from streamproc.live.supervisor import Supervisor
@@ -64,13 +66,13 @@ class RegionRoutes:
         app.router.add_post("/api/processors/{name}/regions/try", answered(self._guard, self.attempt))
 
     async def show(self, request: web.Request) -> Any:
-        """``{"regions": [...], "owner": "store|file|read-only", "file":}``; each region (or mask) with its corners as ``points``."""
+        """``{"regions": [...], "owner": "store|file|read-only", "file":, "mark":}``; each region (or mask) with its corners as ``points``."""
         name, kind = request.match_info["name"], request.match_info["kind"]
         view = await self._supervisor.view(name)
         owner, path = await self._owner(name, view.origin)
         outlines: Sequence[Outline] = getattr(view.config, kind)
         drawn = [entry_of(outline) | {"points": [list(point) for point in outline.points]} for outline in outlines]
-        return {kind: drawn, "owner": owner, "file": str(path) if path else None}
+        return {kind: drawn, "owner": owner, "file": str(path) if path else None, "mark": mark_of(outlines)}
 
     async def attempt(self, request: web.Request) -> Any:
         """``{"regions": [...]}``: which of the last day's detections would be told with these, which not, and what was in no region and would be in one."""
@@ -84,17 +86,27 @@ class RegionRoutes:
         return judged(events, regions, now - DAY) | {"appearing": [_appearing(each) for each in found]}
 
     async def save(self, request: web.Request) -> Any:
-        """``{"regions": [...]}`` (or masks): into the store, or into the processor's file; of a read-only file the answer is the patch."""
+        """``{"regions": [...], "mark":}`` (or masks): into the store, or into the processor's file; of a read-only file the answer is the patch.
+
+        With a ``mark`` only where they are still what ``show`` answered with it.
+        """
         name, kind = request.match_info["name"], request.match_info["kind"]
         view = await self._supervisor.view(name)
-        sent = (await json_object(request)).get(kind)
-        entries = [entry_of(item) for item in (regions_of(sent) if kind == "regions" else masks_of(sent))]
+        body = await json_object(request)
+        sent, mark = body.get(kind), body.get("mark")
+        outlines: Sequence[Outline] = regions_of(sent) if kind == "regions" else masks_of(sent)
+        entries = [entry_of(outline) for outline in outlines]
         owner, path = await self._owner(name, view.origin)
+        before = await asyncio.to_thread(read_text, path) if path is not None else ""
+        # The daemon may not have read yet what was saved a moment ago.
+        there = await asyncio.to_thread(_read_as, before, path, view.config) if path is not None else view.config
+        if mark is not None and mark != mark_of(getattr(there, kind)):
+            raise InUse(f"the {kind} of {name} were changed meanwhile, here or in its file; load them anew")
+        answer = {"owner": owner, "file": str(path) if path is not None else None, "mark": mark_of(outlines)}
         if path is None:
             config = changed_config(view.config, {kind: entries})
             await self._supervisor.update(name, config)
-            return {"saved": True, "owner": owner, "file": None, "patch": ""}
-        before = await asyncio.to_thread(read_text, path)
+            return answer | {"saved": True, "patch": ""}
         after = replace_list(before, kind, entries)
         await asyncio.to_thread(processor_from_text, after, str(path), check)
         patch = "".join(
@@ -107,7 +119,7 @@ class RegionRoutes:
         )
         if owner == "file":
             await asyncio.to_thread(replace_text, path, after)
-        return {"saved": owner == "file", "owner": owner, "file": str(path), "patch": patch}
+        return answer | {"saved": owner == "file", "patch": patch}
 
     async def _owner(self, name: str, origin: str) -> tuple[str, Path | None]:
         if origin != "file":
@@ -162,6 +174,20 @@ def changed_config(config: ProcessorConfig, changes: dict[str, Any]) -> Processo
 def entry_of(outline: Outline) -> dict[str, Any]:
     """As it stands in a file: only what was said."""
     return outline.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+
+
+def _read_as(text: str, path: Path, otherwise: ProcessorConfig) -> ProcessorConfig:
+    """The document in a file; ``otherwise`` where that is none."""
+    try:
+        return processor_from_text(text, str(path), check)
+    except ConfigError:
+        return otherwise
+
+
+def mark_of(outlines: Sequence[Outline]) -> str:
+    """Changes with them."""
+    text = json.dumps([entry_of(outline) for outline in outlines], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _appearing(each: Appearance) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class ProcessorView:
             "source": dict(self.source),
             "health": list(self.health),
             "schedule": dict(self.schedule) or None,
+            "tags": dict(self.config.tags),
         }
         if not brief:
             document["config"] = without_secrets(self.config.model_dump(mode="json", exclude_none=True))

@@ -132,6 +132,20 @@ async def test_regions_by_mouse_and_by_keyboard_keep_the_files_comments(door: Da
         lambda: len(door.get("/api/processors/front-door")["config"]["regions"]) == 2, what="the daemon to read it"
     )
     door.until("front-door", "running")
+
+    # Somebody draws in the file meanwhile.
+    await page.run("document.querySelectorAll('[data-test=region-point]')[0].focus()")
+    await page.key("ArrowRight")
+    path.write_text(path.read_text().replace("name: doorstep", "name: step"))
+    await page.press("[data-test=region-save]")
+    await page.until("document.querySelector('.note.bad')?.textContent.includes('changed meanwhile')")
+    await press(page, "Load anew")
+    await page.until("document.querySelector('.choose button').textContent.startsWith('step')")
+    await page.run("document.querySelectorAll('[data-test=region-point]')[0].focus()")
+    await page.key("ArrowRight")
+    await page.press("[data-test=region-save]")
+    await page.until("document.querySelector('.note.good')?.textContent.includes('Saved in')")
+    assert "name: step" in path.read_text()
     assert not complaints(page)
 
 

@@ -138,6 +138,25 @@ def test_a_camera_with_an_odd_address_or_name_is_refused_in_words(daemon: Daemon
     assert call("POST", "/api/cameras", good).status == 409
 
 
+def test_of_two_who_draw_the_second_is_told_and_nothing_is_lost(daemon: Daemon) -> None:
+    path = daemon.put("door", "source: {type: file, path: none.mp4}\nstate: stopped   # for now\nlabels: {}\n")
+    daemon.start()
+    call, place = Caller(daemon.port), "/api/processors/door/regions"
+    mine, hers = ({"name": name, "polygon": [[0, 0], [1, 0], [1, 1]]} for name in ("mine", "hers"))
+    first, second = (call("GET", place).body for _ in range(2))
+    saved = call("PUT", place, {"regions": [mine], "mark": first["mark"]})
+    assert saved.status == 200 and saved.body["mark"] != first["mark"]
+    refused = call("PUT", place, {"regions": [hers], "mark": second["mark"]})
+    assert refused.status == 409 and "load them anew" in refused.body["error"]["message"]
+    assert "mine" in path.read_text() and "hers" not in path.read_text()
+    assert call("PUT", place, {"regions": [mine, hers], "mark": saved.body["mark"]}).status == 200, "read yet or not"
+    path.write_text(path.read_text().replace("hers", "ours"))
+    assert call("PUT", place, {"regions": [hers], "mark": saved.body["mark"]}).status == 409, "changed in its file"
+    assert call("PUT", place, {"regions": [hers]}).status == 200 and "# for now" in path.read_text()
+    masks = call("GET", "/api/processors/door/masks").body
+    assert masks["masks"] == [] and masks["mark"] == first["mark"], "each kind by itself"
+
+
 def test_where_the_config_folder_is_read_only_the_camera_is_kept_in_the_store(daemon: Daemon) -> None:
     if os.geteuid() == 0:
         pytest.skip("nothing is read-only to root")

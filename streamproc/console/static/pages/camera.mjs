@@ -32,7 +32,7 @@ export function Camera({ name }) {
       again();
     } catch (refused) { setFailed(refused); }
   };
-  if (!processor) return html`<h1>${name}</h1><${Problem} error=${error} />${!error && html`<div class="card pad"><${Skeleton} lines=${6} /></div>`}`;
+  if (!processor) return html`<h1>${name}</h1><${Problem} error=${error} />${error && html`<p><a href="/console/">To the cameras</a></p>`}${!error && html`<div class="card pad"><${Skeleton} lines=${6} /></div>`}`;
   const running = ["running", "starting"].includes(processor.state);
   const toggle = (key) => html`<label class="check"><input type="checkbox" checked=${show[key]} onChange=${() => setShow({ ...show, [key]: !show[key] })} />${capital(key)}</label>`;
   const drawn = regions.value?.regions || [];

@@ -11,10 +11,13 @@ const EXAMPLE = `# processors/front-door.yaml
 source: {type: rtsp, url: "rtsp://192.168.1.20/stream1"}
 labels: {classes: [PERSON, PET, PACKAGE]}`;
 
+const tagsOf = (processor) => Object.entries(processor.tags || {}).map(([key, value]) => `${key}: ${value}`);
+
 export function Home() {
   const all = processors.value;
   const [last, setLast] = useState({});
   const [wanted, setWanted] = useState("");
+  const [tag, setTag] = useState("");
   useEffect(() => listen("event", (event) => event.crop && setLast((before) => ({ ...before, [event.processor]: event }))), []);
   const names = (all || []).map((processor) => processor.name).join("\n");
   useEffect(() => {
@@ -29,13 +32,16 @@ export function Home() {
     }
   }, [names, opened.value]);
   if (!all) return html`<h1>Cameras</h1><div class="cameras">${[1, 2, 3].map((i) => html`<div class="card pad" key=${i}><${Skeleton} lines=${4} /></div>`)}</div>`;
-  const shown = all.filter((processor) => processor.name.toLowerCase().includes(wanted.toLowerCase()));
+  const tags = [...new Set(all.flatMap(tagsOf))].sort();
+  const shown = all.filter((processor) => [processor.name, ...tagsOf(processor)].some((words) => words.toLowerCase().includes(wanted.toLowerCase())) && (!tag || tagsOf(processor).includes(tag)));
   const running = all.filter((processor) => processor.state === "running").length;
   return html`
     <div class="head"><h1>Cameras</h1>${all.length > 0 && html`<span class="dim">${running} of ${all.length} running</span>`}
       <div class="actions">${all.length > 6 && html`<label class="field"><span class="visually-hidden">Find a camera</span>
         <input type="search" placeholder="Find" value=${wanted} onInput=${(input) => setWanted(input.target.value)} /></label>`}
-        ${all.length > 1 && html`<${Mode} cameras=${all} label="Mode of all cameras" />`}
+        ${tags.length > 1 && html`<label class="field"><span class="visually-hidden">Tag</span><select value=${tag} onChange=${(input) => setTag(input.target.value)}>
+          <option value="">All tags</option>${tags.map((one) => html`<option key=${one} value=${one}>${one}</option>`)}</select></label>`}
+        ${all.length > 1 && html`<${Mode} cameras=${shown} label=${shown.length < all.length ? "Mode of the cameras shown" : "Mode of all cameras"} />`}
         ${all.length > 0 && may("control") && html`<a class="button main" href="/console/add">Add</a>`}</div>
     </div>
     ${all.length > 0 && html`<${Node} />`}
@@ -43,6 +49,7 @@ export function Home() {
       ? html`<${Empty} icon="camera" title="No camera yet">
           ${may("control") ? html`<p>All it takes is the camera's address. Its picture is here a few seconds later.</p><a class="button main" href="/console/add">Add a camera</a>` : html`<p>Somebody with the role control can add one.</p>`}
           <details><summary>or write a file</summary><p>Put it into the config folder's <code>processors</code>; it is read at once, and its name becomes the camera's.</p><pre>${EXAMPLE}</pre></details></${Empty}>`
+      : shown.length === 0 ? html`<p class="dim">No camera is called so, or has such a tag. <button class="plain" onClick=${() => { setWanted(""); setTag(""); }}>Show all</button></p>`
       : html`<div class="cameras">${shown.map((processor) => html`<${Card} key=${processor.name} processor=${processor} event=${last[processor.name]} />`)}</div>`}`;
 }
 

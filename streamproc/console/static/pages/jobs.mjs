@@ -43,6 +43,7 @@ export function Jobs({ id }) {
   const open = id && groups.find((jobs) => jobs.some((job) => job.id === id));
   if (open) return html`<${Result} key=${id} jobs=${open} />`;
   return html`<div class="head"><h1>Jobs</h1><span class="dim">analyse stored video</span></div>
+    ${id && html`<p class="note warn" role="status">That analysis is not here any more; results are kept for seven days.</p>`}
     <${Start} onStarted=${again} />
     ${groups.length === 0 ? html`<${Empty} icon="jobs" title="No analysis yet"><p>Drop a video above, tick what to look for, and press Analyse. Results are kept for seven days.</p></${Empty}>`
       : html`<ul class="plainlist stack">${groups.map((jobs) => html`<${Line} key=${jobs[0].id} jobs=${jobs} onDone=${again} />`)}</ul>`}`;

@@ -55,6 +55,7 @@ export function Regions({ name, kind, query }) {
       <nav class="tabs" aria-label="What to draw">${tab("regions", "Regions")}${tab("masks", "Masks")}</nav></div>
     ${kind === "masks" && html`<p class="dim">What a mask covers is black before anything is analysed, kept, shown or sent.</p>`}
     <${Problem} error=${error} />
+    ${error?.status === 404 && html`<p><a href="/console/">To the cameras</a></p>`}
     ${value ? html`<${Editor} key=${`${name} ${kind}`} name=${name} kind=${kind} document=${value} query=${query} reload=${again} />` : !error && html`<div class="card pad"><${Skeleton} lines=${8} /></div>`}`;
 }
 
@@ -67,6 +68,7 @@ function Editor({ name, kind, document, query, reload }) {
   const [fresh, setFresh] = useState(false);
   const [result, setResult] = useState(null);
   const [tried, setTried] = useState(null);
+  const [mark, setMark] = useState(document.mark);
   const [replayed, setReplayed] = useState(null);
   const [failed, setFailed] = useState(null);
   const [ratio, setRatio] = useState(16 / 9);
@@ -110,13 +112,28 @@ function Editor({ name, kind, document, query, reload }) {
     if (closed) setDrawing(false);
     edit({ points }, done);
   };
-  const save = async () => {
+  /** `replaced`: the mark of what is to be replaced; without one, whatever is there. */
+  const save = async (replaced) => {
     setDrawing(false);
     setFailed(null);
     try {
-      const saved = await put(api(name, `/${kind}`), { [kind]: regions.map(sent) });
+      const saved = await put(api(name, `/${kind}`), { [kind]: regions.map(sent), mark: replaced });
       setResult(saved);
-      if (saved.saved) reload();
+      if (saved.saved) {
+        setMark(saved.mark);
+        reload();
+      }
+    } catch (refused) {
+      setFailed(refused);
+    }
+  };
+  const loadAnew = async () => {
+    try {
+      const fresh = await get(api(name, `/${kind}`));
+      history.reset(loaded(fresh, kind));
+      setMark(fresh.mark);
+      setFailed(null);
+      reload();
     } catch (refused) {
       setFailed(refused);
     }
@@ -166,7 +183,7 @@ function Editor({ name, kind, document, query, reload }) {
         <button onClick=${history.redo} disabled=${!history.canRedo}>Redo</button>
         <button class="danger" onClick=${drop} disabled=${!current}>Delete</button>
         ${kind === "regions" && html`<button onClick=${attempt} disabled=${blocked}>Test</button>`}
-        <button class="main push" data-test="region-save" onClick=${save} disabled=${blocked || !may("control")}>Save</button>
+        <button class="main push" data-test="region-save" onClick=${() => save(mark)} disabled=${blocked || !may("control")}>Save</button>
       </div>
       <div class="card canvas ${kind}" style=${{ "--ratio": ratio }}>
         <${Drawing} word=${said.one} regions=${regions} chosen=${chosen} drawing=${drawing} armed=${drawing || fresh} boxes=${boxes} onChoose=${(i) => { setChosen(i); setDrawing(false); setFresh(false); }} onChange=${change} onClick=${click}>
@@ -176,6 +193,7 @@ function Editor({ name, kind, document, query, reload }) {
       <p class="dim small" role="status">${hint({ current, drawing, fresh, said })}</p>
       ${faults.map((words, i) => words && !(drawing && i === chosen) && html`<p key=${i} class="note bad" role="alert">${regions[i].name}: ${words}</p>`)}
       <${Problem} error=${failed} />
+      ${failed?.status === 409 && html`<div class="row"><button onClick=${loadAnew}>Load anew</button><button class="danger" onClick=${() => save(undefined)}>Save mine over them</button></div>`}
       <${Saved} result=${result} />
       <${Tried} name=${name} tried=${tried} />
       ${kind === "regions" && html`<${Recording} name=${name} regions=${regions.map(sent)} blocked=${blocked} tried=${Boolean(tried)} onShow=${setReplayed} />`}

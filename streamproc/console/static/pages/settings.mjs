@@ -8,7 +8,7 @@ const CHECK_MS = 500;
 
 export function Settings({ query }) {
   const { value, error } = useLoaded(() => get(address("/api/settings", { file: query.file })), [query.file]);
-  if (!value) return html`<h1>Settings</h1><${Problem} error=${error} />${!error && html`<div class="card pad"><${Skeleton} lines=${8} /></div>`}`;
+  if (!value) return html`<h1>Settings</h1><${Problem} error=${error} />${error?.status === 404 && html`<p><a href="/console/settings">To the files that are there</a></p>`}${!error && html`<div class="card pad"><${Skeleton} lines=${8} /></div>`}`;
   return html`<div class="head"><h1>Settings</h1><label class="field inline">File<select value=${value.file} onChange=${(input) => go(address("/console/settings", { file: input.target.value }))}>
       ${value.files.map((file) => html`<option key=${file} value=${file} selected=${file === value.file}>${file}</option>`)}</select></label></div>
     <${Document} key=${value.file} document=${value} />`;
