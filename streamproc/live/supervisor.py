@@ -94,6 +94,8 @@ class Supervisor:
         self.fails_on: Callable[[ProcessorConfig, SinkDenied], str | None] = lambda config, error: None
         """What a processor is to fail with whose output may not deliver; None: it goes on, and the events wait."""
         self._processors: dict[str, Processor] = {}
+        self._coming: set[str] = set()
+        """Names of processors that are just being made."""
         self._refused: dict[str, Refused] = {}
         self._count = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -148,10 +150,14 @@ class Supervisor:
 
     async def create(self, name: str, config: ProcessorConfig, origin: Origin = "api") -> ProcessorView:
         """A new processor, stopped. Raises AlreadyExists, and InputError where its connectors' settings are wrong."""
-        if name in self._processors:
+        if name in self._processors or name in self._coming:
             raise AlreadyExists(f"there is a processor {name!r} already")
         check_connectors(name, config)
-        processor = await self.load(stored_row(self.store, new_row(name, config, origin)), config)
+        self._coming.add(name)
+        try:
+            processor = await self.load(stored_row(self.store, new_row(name, config, origin)), config)
+        finally:
+            self._coming.discard(name)
         log.info("created", processor=name, origin=origin)
         return self._seen(processor)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from streamproc.contracts import Position
-from streamproc.core.errors import InUse
+from streamproc.core.errors import AlreadyExists, InUse
 from streamproc.core.start import StartRequest
 from streamproc.live import desired
 from streamproc.live.restarts import Restarts
@@ -47,6 +47,12 @@ async def test_a_file_comes_changes_and_goes(node: Node) -> None:
     node.desired.withdraw_all_but(set())
     await node.until("door", None)
     assert node.supervisor.store.all() == []
+
+
+async def test_of_callers_that_make_one_name_at_the_same_time_one_is_taken(node: Node, tmp_path: Path) -> None:
+    document = config(outputs=[{"type": "file", "directory": str(tmp_path / "out")}])
+    made = await asyncio.gather(*(node.supervisor.create("door", document) for _ in range(4)), return_exceptions=True)
+    assert [type(each) for each in made[1:]] == [AlreadyExists] * 3 and not isinstance(made[0], BaseException)
 
 
 async def test_a_file_and_a_caller_cannot_have_one_name(node: Node) -> None:
