@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -48,6 +48,15 @@ from streamproc.threads import CONTROL
 log = structlog.get_logger(__name__)
 FLUSH_S = 3.0
 """How long the end of the process waits for storage."""
+
+
+@contextmanager
+def _reserved(name: str, names: set[str]) -> Iterator[None]:
+    names.add(name)
+    try:
+        yield
+    finally:
+        names.discard(name)
 
 
 class Supervisor:
@@ -94,8 +103,7 @@ class Supervisor:
         self.fails_on: Callable[[ProcessorConfig, SinkDenied], str | None] = lambda config, error: None
         """What a processor is to fail with whose output may not deliver; None: it goes on, and the events wait."""
         self._processors: dict[str, Processor] = {}
-        self._coming: set[str] = set()
-        """Names of processors that are just being made."""
+        self._coming: set[str] = set()  # names of processors that are just being made
         self._refused: dict[str, Refused] = {}
         self._count = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -153,11 +161,8 @@ class Supervisor:
         if name in self._processors or name in self._coming:
             raise AlreadyExists(f"there is a processor {name!r} already")
         check_connectors(name, config)
-        self._coming.add(name)
-        try:
+        with _reserved(name, self._coming):
             processor = await self.load(stored_row(self.store, new_row(name, config, origin)), config)
-        finally:
-            self._coming.discard(name)
         log.info("created", processor=name, origin=origin)
         return self._seen(processor)
 

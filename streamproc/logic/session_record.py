@@ -91,10 +91,11 @@ class SessionRecord:
 
     def _unseen(self, at: Moment, reason: str, last: Moment | None) -> Fraction:
         """Media time behind the last frame, where the session's time ran out while nothing came and no gap says so."""
-        if reason != "duration" or last is None or last.media < self.opened.media:
+        if reason != "duration":
             return Fraction(0)
+        seen = self.opened.media if last is None else max(last.media, self.opened.media)
         told = self.gaps and self.gaps[-1]["media_time_s"] + self.gaps[-1]["seconds"] >= seconds(at.media) - 0.001
-        return Fraction(0) if told else max(Fraction(0), at.media - last.media)
+        return Fraction(0) if told else max(Fraction(0), at.media - seen)
 
     def summary(self, at: Moment, reason: str, last: Moment | None = None) -> dict[str, Any]:
         """What the session's last event says. ``last``: the last frame."""

@@ -267,3 +267,9 @@ def test_a_feed_that_is_looked_at_rarely_was_processed_up_to_the_end() -> None:
         sessions.frame(Place(at(second)), [])
     (end,) = sessions.frame(Place(at(11)), [])
     assert (end.data["duration_s"], end.data["processed_s"], end.at.media) == (10.0, 10.0, 10)
+
+
+def test_of_a_feed_that_never_gave_a_frame_nothing_was_processed() -> None:
+    sessions = Sessions("door", SessionRules("session", Fraction(10), Fraction(10), ("PERSON",)), "run")
+    (end,) = sessions.silence(at(20))
+    assert (end.data["duration_s"], end.data["processed_s"]) == (10.0, 0.0)
