@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamproc.cli.output import put, put_json, say
+from streamproc.cli.places import CLIP_SOURCE
 from streamproc.config.folder import node_of
 from streamproc.config.load import load_processor
 from streamproc.config.node import NodeConfig
@@ -62,7 +63,7 @@ def compare_tellings(
         _distinct(clips, replayer)
         before = _read(against)
     else:
-        old = load_processor(against), node_of(against)
+        old = load_processor(against, source=CLIP_SOURCE), node_of(against)
         before = [each for clip in clips for each in _told(replayer.events(clip, *old), clip)]
     after = [each for clip in clips for each in _told(replayer.events(clip, *now), "" if from_events else clip)]
     return compare(before, after, tolerance_s)

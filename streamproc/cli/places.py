@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+CLIP_SOURCE = {"type": "file", "path": "clip"}
+"""Stands in a processor's document where a clip takes the place of its source."""
+
 
 def default_data_dir() -> Path:
     """``$STREAMPROC_DATA``, else the XDG data folder."""

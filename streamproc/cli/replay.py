@@ -11,7 +11,7 @@ import typer
 
 from streamproc.cli import replay_explain as explanation
 from streamproc.cli.output import errors_said, event_line, put, set_up_logs
-from streamproc.cli.places import default_data_dir
+from streamproc.cli.places import CLIP_SOURCE, default_data_dir
 from streamproc.config.folder import node_of
 from streamproc.config.load import load_processor
 from streamproc.config.node import NodeConfig
@@ -105,7 +105,7 @@ def _stored(clip: str, url: str | None, data_dir: Path | None) -> Stored:
 
 def _document(config: Path | None, classes: str, collection: str | None) -> tuple[ProcessorConfig, str]:
     if config is not None:
-        document, name = load_processor(config), config.stem
+        document, name = load_processor(config, source=CLIP_SOURCE), config.stem
     else:
         wanted = [word.strip().upper() for word in classes.split(",") if word.strip()]
         unknown = [word for word in wanted if word not in (*LABEL_CLASSES, "ALL")]
@@ -113,7 +113,7 @@ def _document(config: Path | None, classes: str, collection: str | None) -> tupl
             raise InputError(f"--classes: {unknown[0]!r} is no class; use {', '.join(LABEL_CLASSES)}")
         if not wanted and collection is None:
             raise InputError(f"--classes: nothing to look for; use {', '.join(LABEL_CLASSES)}, or give --collection")
-        base: dict[str, Any] = {"source": {"type": "file", "path": "clip"}}
+        base: dict[str, Any] = {"source": CLIP_SOURCE}
         if wanted:
             base["labels"] = {"classes": wanted}
         else:

@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -258,9 +258,13 @@ def read_text(path: Path) -> str:
         raise ConfigError(str(path), [Fault("", "no UTF-8 text; save it as UTF-8", line)]) from None
 
 
-def processor_from_text(text: str, file: str, check: CheckConnector | None = None) -> ProcessorConfig:
-    """A processor's document; with ``check`` also its connectors' own settings."""
+def processor_from_text(
+    text: str, file: str, check: CheckConnector | None = None, source: Mapping[str, Any] | None = None
+) -> ProcessorConfig:
+    """A processor's document; with ``check`` also its connectors' own settings. ``source``: what is taken where it names none."""
     document = parse(text, file)
+    if source is not None and isinstance(document.data, dict):
+        document = replace(document, data={"source": source, **document.data})
     faults: list[Fault] = []
     if check is not None:
         faults = _connector_faults(document, _refs_of(document), check)
@@ -289,10 +293,12 @@ def _refs_of(document: Document) -> list[tuple[Path_, ConnectorRef, Role]]:
     return refs
 
 
-def load_processor(path: Path, check: CheckConnector | None = None) -> ProcessorConfig:
-    """``NAME.yaml``. Raises ConfigError, also where the file's name is no name for a processor."""
+def load_processor(
+    path: Path, check: CheckConnector | None = None, source: Mapping[str, Any] | None = None
+) -> ProcessorConfig:
+    """``NAME.yaml``, as ``processor_from_text``. Raises ConfigError, also where the file's name is no name for a processor."""
     check_name(path.stem, str(path))
-    return processor_from_text(read_text(path), str(path), check)
+    return processor_from_text(read_text(path), str(path), check, source)
 
 
 def check_name(name: str, file: str) -> None:

@@ -217,3 +217,13 @@ def test_a_source_of_an_unknown_type_is_said_beside_other_faults() -> None:
         processor_from_text(text, "door.yaml", catalog.check)
     fields = [fault.field for fault in error.value.faults]
     assert "source.type" in fields and "labels.min_confidence" in fields
+
+
+def test_what_replaces_the_source_may_stand_in_for_one_that_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "door.yaml"
+    path.write_text("labels: {classes: [PERSON]}\n")
+    with pytest.raises(ConfigError, match="source: missing"):
+        load_processor(path)
+    assert load_processor(path, source={"type": "file", "path": "clip"}).source.type == "file"
+    path.write_text("source: {type: rtsp, url: 'rtsp://camera/1'}\nlabels: {classes: [PERSON]}\n")
+    assert load_processor(path, source={"type": "file", "path": "clip"}).source.type == "rtsp"
