@@ -47,9 +47,8 @@ def judged(search: ParcelSearch, photo: Photo) -> Judged:
     scale = min(1.0, 1280 / max(image.shape[:2]))
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     picture = ArrayPicture(np.asarray(small, np.uint8))
-    boxes, ranks, _ = search._proposals(picture, {}, Counter())
-    boxes = boxes[np.argsort(-ranks, kind="stable")[: search.policy.ask]]
-    shares = [search._share(picture, Box(*box.tolist()).clipped())[0] for box in boxes]
+    boxes = search.proposed(picture, {}, Counter()).boxes[: search.policy.ask]
+    shares = [search.share(picture, Box(*box.tolist()).clipped())[0] for box in boxes]
     truth = photo.truth.get("package", np.zeros((0, 4), np.float32))
     covers = iou(boxes, truth) >= COVERS if len(boxes) and len(truth) else np.zeros((len(boxes), len(truth)), bool)
     answer = Judged([(share, bool(row.any())) for share, row in zip(shares, covers, strict=True)])

@@ -97,6 +97,13 @@ def mapped(boxes: Boxes, window: Box) -> Boxes:
     return np.asarray(boxes * scale + shift, np.float32)
 
 
+def unmapped(boxes: Boxes, window: Box) -> Boxes:
+    """Boxes of the frame in 0..1 of ``window``: what ``mapped`` undoes."""
+    scale = np.array([max(window.width, 1e-6), max(window.height, 1e-6)] * 2, np.float32)
+    shift = np.array([window.left, window.top] * 2, np.float32)
+    return np.asarray((boxes - shift) / scale, np.float32)
+
+
 SAME_PLACE = 0.3
 """From this IoU on two boxes of two moments can be one face's."""
 

@@ -140,7 +140,7 @@ class LabelPerception:
         """Other models for the same classes from now on; what is followed goes on being followed."""
         self.models = models
         if self._parcels is not None and models.proposals:
-            self._parcels.proposers = models.proposals
+            self._parcels.use(models.proposals)
 
     def snapshot(self) -> Any:
         """The state as a plain document (``state_codec``)."""
@@ -180,7 +180,7 @@ class LabelPerception:
         candidates = self._candidates(frame, motion, whole, runs)
         tracks = self._follow(candidates, motion, frame.at)
         if self._parcels is not None:
-            people = [view.box for view in tracks if view.label == Group.PERSON and view.confidence >= 50]
+            people = [view for view in tracks if view.label == Group.PERSON and view.confidence >= 50]
             tracks += self._parcels.look(picture, frame.at, grey, found, people, runs)
         state.last = tuple(view for view in tracks if view.label in self.settings.classes)
         return Observation(

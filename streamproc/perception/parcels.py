@@ -2,7 +2,7 @@
 
 A parcel is put down and lies there, so it is looked for where the picture changed, once and on a budget: proposals are made when the scene is new
 or has changed and settled, the likeliest are verified first, what was turned down is not asked again until something changes there, and what was
-found is asked again after a while and before it is believed.
+found is asked again after a while and before it is believed. What somebody carries is looked for on the person (``carried``).
 
 Measured on 26 doorstep photographs: proposals cover all, four crops of the classifier find .88 of them at one false box on 50 other photographs.
 """
@@ -12,36 +12,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from streamproc.contracts import Classifier, Detector
-from streamproc.core.classes import Group, imagenet_indexes
+from streamproc.core.classes import Group
 from streamproc.core.media import Moment, Picture
 from streamproc.core.observation import TrackView
 from streamproc.core.vision import Box, Detections
-from streamproc.logic.boxes import as_boxes, covered, expand, iou, nms
+from streamproc.logic.boxes import as_boxes, covered, iou
 from streamproc.logic.evidence import Belief, BeliefPolicy, family, logit
 from streamproc.logic.motion import MotionPolicy, blobs_of, changed, soften
 from streamproc.perception.beside import ALONE, Beside
-from streamproc.perception.detect import common_name
-
-_LIKELY = {
-    "box": 3.0,
-    "suitcase": 3.0,
-    "book": 1.5,
-    "handbag": 1.5,
-    "backpack": 1.5,
-    "cake": 1.5,
-    "laptop": 1.5,
-    "tv": 1.5,
-}
-"""What detectors call parcels; their boxes are verified first."""
-_UNLIKELY = {"person": 0.5, "cat": 0.3, "dog": 0.3, "car": 0.5, "truck": 0.5, "bus": 0.5}
-_LEAST = {"ssd": 0.1, "deimv2": 0.1, "nanodet": 0.1, "mobile": 0.15}
-"""Scores from which a proposal counts, by model family."""
+from streamproc.perception.carried import CarriedSearch, CarriedState
+from streamproc.perception.parcel_share import ParcelShare, around
+from streamproc.perception.proposals import Proposals, in_picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +37,9 @@ class ParcelPolicy:
     crops: int = 10
     """Most runs of the classifier a look."""
     ask: int = 12
-    """Most proposals verified each time they are made."""
+    """Most proposals verified each time they are made..."""
+    deep: int = 60
+    """...but one time after the other until so many of a scene have been: what was there before anybody looked changes nothing."""
     propose_s: float = 0.6
     """Least time between two makings of proposals."""
     again_s: float = 0.35
@@ -115,7 +103,12 @@ class ParcelState:
     queue: list[tuple[Box, float]] = field(default_factory=list)
     scene: npt.NDArray[np.int16] | None = None
     proposed_s: float = float("-inf")
+    left: bool = False
+    """Proposals of this scene are not verified yet..."""
+    opening: bool = False
+    """...and nothing has changed since the first picture."""
     next_id: int = 0
+    carried: CarriedState = field(default_factory=CarriedState)
 
 
 _BY_CLASSIFIER = {"efficientnet": ParcelPolicy(first=0.03, neutral=0.19)}
@@ -134,10 +127,9 @@ class ParcelSearch:
         beside: Beside = ALONE,
     ) -> None:
         self.proposers = tuple(proposers)
-        self.classifier, self._beside = classifier, beside
         self.policy = policy or _BY_CLASSIFIER.get(family(classifier.name), ParcelPolicy())
-        self._belief = belief
-        self._family = imagenet_indexes(classifier.names, Group.PACKAGE.traits.imagenet)
+        self._belief, self._share = belief, ParcelShare(classifier, beside)
+        self._carried = CarriedSearch(self.proposers[0], self._share, belief)
         self.turned_down: list[TurnedDown] = []
         """By the last look."""
         self.state = ParcelState()
@@ -145,8 +137,14 @@ class ParcelSearch:
     def pace(self, belief: BeliefPolicy) -> None:
         """Frames come at another rate from now on: other patience with what was seen."""
         self._belief = belief
+        self._carried.pace(belief)
         for spot in self.state.spots:
             spot.belief.policy = belief
+
+    def use(self, proposers: Sequence[Detector]) -> None:
+        """Other detectors from now on."""
+        self.proposers = tuple(proposers)
+        self._carried.detector = self.proposers[0]
 
     def reset(self) -> None:
         """After a gap."""
@@ -155,9 +153,31 @@ class ParcelSearch:
     @property
     def busy(self) -> bool:
         """Something waits for its verification, so the next frame should be looked at even if nothing moves."""
-        return bool(self.state.queue) or any(spot.belief.label is None for spot in self.state.spots)
+        return (
+            bool(self.state.queue) or self.state.opening or any(spot.belief.label is None for spot in self.state.spots)
+        )
 
     def look(
+        self,
+        picture: Picture,
+        at: Moment,
+        grey: npt.NDArray[np.uint8],
+        known: Mapping[str, Detections],
+        people: Sequence[TrackView],
+        runs: Counter[str],
+    ) -> list[TrackView]:
+        """Take in one frame. ``known``: detections of this frame that were made already, by model; ``people``: tracks of people in view."""
+        return self._lying(picture, at, grey, known, [view.box for view in people], runs) + self._held(
+            picture, at, people, runs
+        )
+
+    def _held(self, picture: Picture, at: Moment, people: Sequence[TrackView], runs: Counter[str]) -> list[TrackView]:
+        state = self.state
+        views = self._carried.look(state.carried, picture, at, people, runs, state.next_id)
+        state.next_id = max([state.next_id, *(view.id // 2 + 1 for view in views)])
+        return views
+
+    def _lying(
         self,
         picture: Picture,
         at: Moment,
@@ -166,7 +186,6 @@ class ParcelSearch:
         people: Sequence[Box],
         runs: Counter[str],
     ) -> list[TrackView]:
-        """Take in one frame. ``known``: detections of this frame that were made already, by model; ``people``: where people are."""
         at_s = at.seconds
         self.turned_down = []
         thumb = soften(grey)
@@ -202,70 +221,41 @@ class ParcelSearch:
         state = self.state
         if at_s - state.proposed_s < self.policy.propose_s:
             return
-        fresh = state.scene is None or state.scene.shape != thumb.shape
-        if not fresh:
-            assert state.scene is not None
-            parts = blobs_of(changed(thumb, state.scene, MotionPolicy()), MotionPolicy())
-            if not parts and at_s - state.proposed_s < self.policy.refresh_s:
-                return
-            areas = as_boxes([part.box for part in parts])
-            if len(areas):
-                state.refused = [box for box in state.refused if _share(box, areas) < 0.2]
-                for spot in state.spots:
-                    if _share(spot.box, areas) >= 0.2:
-                        spot.checked_s = float("-inf")
+        new, changes = state.scene is None or state.scene.shape != thumb.shape, self._changes(thumb)
+        if not (new or changes or state.left or at_s - state.proposed_s >= self.policy.refresh_s):
+            return
         state.scene, state.proposed_s = thumb, at_s
-        boxes, ranks, hints = self._proposals(picture, known, runs)
+        found = self.proposed(picture, known, runs)
         taken = as_boxes([*state.refused, *(spot.box for spot in state.spots)])
-        order = np.argsort(-ranks, kind="stable")
-        state.queue = []
-        for row in order.tolist():
-            box = Box(*boxes[row].tolist()).clipped()
-            if len(taken) and iou(as_boxes([box]), taken).max() > 0.6:
-                continue
-            state.queue.append((box, float(hints[row])))
-            if len(state.queue) == self.policy.ask:
-                break
+        rows = np.flatnonzero(iou(found.boxes, taken).max(1, initial=0.0) <= 0.6).tolist()
+        state.queue = [(found.box(row), float(found.hints[row])) for row in rows[: self.policy.ask]]
+        # Boxes tremble, so there is always something that nobody has asked about: a scene that stays as it is is gone through once.
+        state.left = (new or changes or state.left) and any(row < self.policy.deep for row in rows[self.policy.ask :])
+        state.opening = (new or state.opening) and not changes and state.left
 
-    def _proposals(
-        self, picture: Picture, known: Mapping[str, Detections], runs: Counter[str]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Boxes (N, 4), how likely each is a parcel (N,), and the score of a detector's own class for boxes there (N,)."""
-        boxes: list[Box] = []
-        ranks: list[float] = []
-        hints: list[float] = []
-        for detector in self.proposers:
-            least = _LEAST.get(detector.name.partition("_")[0], 0.1)
-            found = known.get(detector.name)
-            if found is None:
-                found = detector.detect(picture.bgr(640, 640), least)
-                runs[detector.name] += 1
-            has_boxes = any(common_name(name) == "box" for name in detector.names)
-            for row in range(len(found)):
-                name, score = common_name(found.name(row)), float(found.scores[row])
-                if score < least or (has_boxes and name != "box"):
-                    continue
-                boxes.append(found.box(row))
-                ranks.append(score * _LIKELY.get(name, _UNLIKELY.get(name, 1.0)))
-                hints.append(score if name == "box" else 0.0)
-        every, worth, hint = as_boxes(boxes), np.array(ranks, np.float32), np.array(hints, np.float32)
-        if not len(every):
-            return every, worth, hint
-        wide = (every[:, 2] - every[:, 0]) * picture.width
-        high = (every[:, 3] - every[:, 1]) * picture.height
-        fit = np.minimum(wide, high) >= self.policy.least_px
-        fit &= wide * high <= self.policy.most_area * picture.width * picture.height
-        every, worth, hint = every[fit], worth[fit], hint[fit]
-        if not len(every):
-            return every, worth, hint
-        support = np.where(iou(every, every) > 0.5, hint[None, :], 0.0).max(1).astype(np.float32)
-        keep = nms(every, worth, 0.6)
-        return every[keep], worth[keep], support[keep]
+    def _changes(self, thumb: npt.NDArray[np.int16]) -> bool:
+        """Whether the picture differs from that of the last proposals. What was turned down or found where it does is asked about again."""
+        state = self.state
+        if state.scene is None or state.scene.shape != thumb.shape:
+            return False
+        areas = as_boxes([part.box for part in blobs_of(changed(thumb, state.scene, MotionPolicy()), MotionPolicy())])
+        if not len(areas):
+            return False
+        state.refused = [box for box in state.refused if _most_covered(box, areas) < 0.2]
+        for spot in state.spots:
+            if _most_covered(spot.box, areas) >= 0.2:
+                spot.checked_s = float("-inf")
+        return True
+
+    def proposed(self, picture: Picture, known: Mapping[str, Detections], runs: Counter[str]) -> Proposals:
+        """Where a package could lie, likeliest first."""
+        policy = self.policy
+        return in_picture(self.proposers, picture, known, runs, least_px=policy.least_px, most_area=policy.most_area)
 
     def _verify(self, spot: _Spot, picture: Picture, at_s: float, people: Sequence[Box], runs: Counter[str]) -> int:
         """Ask the classifier about one box; returns how many crops that took."""
-        share, crops = self._share(picture, spot.box)
-        runs[self.classifier.name] += crops
+        share, crops = self.share(picture, spot.box)
+        runs[self._share.name] += crops
         value = self.policy.slope * (logit(share) - logit(self.policy.neutral))
         value += next((bonus for least, bonus in self.policy.hint if spot.hint >= least), 0.0)
         if _inside(spot.box, people) > 0.7:
@@ -277,15 +267,9 @@ class ParcelSearch:
         spot.checked_s, spot.tries, spot.share = at_s, spot.tries + 1, max(spot.share, share)
         return crops
 
-    def _share(self, picture: Picture, box: Box) -> tuple[float, int]:
-        """The family's probability, the mean in log-odds of four crops, and how many crops were asked."""
-        first, *others = _windows(box, picture.width / picture.height)
-        share_of = partial(_share_in, self.classifier, self._family, picture)
-        shares = [share_of(first)]
-        if shares[0] >= self.policy.first:
-            shares += self._beside.map(share_of, others)
-        said = [logit(share) for share in shares]
-        return 1 / (1 + float(np.exp(-sum(said) / len(said)))), len(said)
+    def share(self, picture: Picture, box: Box) -> tuple[float, int]:
+        """How much the classifier takes it for a package, and how many crops it was shown."""
+        return self._share.of(picture, around(box, picture.width / picture.height), self.policy.first)
 
     def _drop(self, at_s: float) -> None:
         state = self.state
@@ -317,34 +301,16 @@ class ParcelSearch:
                 "looks": spot.belief.looks,
                 "samples": spot.belief.samples(Group.PACKAGE, at_s),
                 "scores": {
-                    Group.PACKAGE.value: {self.classifier.name: round(spot.share, 3), "detector": round(spot.hint, 3)}
+                    Group.PACKAGE.value: {self._share.name: round(spot.share, 3), "detector": round(spot.hint, 3)}
                 },
             },
         )
 
 
-def _share(box: Box, areas: npt.NDArray[np.float32]) -> float:
+def _most_covered(box: Box, areas: npt.NDArray[np.float32]) -> float:
     """The largest share of a box that one of the areas covers."""
     return float(covered(as_boxes([box]), areas).max())
 
 
 def _inside(box: Box, others: Sequence[Box]) -> float:
-    return _share(box, as_boxes(others)) if others else 0.0
-
-
-def _share_in(classifier: Classifier, family: Sequence[int], picture: Picture, window: Box) -> float:
-    return float(classifier.classify(picture.crop(window))[family].sum())
-
-
-def _windows(box: Box, aspect: float) -> tuple[Box, ...]:
-    """The four crops in which the classifier looks at a box, the one that decides whether to go on first."""
-    return (*(_square(box, factor, aspect) for factor in (1.15, 1.0, 1.3)), expand(box, 1.1))
-
-
-def _square(box: Box, factor: float, aspect: float) -> Box:
-    """A square in pixels about the box, pushed inside the frame. ``aspect``: the frame's width over height."""
-    side = min(max(box.width * aspect, box.height) * factor, 1.0, aspect)
-    width, height = side / aspect, side
-    left = min(max((box.left + box.right - width) / 2, 0.0), 1.0 - width)
-    top = min(max((box.top + box.bottom - height) / 2, 0.0), 1.0 - height)
-    return Box(left, top, left + width, top + height)
+    return _most_covered(box, as_boxes(others)) if others else 0.0
