@@ -13,7 +13,8 @@ from enum import StrEnum
 import numpy as np
 
 from streamproc.logic.motion import Grey
-from streamproc.logic.picture_health import PictureFigures, blended, likeness, measure
+from streamproc.logic.picture_health import PictureFigures, blended, likeness, measure, still_sharp
+from streamproc.logic.view_alignment import ShiftWatch, unchanged_share
 
 
 class Condition(StrEnum):
@@ -55,12 +56,16 @@ class HealthPolicy:
     """...and under which it is another."""
     steady: float = 0.4
     """Likeness of edges of two pictures in a row from which the camera rests."""
+    unchanged: float = 0.15
+    """Share of the picture that is as ever from which something stands before the camera rather than that it was turned."""
     flat: float = 4.0
     """Contrast, grey levels, under which a picture shows nothing..."""
     smooth: float = 0.25
     """...or gradient, as a share of the usual one."""
     blurred: float = 0.5
     """Detail, as a share of the usual one, under which a picture is out of focus."""
+    still_sharp: float = 0.3
+    """Share of the picture that is as sharp as ever from which something smooth stands before the camera instead."""
     window_s: float = 8.0
     """Frames are counted over so long."""
     slow: float = 0.5
@@ -132,6 +137,8 @@ class _Usual:
             self.gradient,
             self.detail,
             self.grain,
+            (1 - share) * self.figures.sharpness + share * figures.sharpness,
+            (1 - share) * self.figures.texture + share * figures.texture,
             blended(self.figures.view, figures.view, share),
             blended(self.figures.edges, figures.edges, share),
         )
@@ -153,6 +160,7 @@ class CameraHealth:
         self._usual_fps: float | None = None
         self._counted_s = float("-inf")
         self._other_s: float | None = None
+        self._shift = ShiftWatch()
 
     @property
     def active(self) -> tuple[Condition, ...]:
@@ -168,6 +176,7 @@ class CameraHealth:
         last, self._last = self._last, (at_s, grey, figures)
         if last is None or last[1].shape != grey.shape:
             self._usual = self._changed_s = None
+            self._shift.forget()
             return []
         steady = likeness(figures.edges, last[2].edges) >= self.policy.steady
         changes = self._frozen(at_s, grey, last[1], nothing=figures.contrast < self.policy.flat)
@@ -211,6 +220,7 @@ class CameraHealth:
         """The feed was interrupted: what follows is not compared with the instant before."""
         self._frames.clear()
         self._last = self._changed_s = None
+        self._shift.forget()
         if self._usual is not None and not self._watches[Condition.MOVED].active:
             for condition in (Condition.FROZEN, Condition.COVERED, Condition.DEFOCUSED, Condition.MOVED):
                 self._watches[condition].since = None
@@ -260,8 +270,12 @@ class CameraHealth:
         covered = nothing and edges < policy.same_view and view < 0.8
         sharpness = figures.detail / max(usual.detail, 1e-6)
         defocused = not covered and sharpness < policy.blurred and view > 0.6
-        moved = not covered and not defocused and edges < policy.other_view and view < 0.8 and steady
-        if edges >= policy.same_view and not defocused:
+        defocused = defocused and still_sharp(figures, usual.figures) < policy.still_sharp
+        seen = not (covered or defocused)
+        shifted = self._shift.rests(usual.figures.edges, figures.edges) and seen
+        elsewhere = seen and edges < policy.other_view and view < 0.8 and steady
+        moved = shifted or (elsewhere and unchanged_share(usual.figures.edges, figures.edges) < policy.unchanged)
+        if edges >= policy.same_view and not (defocused or moved):
             usual.learn(figures, 0.03)
         elif not (covered or defocused or moved) and edges >= policy.other_view:
             usual.learn(figures, 0.01)

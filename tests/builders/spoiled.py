@@ -72,6 +72,33 @@ def hand(grey: np.ndarray, chance: np.random.Generator) -> np.ndarray:
     return np.asarray(30 + 20 * x / grey.shape[1] + 10 * np.sin(y / 80) + chance.normal(0, 2, grey.shape))
 
 
+def before_lens(share: float, cells: int) -> Change:
+    """Something of coarse pattern stands in the left of the picture, so much of it wide."""
+
+    def change(grey: np.ndarray, chance: np.random.Generator) -> np.ndarray:
+        height, width = grey.shape
+        pattern = np.random.default_rng(cells).integers(20, 220, (cells, cells)).astype(np.float32)
+        there = grey.copy()
+        there[:, : int(width * share)] = cv2.resize(
+            pattern, (int(width * share), height), interpolation=cv2.INTER_CUBIC
+        )
+        return there
+
+    return change
+
+
+def turned(right: float, down: float) -> Change:
+    """The view moves by so much of the picture, and other things come into it."""
+
+    def change(grey: np.ndarray, chance: np.random.Generator) -> np.ndarray:
+        height, width = grey.shape
+        way = np.float32([[1, 0, int(width * right)], [0, 1, int(height * down)]])  # type: ignore[arg-type]
+        left = cv2.warpAffine(np.ones_like(grey), way, (width, height)) > 0.5
+        return np.where(left, cv2.warpAffine(grey, way, (width, height)), grey[::-1, ::-1])
+
+    return change
+
+
 WRONG: dict[str, tuple[Change, Condition]] = {
     "black": (lambda grey, chance: grey * 0, Condition.COVERED),
     "plain grey": (lambda grey, chance: grey * 0 + 128, Condition.COVERED),
@@ -80,6 +107,8 @@ WRONG: dict[str, tuple[Change, Condition]] = {
     "a little blurred": (lambda grey, chance: cv2.GaussianBlur(grey, (0, 0), 3), Condition.DEFOCUSED),
     "turned": (lambda grey, chance: np.roll(grey, grey.shape[1] // 3, axis=1), Condition.MOVED),
     "pushed": (lambda grey, chance: np.roll(grey, grey.shape[1] // 6, axis=1), Condition.MOVED),
+    "turned to other things": (turned(-0.3, 0.0), Condition.MOVED),
+    "tilted": (turned(0.0, 0.3), Condition.MOVED),
 }
 RIGHT: dict[str, Change] = {
     "dusk": lambda grey, chance: grey * 0.2,
@@ -89,4 +118,6 @@ RIGHT: dict[str, Change] = {
     "infra-red": lambda grey, chance: 204 * np.sqrt(grey / 255),
     "a lamp": lamp,
     "rain": rain,
+    "a parked van": before_lens(0.4, 11),
+    "somebody close": before_lens(0.55, 7),
 }
