@@ -81,7 +81,7 @@ class LabelSettings(Settings):
     fps: float = Field(default=5.0, gt=0, le=60)
     """How many frames a second are looked at; fewer of a live feed while nothing but a presence could be told of them."""
     second_look: bool = True
-    """Also look at tight crops of what moves, at native resolution."""
+    """Also look at tight crops of what moves, and for packages at people's hands, at native resolution."""
     motion_gate: bool = True
     """Skip the detectors while nothing moves and nothing is tracked."""
     evidence: EvidenceSettings = EvidenceSettings()

@@ -29,9 +29,9 @@ class CarriedPolicy:
 
     every_s: float = 0.4
     """Least time between two searches, of whomever."""
-    eager: int = 4
+    eager: int = 3
     """After so many searches in a row that found nothing at somebody..."""
-    slower: float = 1.6
+    slower: float = 2.0
     """...each further one waits so many times as long as the one before..."""
     seldom_s: float = 5.0
     """...up to this. So often, too, what is believed is looked for again."""
@@ -118,12 +118,15 @@ class CarriedSearch:
         people: Sequence[TrackView],
         runs: Counter[str],
         next_id: int,
+        *,
+        search: bool = True,
     ) -> list[TrackView]:
-        """Take in one frame. ``people``: tracks of people, all that are in view. ``next_id``: of the first package that is new."""
+        """Take in one frame. ``people``: all tracks of people in view. ``next_id``: of the first package that is new. ``search``: False
+        where nothing may be spent; what was found stays."""
         alive = {view.id: state.carriers.get(view.id) or _Carrier() for view in people}
         state.carriers = alive
         due = [view for view in people if self._due(state, alive[view.id], view, picture, at.seconds)]
-        if due:
+        if due and search:
             person = min(due, key=lambda view: (alive[view.id].searched_s, view.id))
             state.searched_s = at.seconds
             self._search(alive[person.id], person.box.clipped(), picture, at, runs, next_id)

@@ -181,7 +181,7 @@ class LabelPerception:
         tracks = self._follow(candidates, motion, frame.at)
         if self._parcels is not None:
             people = [view for view in tracks if view.label == Group.PERSON and view.confidence >= 50]
-            tracks += self._parcels.look(picture, frame.at, grey, found, people, runs)
+            tracks += self._parcels.look(picture, frame.at, grey, found, people, runs, hands=self.second_look)
         state.last = tuple(view for view in tracks if view.label in self.settings.classes)
         return Observation(
             frame.at,

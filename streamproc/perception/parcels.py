@@ -165,17 +165,16 @@ class ParcelSearch:
         known: Mapping[str, Detections],
         people: Sequence[TrackView],
         runs: Counter[str],
+        *,
+        hands: bool = True,
     ) -> list[TrackView]:
-        """Take in one frame. ``known``: detections of this frame that were made already, by model; ``people``: tracks of people in view."""
-        return self._lying(picture, at, grey, known, [view.box for view in people], runs) + self._held(
-            picture, at, people, runs
-        )
-
-    def _held(self, picture: Picture, at: Moment, people: Sequence[TrackView], runs: Counter[str]) -> list[TrackView]:
+        """Take in one frame. ``known``: detections of this frame that were made already, by model. ``people``: tracks of people in view.
+        ``hands``: whether their hands may be searched."""
+        lying = self._lying(picture, at, grey, known, [view.box for view in people], runs)
         state = self.state
-        views = self._carried.look(state.carried, picture, at, people, runs, state.next_id)
-        state.next_id = max([state.next_id, *(view.id // 2 + 1 for view in views)])
-        return views
+        held = self._carried.look(state.carried, picture, at, people, runs, state.next_id, search=hands)
+        state.next_id = max([state.next_id, *(view.id // 2 + 1 for view in held)])
+        return lying + held
 
     def _lying(
         self,

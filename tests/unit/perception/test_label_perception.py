@@ -200,6 +200,11 @@ def test_whoever_carries_nothing_is_looked_at_less_and_less():
     assert late < early and brown.runs == 0
 
 
+def test_without_second_looks_no_hands_are_searched():
+    perception, *_ = perceiver(second_look=False)
+    assert [labels(look(perception, number, carries(number))) for number in range(16)][-1] == {"PERSON"}
+
+
 def test_far_people_are_not_searched():
     perception, *_ = perceiver()
     for number in range(16):
