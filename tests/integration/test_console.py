@@ -58,6 +58,8 @@ async def test_from_a_camera_to_an_event_without_loading_anew(door: Daemon, brow
         120,
     )
     assert await page.run("window.notLoadedAnew"), "it came by the stream"
+    lists = "performance.getEntriesByType('resource').filter((one) => new URL(one.name).pathname === '/api/processors')"
+    assert await page.run(f"{lists}.length") <= 2, "how cameras stand comes by the stream too"
     assert newest in json.dumps(door.get("/api/events"))
     await page.press(f"[data-test=event-row][data-id='{newest}'] a")
     await page.until(f"document.querySelector('[data-test=event-detail][data-id=\"{newest}\"]')")
@@ -295,6 +297,34 @@ async def test_rows_go_on_when_the_daemon_is_killed(door: Daemon, browser: Chrom
     await page.until(f"{standing}?.startsWith('Paused: nothing is announced until')")
     await press(page, "By schedule")
     await page.until(f"{standing} === 'Announces at any time'")
+
+
+async def test_of_thousands_of_rows_few_stand_in_the_page_and_all_are_reached(
+    daemon: Daemon, browser: Chromium
+) -> None:
+    """How smoothly they scroll: ``python -m benchmarks.console``."""
+    journal, start = Journal(Database(daemon.data)), datetime.now(UTC) - timedelta(hours=3)
+    row = session(opened=start, closed=start)
+    times = [Moment(Fraction(number), start + timedelta(seconds=number)) for number in range(1500)]
+    events = [label_event(number, at=at, has_pictures=False) for number, at in enumerate(times)]
+    journal.commit(Commit("door", [row], [(event, None) for event in events]))
+    journal.database.close()
+    daemon.start()
+    page = await browser.page()
+    await page.open(f"{daemon.url}/console/events")
+    await page.until(f"{ROWS}.length > 0")
+    seen: set[str] = set()
+    oldest = json.dumps(events[0].id)
+    drawn = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
+    further = f"{ROWS}.includes({oldest}) || scrollY + innerHeight < document.documentElement.scrollHeight - 2"
+    while events[0].id not in seen:
+        rows = await page.run(ROWS)
+        assert len(rows) == len(set(rows)) < 150
+        seen |= set(rows)
+        await page.until(further)
+        await page.run("scrollBy(0, innerHeight); undefined")
+        await page.until(drawn)
+    assert seen == {event.id for event in events}
 
 
 def _ids(daemon: Daemon) -> list[str]:
