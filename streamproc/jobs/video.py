@@ -240,10 +240,10 @@ class StoredVideo:
             self._container.seek(int(max(target, Fraction(0)) * 1_000_000), backward=True, any_frame=False)
 
     def _time(self, frame: Any, last: Fraction | None) -> Fraction:
-        if frame.pts is None or frame.time_base is None:
+        stamp = _stamp(frame, self._container)
+        if stamp is None:
             self.regular = False
             return (last + 1 / self.facts.rate) if last is not None else Fraction(0)
-        stamp = Fraction(frame.pts * frame.time_base)
         if self.origin is None:
             self.origin = stamp
         return stamp - self.origin
@@ -295,6 +295,13 @@ def _film(container: Any) -> Any:
     return max(films, key=lambda stream: (stream.width or 0) * (stream.height or 0))
 
 
+def _stamp(frame: Any, container: Any) -> Fraction | None:
+    """When a picture is shown, by its container's clock; None where that is not said."""
+    # AVI counts pictures in the order in which they are decoded: with B frames what was due when a picture left the decoder is its time.
+    ticks = frame.dts if container.format.name == "avi" else frame.pts
+    return None if ticks is None or frame.time_base is None else Fraction(ticks * frame.time_base)
+
+
 def _peek(file: Any) -> tuple[bool, Fraction | None]:
     """What only the first frame tells and is wanted before it: whether pictures stand upright only when turned by a quarter, as a
     phone's do (models are chosen by that), and its presentation time (sound that comes before it is placed by that).
@@ -308,8 +315,7 @@ def _peek(file: Any) -> tuple[bool, Fraction | None]:
             frames = packet.decode()
             if frames:
                 turned = Orientation.of_frame(frames[0]).transposed
-                if frames[0].pts is not None and frames[0].time_base is not None:
-                    origin = Fraction(frames[0].pts * frames[0].time_base)
+                origin = _stamp(frames[0], container)
                 break
     if hasattr(file, "seek"):
         file.seek(0)

@@ -57,6 +57,24 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return videos.edit(tmp_path_factory.mktemp("clip") / "clip.mp4", sound=True)
 
 
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_an_avi_with_b_frames_has_each_picture_at_its_time(tmp_path: Path, codec: str) -> None:
+    """AVI's own times are those of decoding."""
+    path = tmp_path / "clip.avi"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=15)
+        stream.width, stream.height, stream.pix_fmt, stream.max_b_frames = 160, 96, "yuv420p", 2
+        for n in range(40):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((96, 160, 3), n * 6, np.uint8), "bgr24")))
+        out.mux(stream.encode())
+    video = StoredVideo(str(path), path.name)
+    frames = [item for item in video.items() if isinstance(item, VideoFrame)]
+    video.close()
+    levels = [int(frame.luma_sample().mean()) for frame in frames]
+    assert levels == sorted(levels), "pictures are not in the order in which they are shown"
+    assert [frame.at for frame in frames] == [Fraction(n, 15) for n in range(40)]
+
+
 def test_an_avi_made_by_ffmpeg_has_its_own_rate(clip: Path, tmp_path: Path) -> None:
     """H.264 in AVI is counted in ticks of half a frame, so the header's rate is twice the pictures'."""
     path = tmp_path / "clip.avi"
