@@ -149,7 +149,7 @@ def _components(topics: Topics, watched: Watched, offer: Offer) -> Iterator[tupl
     yield "sessions", _count("Sessions", "sessions", "mdi:counter", topics) | _DIAGNOSTIC
     yield from _diagnostics(topics)
     if offer.commands:
-        yield from _commands(topics, watched)
+        yield from _commands(topics, watched, offer.pictures)
 
 
 def _presence(name: str, label: str, topics: Topics, place: tuple[str, ...]) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def _diagnostics(topics: Topics) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "schedule", schedule | always
 
 
-def _commands(topics: Topics, watched: Watched) -> Iterator[tuple[str, dict[str, Any]]]:
+def _commands(topics: Topics, watched: Watched, pictures: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     """Never optimistic: what is shown is what the processor answers with."""
     always = {"availability": _availability(topics.of.status)}
     yield (
@@ -232,4 +232,5 @@ def _commands(topics: Topics, watched: Watched) -> Iterator[tuple[str, dict[str,
         select = {"p": "select", "name": "Models", "options": options, "state_topic": topics.at("profile", "state")}
         yield "profile", select | {"command_topic": topics.at("cmd", "profile")} | settings
     snapshot = {"p": "button", "name": "Snapshot", "icon": "mdi:camera", "command_topic": topics.at("cmd", "snapshot")}
-    yield "snapshot", snapshot | {"entity_category": "config"}
+    if pictures:
+        yield "snapshot", snapshot | {"entity_category": "config"}

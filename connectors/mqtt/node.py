@@ -22,7 +22,7 @@ from connectors.mqtt.discovery import node_device, removing
 from connectors.mqtt.orders import Command, Orders
 from connectors.mqtt.retained import REMOVE, Payload, Retained
 from connectors.mqtt.settings import MqttSinkSettings
-from connectors.mqtt.states import OFFLINE, ONLINE
+from connectors.mqtt.states import OFFLINE, ONLINE, to_json
 from connectors.mqtt.topics import NodeTopics, Topics, level
 from streamproc.trouble import Trouble
 
@@ -106,22 +106,16 @@ class NodeOnBroker:
 
     # -- what is published
 
-    def show(
-        self, user: object, topics: Topics, config: Mapping[str, Any] | None, messages: Mapping[str, Payload]
-    ) -> None:
-        """Everything retained of a processor: its discovery document and its states."""
-        owner = level(topics.name)
+    def show(self, user: object, topics: Topics, messages: Mapping[str, Payload], pictures: bool) -> None:
+        """Everything retained of a processor: its discovery document, its states, and with ``pictures`` the one that was shown last."""
+        owner, wanted = level(topics.name), dict(messages)
         self._shown_by[owner] = user
         self._leaving.discard(owner)
-        wanted: dict[str, Payload] = {}
-        if config is not None and topics.config is not None:
-            wanted[topics.config] = _json(config)
-            if topics.config not in self._configs:
-                self._configs[topics.config] = owner
-                self._unread.add(topics.config)
+        if topics.config is not None and topics.config in wanted and topics.config not in self._configs:
+            self._configs[topics.config] = owner
+            self._unread.add(topics.config)
         hero = self._retained.wanted(owner, topics.hero)
-        wanted |= messages
-        if hero is not None:
+        if hero is not None and pictures:
             wanted[topics.hero] = hero
         self._retained.want(owner, wanted)
         self._changed.set()
@@ -190,7 +184,7 @@ class NodeOnBroker:
 
     async def _online(self) -> None:
         config = (
-            {self.topics.config: _json(node_device(self.topics, socket.gethostname()))} if self.topics.config else {}
+            {self.topics.config: to_json(node_device(self.topics, socket.gethostname()))} if self.topics.config else {}
         )
         self._retained.want(_OWN, config)
         await self.connection.publish(self.topics.status, ONLINE, retain=True, properties=self._claim.mark())
@@ -276,7 +270,7 @@ class NodeOnBroker:
         with suppress(ValueError, KeyError, TypeError, AttributeError):
             between = removing(json.loads(before), json.loads(payload))
             if between is not None:
-                await self.connection.publish(topic, _json(between), retain=True)
+                await self.connection.publish(topic, to_json(between), retain=True)
 
     async def _sweep_for_ever(self) -> None:
         """Remove what an earlier process left of processors that are no more."""
@@ -288,10 +282,6 @@ class NodeOnBroker:
                     log.info("mqtt_leftovers_removed", processor=owner)
                     self._remove(Topics(self.topics, owner))
             await asyncio.sleep(_ORPHAN_S)
-
-
-def _json(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, ensure_ascii=False, allow_nan=False)
 
 
 def _identifier(context: ConnectorContext, settings: MqttSinkSettings) -> str:

@@ -15,7 +15,7 @@ from connectors.mqtt.messages import interrupted, message
 from connectors.mqtt.node import NodeOnBroker, node_on_broker
 from connectors.mqtt.picture import fitting
 from connectors.mqtt.settings import MqttSinkSettings
-from connectors.mqtt.states import figures, states
+from connectors.mqtt.states import figures, states, to_json
 from connectors.mqtt.topics import Topics
 from streamproc.contracts import NOWHERE, Delivery, Images
 from streamproc.core.errors import MediaError, StreamprocError
@@ -87,9 +87,9 @@ class MqttSink:
         now = asyncio.get_running_loop().time()
         if self._status is None or _settled(self._status) != _settled(status):
             offer = Offer(settings.commands, settings.format == "plain", settings.pictures, settings.configuration_url)
-            config = device(topics, status.watched, offer) if topics.config is not None else None
-            messages = states(status, topics)
-            node.show(self, topics, config, messages | dict([figures(status, topics)]))
+            config = {} if topics.config is None else {topics.config: to_json(device(topics, status.watched, offer))}
+            messages = config | states(status, topics) | dict([figures(status, topics)])
+            node.show(self, topics, messages, settings.pictures)
             self._measured = now
         elif now - self._measured >= settings.status_every:
             node.keep(topics, *figures(status, topics))
@@ -131,6 +131,8 @@ class MqttSink:
         if control is None:
             return
         try:
+            if what == "snapshot" and not self._settings.pictures:
+                raise CommandError("this output publishes no pictures; set pictures: true")
             picture = await obey(control, name, what, payload)
         except (StreamprocError, CommandError) as error:
             self._refused.met(error, command=what)

@@ -27,15 +27,15 @@ def states(status: ProcessorStatus, topics: Topics) -> dict[str, str]:
             _place(found, topics, ("region", region, label), seen if seen and seen.region == region else None)
     if watched.faces:
         face = status.face
-        found[topics.at("face", "attributes")] = _json(
+        found[topics.at("face", "attributes")] = to_json(
             {}
             if face is None
             else {"event": face.event, "time": rfc3339(face.at), "confidence": _hundredths(face.confidence)}
         )
         found[topics.at("face", "state")] = "" if face is None else face.person or "unknown"
-    found[topics.at("source", "attributes")] = _json({"state": status.source.state, "reason": status.source.why})
+    found[topics.at("source", "attributes")] = to_json({"state": status.source.state, "reason": status.source.why})
     found[topics.at("source", "state")] = _on(status.runs and status.source.state == "running")
-    found[topics.at("problem", "attributes")] = _json({"state": status.state, "reason": _problem(status)})
+    found[topics.at("problem", "attributes")] = to_json({"state": status.state, "reason": _problem(status)})
     found[topics.at("problem", "state")] = _on(bool(_problem(status)))
     found[topics.at("schedule", "state")] = _on(status.scheduled_on)
     found[topics.at("mode", "state")] = status.override or "schedule"
@@ -43,7 +43,7 @@ def states(status: ProcessorStatus, topics: Topics) -> dict[str, str]:
         found[topics.at("min_confidence", "state")] = f"{watched.min_confidence:g}"
     if watched.profile is not None:
         found[topics.at("profile", "state")] = watched.profile
-    found[topics.at("count")] = _json({"people": status.figures.people or 0, "sessions": status.figures.visits})
+    found[topics.at("count")] = to_json({"people": status.figures.people or 0, "sessions": status.figures.visits})
     found[topics.at("state")] = _on(status.runs)
     found[topics.at("status")] = ONLINE if status.runs else OFFLINE
     # An empty payload means "not retained": what has no value yet is left out, and removed where it was.
@@ -53,7 +53,7 @@ def states(status: ProcessorStatus, topics: Topics) -> dict[str, str]:
 def figures(status: ProcessorStatus, topics: Topics) -> tuple[str, str]:
     """(topic, payload) of what is measured; changes all the time, so it is sent at a pace of its own."""
     measured = status.figures
-    return topics.at("stats"), _json(
+    return topics.at("stats"), to_json(
         {
             "fps": measured.fps,
             "latency_p95_ms": measured.latency_p95_ms,
@@ -73,7 +73,7 @@ def _place(found: dict[str, str], topics: Topics, place: tuple[str, ...], seen: 
             "confidence": _hundredths(seen.confidence),
             "region": seen.region,
         }
-    found[topics.at(*place, "attributes")] = _json(attributes)
+    found[topics.at(*place, "attributes")] = to_json(attributes)
     found[topics.at(*place, "state")] = _on(seen is not None)
 
 
@@ -97,5 +97,5 @@ def _time(instant: datetime | None) -> str | None:
     return None if instant is None else rfc3339(instant)
 
 
-def _json(document: Mapping[str, Any]) -> str:
+def to_json(document: Mapping[str, Any]) -> str:
     return json.dumps(document, ensure_ascii=False, allow_nan=False)

@@ -287,6 +287,26 @@ async def test_nothing_is_retained_of_a_deleted_processor(home: Home) -> None:
     assert await home.held() == {}
 
 
+async def test_no_picture_is_left_where_none_is_wanted_any_more(home: Home) -> None:
+    control = Control()
+    before = home.sink(commands=True, control=control)
+    before.status(STATUS)
+    await before.deliver(replace(delivery(replace(LABEL, processor="door")), pictures=Pictures(jpeg(), jpeg())))
+    assert "streamproc/box/door/hero" in await home.held()
+    home.sink(commands=True, control=control, pictures=False).status(STATUS)
+    await before.retire()
+    await before.aclose()
+    config = "homeassistant/device/streamproc_box_door/config"
+    watcher = await listen(home.port, config)
+    await until(watcher, lambda: not {"hero", "snapshot"} & watcher.on(config)[-1].json["cmps"].keys())
+    for what in ("cmd/snapshot", "set"):
+        watcher.publish(f"streamproc/box/door/{what}", "ON")
+    await until(watcher, lambda: control.asked)
+    assert control.asked == [("start", "door")]
+    assert "streamproc/box/door/hero" not in await home.held()
+    watcher.close()
+
+
 async def test_leftovers_of_processors_that_are_no_more_are_removed(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
