@@ -298,7 +298,10 @@ async def test_no_picture_is_left_where_none_is_wanted_any_more(home: Home) -> N
     await before.aclose()
     config = "homeassistant/device/streamproc_box_door/config"
     watcher = await listen(home.port, config)
-    await until(watcher, lambda: not {"hero", "snapshot"} & watcher.on(config)[-1].json["cmps"].keys())
+    await until(
+        watcher,
+        lambda: not {"hero", "snapshot"} & json.loads(watcher.last(config) or '{"cmps": {"hero": 0}}')["cmps"].keys(),
+    )
     for what in ("cmd/snapshot", "set"):
         watcher.publish(f"streamproc/box/door/{what}", "ON")
     await until(watcher, lambda: control.asked)
