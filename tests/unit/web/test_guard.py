@@ -46,6 +46,8 @@ def ask(
         ("POST", "127.0.0.1", {**JSON, "CF-Connecting-IP": "192.0.2.9"}, 401),
         ("POST", "127.0.0.1", {**JSON, "X-Forwarded-Host": "cameras.example"}, 401),
         ("POST", "127.0.0.1", {**JSON, "Forwarded": "for=192.0.2.9"}, 401),
+        ("GET", "127.0.0.1", {"Origin": "http://["}, 403),
+        ("GET", "127.0.0.1", {"Origin": "null"}, 403),
         ("GET", "192.0.2.9", {}, 401),
         ("GET", "192.0.2.9", {"Authorization": "Bearer s3cret"}, 200),
         ("GET", "192.0.2.9", {"Authorization": "Bearer view"}, 403),
@@ -55,6 +57,37 @@ def ask(
 )
 def test_table(method: str, remote: str, headers: dict[str, str], status: int) -> None:
     assert ask(method, remote, headers) == status
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-Real-IP", "True-Client-IP", "Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "WL-Proxy-Client-IP", "Ali-CDN-Real-IP",
+        "X-ProxyUser-Ip", "X-Appengine-User-IP", "X-Originating-IP", "X-NF-Client-Connection-IP", "DO-Connecting-IP",
+        "X-Original-Forwarded-For", "X-Vercel-Forwarded-For", "X-Original-Host", "X-Original-URL", "X-Host", "X-Scheme",
+        "Remote-User", "X-Remote-User", "X-WebAuth-User", "X-Auth-Request-Email", "X-Authentik-Username", "Tailscale-User-Login",
+        "CF-Ray", "Cf-Access-Jwt-Assertion", "CDN-Loop", "X-Amz-Cf-Id", "X-ARR-Log-ID", "X-Azure-ClientIP", "Fly-Client-IP",
+        "X-Envoy-External-Address", "Proxy-Connection",
+    ],
+)  # fmt: skip
+def test_what_a_proxy_passed_on_does_not_come_from_this_host(name: str) -> None:
+    assert ask("GET", "127.0.0.1", {name: "any"}) == 401
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "User-Agent",
+        "Amz-Sdk-Request",
+        "X-Amz-Date",
+        "X-Amz-Target",
+        "X-Amz-User-Agent",
+        "X-Requested-With",
+        "Via-Nothing",
+    ],
+)
+def test_what_clients_send_themselves_says_nothing_of_a_proxy(name: str) -> None:
+    assert ask("GET", "127.0.0.1", {name: "any"}) == 200
 
 
 def test_a_name_that_was_bent_to_loopback_is_not_served() -> None:
