@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,13 +18,15 @@ from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRange
 from connectors.context import ConnectorContext
 from connectors.kafka.connection import client_options, started
 from connectors.kafka.settings import KafkaConnection
-from streamproc.logic.fragments import fragment_number, producer_time
+from streamproc.logic.fragments import fragment_number, instant_of, producer_time
 
 # What aiokafka logs while brokers are away, it logs several times a second; we say it ourselves, once a try.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 FETCH_BYTES = 4 * 1024 * 1024
 WAIT_MS = 200
+AT_ONCE = 16
+"""Records that one read gives at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Skipped:
 def record_of(message: Any) -> Record:
     """Ours out of aiokafka's."""
     headers = {name: bytes(value or b"") for name, value in message.headers or ()}
-    server = datetime.fromtimestamp(max(0, message.timestamp) / 1000, UTC)
+    server = instant_of(message.timestamp)
     return Record(
         message.partition,
         message.offset,
@@ -73,6 +75,8 @@ class TopicLog:
     def __init__(self, settings: KafkaConnection, context: ConnectorContext) -> None:
         self.topic = settings.topic
         self._options = client_options(settings, context)
+        self._next: dict[TopicPartition, int] = {}
+        """Offsets behind what was given out: the client's own position is lost where it breaks in the middle of a fetch."""
         self._consumer = AIOKafkaConsumer(
             **self._options,
             enable_auto_commit=False,
@@ -104,9 +108,10 @@ class TopicLog:
     def assign(self, offsets: Mapping[int, int]) -> None:
         """Read on from these offsets."""
         places = {self._place(partition): offset for partition, offset in offsets.items()}
+        self._next.clear()
         self._consumer.assign(list(places))
         for place, offset in places.items():
-            self._consumer.seek(place, offset)
+            self._seek(place, offset)
 
     async def bounds(self, partitions: list[int]) -> dict[int, tuple[int, int]]:
         """The oldest offset and the one that comes next, by partition."""
@@ -124,12 +129,13 @@ class TopicLog:
     async def read(self) -> list[Record | Skipped]:
         """What came, at most a moment's worth; nothing is also an answer. Raises KafkaError where the brokers say no."""
         try:
-            batches = await self._consumer.getmany(timeout_ms=WAIT_MS, max_records=16)
+            return await self._fetched(AT_ONCE)
         except OffsetOutOfRangeError as error:
             return [await self._out_of_range(place, offset) for place, offset in error.args[0].items()]
-        except (RecordTooLargeError, CorruptRecordException) as error:
-            return await self._step_over(error)
-        return [record_of(message) for messages in batches.values() for message in messages]
+        except Exception as error:  # what the client raises of a record that it cannot take apart is of any kind
+            if not _of_a_record(error):
+                raise
+            return [item for place in list(self._next) for item in await self._one_by_one(place)]
 
     async def caught_up(self) -> set[int]:
         """Partitions of which everything that can be read now was fetched and given out."""
@@ -165,18 +171,41 @@ class TopicLog:
     async def _out_of_range(self, place: TopicPartition, offset: int) -> Skipped:
         """Retention was faster than we are, or the topic was made anew: whatever is there now is new to us."""
         begin, _ = (await self.bounds([place.partition]))[place.partition]
-        self._consumer.seek(place, begin)
+        self._seek(place, begin)
         return Skipped(place.partition, offset, begin, "the broker no longer has these fragments")
 
-    async def _step_over(self, error: KafkaError) -> list[Record | Skipped]:
-        """A record that cannot be fetched must not stop those behind it."""
-        skipped: list[Record | Skipped] = []
-        assigned = self._consumer.assignment()
-        for place in [place for place in assigned if repr(place) in str(error)] or assigned:
-            offset = await self._consumer.position(place)
-            self._consumer.seek(place, offset + 1)
-            skipped.append(Skipped(place.partition, offset, offset + 1, type(error).__name__))
-        return skipped
+    async def _one_by_one(self, place: TopicPartition) -> list[Record | Skipped]:
+        """A record that cannot be read must not stop those behind it, nor cost those before it."""
+        self._seek(place, self._next[place])
+        found: list[Record | Skipped] = []
+        try:
+            while len(found) < AT_ONCE and (came := await self._fetched(1, place)):
+                found += came
+        except Exception as error:
+            if not _of_a_record(error):
+                raise
+            offset = self._next[place]
+            self._seek(place, offset + 1)
+            found.append(Skipped(place.partition, offset, offset + 1, f"it cannot be read: {type(error).__name__}"))
+        return found
+
+    async def _fetched(self, most: int, *places: TopicPartition) -> list[Record | Skipped]:
+        batches = await self._consumer.getmany(*places, timeout_ms=WAIT_MS, max_records=most)
+        for place, messages in batches.items():
+            if messages:
+                self._next[place] = messages[-1].offset + 1
+        return [record_of(message) for messages in batches.values() for message in messages]
+
+    def _seek(self, place: TopicPartition, offset: int) -> None:
+        self._consumer.seek(place, offset)
+        self._next[place] = offset
+
+
+def _of_a_record(error: Exception) -> bool:
+    """Whether one record is at fault, and neither the brokers nor the way to them."""
+    return isinstance(error, RecordTooLargeError | CorruptRecordException) or not isinstance(
+        error, KafkaError | OSError
+    )
 
 
 class OffsetNotes:

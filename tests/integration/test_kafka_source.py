@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from connectors.catalog import make_source
 from connectors.context import ConnectorContext
@@ -299,6 +300,30 @@ def test_a_producers_time_beyond_all_calendars_stops_nothing(
         lambda: bool(seen.items) and isinstance(seen.items[-1], Packet) and seen.items[-1].fragment.number == "103"
     )
     assert seen.error is None and not seen.gaps
+
+
+class Latin(str):
+    """A header's name as producers that know no UTF-8 write it."""
+
+    def encode(self, *_: Any) -> bytes:
+        return str.encode(self, "latin-1")
+
+
+def test_a_record_that_the_client_cannot_take_apart_is_a_gap_and_costs_no_other(
+    kafka: Any, watch: Any, topic: str, fragments: list[Outgoing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("producer.producer", "producer.message_accumulator"):  # the compiled builder takes no such name
+        monkeypatch.setattr(f"aiokafka.{module}.DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy)
+    made = messages(fragments)
+    odd = {**made[2], "headers": [*made[2]["headers"], (Latin("caméra"), b"1")]}
+    produce(kafka.bootstrap, topic, [*made[:2], odd, made[3]])
+    seen = watch(kafka.bootstrap, topic, start="earliest")
+    seen.until(
+        lambda: bool(seen.items) and isinstance(seen.items[-1], Packet) and seen.items[-1].fragment.number == "103"
+    )
+    numbers = {item.fragment.number for item in seen.items if isinstance(item, Packet)}
+    assert seen.error is None and numbers == {"100", "101", "103"}
+    assert [gap.reason for gap in seen.gaps][:1] == [GapReason.SKIPPED]
 
 
 @pytest.mark.parametrize("also_record", [False, True])
