@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from itertools import islice
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import structlog
@@ -31,6 +31,7 @@ from streamproc.media.demux import (
     open_file,
     reason,
     seconds,
+    shown_for,
     video_track,
 )
 from streamproc.media.mpegts import FilePart, coding_borders
@@ -76,11 +77,20 @@ class FileSource:
         self._part = 0
         self._parts: list[int] = [0]
         """Byte offsets at which the parts of one coding begin."""
+        self._whole: BinaryIO | None = None
+        """What the present part is read from."""
         self._told_standing = False
 
     def items(self, stop: threading.Event, resume: Position | None = None) -> Iterator[StreamItem]:
         """Raises SourceRefused where the file is missing or holds no video."""
         begin = None if resume is None else self._resume(resume)
+        try:
+            yield from self._passes(begin, stop)
+        finally:
+            if self._whole is not None:
+                self._whole.close()
+
+    def _passes(self, begin: _Keyframe | None, stop: threading.Event) -> Iterator[StreamItem]:
         while True:
             before = self._timeline.clock
             damage = yield from self._play(begin, stop)
@@ -170,8 +180,11 @@ class FileSource:
             return whole
         whole.close()
         ends: list[int | None] = [*self._parts[1:], None]
+        if self._whole is not None:
+            self._whole.close()
+        self._whole = self._path.open("rb")
         return open_container(
-            FilePart(self._path, self._parts[self._part], ends[self._part]), container_format="mpegts"
+            FilePart(self._whole, self._parts[self._part], ends[self._part]), container_format="mpegts"
         )
 
     def _read(
@@ -202,7 +215,7 @@ class FileSource:
         media = self._timeline.place(
             seconds(raw.pts, raw.time_base),
             seconds(raw.dts, raw.time_base),
-            seconds(raw.duration, raw.time_base),
+            shown_for(track.context, raw),
             keyframe=raw.is_keyframe,
             lead=lead(stream, raw),
         )

@@ -17,7 +17,7 @@ from streamproc.jobs.answers import Aggregate
 from streamproc.jobs.facefacts import face_from, match_from
 from streamproc.jobs.model import Job, JobKind, JobState, VideoRef
 from streamproc.jobs.service import JobPage, JobService, PageRequest
-from streamproc.jobs.video import VideoFacts
+from streamproc.jobs.video_facts import VideoFacts
 from streamproc.perception.taxonomy import Label
 
 START_OPERATIONS: Mapping[JobKind, str] = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
+from streamproc.jobs.video import Sound, VideoFrame
+from streamproc.jobs.video_facts import VideoFacts
 
 
 class Analysis(Protocol):

@@ -15,7 +15,8 @@ from streamproc.jobs.analysis import Analysis
 from streamproc.jobs.model import JobKind
 from streamproc.jobs.service import JobLimits, JobService, OnCompleted
 from streamproc.jobs.sources import StoreSettings, Videos
-from streamproc.jobs.video import VideoFacts, VideoFrame
+from streamproc.jobs.video import VideoFrame
+from streamproc.jobs.video_facts import VideoFacts
 from streamproc.perception.provider import ModelProvider
 from streamproc.store.database import Database
 

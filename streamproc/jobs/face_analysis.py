@@ -17,7 +17,8 @@ from streamproc.faces.service import FaceService
 from streamproc.jobs.facefacts import LEAST_CONFIDENCE, face_to, match_to, owner_of
 from streamproc.jobs.person_analysis import FindFaces
 from streamproc.jobs.steps import coarse_step
-from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
+from streamproc.jobs.video import Sound, VideoFrame
+from streamproc.jobs.video_facts import VideoFacts
 from streamproc.perception.objects import LOOK, PeopleFinder
 
 

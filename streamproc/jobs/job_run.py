@@ -15,7 +15,8 @@ import structlog
 from streamproc.core.errors import MediaError, StateError, StorageUnavailable, StreamprocError
 from streamproc.jobs.analysis import Analysis
 from streamproc.jobs.model import Job, JobKind, JobState, VideoRef, facts_to
-from streamproc.jobs.video import Place, Sound, StoredVideo, VideoFacts, VideoFrame
+from streamproc.jobs.video import Place, Sound, StoredVideo, VideoFrame
+from streamproc.jobs.video_facts import VideoFacts
 from streamproc.logic.state_codec import pack, unpack
 from streamproc.logic.structure import from_document, to_document
 from streamproc.store.faults import passing_fault
@@ -163,7 +164,7 @@ class Run:
                 self.tell(Advance(index + 1, video.expected_frames, float(at)))
             stopping = self.stop()
             if stopping or now - saved > self.policy.checkpoint_s:
-                self._save(analyses, Place(index, at, video.origin or Fraction(0), dict(heard), video.regular))
+                self._save(analyses, video.place(dict(heard)))
                 saved = time.monotonic()
             if stopping:
                 raise Interrupted("the job was interrupted; it goes on when it is started again")

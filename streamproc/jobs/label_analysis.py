@@ -13,7 +13,8 @@ import numpy as np
 from streamproc.core.media import Image
 from streamproc.jobs.person_analysis import FindFaces
 from streamproc.jobs.steps import coarse_step
-from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
+from streamproc.jobs.video import Sound, VideoFrame
+from streamproc.jobs.video_facts import VideoFacts
 from streamproc.logic.structure import from_document, to_document
 from streamproc.perception.label_evidence import LEAST, Sample, over_samples
 from streamproc.perception.objects import LOOK

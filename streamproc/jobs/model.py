@@ -10,7 +10,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
-from streamproc.jobs.video import AudioFacts, VideoFacts
+from streamproc.jobs.video_facts import AudioFacts, VideoFacts
 
 
 class JobKind(StrEnum):

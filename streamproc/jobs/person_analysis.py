@@ -20,7 +20,8 @@ from streamproc.core.media import Image
 from streamproc.core.vision import Box
 from streamproc.jobs.facefacts import face_to, owner_of
 from streamproc.jobs.steps import coarse_step, fine_step, look_step
-from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
+from streamproc.jobs.video import Sound, VideoFrame
+from streamproc.jobs.video_facts import VideoFacts
 from streamproc.logic.boxes import Boxes, Floats, as_boxes, iou
 from streamproc.logic.person_looks import LookPlan
 from streamproc.logic.reappearance import Path, numbered

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamproc.jobs.video import Sound, VideoFacts, VideoFrame
+from streamproc.jobs.video import Sound, VideoFrame
+from streamproc.jobs.video_facts import VideoFacts
 from streamproc.logic.cards import LOOK, black_share, lit_share, look, scroll
 from streamproc.logic.cues import COLUMNS, Cue, CueRules, card_cuts, empty_frames, find_cues
 from streamproc.logic.shots import THUMB, Shot, ShotDetector, Transition, shots_from

@@ -6,9 +6,8 @@ import io
 from collections import OrderedDict
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import structlog
@@ -16,6 +15,7 @@ import structlog
 from streamproc.core.errors import InputError, SourceError
 from streamproc.jobs.model import VideoRef
 from streamproc.jobs.video import StoredVideo
+from streamproc.jobs.web_object import HttpObject
 from streamproc.logic.redact import redact, redact_url
 
 log = structlog.get_logger(__name__)
@@ -124,46 +124,6 @@ class RemoteObject(Protocol):
     def read(self, start: int, end: int) -> bytes:
         """Bytes from ``start`` up to ``end``, of the object as it was when it was opened."""
         ...
-
-
-class HttpObject:
-    """A file of a web server that serves byte ranges."""
-
-    def __init__(self, url: str) -> None:
-        import obstore
-        from obstore.exceptions import BaseError
-        from obstore.store import HTTPStore
-
-        parts = urlsplit(url)
-        retry: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
-        options: Any = {
-            "timeout": timedelta(seconds=30),
-            "connect_timeout": timedelta(seconds=5),
-            "allow_http": parts.scheme == "http",
-        }
-        self._path = parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
-        try:
-            self._store = HTTPStore.from_url(
-                f"{parts.scheme}://{parts.netloc}", client_options=options, retry_config=retry
-            )
-            meta: Any = obstore.get(self._store, self._path, options={"head": True}).meta
-        except BaseError as error:
-            raise OSError(str(error)) from None
-        self.size = int(meta["size"])
-        self._etag = meta.get("e_tag")
-        self.version = str(self._etag or meta.get("last_modified") or self.size)
-
-    def read(self, start: int, end: int) -> bytes:
-        """See ``RemoteObject``."""
-        import obstore
-        from obstore.exceptions import BaseError
-
-        unchanged = {"if_match": self._etag} if self._etag and not str(self._etag).startswith("W/") else {}
-        options: Any = {"range": (start, end), **unchanged}
-        try:
-            return bytes(obstore.get(self._store, self._path, options=options).bytes())
-        except BaseError as error:
-            raise OSError(str(error)) from None
 
 
 class RangeFile(io.RawIOBase):

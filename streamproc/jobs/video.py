@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import av
 import cv2
@@ -16,44 +17,19 @@ import numpy as np
 import numpy.typing as npt
 
 from streamproc.core.errors import MediaError
-from streamproc.logic.smpte import STANDARD_RATES, floor_ms, snap_rate
+from streamproc.jobs.video_facts import VideoFacts, facts_of
+from streamproc.logic.smpte import floor_ms
 from streamproc.media.demux import open_file
+from streamproc.media.mpegts import FilePart, coding_borders
 from streamproc.media.orientation import Orientation
 from streamproc.media.picture import AvPicture
 
 UNSUPPORTED = "Unsupported codec/format."
 """The service's words for a video that cannot be decoded."""
-_FULL_RANGE = 2
 _SEEK_MARGIN = Fraction(1)
 _MAX_ERRORS = 5_000
 _PEEKED = 100
 """Packets that are looked through for a first picture."""
-
-
-@dataclass(frozen=True, slots=True)
-class AudioFacts:
-    """One audio stream."""
-
-    codec: str
-    duration_ms: int
-    sample_rate: int
-    channels: int
-
-
-@dataclass(frozen=True, slots=True)
-class VideoFacts:
-    """What the service's VideoMetadata and AudioMetadata tell, and the exact rate."""
-
-    codec: str
-    format: str
-    duration_ms: int
-    rate: Fraction
-    """Frames a second; a standard rate where the container's is a rounding of one."""
-    width: int
-    height: int
-    """Of the upright picture."""
-    full_range: bool
-    audio: tuple[AudioFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +80,10 @@ class Place:
     """By number of the audio stream: sound that begins up to this time is done."""
     regular: bool = True
     """Every frame so far had a timestamp later than the one before, so that a timestamp says where to go on; else frames are counted."""
+    part: int = 0
+    """Of a video that changes its coding midway. ``origin`` and ``regular`` are of this part."""
+    frames_before: int = 0
+    """Frames of the parts before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,54 +117,63 @@ class StoredVideo:
         self.name = name
         self._check = check
         self._reading = reading or contextlib.nullcontext()
+        self._file = file
+        self._threads = threads
+        self._parts: list[int] = [0]
+        """Byte offsets at which the parts of one coding begin."""
+        self._part, self._frames_before = 0, 0
+        self._whole: BinaryIO | None = None
+        """What the present part is read from."""
+        self._index, self._last = -1, Fraction(0)
+        self.facts: VideoFacts
+        self._turn_to(0)
+        if self._container.format.name == "mpegts":
+            with self._opened() as whole:
+                self._parts += coding_borders(whole)
+        if len(self._parts) > 1:
+            self._container.close()
+            self._turn_to(0)
+            self.facts = replace(self.facts, duration_ms=0)  # known when all was read
+
+    def _turn_to(self, part: int) -> None:
+        """Open a part, which begins behind the last frame."""
+        self._part = part
+        if self._whole is not None:
+            self._whole.close()
+        file = self._file
+        if len(self._parts) > 1:
+            self._whole = self._opened()
+            file = FilePart(self._whole, self._parts[part], [*self._parts[1:], None][part])
         turned, origin = _peek(file)
         try:
             self._container = open_file(file)
         except (av.FFmpegError, OSError, ValueError, MediaError):
             raise MediaError(UNSUPPORTED) from None
         try:
-            self._open(threads, turned, origin)
+            self._open(turned, origin)
         except BaseException:
             self._container.close()
             raise
 
-    def _open(self, threads: int, turned: bool, origin: Fraction | None) -> None:
+    def _opened(self) -> BinaryIO:
+        """The whole file from its beginning; closing it leaves a file that was handed in open."""
+        if isinstance(self._file, str):
+            return Path(self._file).open("rb")
+        return cast(BinaryIO, FilePart(self._file, 0, None))
+
+    def _open(self, turned: bool, origin: Fraction | None) -> None:
         self._stream = _film(self._container)
         if self._stream is None:
             raise MediaError(UNSUPPORTED)
-        self._stream.codec_context.thread_count = threads
+        self._stream.codec_context.thread_count = self._threads
         self._stream.thread_type = "AUTO"
         self._aspect = self._stream.sample_aspect_ratio or None
         self._audio = [s for s in self._container.streams.audio if s.codec_context is not None]
         self.origin = origin
         self.regular = True
         """So far; see ``Place.regular``."""
-        self.facts = self._facts(turned)
-
-    def _facts(self, turned: bool) -> VideoFacts:
-        stream, container = self._stream, self._container
-        duration = stream.duration * stream.time_base if stream.duration and stream.time_base else None
-        if duration is None:
-            duration = Fraction(container.duration or 0, 1_000_000)
-        width, height = stream.width, stream.height
-        context = stream.codec_context
-        return VideoFacts(
-            codec=_codec(context),
-            format=str(container.format.long_name),
-            duration_ms=floor_ms(Fraction(duration)),
-            rate=_rate(stream, container.format.name),
-            width=height if turned else width,
-            height=width if turned else height,
-            full_range=int(context.color_range or 0) == _FULL_RANGE or str(context.pix_fmt).startswith("yuvj"),
-            audio=tuple(self._audio_facts(stream) for stream in self._audio),
-        )
-
-    def _audio_facts(self, stream: Any) -> AudioFacts:
-        duration = Fraction(self._container.duration or 0, 1_000_000)
-        if stream.duration and stream.time_base:
-            duration = stream.duration * stream.time_base
-        context = stream.codec_context
-        return AudioFacts(_codec(context), floor_ms(duration), int(context.sample_rate), int(context.channels))
+        if self._part == 0:
+            self.facts = facts_of(self._stream, self._container, turned)
 
     @property
     def expected_frames(self) -> int:
@@ -194,6 +183,8 @@ class StoredVideo:
     def close(self) -> None:
         with self._reading:
             self._container.close()
+            if self._whole is not None:
+                self._whole.close()
 
     def ended(self, last: Fraction) -> None:
         """All was read and ``last`` is the time of the last frame: now it is known how long a video is whose container does not say."""
@@ -205,8 +196,30 @@ class StoredVideo:
 
         ``after``: go on behind that place. Damaged parts are passed over, as a player does.
         """
+        if after is not None:
+            self._index, self._last, self._frames_before = after.index, after.at, after.frames_before
+            if after.part:
+                self._next_part(after.part)
+        yield from self._of_part(sound, after)
+        while self._part + 1 < len(self._parts):
+            self._next_part(self._part + 1)
+            self._frames_before = self._index + 1
+            if self.origin is not None and self._index >= 0:
+                self.origin -= self._last + 1 / self.facts.rate
+            yield from self._of_part(sound, None)
+
+    def _next_part(self, part: int) -> None:
+        with self._reading:
+            self._container.close()
+            self._turn_to(part)
+
+    def place(self, heard: Mapping[int, Fraction]) -> Place:
+        """Behind the last frame that was given. ``heard``: see ``Place``."""
+        origin = self.origin or Fraction(0)
+        return Place(self._index, self._last, origin, heard, self.regular, self._part, self._frames_before)
+
+    def _of_part(self, sound: bool, after: Place | None) -> Iterator[VideoFrame | Sound]:
         streams = [self._stream, *(self._audio if sound else [])]
-        index, last = (after.index, after.at) if after else (-1, None)
         heard = after.heard if after else {}
         behind = 0
         if after is not None:
@@ -214,24 +227,24 @@ class StoredVideo:
             if after.regular:
                 self._seek(after)
             else:
-                behind = after.index + 1
+                behind = after.index + 1 - after.frames_before
         for number, frame in self._frames(streams):
             if isinstance(frame, av.AudioFrame):
                 spell = self._sound(frame, number)
                 if spell is not None and (spell.stream not in heard or spell.start > heard[spell.stream]):
                     yield spell
                 continue
-            at = self._time(frame, last)
+            at = self._time(frame)
             if behind > 0:
                 behind -= 1
                 continue
             if after is not None and after.regular and at <= after.at:
                 continue
-            if last is not None and at <= last:
+            if self._index >= 0 and at <= self._last:
                 self.regular = False
-                at = last + 1 / self.facts.rate
-            index, last = index + 1, at
-            yield VideoFrame(index, at, AvPicture(frame, self._aspect), frame)
+                at = self._last + 1 / self.facts.rate
+            self._index, self._last = self._index + 1, at
+            yield VideoFrame(self._index, at, AvPicture(frame, self._aspect), frame)
 
     def _seek(self, place: Place) -> None:
         # Back behind what is done by a margin: sound lags behind pictures in the file, and decoders need a run-up.
@@ -239,13 +252,14 @@ class StoredVideo:
         with contextlib.suppress(av.FFmpegError), self._reading:
             self._container.seek(int(max(target, Fraction(0)) * 1_000_000), backward=True, any_frame=False)
 
-    def _time(self, frame: Any, last: Fraction | None) -> Fraction:
+    def _time(self, frame: Any) -> Fraction:
+        follows = Fraction(0) if self._index < 0 else self._last + 1 / self.facts.rate
         stamp = _stamp(frame, self._container)
         if stamp is None:
             self.regular = False
-            return (last + 1 / self.facts.rate) if last is not None else Fraction(0)
+            return follows
         if self.origin is None:
-            self.origin = stamp
+            self.origin = stamp - follows
         return stamp - self.origin
 
     def _sound(self, frame: Any, number: int) -> Sound | None:
@@ -320,19 +334,3 @@ def _peek(file: Any) -> tuple[bool, Fraction | None]:
     if hasattr(file, "seek"):
         file.seek(0)
     return turned, origin
-
-
-def _codec(context: Any) -> str:
-    """The codec's own name, whichever decoder reads it."""
-    return str(context.codec.canonical_name or context.name)
-
-
-def _rate(stream: Any, container_format: str) -> Fraction:
-    """Frames a second. A fragmented file's average is one of few frames; there the rate of its clock is near it and better."""
-    if container_format == "avi" and stream.guessed_rate:
-        # AVI has no timestamps, its "average" is the header's tick: FFmpeg writes H.264 in ticks of half a frame.
-        return snap_rate(Fraction(stream.guessed_rate))
-    average = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
-    steady = Fraction(stream.base_rate or average)
-    near = abs(steady - average) <= steady / 100 and snap_rate(steady) in STANDARD_RATES
-    return snap_rate(steady if near else Fraction(average))

@@ -193,6 +193,12 @@ def parse_instant(value: Any) -> datetime:
         raise ValueError(f"{value!r} lies outside of time") from None
 
 
+def instant_of(milliseconds: int) -> datetime:
+    """A log's own time of a record, which its producer may have set to anything: clamped to what is a time of a camera."""
+    longest = (LATEST - EARLIEST) // timedelta(milliseconds=1)
+    return EARLIEST + timedelta(milliseconds=min(max(0, milliseconds), longest))
+
+
 def header(headers: Mapping[str, bytes], name: str) -> str | None:
     """A header's text, whatever the case and punctuation of its name; None where it is missing or empty."""
     wanted = _plain(name)

@@ -12,6 +12,10 @@ from typing import Any
 
 JUMP = Fraction(10)
 """A step forward of more seconds is a broken clock, not a pause (FFmpeg's dts_delta_threshold)."""
+LONGEST_PAUSE = Fraction(86_400 * 400)
+"""Nobody keeps one recording open over a longer step forward; a clock that was set makes one of decades."""
+SHORTEST_STEP = Fraction(1, 2000)
+"""No camera sends frames closer to each other; timestamps that only creep on so far stand."""
 BACKWARD = Fraction(1)
 """A step backward of up to so many seconds is reordering."""
 STEP = Fraction(1, 25)
@@ -30,9 +34,9 @@ class Timeline:
     """Media time of a feed that is read from storage."""
 
     def __init__(self, start: Fraction = Fraction(0), jump: Fraction | None = None) -> None:
-        """``start``: media time of the first packet. ``jump``: steps forward beyond it are mended (None: they are pauses)."""
+        """``start``: media time of the first packet. ``jump``: steps forward beyond it are mended (None: all but absurd ones are pauses)."""
         self._start = start
-        self.jump = jump
+        self.jump = jump or LONGEST_PAUSE
         self._shift: Fraction | None = None
         self._clock: Fraction | None = None
         self._step = STEP
@@ -43,7 +47,7 @@ class Timeline:
         self.jumps = 0
         """How often the clock was mended."""
         self.stood = 0
-        """Packets whose timestamps repeated those of the packet before; they were placed by the nominal rate."""
+        """Packets whose timestamps repeated those of the packet before, or nearly; they were placed by the nominal rate."""
 
     def place(
         self,
@@ -59,7 +63,7 @@ class Timeline:
         ``keyframe``: a step back of the decode clock is then no reordering, however small, but a new beginning. ``lead``: a feed's first packet
         lies so long before the first picture that is shown; it counts where the feed begins only.
         """
-        if duration is not None and 0 < duration < JUMP:
+        if duration is not None and SHORTEST_STEP <= duration < JUMP:
             self._step = duration
         when = pts if pts is not None else dts
         clock = dts if dts is not None else pts
@@ -69,7 +73,7 @@ class Timeline:
             self._shift = self._start - lead - when
         elif self._clock is not None:
             step = clock - self._clock
-            if step < (0 if keyframe else -BACKWARD) or (self.jump is not None and step > self.jump):
+            if step < (0 if keyframe else -BACKWARD) or step > self.jump:
                 self._shift += self._clock + self._step - clock
                 self.jumps += 1
             else:
@@ -80,10 +84,11 @@ class Timeline:
 
     def _stood(self, when: Fraction, step: Fraction) -> Fraction:
         """What is added to the shift where timestamps stand, and taken back when they move on."""
-        if step == 0 and when == self._last_when:
+        assert self._last_when is not None
+        if 0 <= step < SHORTEST_STEP and abs(when - self._last_when) < SHORTEST_STEP:
             self.stood += 1
-            self._standing += self._step
-            return self._step
+            self._standing += self._step - step
+            return self._step - step
         back = min(self._standing, max(Fraction(0), step - self._step))
         self._standing -= back
         return -back

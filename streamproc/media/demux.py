@@ -17,6 +17,7 @@ from av.stream import Discard, Disposition
 
 from streamproc.core.errors import MediaError
 from streamproc.logic.redact import redact
+from streamproc.logic.timeline import SHORTEST_STEP
 
 # FFmpeg's own log lines hold URLs with passwords; its errors reach us as exceptions.
 av.logging.set_level(None)
@@ -125,6 +126,15 @@ def video_track(container: Any, name: str, writable: bool = False) -> tuple[Any,
 def seconds(value: int | None, time_base: Fraction | None) -> Fraction | None:
     """A timestamp in seconds."""
     return None if value is None or time_base is None else value * time_base
+
+
+def shown_for(context: Any, packet: Any) -> Fraction | None:
+    """Seconds until the next picture is due: the packet's own word, or what the coded video says of its rate where that is absurd or missing."""
+    told = seconds(packet.duration, packet.time_base)
+    if told is not None and told >= SHORTEST_STEP:
+        return told
+    rate = context.framerate
+    return 1 / Fraction(rate) if rate and 1 / Fraction(rate) >= SHORTEST_STEP else told
 
 
 def lead(stream: Any, packet: Any) -> Fraction:

@@ -11,10 +11,9 @@ import av
 
 from streamproc.core.errors import MediaError
 from streamproc.logic.timeline import STEP, Timeline
-from streamproc.media.demux import VideoTrack, media_errors, open_container, reason, seconds, video_track
+from streamproc.media.demux import VideoTrack, media_errors, open_container, reason, seconds, shown_for, video_track
+from streamproc.media.mpegts import layout_at
 
-_TS_PACKETS = ((0, 188), (4, 192), (0, 204))
-"""Where the first sync byte stands and how far the next is: plain, with a time code before each packet (M2TS), with parity (ISO/IEC 13818-1)."""
 _MP4_BOXES = frozenset(
     (
         b"ftyp",
@@ -73,15 +72,9 @@ def sniff(data: bytes) -> str | None:
         return "jpeg_pipe"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png_pipe"
-    if any(_is_every(data, start, size) for start, size in _TS_PACKETS):
+    if layout_at(data) is not None:
         return "mpegts"
     return None
-
-
-def _is_every(data: bytes, start: int, size: int) -> bool:
-    """Whether a transport stream's sync byte stands at ``start`` and at each of the next ``size`` bytes apart, as far as there are some."""
-    places = range(start, min(len(data), start + 3 * size), size)
-    return len(places) > 0 and all(data[place] == 0x47 for place in places)
 
 
 def read_fragment(data: bytes, name: str) -> Fragment:
@@ -118,7 +111,7 @@ def _fragment(track: VideoTrack, packets: list[Any], is_still: bool, damage: str
         media = timeline.place(
             seconds(packet.pts, base),
             seconds(packet.dts, base),
-            seconds(packet.duration, base),
+            shown_for(track.context, packet),
             keyframe=packet.is_keyframe,
         )
         placed.append((packet, media))

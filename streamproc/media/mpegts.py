@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO
 
 PACKET = 188
+LAYOUTS = ((0, PACKET), (4, 192), (0, 204))
+"""Where a packet's sync byte stands and how far the next is: plain, with a time code before each packet (M2TS), with parity behind it."""
 _SYNC = 0x47
-_BLOCK = PACKET * 8192
+_BLOCK = 1024 * 1024
+_SURE = 4
+"""Packets in a row whose sync bytes stand where they belong."""
 _VIDEO_TYPES = frozenset({0x01, 0x02, 0x10, 0x1B, 0x24, 0x33, 0xD1})
 """MPEG-1 and -2 video, MPEG-4 visual, H.264, H.265, H.266, Dirac."""
 
@@ -21,7 +24,7 @@ _VIDEO_TYPES = frozenset({0x01, 0x02, 0x10, 0x1B, 0x24, 0x33, 0xD1})
 def coding_borders(file: BinaryIO) -> list[int]:
     """Byte offsets at which video of another coding begins, each at the association table before its program map; none in most files.
 
-    ``file`` is read from its start, in packets of 188 bytes; anything else gives none.
+    ``file`` is read from where it stands. What is no packet in it is passed over.
     """
     maps: set[int] = set()
     video: set[tuple[int, int]] = set()
@@ -40,10 +43,10 @@ def coding_borders(file: BinaryIO) -> list[int]:
 
 
 class FilePart(io.RawIOBase):
-    """The bytes of a file from ``begin`` up to ``end`` (None: to its end) as a file of its own. Owns the file it opened."""
+    """The bytes of a file from ``begin`` up to ``end`` (None: to its end) as a file of its own; the whole one stays open."""
 
-    def __init__(self, path: Path, begin: int, end: int | None) -> None:
-        self._file = path.open("rb")
+    def __init__(self, file: BinaryIO, begin: int, end: int | None) -> None:
+        self._file = file
         size = self._file.seek(0, io.SEEK_END)
         self._begin, self._end = begin, size if end is None else min(end, size)
         self._file.seek(begin)
@@ -66,28 +69,47 @@ class FilePart(io.RawIOBase):
         left = max(0, self._end - self._file.tell())
         return self._file.read(left if size < 0 else min(size, left))
 
-    def close(self) -> None:
-        self._file.close()
-        super().close()
+
+def layout_at(data: bytes, at: int = 0) -> tuple[int, int] | None:
+    """Which of ``LAYOUTS`` packets have from ``at`` on; None where there are none."""
+    for layout in LAYOUTS:
+        first, size = at + layout[0], layout[1]
+        places = range(first, min(len(data), first + _SURE * size), size)
+        if places and all(data[place] == _SYNC for place in places):
+            return layout
+    return None
 
 
 def _sections(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
     """(offset, PID, section) of each packet that begins a section of the association table or of what could be a program map."""
-    offset = 0
+    for offset, packet in _starting_packets(file):
+        start = 4
+        if packet[3] & 0x20:  # an adaptation field comes first
+            start += 1 + packet[4]
+        # A pointer of zero and table 0 or 2; video packets begin with 00 00 01.
+        if start + 4 < PACKET and packet[start] == 0 and packet[start + 1] in (0, 2) and packet[start + 2] & 0x80:
+            yield offset, (packet[1] & 0x1F) << 8 | packet[2], packet[start + 1 :]
+
+
+def _starting_packets(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """(offset, packet) of those in which something begins."""
+    offset, data = 0, b""
+    layout: tuple[int, int] | None = None
     while block := file.read(_BLOCK):
-        for at in range(0, len(block) - PACKET + 1, PACKET):
-            if block[at] != _SYNC:
-                return
-            if not block[at + 1] & 0x40:  # no section begins here
+        data, at = data + block, 0
+        enough = len(data) - _SURE * LAYOUTS[-1][1] if len(block) == _BLOCK else len(data) - PACKET - 3
+        while at < enough:
+            if layout is None or data[at + layout[0]] != _SYNC:
+                layout = layout_at(data, at)
+                if layout is None:
+                    sync = data.find(_SYNC, at + 1)
+                    at = enough if sync < 0 else max(at + 1, sync - LAYOUTS[1][0])
                 continue
-            start = at + 4
-            if block[at + 3] & 0x20:  # an adaptation field comes first
-                start += 1 + block[start]
-            # A pointer of zero and table 0 or 2; video packets begin with 00 00 01.
-            if start + 4 < at + PACKET and block[start] == 0 and block[start + 1] in (0, 2) and block[start + 2] & 0x80:
-                pid = (block[at + 1] & 0x1F) << 8 | block[at + 2]
-                yield offset + at, pid, block[start + 1 : at + PACKET]
-        offset += len(block)
+            first, size = at + layout[0], layout[1]
+            if data[first + 1] & 0x40:
+                yield offset + at, data[first : first + PACKET]
+            at += size
+        offset, data = offset + at, data[at:]
 
 
 def _entries(section: bytes) -> bytes:

@@ -23,6 +23,21 @@ Rectangle = tuple[int, int, int, int]
 _MATRIX_BYTES = 36
 
 
+def _unnamed(cls: type[SideData], value: object) -> SideData | None:
+    """A member for a kind of side data that this PyAV has no name for."""
+    if not isinstance(value, int):
+        return None
+    member = object.__new__(cls)
+    member._name_ = f"UNNAMED_{value}"
+    member._value_ = value  # type: ignore[assignment]  # what the stub says of it
+    return member
+
+
+# FFmpeg attaches more kinds than PyAV's enumeration knows (EXIF of photographs, views of spatial video), and without this hook of it no side data
+# at all can be read of such a frame.
+SideData._missing_ = classmethod(_unnamed)  # type: ignore[assignment,method-assign]
+
+
 @dataclass(frozen=True, slots=True)
 class Orientation:
     """What is done to a stored picture, in this order, so that it stands as it is to be seen."""

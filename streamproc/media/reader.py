@@ -13,7 +13,16 @@ import av
 from streamproc.core.media import EPOCH, Frame, Moment, Packet
 from streamproc.logic.timeline import JUMP, Timeline
 from streamproc.media.decode import Decoder
-from streamproc.media.demux import RESTARTING_FORMATS, Coded, lead, media_errors, open_file, seconds, video_track
+from streamproc.media.demux import (
+    RESTARTING_FORMATS,
+    Coded,
+    lead,
+    media_errors,
+    open_file,
+    seconds,
+    shown_for,
+    video_track,
+)
 
 
 def read_frames(
@@ -42,7 +51,7 @@ def read_packets(path: Path, start_wall: datetime = EPOCH) -> Iterator[Packet]:
             media = timeline.place(
                 seconds(raw.pts, base),
                 seconds(raw.dts, base),
-                seconds(raw.duration, base),
+                shown_for(track.context, raw),
                 keyframe=raw.is_keyframe,
                 lead=lead(stream, raw),
             )

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from fractions import Fraction
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,9 +31,11 @@ from streamproc.jobs.model import Job, JobKind, JobRequest, JobState, VideoRef
 from streamproc.jobs.segment_analysis import SegmentAnalysis, SegmentOptions
 from streamproc.jobs.service import JobLimits, JobService, VideoTooLarge
 from streamproc.jobs.sources import GONE, InvalidObject, StoreSettings, Videos
-from streamproc.jobs.video import UNSUPPORTED, Sound, StoredVideo, VideoFrame, _rate
+from streamproc.jobs.video import UNSUPPORTED, Sound, StoredVideo, VideoFrame
+from streamproc.jobs.video_facts import _rate
 from streamproc.store.database import Database
 from tests import videos
+from tests.builders.clips import bar_clip
 
 
 def service_of(folder: Path, limits: JobLimits | None = None, settings: StoreSettings | None = None) -> JobService:
@@ -234,6 +237,27 @@ def test_codecs_have_their_own_names_whichever_decoder_is_used(tmp_path: Path) -
 def test_the_rate(average: str, clock: str | None, told: str) -> None:
     stream = SimpleNamespace(average_rate=Fraction(average), base_rate=Fraction(clock) if clock else None)
     assert _rate(stream, "matroska,webm") == Fraction(told)
+
+
+def test_video_that_changes_its_coding_is_read_to_its_end_and_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "clip.ts"
+    parts = [bar_clip(tmp_path / f"{codec}.ts", codec, frames=30) for codec in ("libx264", "mpeg2video")]
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    for file in (str(path), BytesIO(path.read_bytes())):
+        video = StoredVideo(file, "clip")
+        items = video.items()
+        times = [(frame.index, round(frame.at * 15)) for frame in items if isinstance(frame, VideoFrame)]
+        assert times == [(n, n) for n in range(60)]
+        video.close()
+    for cut in (10, 29, 30, 45):
+        first, second = StoredVideo(str(path), "clip"), StoredVideo(str(path), "clip")
+        for item in first.items():
+            if isinstance(item, VideoFrame) and item.index == cut:
+                break
+        rest = [item for item in second.items(after=first.place({})) if isinstance(item, VideoFrame)]
+        assert [(frame.index, round(frame.at * 15)) for frame in rest] == times[cut + 1 :]
+        first.close()
+        second.close()
 
 
 def test_a_truncated_file_without_its_index(tmp_path: Path, clip: Path) -> None:

@@ -400,7 +400,13 @@ def _private(path: Path) -> Iterator[str]:
     nodes = [node for node in _nodes(path) if isinstance(node, ast.Attribute)]
     own = {node.attr for node in nodes if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")}
     own |= {node.name for node in _nodes(path) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    own |= {"_replace", "_value_", "_asdict"}  # documented parts of named tuples and enumerations
+    own |= {
+        "_replace",
+        "_name_",
+        "_value_",
+        "_missing_",
+        "_asdict",
+    }  # documented parts of named tuples and enumerations
     foreign = {
         node.attr
         for node in nodes

@@ -14,7 +14,7 @@ from streamproc.core.vision import Box
 from streamproc.jobs.answers import Aggregate, Sort, items_of
 from streamproc.jobs.model import Job, JobKind, JobRequest, JobState, VideoRef, facts_from, facts_to, request_from
 from streamproc.jobs.service import JobPage, PageRequest
-from streamproc.jobs.video import AudioFacts, VideoFacts
+from streamproc.jobs.video_facts import AudioFacts, VideoFacts
 from streamproc.perception.claims import Claim
 from streamproc.perception.still_labels import LabelOptions, labels_of
 from streamproc.perception.taxonomy import taxonomy

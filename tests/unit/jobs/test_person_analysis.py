@@ -13,7 +13,8 @@ from streamproc.core.faces import DetectedFace
 from streamproc.core.media import Image
 from streamproc.core.vision import Box, FaceBox, FaceQuality, Pose
 from streamproc.jobs.person_analysis import PersonAnalysis, PersonLook, persons_of
-from streamproc.jobs.video import VideoFacts, VideoFrame
+from streamproc.jobs.video import VideoFrame
+from streamproc.jobs.video_facts import VideoFacts
 from streamproc.media.picture import ArrayPicture
 from streamproc.perception.objects import SeenObject
 

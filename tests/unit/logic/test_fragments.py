@@ -13,7 +13,15 @@ import pytest
 
 from streamproc.core.errors import MediaError
 from streamproc.core.media import EPOCH, Moment, Packet
-from streamproc.logic.fragments import Cutter, FragmentClock, fragment_number, parse_instant, producer_time
+from streamproc.logic.fragments import (
+    LATEST,
+    Cutter,
+    FragmentClock,
+    fragment_number,
+    instant_of,
+    parse_instant,
+    producer_time,
+)
 from streamproc.media import jpeg
 from streamproc.media.decode import Decoder
 from streamproc.media.demux import Coded
@@ -23,6 +31,7 @@ from streamproc.media.reader import read_frames, read_packets
 from tests.builders.clips import bar_clip
 
 T0 = datetime(2026, 11, 21, tzinfo=UTC)
+UNIX = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def at(seconds: float) -> datetime:
@@ -92,6 +101,14 @@ def test_headers_and_what_stands_in_for_them() -> None:
     for missing in ({}, {"producer-timestamp": b"", "fragment-number": b"twelve"}):
         assert producer_time(missing, at(1)) == at(1)
         assert fragment_number(missing, 3) == "3"
+
+
+@pytest.mark.parametrize(
+    "milliseconds,expected",
+    [(500, UNIX + timedelta(seconds=0.5)), (-1, UNIX), (253_402_300_800_000, LATEST), (2**63 - 1, LATEST)],
+)
+def test_a_record_s_own_time_is_one_of_the_calendar(milliseconds: int, expected: datetime) -> None:
+    assert instant_of(milliseconds) == expected
 
 
 def test_cuts_at_keyframes_only_and_never_beyond_the_longest() -> None:

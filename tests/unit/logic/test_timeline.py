@@ -15,6 +15,7 @@ CASES = {
     "reordered": ([(10, 8), (13, 9), (11, 10), (12, 11)], None, [0, 3, 1, 2]),
     "variable rate is kept": ([(0, 0), (F(1, 3), F(1, 3)), (7, 7)], None, [0, F(1, 3), 7]),
     "a long pause of a file is a pause": ([(0, 0), (60, 60)], None, [0, 60]),
+    "a file's clock that was set anew in mid-stream": ([(0, 0), (1, 1), (10**9, 10**9)], None, [0, 1, F(26, 25)]),
     "a broken clock jumps forward": ([(0, 0), (1, 1), (5000, 5000), (5001, 5001)], F(10), [0, 1, F(26, 25), F(51, 25)]),
     "a clock that wraps": ([(95443, 95443), (95444, 95444), (1, 1), (2, 2)], None, [0, 1, F(26, 25), F(51, 25)]),
     "no pts": ([(None, 3), (None, 4)], None, [0, 1]),
@@ -49,6 +50,13 @@ def test_timestamps_that_stand_are_counted_on_by_the_nominal_rate() -> None:
     again = Timeline()
     again.restore(json.loads(json.dumps(timeline.snapshot())))
     assert again.place(F(0), F(0), F(1, 10)) == 3
+
+
+def test_timestamps_that_creep_are_counted_on_by_the_nominal_rate() -> None:
+    """A muxer that wants growing timestamps, of a camera whose clock stands: each a tick after the one before."""
+    timeline = Timeline()
+    placed = [timeline.place(5 + F(n, 10240), 5 + F(n, 10240), F(1, 10)) for n in range(30)]
+    assert placed == [F(n, 10) for n in range(30)] and timeline.stood == 29
 
 
 def test_a_pair_of_equal_timestamps_does_not_move_what_follows() -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import io
+import struct
 from fractions import Fraction
 from itertools import product
+from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from av.bitstream import BitStreamFilterContext
@@ -86,6 +89,40 @@ def test_a_mirrored_clip_is_seen_mirrored(tmp_path, options: str, left_is_red: b
     assert (red > blue) is left_is_red
     blue, _, red = picture.crop((0.0, 0.2, 0.4, 0.8))[5, 5].tolist()
     assert (red > blue) is left_is_red
+
+
+def photograph(path: Path, exif_orientation: int) -> Path:
+    """A JPEG as phones write it: red in its upper left quarter as stored, with an EXIF tag that says how it is to be seen (EXIF 2.3, 4.6.4)."""
+    image = np.zeros((96, 160, 3), np.uint8)
+    image[:48, :80, 2] = 220
+    encoded = cv2.imencode(".jpg", image)[1].tobytes()
+    tag = struct.pack("<HHIHH", 0x0112, 3, 1, exif_orientation, 0)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + tag + struct.pack("<I", 0)
+    path.write_bytes(encoded[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + encoded[2:])
+    return path
+
+
+@pytest.mark.parametrize(
+    "exif_orientation,wide,right,low",
+    [
+        (1, True, False, False),
+        (2, True, True, False),
+        (3, True, True, True),
+        (4, True, False, True),
+        (5, False, False, False),
+        (6, False, True, False),
+        (7, False, True, True),
+        (8, False, False, True),
+    ],
+)
+def test_a_photograph_is_seen_as_its_exif_says(
+    tmp_path: Path, exif_orientation: int, wide: bool, right: bool, low: bool
+) -> None:
+    picture = next(iter(read_frames(photograph(tmp_path / "photo.jpg", exif_orientation)))).picture
+    assert (picture.width, picture.height) == ((160, 96) if wide else (96, 160))
+    red = picture.bgr()[:, :, 2]
+    corner = red[-20 if low else 0 :, -20 if right else 0 :][:20, :20]
+    assert corner.mean() > 150 and red.mean() < 80
 
 
 @pytest.mark.parametrize("aspect,size", [("2/1", (320, 96)), ("1/2", (160, 192)), ("32/11", (465, 96))])
