@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 import structlog
@@ -34,7 +34,7 @@ from streamproc.media.demux import (
     shown_for,
     video_track,
 )
-from streamproc.media.mpegts import FilePart, coding_borders
+from streamproc.media.mpegts import CodedParts
 from streamproc.media.reader import moment
 
 log = structlog.get_logger(__name__)
@@ -75,10 +75,8 @@ class FileSource:
         self._pass = 0
         self._index = 0
         self._part = 0
-        self._parts: list[int] = [0]
-        """Byte offsets at which the parts of one coding begin."""
-        self._whole: BinaryIO | None = None
-        """What the present part is read from."""
+        self._parts: CodedParts | None = None
+        """Of a transport stream."""
         self._told_standing = False
 
     def items(self, stop: threading.Event, resume: Position | None = None) -> Iterator[StreamItem]:
@@ -87,8 +85,8 @@ class FileSource:
         try:
             yield from self._passes(begin, stop)
         finally:
-            if self._whole is not None:
-                self._whole.close()
+            if self._parts is not None:
+                self._parts.close()
 
     def _passes(self, begin: _Keyframe | None, stop: threading.Event) -> Iterator[StreamItem]:
         while True:
@@ -134,7 +132,7 @@ class FileSource:
                 self._keyframes.clear()
                 packets = self._packets(container, stream, begin)
                 damage = yield from self._read(packets, stream, track, stop)
-            if stop.is_set() or self._part + 1 >= len(self._parts):
+            if stop.is_set() or self._parts is None or self._part + 1 >= len(self._parts):
                 return damage
             self._part, begin = self._part + 1, None
             log.info("video_coding_changes", path=str(self._path), part=self._part + 1, parts=len(self._parts))
@@ -173,19 +171,12 @@ class FileSource:
 
     def _open_part(self, whole: Any) -> Any:
         """The part that is played of a transport stream; the opened file itself where its video has one coding throughout."""
-        if len(self._parts) == 1:
-            with self._path.open("rb") as file:
-                self._parts = [0, *coding_borders(file)]
+        if self._parts is None:
+            self._parts = CodedParts(lambda: self._path.open("rb"))
         if len(self._parts) == 1:
             return whole
         whole.close()
-        ends: list[int | None] = [*self._parts[1:], None]
-        if self._whole is not None:
-            self._whole.close()
-        self._whole = self._path.open("rb")
-        return open_container(
-            FilePart(self._whole, self._parts[self._part], ends[self._part]), container_format="mpegts"
-        )
+        return open_container(self._parts.open(self._part), container_format="mpegts")
 
     def _read(
         self, packets: Iterator[Any], stream: Any, track: VideoTrack, stop: threading.Event

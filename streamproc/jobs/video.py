@@ -20,7 +20,7 @@ from streamproc.core.errors import MediaError
 from streamproc.jobs.video_facts import VideoFacts, facts_of
 from streamproc.logic.smpte import floor_ms
 from streamproc.media.demux import open_file
-from streamproc.media.mpegts import FilePart, coding_borders
+from streamproc.media.mpegts import CodedParts, FilePart
 from streamproc.media.orientation import Orientation
 from streamproc.media.picture import AvPicture
 
@@ -119,18 +119,16 @@ class StoredVideo:
         self._reading = reading or contextlib.nullcontext()
         self._file = file
         self._threads = threads
-        self._parts: list[int] = [0]
-        """Byte offsets at which the parts of one coding begin."""
+        self._parts: CodedParts | None = None
+        """Where there are several."""
         self._part, self._frames_before = 0, 0
-        self._whole: BinaryIO | None = None
-        """What the present part is read from."""
         self._index, self._last = -1, Fraction(0)
         self.facts: VideoFacts
         self._turn_to(0)
         if self._container.format.name == "mpegts":
-            with self._opened() as whole:
-                self._parts += coding_borders(whole)
-        if len(self._parts) > 1:
+            parts = CodedParts(self._opened)
+            self._parts = parts if len(parts) > 1 else None
+        if self._parts is not None:
             self._container.close()
             self._turn_to(0)
             self.facts = replace(self.facts, duration_ms=0)  # known when all was read
@@ -138,12 +136,7 @@ class StoredVideo:
     def _turn_to(self, part: int) -> None:
         """Open a part, which begins behind the last frame."""
         self._part = part
-        if self._whole is not None:
-            self._whole.close()
-        file = self._file
-        if len(self._parts) > 1:
-            self._whole = self._opened()
-            file = FilePart(self._whole, self._parts[part], [*self._parts[1:], None][part])
+        file = self._file if self._parts is None else self._parts.open(part)
         turned, origin = _peek(file)
         try:
             self._container = open_file(file)
@@ -183,8 +176,8 @@ class StoredVideo:
     def close(self) -> None:
         with self._reading:
             self._container.close()
-            if self._whole is not None:
-                self._whole.close()
+            if self._parts is not None:
+                self._parts.close()
 
     def ended(self, last: Fraction) -> None:
         """All was read and ``last`` is the time of the last frame: now it is known how long a video is whose container does not say."""
@@ -201,7 +194,7 @@ class StoredVideo:
             if after.part:
                 self._next_part(after.part)
         yield from self._of_part(sound, after)
-        while self._part + 1 < len(self._parts):
+        while self._parts is not None and self._part + 1 < len(self._parts):
             self._next_part(self._part + 1)
             self._frames_before = self._index + 1
             if self.origin is not None and self._index >= 0:
