@@ -31,6 +31,8 @@ LISTENS_S = 4.0
 _KNOWN_SOON_S = 10.0
 _SECRETS = "secrets"
 _ADDRESS = ("address", "user", "password")
+_BROWSER = "webrtc:"
+"""The address of a phone or browser that will send by WebRTC."""
 
 
 class CameraRoutes:
@@ -50,6 +52,8 @@ class CameraRoutes:
         body = await json_object(request)
         known_keys(body, _ADDRESS)
         address, credentials = _address(body)
+        if address == _BROWSER:
+            raise InputError("address: a phone or browser sends by itself; add it, then open /publish/NAME there")
         try:
             if is_camera(address):
                 found, _ = await asyncio.to_thread(look_at_camera, {"url": _joined(address, credentials)}, LISTENS_S)
@@ -138,7 +142,11 @@ def _address(body: dict[str, Any]) -> tuple[str, str | None]:
         raise InputError("send address, user and password as text")
     address = address.strip()
     if not address:
-        raise InputError("address: missing; write rtsp://HOST/PATH, or the path of a video on the node")
+        raise InputError(
+            "address: missing; write rtsp://HOST/PATH, the path of a video on the node, or webrtc: for a phone or browser"
+        )
+    if address == _BROWSER:
+        return address, None
     if "://" in address and not is_camera(address):
         raise InputError("address: cameras are reached by rtsp:// or rtsps:// here; other sources are set in a file")
     if any(character in user + password for character in "\r\n") or ":" in user:
@@ -162,9 +170,11 @@ def _joined(address: str, credentials: str | None) -> str:
 
 def _document(address: str, secret: str | None, classes: Any) -> dict[str, Any]:
     """A camera that is watched for good: each visit is told."""
-    source: dict[str, Any] = (
-        {"type": "rtsp", "url": address} if is_camera(address) else {"type": "file", "path": address, "realtime": True}
-    )
+    source: dict[str, Any] = {"type": "file", "path": address, "realtime": True}
+    if is_camera(address):
+        source = {"type": "rtsp", "url": address}
+    elif address == _BROWSER:
+        source = {"type": "webrtc"}
     if secret is not None:
         source["credentials_file"] = secret
     return {"source": source, "session": {"mode": "continuous"}, "labels": {"classes": classes}}

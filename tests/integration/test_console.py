@@ -500,14 +500,16 @@ async def test_every_page_fits_a_phone_asks_no_other_host_and_is_photographed(do
     assert len(list(SCREENSHOTS.glob("*-phone-dark.png"))) >= len(PAGES)
 
 
-async def test_axe_finds_nothing_serious(door: Daemon, browser: Chromium) -> None:
+async def test_axe_finds_nothing_serious(door: Daemon, scene: Path, browser: Chromium) -> None:
     from tests.servers.axe import axe_source
 
     try:
         source = await asyncio.to_thread(axe_source)
     except Unavailable as error:
         skip(str(error))
+    door.put("front-door", DOOR.format(clip=scene) + "record: {keep: 1h}\n")
     wait_for(lambda: has_events(door, 2), 120, "two events")
+    wait_for(lambda: door.get("/api/processors/front-door/regions/replay")["recording"], 60, "a recording")
     event = door.get("/api/events?type=label_detected&limit=1")["events"][0]["id"]
     page = await browser.page()
     found: dict[str, Any] = {}

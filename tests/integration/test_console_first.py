@@ -136,6 +136,10 @@ def test_a_camera_with_an_odd_address_or_name_is_refused_in_words(daemon: Daemon
     assert call("POST", "/api/cameras", good).body["file"].endswith("processors/yard.yaml")
     assert call("GET", "/api/processors/yard").status == 200, "it is there at once"
     assert call("POST", "/api/cameras", good).status == 409
+    asked = call("POST", "/api/cameras/probe", {"address": "webrtc:"})
+    assert asked.status == 400 and "/publish/NAME" in asked.body["error"]["message"]
+    made = call("POST", "/api/cameras", {"address": "webrtc:", "name": "phone"})
+    assert yaml.safe_load(Path(made.body["file"]).read_text())["source"] == {"type": "webrtc"}
 
 
 def test_of_two_who_draw_the_second_is_told_and_nothing_is_lost(daemon: Daemon) -> None:

@@ -56,6 +56,7 @@ export function condition(processor) {
   if (health.length) return [health.join(", "), "bad"];
   if (source.state === "gap") return [source.why ? `gap: ${source.why}` : "gap", "bad"];
   if (processor.schedule?.active === false) return [{ home: "home", pause: "paused" }[processor.schedule.override?.mode] || "outside its schedule", ""];
+  if (source.state === "idle") return ["no picture yet", "warn"];
   return source.state === "running" ? ["running", "good"] : [source.state || "starting", "warn"];
 }
 export const State = ({ processor }) => {

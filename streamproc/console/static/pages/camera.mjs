@@ -42,12 +42,15 @@ export function Camera({ name }) {
         ${may("control") && html`<button onClick=${() => act(running ? "stop" : "start")}>${running ? "Stop" : "Start"}</button>`}</div></div>
     <${Problem} error=${failed} />
     ${processor.message && html`<p class="note ${processor.state === "running" ? "warn" : "bad"}">${processor.message}${processor.state === "refused" && may("admin") && html` <a href=${address("/console/settings", { file: `processors/${name}.yaml` })}>Mend its file</a>`}</p>`}
+    ${(processor.source?.type || processor.config?.source?.type) === "webrtc" && may("publish") && html`<p class="note row spread"><span>A phone or browser is this camera, once it opens <span class="mono">/publish/${name}</span>.</span>
+      <a class="button" href="/publish/${encodeURIComponent(name)}" target="_blank" rel="noopener">Be it with this device</a></p>`}
     <div class="watch">
       <div class="stack">
         <div class="card picture">${live && !lost && processor.state === "running"
           ? html`<${Player} name=${name} regions=${drawn} show=${show} onFail=${setLost}><${Still} name=${name} running=${running} every=${STILL_MS} /></${Player}>`
           : html`<div class="player"><${Still} name=${name} running=${running} every=${STILL_MS} />${show.regions && html`<${Outlines} regions=${drawn} />`}</div>`}</div>
         <div class="row"><label class="check"><input type="checkbox" checked=${live && !lost} onChange=${() => { setLive(lost ? true : !live); setLost(null); }} />Live</label>${toggle("regions")}${toggle("boxes")}
+          ${running && html`<a class="push small" href="/watch/${encodeURIComponent(name)}" target="_blank" rel="noopener">Alone in a window</a>`}
           ${lost && html`<span class="dim small">No live picture (${lost.message || "refused"}); a still every ${STILL_MS / 1000} s.</span>`}</div>
         ${processor.schedule && html`<section class="card pad row spread"><span data-test="standing">${standing(processor.schedule)}</span><${Mode} cameras=${[processor]} onSaid=${again} /></section>`}
         <${Now} processor=${processor} />

@@ -84,7 +84,7 @@ function Card({ processor, event }) {
         ? html`<${Link} class="last" to="/console/events/${encodeURIComponent(event.id)}">
             <${Crop} event=${event} className="thumb" /><span><b>${headline(event)}</b> ${percent(event.confidence)}
             <span class="dim small">${age(event.time)}${event.region ? ` · ${event.region}` : ""}</span></span></${Link}>`
-        : html`<p class="dim small">${processor.message || "Nothing announced yet"}</p>`}
+        : html`<p class="dim small">${processor.message || (processor.source?.state !== "running" && processor.source?.why) || "Nothing announced yet"}</p>`}
       <div class="row"><${Link} class="button" to=${cameraPath(name, "/regions")}>Regions</${Link}
         ><${Link} class="button" to=${address("/console/events", { processor: name })}>History</${Link}></div>
     </div>

@@ -64,7 +64,7 @@ export function Recording({ name, regions, blocked, tried, onShow }) {
         ${Object.entries(SPANS).map(([value, words]) => html`<option key=${value} value=${value} selected=${value === span}>${words}</option>`)}</select></label>
       <button onClick=${begin} disabled=${blocked || elsewhere}>Replay</button>${elsewhere && html`<span class="dim small">A recording of ${state.busy} is being replayed.</span>`}</div>`}
     ${going && html`<div class="row"><progress aria-label="Progress of the replay" max="1" value=${replay.progress || undefined}></progress>
-      <span class="dim small">${moment(replay.from)} to ${clock(replay.to)}: <span role="status">${Math.round(replay.progress * 100)} %</span>${left(replay)}</span>
+      <span class="dim small">${moment(replay.from)} to ${clock(replay.to)}: ${Math.round(replay.progress * 100)} %${left(replay)}</span>
       ${may("control") && html`<button class="plain danger" onClick=${() => act(() => remove(path))}>Cancel</button>`}</div>`}
     <${Problem} error=${failed} />
     ${replay?.state === "failed" && html`<p class="note bad" role="alert">${replay.message}</p>`}
