@@ -141,11 +141,15 @@ def replay(
             lane.offer(item, None, stop)
             while not lane.over and lane.urgency() is not None:
                 lane.step()
-            yield from told.told
-            told.told = []
+            if sessions.last is not None:
+                yield from told.told
+                told.told = []
             if lane.over:
                 stop.set()
                 break
     except SourceRefused as error:
         raise InputError(str(error)) from None
+    if sessions.last is None:
+        which = "that part of the recording" if isinstance(clip, RecordingSource) else clip
+        raise InputError(f"{which}: it holds no pictures that can be decoded; give another clip")
     yield from told.told

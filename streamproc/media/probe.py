@@ -101,6 +101,8 @@ def probe_container(container: Any, name: str, patience_s: float | None = None) 
         for frame in track.context.decode(None):
             picture = AvPicture(frame, track.aspect)
             break
+    if picture is None and patience_s is None:
+        raise MediaError(f"{name}: it holds no pictures that can be decoded")
     return _summary(container, stream, tally, picture)
 
 

@@ -35,8 +35,9 @@ def test_a_config_replaces_all_but_the_source(scene: Path, tmp_path: Path) -> No
     assert told[-1]["type"] == "session_complete" and told[-1]["reason"] in ("gone", "end_of_stream")
 
 
-def test_a_text_named_mp4_is_wrong_input(tmp_path: Path) -> None:
-    path = tmp_path / "clip.mp4"
+@pytest.mark.parametrize("called", ["clip.mp4", "photo.jpg"])  # FFmpeg believes the second one's name
+def test_a_text_is_wrong_input_whatever_it_is_called(tmp_path: Path, called: str) -> None:
+    path = tmp_path / called
     path.write_text("this is no video")
     done = run_cli("replay", path, "--json")
-    assert done.returncode == 2 and "clip.mp4" in done.stderr and not done.stdout
+    assert done.returncode == 2 and called in done.stderr and not done.stdout
