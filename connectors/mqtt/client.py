@@ -36,6 +36,9 @@ LARGEST_PACKET = 1_000_000
 """Bytes. A broker sends nothing larger (MQTT 5, 3.1.2.11.4): whoever may write to a topic that is read here may not take this node's memory. Its
 own pictures, which come back when it looks for what it left, have 200,000."""
 
+_UNSUPPORTED_VERSION = 0x84
+"""Answer to a connection, MQTT 5, 3.2.2.2; what brokers of older versions say is translated to it by paho."""
+
 _QUIET = logging.getLogger("streamproc.mqtt.client")
 _QUIET.setLevel(logging.ERROR)
 
@@ -229,6 +232,8 @@ class BrokerConnection:
     def _words(self, error: Exception) -> str:
         host, port = self.settings.address
         said = str(error) or type(error).__name__
+        if getattr(getattr(error, "rc", None), "value", None) == _UNSUPPORTED_VERSION:
+            said = "this broker does not speak MQTT 5; mosquitto does from 1.6 on"
         cause = error.__cause__ or error.__context__
         if isinstance(cause, OSError) and cause.strerror and cause.strerror not in said:
             said = f"{said} ({cause.strerror})"

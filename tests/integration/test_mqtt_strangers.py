@@ -134,6 +134,22 @@ async def test_what_strangers_publish_stops_no_command(home: Home) -> None:
     watcher.close()
 
 
+async def test_a_broker_of_an_older_mqtt_is_named_as_such(home: Home) -> None:
+    """A stand-in: no broker that old can be had from Debian."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(200)
+        writer.write(bytes([0x20, 2, 0, 1]))  # CONNACK of MQTT 3.1.1: unacceptable protocol version
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    home.port = server.sockets[0].getsockname()[1]
+    with pytest.raises(SinkBusy, match="does not speak MQTT 5"):
+        await home.sink().deliver(delivery(EVENT))
+    server.close()
+
+
 HOME_RIGHTS = """user cams
 topic readwrite streamproc/#
 topic readwrite homeassistant/device/+/config
