@@ -26,7 +26,7 @@ from streamproc.logic.evidence import Belief, BeliefPolicy, family, logit
 from streamproc.logic.motion import MotionPolicy, blobs_of, changed, soften
 from streamproc.perception.beside import ALONE, Beside
 from streamproc.perception.carried import CarriedSearch, CarriedState
-from streamproc.perception.parcel_share import ParcelShare, around
+from streamproc.perception.parcel_share import ParcelShare, around, tightly
 from streamproc.perception.proposals import Proposals, in_picture
 
 
@@ -253,7 +253,8 @@ class ParcelSearch:
 
     def _verify(self, spot: _Spot, picture: Picture, at_s: float, people: Sequence[Box], runs: Counter[str]) -> int:
         """Ask the classifier about one box; returns how many crops that took."""
-        share, crops = self.share(picture, spot.box)
+        # The same crops of something that lies there would only say the same again.
+        share, crops = self.share(picture, spot.box, closely=spot.tries % 2 == 1)
         runs[self._share.name] += crops
         value = self.policy.slope * (logit(share) - logit(self.policy.neutral))
         value += next((bonus for least, bonus in self.policy.hint if spot.hint >= least), 0.0)
@@ -266,8 +267,10 @@ class ParcelSearch:
         spot.checked_s, spot.tries, spot.share = at_s, spot.tries + 1, max(spot.share, share)
         return crops
 
-    def share(self, picture: Picture, box: Box) -> tuple[float, int]:
-        """How much the classifier takes it for a package, and how many crops it was shown."""
+    def share(self, picture: Picture, box: Box, *, closely: bool = False) -> tuple[float, int]:
+        """How much the classifier takes it for a package, and how many crops it was shown. ``closely``: without what is about it."""
+        if closely:
+            return self._share.of(picture, tightly(box), 0.0)
         return self._share.of(picture, around(box, picture.width / picture.height), self.policy.first)
 
     def _drop(self, at_s: float) -> None:

@@ -154,6 +154,19 @@ def test_a_parcel_that_lies_there_from_the_start_is_found():
     assert seen[-1] == {"PACKAGE"}
 
 
+def test_what_lies_still_is_verified_in_other_crops_the_second_time():
+    perception, _, _, brown = perceiver(("PACKAGE",))
+    shown, classify = [], brown.classify
+    brown.classify = lambda image: (shown.append(image.shape[:2]), classify(image))[1]
+    counts = []
+    for number in range(4):
+        look(perception, number, scene((BROWN, 400, 250, 80, 60)))
+        counts.append(len(shown))
+    first, second = shown[: counts[0]], shown[counts[0] :]
+    assert first and second and not set(first) & set(second)
+    assert max(second) < max(first), "the second time with less of what is about it"
+
+
 def test_a_parcel_that_was_taken_away_leaves_the_view():
     perception, *_ = perceiver(("PACKAGE",))
     for number in range(6):
