@@ -50,6 +50,7 @@ async def test_from_a_camera_to_an_event_without_loading_anew(door: Daemon, brow
     await page.open(door.url + "/")
     await page.until("location.pathname === '/console/'")
     await page.until("document.querySelector('[data-test=camera-card][data-name=front-door]')")
+    await page.until("document.querySelector('.still img')?.naturalWidth > 300", 120)
     await press(page, "Events")
     await page.run("window.notLoadedAnew = true")
     before = await page.until(f"(({ROWS}).length && {ROWS}) || (document.querySelector('.empty') && ['none'])", 120)

@@ -37,6 +37,14 @@ export const remove = sent("DELETE");
 export const upload = (path, file, type = file.type || "application/octet-stream") =>
   ask(path, { method: "POST", body: file, headers: { "Content-Type": type } });
 
+/** A camera's newest picture: where it lies in this page, and when it was taken, by this browser's clock. One that is had already is not sent again. */
+export async function still(path) {
+  const response = await fetch(path, { credentials: "same-origin", cache: "no-cache" });
+  if (!response.ok) throw new Refused(response.status, response.statusText);
+  const ago = Date.parse(response.headers.get("Date")) - Date.parse(response.headers.get("X-Frame-Time"));
+  return { url: URL.createObjectURL(await response.blob()), at: Date.now() - (ago > 0 ? ago : 0) };
+}
+
 /** `/a?x=1` out of a path and values; empty values are left out. */
 export function address(path, values) {
   const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value !== "" && value != null));

@@ -1,12 +1,14 @@
 // Every camera at a glance.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Crop, Empty, Link, Picture, Skeleton, State, age, headline, html, percent } from "../ui.mjs";
-import { address, api, get } from "../api.mjs";
+import { address, api, get, still } from "../api.mjs";
 import { cameraPath } from "../go.mjs";
 import { Mode } from "./mode.mjs";
 import { listen, may, now, opened, processors } from "../live.mjs";
 
 const STILL_EVERY_MS = 10_000;
+/** A picture that is so much older than the time between two is not how things are. */
+const LATE_MS = 10_000;
 const EXAMPLE = `# processors/front-door.yaml
 source: {type: rtsp, url: "rtsp://192.168.1.20/stream1"}
 labels: {classes: [PERSON, PET, PACKAGE]}`;
@@ -91,17 +93,25 @@ function Card({ processor, event }) {
   </article>`;
 }
 
-/** The newest picture of a camera, loaded anew now and then while it is in view. */
+/** The newest picture of a camera, loaded anew now and then while it is in view; grey, with its age, where it is no longer how things are. */
 export function Still({ name, running, every = STILL_EVERY_MS, onLoad }) {
   const frame = useRef(null);
-  const seen = useRef(true);
+  const [seen, setSeen] = useState(false);
+  const [newest, setNewest] = useState(null);
   useEffect(() => {
-    const watch = new IntersectionObserver(([entry]) => { seen.current = entry.isIntersecting; });
+    const watch = new IntersectionObserver(([entry]) => setSeen(entry.isIntersecting));
     watch.observe(frame.current);
     return () => watch.disconnect();
   }, []);
-  const turn = Math.floor(now.value / every);
-  const shown = useRef(turn);
-  if (running && seen.current && !document.hidden) shown.current = turn;
-  return html`<div class="still" ref=${frame}><${Picture} src=${api(name, `/still.jpg?t=${shown.current}`)} alt="Newest picture of ${name}" onLoad=${onLoad} /></div>`;
+  const turn = running ? Math.floor(now.value / every) : 0;
+  useEffect(() => {
+    if (!seen || document.hidden) return undefined;
+    let mine = true;
+    still(api(name, "/still.jpg")).then((found) => (mine ? setNewest(found) : URL.revokeObjectURL(found.url)), () => {});
+    return () => { mine = false; };
+  }, [name, seen, turn]);
+  useEffect(() => () => newest && URL.revokeObjectURL(newest.url), [newest]);
+  const late = newest && now.value - newest.at > every + LATE_MS;
+  return html`<div class="still ${late ? "late" : ""}" ref=${frame}><${Picture} src=${newest?.url} alt="Newest picture of ${name}" onLoad=${onLoad} />
+    ${late && html`<span class="when">${age(newest.at)}</span>`}</div>`;
 }
