@@ -96,6 +96,10 @@ def _source_of(clip: Path, name: str) -> Source:
     )
 
 
+MAX_YEAR = 9000
+"""A container that says it was made later says nonsense, at the end of what dates can hold."""
+
+
 def recorded_at(clip: Stored) -> datetime:
     """When the container says it was made, else the epoch; of a recording its own clock."""
     if isinstance(clip, RecordingSource):
@@ -103,9 +107,12 @@ def recorded_at(clip: Stored) -> datetime:
     try:
         with open_file(str(clip)) as container:
             text = container.metadata.get("creation_time", "")
-        return datetime.fromisoformat(text).astimezone(UTC)
+        made = datetime.fromisoformat(text)
     except (av.FFmpegError, OSError, ValueError, MediaError):
         return EPOCH
+    if not 1 < made.year < MAX_YEAR:
+        return EPOCH
+    return made.astimezone(UTC) if made.tzinfo else made.replace(tzinfo=UTC)  # never by this machine's zone
 
 
 def replay(
