@@ -7,8 +7,12 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 _PARAMETER = re.compile(r'([A-Za-z][A-Za-z0-9_-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_NEXT = re.compile(r",\s*([A-Za-z][A-Za-z0-9_-]*)(?=\s+[A-Za-z0-9_-]+\s*=|\s*$|\s*,)")
+"""A scheme behind a comma: a word that is no parameter's name."""
 _STRENGTH = {"SHA-256": 3, "SHA-256-SESS": 3, "MD5": 2, "MD5-SESS": 2, "": 1}
 
 
@@ -40,7 +44,7 @@ class Challenge:
 def challenges(headers: Sequence[str]) -> tuple[list[Challenge], list[str]]:
     """What can be answered, the strongest first, and the names of what cannot."""
     known, unknown = [], []
-    for header in headers:
+    for header in (each for listed in headers for each in _separated(listed)):
         scheme, _, rest = header.strip().partition(" ")
         values = {name.lower(): quoted.replace('\\"', '"') or plain for name, quoted, plain in _PARAMETER.findall(rest)}
         algorithm = values.get("algorithm", "MD5").upper() if scheme.lower() == "digest" else ""
@@ -58,6 +62,17 @@ def challenges(headers: Sequence[str]) -> tuple[list[Challenge], list[str]]:
             )
         )  # fmt: skip
     return sorted(known, key=lambda each: -_STRENGTH[each.algorithm]), unknown
+
+
+def _separated(header: str) -> list[str]:
+    """Several challenges may stand in one header, by comma as their parameters are (RFC 9110, 11.6.1)."""
+    quoted = [match.span() for match in _QUOTED.finditer(header)]
+    begins = [
+        match.start(1)
+        for match in _NEXT.finditer(header)
+        if not any(begin < match.start(1) < end for begin, end in quoted)
+    ]
+    return [header[begin:end].strip(" ,") for begin, end in pairwise([0, *begins, len(header)])]
 
 
 class Authorizer:

@@ -31,6 +31,7 @@ MAX_DEPTH = 40
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
+_MERGE = "tag:yaml.org,2002:merge"
 _QUOTED = re.compile(r"'([^']*)'")
 """What the YAML library repeats of the text, but for its own names of tokens: a password that begins with ``*`` is an alias to it."""
 
@@ -130,10 +131,14 @@ class _Walk:
         return self._mapping(node, where) if isinstance(node, yaml.MappingNode) else self._scalar(node, where)
 
     def _mapping(self, node: yaml.MappingNode, where: Path_) -> dict[str, Any]:
-        self._loader.flatten_mapping(node)
+        """Its own keys, then what it merges (``<<``) where it has no such key itself. Each merge is walked, so that its values are counted."""
         result: dict[str, Any] = {}
+        merged: list[yaml.Node] = []
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
+            if key_node.tag == _MERGE:
+                merged += value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+                continue
             if not isinstance(key_node, yaml.ScalarNode):
                 self._faults.append(Fault(field_name(where), "a key must be a plain word", line))
                 continue
@@ -143,8 +148,14 @@ class _Walk:
                 said = f"given twice, first on line {self.lines[inner]}; keep one"
                 self._faults.append(Fault(field_name(inner), said, line))
                 continue
-            self.lines[inner] = line
+            self.lines.setdefault(inner, line)
             result[key] = self.value(value_node, inner)
+        for each in merged:
+            if not isinstance(each, yaml.MappingNode):
+                said = "<< takes an alias of a mapping, or a list of them"
+                self._faults.append(Fault(field_name(where), said, each.start_mark.line + 1))
+            elif self._count <= MAX_NODES:
+                result = (self.value(each, where) or {}) | result
         return result
 
     def _scalar(self, node: yaml.Node, where: Path_) -> Any:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from streamproc.core.errors import MediaError
 from streamproc.jobs.video_facts import VideoFacts, facts_of
 from streamproc.logic.smpte import floor_ms
-from streamproc.media.demux import open_file
+from streamproc.media.demux import DECODER_LIMITS, open_file
 from streamproc.media.mpegts import CodedParts, FilePart
 from streamproc.media.orientation import Orientation
 from streamproc.media.picture import AvPicture
@@ -299,7 +299,9 @@ def _film(container: Any) -> Any:
     films = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
     if not films or films[0].codec_context is None:
         return None
-    return max(films, key=lambda stream: (stream.width or 0) * (stream.height or 0))
+    film = max(films, key=lambda stream: (stream.width or 0) * (stream.height or 0))
+    film.codec_context.options = DECODER_LIMITS
+    return film
 
 
 def _stamp(frame: Any, container: Any) -> Fraction | None:

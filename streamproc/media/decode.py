@@ -9,7 +9,7 @@ from typing import Any
 import av
 
 from streamproc.core.media import Frame, Packet
-from streamproc.media.demux import Coded, VideoTrack
+from streamproc.media.demux import DECODER_LIMITS, Coded, VideoTrack
 from streamproc.media.mask import PrivacyMask
 from streamproc.media.picture import AvPicture
 
@@ -128,6 +128,7 @@ class Decoder:
         else:
             context.thread_count = self._threads
             context.thread_type = "SLICE" if self._threads == 1 else "AUTO"
+            context.options = {**context.options, **DECODER_LIMITS}
             if self._skip_loop_filter:
                 context.options = {**context.options, "skip_loop_filter": "all"}
 

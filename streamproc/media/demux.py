@@ -28,6 +28,12 @@ _LISTS = frozenset({"hls", "applehttp", "dash", "concat", "sdp", "rtsp", "rtp"})
 """Formats that name other files or hosts."""
 
 
+MAX_PIXELS = 120_000_000
+"""Of one picture. A header of a few bytes may claim any size, and a decoder asks for the memory of it."""
+DECODER_LIMITS = {"max_pixels": str(MAX_PIXELS)}
+"""Options of every decoder."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class VideoTrack:
     """The video stream of one opened container: what a decoder must know. Outlives the container."""
@@ -80,7 +86,11 @@ def open_container(
     if isinstance(file, str) and ":" in file.partition("/")[0] and Path(file).is_file():
         file = str(Path(file).absolute())
     return av.open(
-        file, options=dict(options or {}), timeout=timeout, format=container_format, metadata_errors="replace"
+        file,
+        options={**DECODER_LIMITS, **(options or {})},
+        timeout=timeout,
+        format=container_format,
+        metadata_errors="replace",
     )
 
 
@@ -108,6 +118,7 @@ def video_track(container: Any, name: str, writable: bool = False) -> tuple[Any,
     stream = max(streams, key=lambda stream: (stream.width or 0) * (stream.height or 0))
     if stream.codec_context is None:
         raise MediaError(f"{redact(name)}: its video codec is not known")
+    stream.codec_context.options = DECODER_LIMITS
     for other in container.streams:
         if other.index != stream.index:
             other.discard = Discard.all

@@ -188,9 +188,26 @@ def test_aliases_without_measure_are_refused() -> None:
         parse("\n".join(lines), "bomb.yaml")
 
 
+def test_merges_without_measure_are_refused() -> None:
+    names = "abcdefghi"
+    lines = [f"{name}: &{name} {{<<: [{', '.join(['*' + before] * 10)}]}}" for before, name in pairwise(names)]
+    with pytest.raises(ConfigError, match="more than 50,000 values"):
+        parse("\n".join(["a: &a {k: v}", *lines]), "bomb.yaml")
+
+
+def test_a_key_of_one_s_own_goes_before_what_is_merged() -> None:
+    text = "a: &a {x: 1, y: 2}\nb: &b {y: 3, z: 4}\nc:\n  y: 5\n  <<: [*a, *b]\n  w: {<<: *a, x: 6}\n"
+    document = parse(text, "door.yaml")
+    assert document.data["c"] == {"x": 1, "y": 5, "z": 4, "w": {"x": 6, "y": 2}}
+    assert document.line(("c", "y")) == 4 and document.line(("c", "z")) == 2
+    first = parse("a: &a {x: 1}\nb: &b {x: 2}\nc: {<<: [*a, *b]}\n", "door.yaml")
+    assert first.data["c"] == {"x": 1}
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "a: &a {<<: *a, b: 1}\n",
         "a: " + "[" * 3000 + "]" * 3000,
         "<<: 5\na: 1\n",
         "a: &a {b: *a}\n",

@@ -52,6 +52,21 @@ def test_the_strongest_challenge_comes_first_and_unknown_ones_are_named() -> Non
     assert unknown == ["Digest SHA-512-256", "NTLM"]
 
 
+@pytest.mark.parametrize(
+    ("header", "realms", "names"),
+    [
+        ('Digest realm="a", nonce="n1", algorithm=SHA-256, Basic realm="b"', ["a", "b"], []),
+        ('Basic realm="b", Digest realm="a", nonce="n1"', ["a", "b"], []),
+        ('Digest realm="a", nonce="n", algorithm=SHA-512-256, Digest realm="c", nonce="m", NTLM', ["c"], ["Digest SHA-512-256", "NTLM"]),
+        ('Digest realm="x, Basic y", nonce="n"', ["x, Basic y"], []),
+        ('Digest realm="a \\", Basic b=\\"", nonce="n"', ['a ", Basic b="'], []),
+    ],
+)  # fmt: skip
+def test_challenges_in_one_header_are_told_apart(header: str, realms: list[str], names: list[str]) -> None:
+    known, unknown = challenges([header])
+    assert [each.realm for each in known] == realms and unknown == names
+
+
 def test_messages_and_interleaved_packets_however_they_are_cut() -> None:
     data = (
         b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nContent-Length: 4\r\nWWW-Authenticate: a\r\nwww-authenticate: b\r\n\r\nbody"
