@@ -69,6 +69,8 @@ class Timeline:
         clock = dts if dts is not None else pts
         if when is None or clock is None:
             when = clock = self._next()
+        elif abs(when - clock) > LONGEST_PAUSE:
+            when = clock  # the clock was set anew: of reordered pictures the decode times say so later
         if self._shift is None:
             self._shift = self._start - lead - when
         elif self._clock is not None:

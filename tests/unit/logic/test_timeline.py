@@ -16,6 +16,11 @@ CASES = {
     "variable rate is kept": ([(0, 0), (F(1, 3), F(1, 3)), (7, 7)], None, [0, F(1, 3), 7]),
     "a long pause of a file is a pause": ([(0, 0), (60, 60)], None, [0, 60]),
     "a file's clock that was set anew in mid-stream": ([(0, 0), (1, 1), (10**9, 10**9)], None, [0, 1, F(26, 25)]),
+    "reordered, the decode times are set anew later": (
+        [(0, 0), (1, 1), (10**9, 2), (10**9 + 1, 10**9)],
+        None,
+        [0, 1, 2, F(76, 25)],
+    ),
     "a broken clock jumps forward": ([(0, 0), (1, 1), (5000, 5000), (5001, 5001)], F(10), [0, 1, F(26, 25), F(51, 25)]),
     "a clock that wraps": ([(95443, 95443), (95444, 95444), (1, 1), (2, 2)], None, [0, 1, F(26, 25), F(51, 25)]),
     "no pts": ([(None, 3), (None, 4)], None, [0, 1]),
