@@ -21,6 +21,8 @@ from streamproc.web.answers import answered, known_keys, may
 from streamproc.web.guard import Guard
 from streamproc.web.json_body import json_object
 
+LONGEST_S = 366 * 86_400
+"""Of a session that a request bounds."""
 ACTIVE = ("starting", "running", "stopping")
 
 
@@ -80,9 +82,9 @@ class Control:
         known_keys(body, ("at", "duration_s"))
         duration = body.get("duration_s")
         if duration is not None and (
-            not isinstance(duration, int | float) or isinstance(duration, bool) or duration <= 0
+            not isinstance(duration, int | float) or isinstance(duration, bool) or not 0 < duration <= LONGEST_S
         ):
-            raise InputError("duration_s: give a number of seconds above 0")
+            raise InputError(f"duration_s: give a number of seconds above 0, at most {LONGEST_S:,}")
         at = body.get("at")
         if at is not None and not isinstance(at, dict):
             raise InputError('at: give {"fragment": "12"} or {"timestamp": SECONDS}')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, NoReturn
 
 from aiohttp import web
@@ -21,7 +22,9 @@ async def json_object(request: web.Request) -> dict[str, Any]:
 def parse_object(body: bytes) -> dict[str, Any]:
     """The same of bytes."""
     try:
-        document = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        document = json.loads(body.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
+        if b"\\u" in body:  # half of a surrogate pair can be escaped, and not be written anywhere
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError):  # numbers of thousands of digits are a ValueError too
         raise InputError("the body is no JSON; send one object in UTF-8, numbers finite") from None
     if not isinstance(document, dict):
@@ -29,6 +32,13 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if _depth(document) > MAX_DEPTH:
         raise InputError(f"the body is nested deeper than {MAX_DEPTH} levels")
     return document
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):  # 1e999
+        raise ValueError(f"{text} is beyond all numbers")
+    return number
 
 
 def _no_constant(name: str) -> NoReturn:

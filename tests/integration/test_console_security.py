@@ -209,6 +209,8 @@ def test_without_users_this_host_needs_nothing_and_foreign_names_get_nothing(dae
     assert call("GET", "/api/processors", Host="evil.example").status == 403, "DNS rebinding"
     assert call("GET", "/api/processors", Origin="http://evil.example").status == 403
     assert call("GET", "/api/processors", X_Forwarded_For="10.0.0.9").status == 401
+    assert call("GET", "/metrics", X_Forwarded_For="10.0.0.9").status == 401
+    assert call("POST", "/api/processors/none/start", {"duration_s": 1e300}).status == 400
     assert call.sign_in("ann").status == 404
 
 

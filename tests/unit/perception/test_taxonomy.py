@@ -1,8 +1,11 @@
 """The vocabulary: its files are sound, and unsound ones are refused."""
 
 import pytest
+from structlog.testing import capture_logs
 
+from streamproc.perception import still_labels
 from streamproc.perception.scenes import INDOOR_SIGNS, OUTDOOR_SIGNS
+from streamproc.perception.still_labels import LabelOptions, say_unknown
 from streamproc.perception.taxonomy import read_taxonomy, taxonomy
 from streamproc.vision.names import COCO, OPEN_IMAGES_24, imagenet_words
 
@@ -35,6 +38,15 @@ def test_all_that_is_above_comes_along():
 def test_the_words_of_filters_are_known_in_any_case():
     known = taxonomy().known_words()
     assert {"beagle", "rucksack", "apparel and accessories"} <= known and "unicorn" not in known
+
+
+def test_unknown_words_of_filters_are_said_once(monkeypatch):
+    monkeypatch.setattr(still_labels, "_SAID", set())
+    monkeypatch.setattr(still_labels, "_MOST_SAID", 2)
+    with capture_logs() as lines:
+        for word in ("Unicorn", "unicorn", "Dog", "Dragon", "one more than is said"):
+            say_unknown(LabelOptions(include_labels=[word]), taxonomy())
+    assert [line["names"] for line in lines] == [["Unicorn"], ["Dragon"]]
 
 
 def test_the_signs_of_scenes_are_labels():

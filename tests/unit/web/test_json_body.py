@@ -17,6 +17,9 @@ from streamproc.web.json_body import MAX_DEPTH, parse_object
         b"5",
         b'{"duration_s": NaN}',
         b'{"duration_s": Infinity}',
+        b'{"duration_s": 1e999}',
+        b'{"name": "\\ud800"}',
+        b'{"\\udfff": 1}',
         b'{"n": ' + b"9" * 5000 + b"}",
         b'{"a":' * 5000 + b"1" + b"}" * 5000,
         b'{"a":' * (MAX_DEPTH + 1) + b"1" + b"}" * (MAX_DEPTH + 1),
@@ -31,3 +34,4 @@ def test_what_is_no_sound_object_is_an_input_error(body: bytes) -> None:
 
 def test_an_object_is_read() -> None:
     assert parse_object('{"a": [1, {"b": "ü"}]}'.encode()) == {"a": [1, {"b": "ü"}]}
+    assert parse_object(b'{"face": "\\ud83d\\ude00", "n": 1e308}') == {"face": "\U0001f600", "n": 1e308}
