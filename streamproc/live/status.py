@@ -22,6 +22,7 @@ from streamproc.live.view import source_of
 from streamproc.logic.lifecycle import State
 from streamproc.pipeline.analysis import FrameResult
 from streamproc.store.journal import Journal
+from streamproc.trouble import Trouble
 
 _REMEMBERED = 200
 """Events of the journal that are read for what was last seen."""
@@ -39,6 +40,8 @@ class _Memory:
     last_frame: datetime | None = None
     watched: Run | None = None
     """The run whose looks are counted."""
+    troubles: dict[str, Trouble] = field(default_factory=dict)
+    """Of outputs that could not be told, by output."""
 
     def take(self, event: Event) -> None:
         if event.type is EventType.LABEL_DETECTED and event.label is not None:
@@ -90,7 +93,15 @@ class StatusBoard:
             memory.watched, memory.people = processor.run, None
             processor.run.lane.frames.observers.add(memory.looked)
         for key, sink in sinks.items():
-            sink.status(self._status(processor, memory, key))
+            trouble = memory.troubles.setdefault(
+                key, Trouble("status_not_told", "status_told_again", processor=name, output=key)
+            )
+            try:
+                sink.status(self._status(processor, memory, key))
+            except Exception as error:  # noqa: BLE001 - an output that breaks must not keep a processor from starting or stopping
+                trouble.met(repr(error), bug=error)
+            else:
+                trouble.over()
 
     def _memory(self, name: str) -> _Memory:
         memory = self._memories.get(name)
