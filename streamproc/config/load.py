@@ -226,6 +226,12 @@ def _words(item: Any, model: type[BaseModel] | None) -> str:
         return f"write a list, such as [first, second]{shown}"
     if kind == "too_short" and item["ctx"]["actual_length"] == 0:
         return "the list is empty; write something into it or leave the key out"
+    if kind in ("too_short", "too_long") and item["ctx"]["field_type"] in ("Tuple", "List"):
+        least, most = item["ctx"].get("min_length"), item["ctx"].get("max_length")
+        words = f"the list needs at least {least}" if kind == "too_short" else f"the list may have at most {most}"
+        return f"{words} entries, not {item['ctx']['actual_length']}"
+    if kind in ("model_type", "model_attributes_type"):
+        return f"write keys and their values, such as {{name: value}}{shown}"
     if kind == "value_error":
         return str(said).removeprefix("Value error, ")
     return f"{said[:1].lower()}{said[1:]}{shown}"

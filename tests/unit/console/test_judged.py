@@ -61,7 +61,9 @@ def test_regions_of_a_request_are_those_of_a_file() -> None:
     ("value", "words"),
     [
         (None, "send a list"),
-        ([1], "dictionary|object"),
+        ([1], "keys and their values"),
+        ([{"polygon": [[0, 0], [1, 1]]}], "needs at least 3 entries, not 2"),
+        ([{"polygon": [[0.05 * corner, 0] for corner in range(11)]}], "at most 10 entries, not 11"),
         ([LEFT_HALF, LEFT_HALF], "two are called 'left'"),
         ([{"polygon": [[0, 0], [1, 1], [1, 0], [0, 1]]}], "crosses"),
         ([{"polygon": [[0, 0], [0.01, 0], [0, 0.01]]}], "1 %"),
