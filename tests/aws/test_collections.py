@@ -117,6 +117,14 @@ def test_search(rekognition: Any, family: str) -> None:
     assert code == "ResourceNotFoundException"
 
 
+def test_a_token_says_nothing_of_a_collection_that_was_made_anew(rekognition: Any) -> None:
+    for _ in range(2):
+        rekognition.create_collection(CollectionId="seasonal")
+        rekognition.create_user(CollectionId="seasonal", UserId="alice", ClientRequestToken="t-seasonal")
+        assert [user["UserId"] for user in rekognition.list_users(CollectionId="seasonal")["Users"]] == ["alice"]
+        rekognition.delete_collection(CollectionId="seasonal")
+
+
 def test_users(rekognition: Any, family: str) -> None:
     first, second, other = enrol(rekognition, 100), enrol(rekognition, 120, "b"), enrol(rekognition, 150, "c")
     rekognition.create_user(CollectionId=family, UserId="alice", ClientRequestToken="t-1")

@@ -19,16 +19,20 @@ _TOKEN_LIFE_S = 24 * 3600.0
 
 
 async def _once(core: Core, call: Call, work: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-    """``work``, or the answer that this request's token had before."""
+    """``work``, or the answer that this request's token had before, in this very collection: of one that was deleted and made anew nothing is known."""
     token = call.input.get("ClientRequestToken")
     if token is None:
         return await work()
+    collection = await asyncio.to_thread(core.faces.describe_collection, call.input["CollectionId"])
+    made = collection.created.isoformat()
     known = await asyncio.to_thread(core.tokens.find, call.operation, token, call.input, core.clock())
-    if known is not None:
-        return known
+    if known is not None and known.get("collection_made") == made:
+        answered: dict[str, Any] = known["answer"]
+        return answered
     answer = await work()
+    kept = {"collection_made": made, "answer": answer}
     await asyncio.to_thread(
-        core.tokens.keep, call.operation, token, call.input, answer, now=core.clock(), life_s=_TOKEN_LIFE_S
+        core.tokens.keep, call.operation, token, call.input, kept, now=core.clock(), life_s=_TOKEN_LIFE_S
     )
     return answer
 
