@@ -21,6 +21,7 @@ from streamproc.contracts import Position, SourceTraits
 from streamproc.core.errors import MediaError, SourceRefused
 from streamproc.core.media import EndOfStream, Packet, StreamItem
 from streamproc.logic.timeline import JUMP, Timeline
+from streamproc.media.coded_parts import BORDERS, CodedParts
 from streamproc.media.demux import (
     RESTARTING_FORMATS,
     Coded,
@@ -34,7 +35,6 @@ from streamproc.media.demux import (
     shown_for,
     video_track,
 )
-from streamproc.media.mpegts import CodedParts
 from streamproc.media.reader import moment
 
 log = structlog.get_logger(__name__)
@@ -76,7 +76,7 @@ class FileSource:
         self._index = 0
         self._part = 0
         self._parts: CodedParts | None = None
-        """Of a transport stream."""
+        """Of a format that may change its coding midway."""
         self._told_standing = False
 
     def items(self, stop: threading.Event, resume: Position | None = None) -> Iterator[StreamItem]:
@@ -134,6 +134,8 @@ class FileSource:
                 damage = yield from self._read(packets, stream, track, stop)
             if stop.is_set() or self._parts is None or self._part + 1 >= len(self._parts):
                 return damage
+            if self._timeline.jump != JUMP:  # no format whose clock may go on
+                self._timeline.restart(self._timeline.end)
             self._part, begin = self._part + 1, None
             log.info("video_coding_changes", path=str(self._path), part=self._part + 1, parts=len(self._parts))
 
@@ -163,20 +165,21 @@ class FileSource:
                 raise MediaError(f"{self._path}: the file is empty")
             with media_errors(str(self._path)):
                 container = open_file(str(self._path))
-                if container.format.name == "mpegts":
-                    container = self._open_part(container)
+                container_format = container.format.name.split(",")[0]
+                if container_format in BORDERS:
+                    container = self._open_part(container, container_format)
             return (container, *video_track(container, str(self._path), writable=True))
         except MediaError as error:
             raise SourceRefused(str(error)) from None
 
-    def _open_part(self, whole: Any) -> Any:
-        """The part that is played of a transport stream; the opened file itself where its video has one coding throughout."""
+    def _open_part(self, whole: Any, container_format: str) -> Any:
+        """The part that is played; the opened file itself where its video has one coding throughout."""
         if self._parts is None:
-            self._parts = CodedParts(lambda: self._path.open("rb"))
+            self._parts = CodedParts(lambda: self._path.open("rb"), container_format)
         if len(self._parts) == 1:
             return whole
         whole.close()
-        return open_container(self._parts.open(self._part), container_format="mpegts")
+        return open_container(self._parts.open(self._part), container_format=container_format)
 
     def _read(
         self, packets: Iterator[Any], stream: Any, track: VideoTrack, stop: threading.Event

@@ -105,12 +105,12 @@ class Videos:
         from connectors.chain import chain_endpoint
         from connectors.s3.objects import S3Object
 
-        if urlsplit(ref.url).scheme in ("http", "https"):
+        if not ref.url.lower().startswith("s3://"):
             return HttpObject(ref.url)
         endpoint = ref.store.get("endpoint_url") or self._settings.endpoint_url or chain_endpoint("s3")
         options = {**ref.store, "region": ref.store.get("region") or self._settings.region}
         # Not by URL rules: a key may hold ? and #, and begin with a slash.
-        bucket, _, key = ref.url.removeprefix("s3://").partition("/")
+        bucket, _, key = ref.url[len("s3://") :].partition("/")
         return S3Object(bucket, key, options | ({"endpoint_url": endpoint} if endpoint else {}), ref.version)
 
 
@@ -193,7 +193,8 @@ def folder_of(ref: VideoRef) -> str:
 
 
 def _remote(url: str) -> bool:
-    return urlsplit(url).scheme in ("s3", "http", "https")
+    # Not by URL rules: ``s3:23.mp4`` is a file.
+    return url.lower().startswith(("s3://", "http://", "https://"))
 
 
 def _reason(ref: VideoRef, error: BaseException) -> str:

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from streamproc.core.errors import MediaError
 from streamproc.jobs.video_facts import VideoFacts, facts_of
 from streamproc.logic.smpte import floor_ms
+from streamproc.media.coded_parts import BORDERS, CodedParts, FilePart
 from streamproc.media.demux import DECODER_LIMITS, open_file
-from streamproc.media.mpegts import CodedParts, FilePart
 from streamproc.media.orientation import Orientation
 from streamproc.media.picture import AvPicture
 
@@ -125,8 +125,9 @@ class StoredVideo:
         self._index, self._last = -1, Fraction(0)
         self.facts: VideoFacts
         self._turn_to(0)
-        if self._container.format.name == "mpegts":
-            parts = CodedParts(self._opened)
+        container_format = self._container.format.name.split(",")[0]
+        if container_format in BORDERS:
+            parts = CodedParts(self._opened, container_format)
             self._parts = parts if len(parts) > 1 else None
         if self._parts is not None:
             self._container.close()

@@ -6,8 +6,7 @@ names each elementary stream's type and PID (2.4.4.8).
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO
 
 PACKET = 188
@@ -40,58 +39,6 @@ def coding_borders(file: BinaryIO) -> list[int]:
                 borders.append(table_at)
             video = found or video
     return borders
-
-
-class FilePart(io.RawIOBase):
-    """The bytes of a file from ``begin`` up to ``end`` (None: to its end) as a file of its own; the whole one stays open."""
-
-    def __init__(self, file: BinaryIO, begin: int, end: int | None) -> None:
-        self._file = file
-        size = self._file.seek(0, io.SEEK_END)
-        self._begin, self._end = begin, size if end is None else min(end, size)
-        self._file.seek(begin)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._file.tell() - self._begin
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: self._end - self._begin}[whence]
-        self._file.seek(self._begin + max(0, base + offset))
-        return self.tell()
-
-    def read(self, size: int = -1) -> bytes:
-        left = max(0, self._end - self._file.tell())
-        return self._file.read(left if size < 0 else min(size, left))
-
-
-class CodedParts:
-    """A transport stream as its parts of one coding each, in most files a single one. One part is open at a time."""
-
-    def __init__(self, open_whole: Callable[[], BinaryIO]) -> None:
-        """``open_whole``: opens the file at its beginning; what it gives is closed here."""
-        self._open_whole = open_whole
-        self._whole: BinaryIO | None = None
-        with open_whole() as whole:
-            self._begins = [0, *coding_borders(whole)]
-
-    def __len__(self) -> int:
-        return len(self._begins)
-
-    def open(self, part: int) -> FilePart:
-        """As a file of its own, until another one is opened."""
-        self.close()
-        self._whole = self._open_whole()
-        return FilePart(self._whole, self._begins[part], [*self._begins[1:], None][part])
-
-    def close(self) -> None:
-        if self._whole is not None:
-            self._whole.close()
 
 
 def layout_at(data: bytes, at: int = 0) -> tuple[int, int] | None:

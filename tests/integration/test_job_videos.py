@@ -239,9 +239,10 @@ def test_the_rate(average: str, clock: str | None, told: str) -> None:
     assert _rate(stream, "matroska,webm") == Fraction(told)
 
 
-def test_video_that_changes_its_coding_is_read_to_its_end_and_gone_on_with(tmp_path: Path) -> None:
-    path = tmp_path / "clip.ts"
-    parts = [bar_clip(tmp_path / f"{codec}.ts", codec, frames=30) for codec in ("libx264", "mpeg2video")]
+@pytest.mark.parametrize("container", ["ts", "mkv"])
+def test_video_that_changes_its_coding_is_read_to_its_end_and_gone_on_with(tmp_path: Path, container: str) -> None:
+    path = tmp_path / f"clip.{container}"
+    parts = [bar_clip(tmp_path / f"{codec}.{container}", codec, frames=30) for codec in ("libx264", "mpeg2video")]
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     for file in (str(path), BytesIO(path.read_bytes())):
         video = StoredVideo(file, "clip")

@@ -44,8 +44,8 @@ def encode(path: Path, codec: str = "libx264", frames: int = 60, container: str 
 
 
 def coding_change(path: Path) -> Path:
-    """Two seconds of H.264, then two of H.265, under the same PID."""
-    parts = [encode(path.with_name(f"{codec}.ts"), codec, frames=30) for codec in ("libx264", "libx265")]
+    """Two seconds of H.264, then two of H.265, under the same PID or track number."""
+    parts = [encode(path.with_name(f"{codec}{path.suffix}"), codec, frames=30) for codec in ("libx264", "libx265")]
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     return path
 
@@ -228,8 +228,9 @@ def test_the_table_knows_its_connectors() -> None:
     assert {"file", "kafka", "s3", "sns", "stdout", "webhook"} <= set(names("sink"))
 
 
-def test_video_that_changes_its_coding_is_played_to_the_end_and_resumed(tmp_path: Path) -> None:
-    path = coding_change(tmp_path / "clip.ts")
+@pytest.mark.parametrize("container", ["ts", "mkv"])
+def test_video_that_changes_its_coding_is_played_to_the_end_and_resumed(tmp_path: Path, container: str) -> None:
+    path = coding_change(tmp_path / f"clip.{container}")
     items = list(source(path).items(threading.Event()))
     frames = decoded(items)
     assert len(frames) == 60 and frames == sorted(frames), "all pictures of both codings, in order"

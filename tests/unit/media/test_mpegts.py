@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from streamproc.media.mpegts import PACKET, FilePart, coding_borders, layout_at
+from streamproc.media.coded_parts import FilePart
+from streamproc.media.mpegts import PACKET, coding_borders, layout_at
 from tests.builders.clips import bar_clip
 
 
