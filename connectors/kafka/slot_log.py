@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,6 +124,35 @@ async def read_slot(settings: KafkaConnection, context: ConnectorContext, slot: 
             async with asyncio.timeout(LEAVE_S):
                 await log.stop()
     return records
+
+
+async def follow_slots(
+    settings: KafkaConnection, context: ConnectorContext, begins: Mapping[int, int]
+) -> AsyncIterator[list[Record]]:
+    """What is committed in the partitions of the topic and what comes, for ever; at least every moment. ``begins``: offsets by partition, from its
+    beginning where there is none. Raises SourceError, also where the topic is not there yet."""
+    log = TopicLog(settings, context)
+    try:
+        await log.start()
+        bounds = await log.bounds(await log.partitions())
+        if not bounds:
+            raise SourceError(f"{settings.bootstrap_servers} has no topic {settings.topic} yet")
+        # Beyond the end: the topic was made anew.
+        known = {slot: begins.get(slot, first) for slot, (first, _) in bounds.items()}
+        log.assign(
+            {
+                slot: at if first <= at <= end else first
+                for (slot, at), (first, end) in zip(known.items(), bounds.values(), strict=True)
+            }
+        )
+        while True:
+            yield [item for item in await log.read() if isinstance(item, Record)]
+    except (KafkaError, OSError) as error:
+        raise SourceError(f"{settings.bootstrap_servers}, topic {settings.topic}: {words(error)}") from None
+    finally:
+        with contextlib.suppress(KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(LEAVE_S):
+                await log.stop()
 
 
 async def make_topics(

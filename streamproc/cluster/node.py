@@ -14,6 +14,7 @@ from streamproc.cluster.directory import Directory, NodeFacts
 from streamproc.cluster.division import Division
 from streamproc.cluster.documents import SharedDocuments
 from streamproc.cluster.faces import ClusterFaces
+from streamproc.cluster.history import SharedHistory
 from streamproc.cluster.logged_journal import LoggedJournal
 from streamproc.cluster.slot_processors import SlotProcessors
 from streamproc.cluster.standings import Standings
@@ -42,6 +43,7 @@ class ClusterNode:
         self.division.leaves_out = self.directory.leaves_out
         self.documents = SharedDocuments(settings, context)
         self.faces = ClusterFaces(settings, context, face_key)
+        self.history = SharedHistory(self.division.store, lambda slot: slot in self.division.running())
         self._catching_up: list[Callable[[float], Awaitable[None]]] = [self.documents.caught_up, self.faces.caught_up]
         self.standings = Standings(self.division, self.processors, self.documents)
         self.division.forgotten = self.standings.forgotten
@@ -49,7 +51,7 @@ class ClusterNode:
     def bind(self, supervisor: Supervisor, loop: asyncio.AbstractEventLoop) -> None:
         """From now on what the supervisor's processors decide counts when the cluster has it. Before anything is opened."""
         self.processors.supervisor = supervisor
-        self.documents.supervisor = supervisor
+        self.documents.supervisor = self.history.supervisor = supervisor
         supervisor.state_elsewhere = self._state_elsewhere
         keeper_of = self.division.keeper_of
         supervisor.decisions.journal = LoggedJournal(supervisor.journal, supervisor.store, keeper_of, loop)
@@ -65,6 +67,7 @@ class ClusterNode:
         await self.faces.open(self.node_id, self.processors.supervisor.database.data_dir)
         self.directory.open()
         self.documents.open()
+        self.history.open()
         self.standings.open()
         self.division.open(self._caught_up)
 
@@ -77,6 +80,7 @@ class ClusterNode:
         await self.standings.close()
         await self.documents.close()
         await self.faces.close()
+        await self.history.close()
         await self.directory.close()
 
     def facts(self) -> NodeFacts:

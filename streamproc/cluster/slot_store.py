@@ -78,12 +78,15 @@ class SlotStore:
     def __init__(self, settings: ClusterSettings, context: ConnectorContext) -> None:
         self.settings = settings
         self.context = context
+        self.ready = asyncio.Event()
+        """Set once the topics are there, with their partitions: brokers make one of their own way for whoever asks for it earlier."""
         self.lanes, self.events, self.owed = (settings.connection(name).topic for name in ("lanes", "events", "owed"))
 
     async def make_topics(self) -> None:
         """Where they are missing. Raises SourceError."""
         wanted = {self.settings.connection(name).topic: configs for name, configs in TOPICS.items()}
         await make_topics(self.settings.connection("lanes"), self.context, wanted, self.settings.partitions)
+        self.ready.set()
 
     def writer(self, slot: int) -> SlotWriter:
         return SlotWriter(self.settings.connection("lanes"), self.context, self.settings.name, slot)

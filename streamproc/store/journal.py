@@ -292,6 +292,24 @@ def write_event(
     return owed
 
 
+def owe(connection: sqlite3.Connection, seq: int, event: Event, routes: Sequence[Route]) -> bool:
+    """Let an event that came as another node's be delivered by this one. Not where this node ever had anything to deliver of it. Whether there is
+    anything to deliver."""
+    owed = sorted({route.output for route in routes if event.type in route.types})
+    if not owed or connection.execute("SELECT 1 FROM deliveries WHERE event = ? LIMIT 1", (seq,)).fetchone():
+        return False
+    now = time.time()
+    connection.executemany(
+        "INSERT INTO deliveries (event, output, session, state, changed) VALUES (?, ?, ?, 'waiting', ?)",
+        [(seq, output, event.session, now) for output in owed],
+    )
+    connection.execute(
+        "UPDATE outbox_size SET owed = owed + (SELECT picture_bytes + LENGTH(document) FROM events WHERE seq = ?)",
+        (seq,),
+    )
+    return True
+
+
 def _session(row: sqlite3.Row) -> SessionRow:
     return SessionRow(
         id=row["id"],

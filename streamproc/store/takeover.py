@@ -23,6 +23,7 @@ from streamproc.store.journal import (
     Commit,
     Journal,
     SessionRow,
+    owe,
     write_checkpoint,
     write_event,
     write_session,
@@ -143,9 +144,7 @@ def adopt(journal: Journal, inherited: Inherited) -> int:
     Events become deliveries where the log does not say that they were settled. Raises StorageUnavailable.
     """
     with storage_faults():
-        for record in inherited.events:
-            if record.pictures is not None and not journal.spool.has(record.event.session, record.event.id):
-                journal.spool.write(record.event, record.pictures)
+        _write_pictures(journal, inherited.events)
         with journal.database.write() as connection:
             _adopt_sessions(connection, inherited)
             checkpoint = inherited.lane.checkpoint
@@ -156,10 +155,39 @@ def adopt(journal: Journal, inherited: Inherited) -> int:
             return sum(_adopt_event(connection, record, inherited) for record in inherited.events)
 
 
-def _adopt_sessions(connection: Connection, inherited: Inherited) -> None:
-    ends = {each.event.session: each for each in inherited.events if each.event.type is EventType.SESSION_COMPLETE}
-    known = {row.id for row in inherited.lane.sessions}
-    for record in inherited.events:
+def look_on(journal: Journal, records: Sequence[EventRecord]) -> int:
+    """Make events of processors that other nodes run history here: this node owes nothing of them. How many it had not known. Raises
+    StorageUnavailable."""
+    fresh = 0
+    with storage_faults():
+        _write_pictures(journal, records)
+        with journal.database.write() as connection:
+            _closed_sessions(connection, records, set())
+            for record in records:
+                known = connection.execute("SELECT 1 FROM events WHERE id = ?", (record.event.id,)).fetchone()
+                if known is None:
+                    write_event(connection, record.event, _size(record.pictures), ())
+                    fresh += 1
+    if fresh:
+        for watcher in journal.watchers:
+            watcher()
+    return fresh
+
+
+def _write_pictures(journal: Journal, records: Sequence[EventRecord]) -> None:
+    for record in records:
+        if record.pictures is not None and not journal.spool.has(record.event.session, record.event.id):
+            journal.spool.write(record.event, record.pictures)
+
+
+def _size(pictures: Pictures | None) -> int:
+    return len(pictures.frame) + len(pictures.crop) if pictures is not None else 0
+
+
+def _closed_sessions(connection: Connection, records: Sequence[EventRecord], known: set[str]) -> None:
+    """Rows of the sessions of these events, closed, where there are none; ``known``: those that are somebody else's to write."""
+    ends = {each.event.session: each for each in records if each.event.type is EventType.SESSION_COMPLETE}
+    for record in records:
         event = record.event
         if event.session not in known:
             known.add(event.session)
@@ -168,6 +196,10 @@ def _adopt_sessions(connection: Connection, inherited: Inherited) -> None:
             row = SessionRow(event.session, event.processor, event.at.wall, {}, dict(record.context), closed)
             if not connection.execute("SELECT 1 FROM sessions WHERE id = ?", (row.id,)).fetchone():
                 write_session(connection, row)
+
+
+def _adopt_sessions(connection: Connection, inherited: Inherited) -> None:
+    _closed_sessions(connection, inherited.events, {row.id for row in inherited.lane.sessions})
     # What was open here before the other node had it was closed there, or is among those that it left open.
     connection.execute(
         "UPDATE sessions SET closed = opened WHERE processor = ? AND closed IS NULL", (inherited.processor,)
@@ -188,10 +220,10 @@ def _adopt_event(connection: Connection, record: EventRecord, inherited: Inherit
             "WHERE event = ? AND output = ? AND state = 'waiting'",
             [(time.time(), row["seq"], output) for output in done],
         )
+        owe(connection, row["seq"], event, [route for route in inherited.routes if route.output not in done])
         return False
-    kept = record.pictures
     routes = [route for route in inherited.routes if route.output not in done]
-    write_event(connection, event, len(kept.frame) + len(kept.crop) if kept is not None else 0, routes)
+    write_event(connection, event, _size(record.pictures), routes)
     return True
 
 

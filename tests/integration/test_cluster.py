@@ -62,6 +62,9 @@ def test_killed_stopped_and_drained_nodes_are_taken_over_from(nodes: Nodes, scen
     assert all(len(nodes.runners(name)) == 1 for name in names)
     wait_for(lambda: len(announced(nodes.events())) == 2 * len(names), 90, "both classes of all of them")
     sessions = {name: session_of(a, name) for name in names}  # of the others' it asks them
+    so_far = {event["id"] for event in nodes.events()}
+    for node in (a, b, c):
+        wait_for(lambda node=node: so_far <= set(shown(node)), 30, "what all of them told, in the history of each")
 
     killed = nodes.runner("camera")
     for path in ("/whep/camera", "/whip/camera"):
@@ -97,6 +100,10 @@ def test_killed_stopped_and_drained_nodes_are_taken_over_from(nodes: Nodes, scen
     assert stopped.terminate() == 0
     assert {name: session_of(last, name) for name in names} == sessions
     assert set(announced(nodes.events()).values()) == {1}
+    assert shown(last).keys() >= {event["id"] for event in nodes.events()}
+    assert all(each["frame"] for each in shown(last).values() if each["type"] == "label_detected"), (
+        "with their pictures"
+    )
     assert not [event for event in nodes.events() if event["type"] == "session_complete"]
 
 
@@ -128,6 +135,11 @@ def location(node: Node, path: str) -> str | None:
     answer = connection.getresponse()
     assert answer.status == 307
     return answer.headers["Location"]
+
+
+def shown(node: Node) -> dict[str, dict[str, Any]]:
+    """The history of this very node, by id."""
+    return {event["id"]: event for event in node.get("/api/events?limit=200")["events"]}
 
 
 def recorded(node: Node) -> list[str]:

@@ -10,9 +10,10 @@ import pytest
 from streamproc.contracts import Position
 from streamproc.core.errors import StateDamaged, StateVersionUnknown
 from streamproc.core.route import Route
+from streamproc.logic.event_query import EventQuery
 from streamproc.store.database import Database
 from streamproc.store.journal import Checkpoint, Commit, Journal
-from streamproc.store.takeover import EventRecord, Inherited, LaneRecord, Standing, adopt
+from streamproc.store.takeover import EventRecord, Inherited, LaneRecord, Standing, adopt, look_on
 from tests.builders.events import ALL, PICTURES, START, label_event, session
 
 STANDING = Standing("hash", "running", None)
@@ -77,3 +78,52 @@ def test_what_was_settled_is_not_owed_again(journal: Journal) -> None:
     assert adopt(journal, Inherited(inherited.processor, LaneRecord(), events, {key: 3}, [route])) == 0
     assert waiting(journal) == [] and journal.checkpoint(inherited.processor) is None
     assert journal.open_sessions(inherited.processor) == []
+
+
+def owed_bytes(journal: Journal) -> tuple[int, int]:
+    """As counted, and as it is."""
+    counted = journal.database.read().execute("SELECT owed FROM outbox_size").fetchone()[0]
+    query = (
+        "SELECT TOTAL(picture_bytes + LENGTH(document)) FROM events "
+        "WHERE EXISTS (SELECT 1 FROM deliveries WHERE event = seq AND state <> 'delivered')"
+    )
+    return int(counted), int(journal.database.read().execute(query).fetchone()[0])
+
+
+def test_events_of_another_node_are_shown_and_delivered_by_nobody_until_its_processor_is_taken_over(
+    journal: Journal,
+) -> None:
+    woken: list[None] = []
+    journal.watchers.append(lambda: woken.append(None))
+    events = [EventRecord(label_event(number), PICTURES) for number in range(4)]
+    for _ in range(2):  # read again after a crash
+        look_on(journal, events[:3])
+    assert len(woken) == 1, "nobody is woken for what is known"
+    shown = [kept.event.id for kept in journal.history.page(EventQuery()).kept]
+    assert shown == [each.event.id for each in events[2::-1]]
+    assert journal.spool.read(events[0].event.session, events[0].event.id) == PICTURES
+    assert waiting(journal) == [] and owed_bytes(journal) == (0, 0)
+    assert journal.open_sessions(events[0].event.processor) == []
+
+    route, key = Route("cam/hook", ALL), ("cam/hook", events[0].event.session)
+    lane = LaneRecord(Checkpoint(b"state", None), STANDING, (session(),))
+    inherited = Inherited(events[0].event.processor, lane, events, {key: 0}, [route])
+    assert adopt(journal, inherited) == 1
+    assert waiting(journal) == [each.event.id for each in events[1:]]
+    counted, owed = owed_bytes(journal)
+    assert counted == owed > 0
+    assert [row.id for row in journal.open_sessions(inherited.processor)] == [session().id]
+    look_on(journal, events)
+    assert waiting(journal) == [each.event.id for each in events[1:]]
+
+
+def test_what_this_node_has_delivered_is_not_owed_again_after_another_one_had_the_processor(journal: Journal) -> None:
+    route, one = Route("cam/hook", ALL), EventRecord(label_event(0))
+    lane = LaneRecord(None, STANDING, (session(),))
+    inherited = Inherited(one.event.processor, lane, [one], {}, [route])
+    adopt(journal, inherited)
+    with journal.database.write() as connection:
+        connection.execute("UPDATE deliveries SET state = 'delivered'")
+    look_on(journal, [one])
+    adopt(journal, inherited)  # its note of the delivery did not reach the log
+    assert waiting(journal) == [] and owed_bytes(journal) == (0, 0)
