@@ -21,6 +21,7 @@ from streamproc.cluster.standings import Standings
 from streamproc.config.cluster import ClusterSettings, NodePlace
 from streamproc.core.event import Event
 from streamproc.live.supervisor import Supervisor
+from streamproc.store.database import Database
 
 CATCH_UP_S = 10.0
 """So long a node that comes back waits for what callers said meanwhile, before it asks for anything to run."""
@@ -53,6 +54,7 @@ class ClusterNode:
         self.processors.supervisor = supervisor
         self.documents.supervisor = self.history.supervisor = supervisor
         supervisor.state_elsewhere = self._state_elsewhere
+        self.processors.logged_since = _first_time(supervisor.database, self.settings.name)
         keeper_of = self.division.keeper_of
         supervisor.decisions.journal = LoggedJournal(supervisor.journal, supervisor.store, keeper_of, loop)
         supervisor.outputs.outbox.gate.is_open = self._may_deliver
@@ -139,3 +141,11 @@ class ClusterNode:
         keeper = self.division.keeper_of(event.processor)
         if keeper is not None and self.processors.supervisor.known(event.processor):
             keeper.settle(output, event)
+
+
+def _first_time(database: Database, cluster: str) -> float:
+    """When this node first was in the cluster, Unix seconds."""
+    fact = f"in cluster {cluster} since"
+    if database.get(fact) is None:
+        database.put(fact, str(time.time()))
+    return float(database.get(fact) or 0.0)

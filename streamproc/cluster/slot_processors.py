@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from streamproc.cluster.slot_store import SlotContents
+from streamproc.cluster.slot_store import LOGGED_S, SlotContents
 from streamproc.core.errors import SourceError
 from streamproc.live.supervisor import Supervisor
 from streamproc.logic.slots import slot_of
@@ -33,6 +33,8 @@ class SlotProcessors:
     def __init__(self, slots: int) -> None:
         self.adopted: set[str] = set()
         """Processors of which this node has read what the log holds."""
+        self.logged_since = time.time()
+        """When this node first was in its cluster: what it decided before is not in the log."""
         self._slots = slots
 
     def slot_of(self, name: str) -> int:
@@ -76,7 +78,9 @@ class SlotProcessors:
         processor = self.supervisor.processor(name)
         contents.routes[name] = processor.committer.routes
         if lane is not None or events:
-            inherited = Inherited(name, lane or LaneRecord(), events, contents.settled, processor.committer.routes)
+            since = max(self.logged_since, time.time() - LOGGED_S)
+            routes = processor.committer.routes
+            inherited = Inherited(name, lane or LaneRecord(), events, contents.settled, routes, since)
             fresh = await DATABASE.run(adopt, self.supervisor.journal, inherited)
             log.info("took_over", processor=name, unknown_events=fresh)
         if lane is not None and lane.standing.document == processor.row.document_hash:

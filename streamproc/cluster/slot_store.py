@@ -22,11 +22,14 @@ OWNER = "@owner"
 """Key of the record that says who writes; no processor has such a name."""
 READ_S = 60.0
 _DAY_MS = 24 * 3600 * 1000
+_EVENTS_MS = 7 * _DAY_MS
+LOGGED_S = (_EVENTS_MS - _DAY_MS) / 1000
+"""What was decided within so long is surely still in the log of events."""
 _TABLE = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1", "segment.ms": str(_DAY_MS // 24)}
 TOPICS: Mapping[str, Mapping[str, str]] = {
     "processors": _TABLE,
     "lanes": _TABLE,
-    "events": {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)},
+    "events": {"cleanup.policy": "delete", "retention.ms": str(_EVENTS_MS)},
     "owed": _TABLE,
 }
 """By name without the cluster's, each with as many partitions as there are slots."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -133,9 +134,12 @@ class Inherited:
     processor: str
     lane: LaneRecord
     events: Sequence[EventRecord]
+    """From the first on that an output is owed."""
     settled: Mapping[tuple[str, str], int]
     """Sequence of the last event that an output has settled, by output and session."""
     routes: Sequence[Route]
+    logged_since: float = math.inf
+    """Unix seconds: what was decided here from then on is in the log, or was and is settled."""
 
 
 def adopt(journal: Journal, inherited: Inherited) -> int:
@@ -152,6 +156,7 @@ def adopt(journal: Journal, inherited: Inherited) -> int:
                 write_checkpoint(connection, inherited.processor, checkpoint)
             else:
                 connection.execute("DELETE FROM checkpoints WHERE processor = ?", (inherited.processor,))
+            _settle_before(connection, inherited)
             return sum(_adopt_event(connection, record, inherited) for record in inherited.events)
 
 
@@ -206,6 +211,17 @@ def _adopt_sessions(connection: Connection, inherited: Inherited) -> None:
     )
     for row in inherited.lane.sessions:
         write_session(connection, row)
+
+
+def _settle_before(connection: Connection, inherited: Inherited) -> None:
+    """What waited here when another node took over, and was told by that one: the log does not name it any more."""
+    owed = json.dumps([each.event.id for each in inherited.events])
+    connection.execute(
+        "UPDATE deliveries SET state = 'delivered', reason = 'by another node', changed = ? WHERE state = 'waiting' AND EXISTS "
+        "(SELECT 1 FROM events WHERE seq = deliveries.event AND processor = ? AND stored >= ? "
+        "AND id NOT IN (SELECT value FROM json_each(?)))",
+        (time.time(), inherited.processor, min(inherited.logged_since, 1e12), owed),
+    )
 
 
 def _adopt_event(connection: Connection, record: EventRecord, inherited: Inherited) -> bool:

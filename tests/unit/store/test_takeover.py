@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -127,3 +129,70 @@ def test_what_this_node_has_delivered_is_not_owed_again_after_another_one_had_th
     look_on(journal, [one])
     adopt(journal, inherited)  # its note of the delivery did not reach the log
     assert waiting(journal) == [] and owed_bytes(journal) == (0, 0)
+
+
+class Told:
+    """Two nodes with journals on disk and the log that they share. ``by``: how often each event was delivered."""
+
+    def __init__(self, folder: Path, chance: Random) -> None:
+        self.journals = [Journal(Database(folder / name)) for name in "ab"]
+        self.chance, self.owner, self.kills = chance, 0, 0
+        self.log: list[EventRecord] = []
+        self.settled: dict[tuple[str, str], int] = {}
+        self.by: Counter[str] = Counter()
+        self.route = Route("cam/hook", ALL)
+
+    def decide(self) -> None:
+        event = label_event(len(self.log))
+        self.log.append(EventRecord(event))
+        if self.chance.random() < 0.9:  # else it dies between the log and its own rows
+            self.journals[self.owner].commit(Commit("door", [session()], [(event, None)], [self.route]))
+        else:
+            self.take_over()
+
+    def deliver(self) -> None:
+        """The oldest that waits; now and then the node dies before the log knows."""
+        journal = self.journals[self.owner]
+        for name in waiting(journal)[:1]:
+            self.by[name] += 1
+            with journal.database.write() as connection:
+                connection.execute(
+                    "UPDATE deliveries SET state = 'delivered' WHERE event = (SELECT seq FROM events WHERE id = ?)",
+                    (name,),
+                )
+            event = next(each.event for each in self.log if each.event.id == name)
+            if self.chance.random() < 0.9:
+                self.settled[self.route.output, event.session] = event.sequence
+            else:
+                self.kills += 1
+                self.take_over()
+
+    def look(self) -> None:
+        """Whoever does not run it reads on, from anywhere that it had read before."""
+        begin = self.chance.randrange(len(self.log) + 1)
+        look_on(self.journals[1 - self.owner], self.log[begin : begin + 3])
+
+    def take_over(self) -> None:
+        self.owner = 1 - self.owner
+        done = max(self.settled.values(), default=-1)
+        owed = [each for each in self.log if each.event.sequence > done]
+        lane = LaneRecord(None, STANDING, (session(),))
+        adopt(self.journals[self.owner], Inherited("door", lane, owed, self.settled, [self.route], 0.0))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whoever_looks_on_and_takes_over_each_event_is_delivered_and_again_only_after_a_death(
+    tmp_path: Path, seed: int
+) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    told = Told(tmp_path, Random(seed))
+    for _ in range(60):
+        told.chance.choice([told.decide, told.deliver, told.deliver, told.look, told.look, told.take_over])()
+    while waiting(told.journals[told.owner]):
+        told.deliver()
+    assert told.by.keys() == {each.event.id for each in told.log}
+    assert told.by.total() - len(told.by) <= told.kills
+    for journal in told.journals:
+        counted, owed = owed_bytes(journal)
+        assert counted == owed
