@@ -199,7 +199,9 @@ class PatientJournal:
 
     def _write_one(self, name: str) -> None:
         with self._lock:
-            item = self._waiting.pop(name)
+            item = self._waiting.pop(name, None)
+            if item is None:  # another node has the processor by now
+                return
             self._writing = name
         try:
             fresh = self.journal.commit(item.commit, patience_s=PATIENCE_S)

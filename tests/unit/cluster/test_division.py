@@ -98,6 +98,24 @@ async def test_a_processor_that_needs_what_this_node_has_not_asks_for_another_ro
         keeper.withdrawn()
 
 
+async def test_a_node_claims_what_it_runs_and_not_what_it_was_only_given(division: Division) -> None:
+    """After brokers were away the first that is back is given what the others run still."""
+    division._tags = {"site": "north"}
+    division._assigned(Assigned(1, frozenset({0}), {0: "a"}, {}, {}))
+    first = division._presence()
+    assert first.owned == {} and first.costs == {0: 2.0}
+    back = Presence("b", 4.0, {"site": "north"}, owned={0: 2.0})
+    newer = said(a=first, b=back)
+    newer["a"]["generation"] = 7
+    assert divide(newer, range(1)).slots["b"] == (0,)
+    for keeper in division.keepers.values():
+        keeper._commits = cast("Any", object())
+    assert division._presence().owned == {0: 2.0}
+    for keeper in division.keepers.values():
+        keeper._commits = None
+        keeper.withdrawn()
+
+
 def said(**presences: Presence) -> dict[str, Any]:
     """What members of these names say of themselves."""
     return {

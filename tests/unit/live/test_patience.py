@@ -95,6 +95,17 @@ def test_it_is_said_once(journal: Journal, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.logs_errors("storage_unavailable")
+def test_what_another_node_has_taken_meanwhile_is_no_error(journal: Journal) -> None:
+    patient = PatientJournal(journal)
+    lock = Locked(journal.database)
+    patient.commit(commit(0), lambda fresh: patient.forget("yard"))
+    patient.commit(commit(0, name="yard"), lambda fresh: None)
+    lock.end()
+    until(lambda: patient.reason == "")
+    assert stored_ids(journal) and not stored_ids(journal, "yard")
+
+
+@pytest.mark.logs_errors("storage_unavailable")
 def test_memory_is_bounded(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "MAX_PICTURE_BYTES", 2500)
     monkeypatch.setattr(patience, "MAX_EVENTS", 4)
