@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from streamproc.jobs import web_object
+from streamproc.jobs.model import VideoRef
+from streamproc.jobs.sources import Videos
 from streamproc.jobs.web_object import HttpObject
 
 DATA = bytes(range(256)) * 20
@@ -136,3 +139,10 @@ def test_nobody_there(server: Server) -> None:
     server.server_close()
     with pytest.raises(OSError, match="refused"):
         HttpObject(server.url + "/a.mp4")
+
+
+def test_a_file_whose_name_begins_like_a_store_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("s3:23.mp4", "http:a.mp4", "[1.mp4"):
+        Path(name).write_bytes(b"12345")
+        assert Videos().facts(VideoRef(name)).size == 5
