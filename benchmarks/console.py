@@ -133,9 +133,7 @@ async def watching(daemon: Daemon, client: aiohttp.ClientSession) -> None:
 
     async def stills() -> None:
         while True:
-            async with client.get(
-                f"{daemon.url}/api/processors/front-door/still.jpg?t={time.time() // 10:.0f}"
-            ) as answer:
+            async with client.get(f"{daemon.url}/api/processors/front-door/still.jpg?width=640") as answer:
                 await answer.read()
             await asyncio.sleep(10 - time.time() % 10 + random.uniform(0, 5))  # its clock ticks every five seconds
 

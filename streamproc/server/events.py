@@ -14,7 +14,7 @@ from streamproc.contracts import Images
 from streamproc.core.errors import InputError, NotFound
 from streamproc.core.event import EventType
 from streamproc.core.media import rfc3339
-from streamproc.live.stills import Stills
+from streamproc.live.stills import MAX_WIDTH, WIDTHS, Stills
 from streamproc.live.supervisor import Supervisor
 from streamproc.logic.event_query import FACES, EventQuery, parse_instant
 from streamproc.logic.nameless import nameless
@@ -84,10 +84,12 @@ class Events:
         return picture(found.crop if request.match_info["part"] == "crop" else found.frame, FOR_GOOD)
 
     async def still(self, request: web.Request) -> web.Response:
-        """The picture that was analysed last; 304 for who has it already."""
-        name = request.match_info["name"]
+        """The picture that was analysed last, ``?width=640`` for a small one; 304 for who has it already."""
+        name, width = request.match_info["name"], request.query.get("width", str(MAX_WIDTH))
+        if width not in map(str, WIDTHS):
+            raise InputError(f"width: give one of {', '.join(map(str, WIDTHS))}")
         await self._supervisor.view(name)
-        found = await asyncio.to_thread(self._stills.get, name)
+        found = await asyncio.to_thread(self._stills.get, name, int(width))
         if found is None:
             raise NotFound(f"no picture of {name} has been analysed yet")
         time, tag = rfc3339(found.at), f"{found.at.timestamp():.6f}"

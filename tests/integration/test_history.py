@@ -94,6 +94,7 @@ def test_pages_pictures_and_wrong_questions(daemon: Daemon) -> None:
     for path in ("s1-999999", "s1-000004/x.jpg", "..%2f..%2fstreamproc.db", "s1-000004/..%2f..%2fframe.jpg"):
         assert status(daemon, f"/api/events/{path}")[0] == 404
     assert status(daemon, "/api/processors/nobody/still.jpg")[0] == 404
+    assert "640, 1280" in status(daemon, "/api/processors/nobody/still.jpg?width=9")[1]
 
 
 def test_a_stream_begins_where_a_page_ended(daemon: Daemon, client: Any) -> None:

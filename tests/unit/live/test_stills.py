@@ -58,6 +58,7 @@ def test_who_asks_while_it_is_written_gets_the_same(camera: tuple[Run, Stills, l
     with ThreadPoolExecutor(8) as several:
         found = list(several.map(lambda number: made.get("door"), range(8)))
     assert written == [1] and len({id(still) for still in found}) == 1
+    assert made.get("door", 640) is made.get("door", 640) and written == [2], "each width by itself"
 
 
 def test_a_newer_picture_is_written_a_second_later(

@@ -47,8 +47,8 @@ export function Camera({ name }) {
     <div class="watch">
       <div class="stack">
         <div class="card picture">${live && !lost && processor.state === "running"
-          ? html`<${Player} name=${name} regions=${drawn} show=${show} onFail=${setLost}><${Still} name=${name} running=${running} every=${STILL_MS} /></${Player}>`
-          : html`<div class="player"><${Still} name=${name} running=${running} every=${STILL_MS} />${show.regions && html`<${Outlines} regions=${drawn} />`}</div>`}</div>
+          ? html`<${Player} name=${name} regions=${drawn} show=${show} onFail=${setLost}><${Still} name=${name} running=${running} every=${STILL_MS} width=${1280} /></${Player}>`
+          : html`<div class="player"><${Still} name=${name} running=${running} every=${STILL_MS} width=${1280} />${show.regions && html`<${Outlines} regions=${drawn} />`}</div>`}</div>
         <div class="row"><label class="check"><input type="checkbox" checked=${live && !lost} onChange=${() => { setLive(lost ? true : !live); setLost(null); }} />Live</label>${toggle("regions")}${toggle("boxes")}
           ${running && html`<a class="push small" href="/watch/${encodeURIComponent(name)}" target="_blank" rel="noopener">Alone in a window</a>`}
           ${lost && html`<span class="dim small">No live picture (${lost.message || "refused"}); a still every ${STILL_MS / 1000} s.</span>`}</div>

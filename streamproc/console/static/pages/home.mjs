@@ -94,7 +94,7 @@ function Card({ processor, event }) {
 }
 
 /** The newest picture of a camera, loaded anew now and then while it is in view; grey, with its age, where it is no longer how things are. */
-export function Still({ name, running, every = STILL_EVERY_MS, onLoad }) {
+export function Still({ name, running, every = STILL_EVERY_MS, width = 640, onLoad }) {
   const frame = useRef(null);
   const [seen, setSeen] = useState(false);
   const [newest, setNewest] = useState(null);
@@ -107,7 +107,7 @@ export function Still({ name, running, every = STILL_EVERY_MS, onLoad }) {
   useEffect(() => {
     if (!seen || document.hidden) return undefined;
     let mine = true;
-    still(api(name, "/still.jpg")).then((found) => (mine ? setNewest(found) : URL.revokeObjectURL(found.url)), () => {});
+    still(api(name, `/still.jpg?width=${width}`)).then((found) => (mine ? setNewest(found) : URL.revokeObjectURL(found.url)), () => {});
     return () => { mine = false; };
   }, [name, seen, turn]);
   useEffect(() => () => newest && URL.revokeObjectURL(newest.url), [newest]);
