@@ -15,8 +15,11 @@ from streamproc.durable import sync_folder
 from streamproc.kinesis.index import FragmentIndex
 from streamproc.kinesis.store import Entry, FragmentGone, FragmentTooLarge, NewFragment, StoreAway
 from streamproc.media.matroska import MAX_FRAGMENT_BYTES
+from streamproc.threads import Threads
 
 _BATCH = 100
+_THREADS = 8
+"""A folder that hangs (a dead network share) holds up its own calls and no other request of the node."""
 
 
 class FolderFragments:
@@ -37,6 +40,7 @@ class FolderFragments:
         self._index = index
         self._max_bytes = max_bytes
         self._retention_ms = retention_ms
+        self._threads = Threads(f"fragments in {directory}", _THREADS)
         self._room = Lock()
         self._promised = 0
         """Bytes of files that are being written and have no row yet."""
@@ -44,7 +48,7 @@ class FolderFragments:
     async def open(self) -> None:
         """Raises InputError where the folder cannot be used."""
         try:
-            await asyncio.to_thread(self._sweep)
+            await self._threads.run(self._sweep)
         except OSError as error:
             raise InputError(f"kinesis_video.store: {self._directory} cannot be used: {error.strerror}") from None
 
@@ -52,26 +56,26 @@ class FolderFragments:
         if fragment.info.size > self.max_fragment_bytes:
             raise FragmentTooLarge(f"a fragment of {fragment.info.size} bytes; the limit is {self.max_fragment_bytes}")
         try:
-            await asyncio.to_thread(self._append, stream, fragment)
+            await self._threads.run(self._append, stream, fragment)
         except OSError as error:
             raise StoreAway(f"{self._directory}: {error.strerror or error}") from None
 
     async def read(self, entry: Entry) -> bytes:
         try:
-            return await asyncio.to_thread((self._directory / entry.place).read_bytes)
+            return await self._threads.run((self._directory / entry.place).read_bytes)
         except FileNotFoundError:
             raise FragmentGone(f"The fragment {entry.info.number} is no longer there.") from None
         except OSError as error:
             raise StoreAway(f"{self._directory}: {error.strerror or error}") from None
 
     async def prune(self, now_ms: int) -> int:
-        return await asyncio.to_thread(self._prune, now_ms)
+        return await self._threads.run(self._prune, now_ms)
 
     async def remove(self, entries: Sequence[Entry]) -> None:
-        await asyncio.to_thread(self._remove, entries)
+        await self._threads.run(self._remove, entries)
 
     async def close(self) -> None:
-        pass
+        await asyncio.to_thread(self._threads.shutdown)
 
     def _append(self, stream: str, fragment: NewFragment) -> None:
         with self._room:

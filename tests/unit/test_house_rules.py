@@ -72,6 +72,7 @@ ROOMS: dict[str, set[str]] = {
         "config",
         "media",
         "metrics",
+        "threads",
         "store",
         "durable",
         "trouble",
