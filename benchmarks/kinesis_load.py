@@ -142,7 +142,7 @@ async def put(url: str, name: str, body: Any, told: list[tuple[int, float]] | No
     """One PutMedia; ``told`` takes (timecode, when) of each PERSISTED."""
     headers = {"x-amzn-stream-name": name, "x-amzn-producer-start-timestamp": str(time.time())}
     async with (
-        aiohttp.ClientSession() as session,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session,
         session.post(f"{url}/putMedia", data=body, headers=headers) as answer,
     ):
         if answer.status != 200:

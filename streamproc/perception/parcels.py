@@ -297,7 +297,8 @@ class ParcelSearch:
             confidence=spot.belief.confidence(Group.PACKAGE),
             box=spot.box,
             confirmed=spot.belief.label is Group.PACKAGE,
-            supported=True,
+            # What may have been taken away a moment ago is not announced: somebody is in front of it, or the last look saw it no more.
+            supported=spot.misses == 0 and spot.checked_s > float("-inf"),
             since=spot.since,
             evidence={
                 "looks": spot.belief.looks,

@@ -175,6 +175,16 @@ def test_a_parcel_that_was_taken_away_leaves_the_view():
     assert seen[-1] == set()
 
 
+def test_a_parcel_that_was_just_taken_away_is_nothing_to_announce():
+    perception, *_ = perceiver(("PACKAGE",))
+    with_it, without = scene((BROWN, 400, 250, 80, 60)), scene()
+    seen = [look(perception, number, with_it) for number in range(20)]
+    assert all(track.supported for track in seen[-1].tracks) and labels(seen[-1]) == {"PACKAGE"}
+    after = [look(perception, number, without) for number in range(20, 40)]
+    believed = [track for each in after for track in each.tracks if track.confirmed]
+    assert believed and not any(track.supported for track in believed) and not after[-1].tracks
+
+
 def carries(step: int, parcel: bool = True) -> np.ndarray:
     """A walker whose arms hold a parcel before the chest."""
     x = 40 + 20 * step
