@@ -1,4 +1,4 @@
-"""``replay --against``: what another config, or an earlier telling, says of the same clips."""
+"""``replay --against``: what another config, or an earlier replay, says of the same clips."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def is_events(against: Path) -> bool:
     return against.suffix in (".jsonl", ".json", ".ndjson")
 
 
-def compare_tellings(
+def compare_replays(
     clips: Sequence[str], now: tuple[ProcessorConfig, NodeConfig], against: Path, tolerance_s: float, replayer: Replayer
 ) -> Comparison:
     """Replays every clip by the new config, and by the old one where ``against`` is one. Raises InputError."""

@@ -69,8 +69,8 @@ def replay(
         if against is not None:
             from streamproc.cli import comparing
 
-            retell = comparing.Replayer(name, place, lambda clip: _stored(clip, url, data_dir))
-            found = comparing.compare_tellings(clips, (document, node), against, tolerance, retell)
+            replay_again = comparing.Replayer(name, place, lambda clip: _stored(clip, url, data_dir))
+            found = comparing.compare_replays(clips, (document, node), against, tolerance, replay_again)
             raise typer.Exit(comparing.show(found, as_json))
         provider = ModelProvider(node, place)
         if explain is not None:

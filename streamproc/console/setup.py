@@ -12,12 +12,12 @@ from aiohttp import web
 from streamproc.console.assets import Assets
 from streamproc.console.cameras import CameraRoutes
 from streamproc.console.first_user import FirstUserRoutes
+from streamproc.console.recording_replay import RecordingReplayRoutes
 from streamproc.console.regions import RegionRoutes
-from streamproc.console.retelling import RetellingRoutes
 from streamproc.console.session import SessionRoutes
 from streamproc.console.settings import SettingsRoutes
 from streamproc.core.decisions import Record
-from streamproc.live.retelling import Retellings
+from streamproc.live.recording_replay import RecordingReplays
 from streamproc.live.supervisor import Supervisor
 from streamproc.web.guard import Guard
 from streamproc.web.signin import SignIn
@@ -39,7 +39,7 @@ class Console:
     """What a processor decided in a span; None where no trace is kept."""
     nodes: bool = False
     """Whether this node shares processors with others."""
-    retellings: Retellings | None = None
+    replays: RecordingReplays | None = None
     """Replays of recordings with other regions; None where nothing is recorded."""
 
 
@@ -48,6 +48,6 @@ def setup(app: web.Application, guard: Guard, console: Console) -> None:
     FirstUserRoutes(console.sign_in, console.secret, console.keep_user).mount(app)
     CameraRoutes(console.supervisor, guard, console.folder).mount(app)
     RegionRoutes(console.supervisor, guard, console.folder, console.records).mount(app)
-    RetellingRoutes(console.supervisor, guard, console.retellings).mount(app)
+    RecordingReplayRoutes(console.supervisor, guard, console.replays).mount(app)
     SettingsRoutes(guard, console.folder).mount(app)
     Assets().mount(app)

@@ -1,4 +1,4 @@
-"""What changed between two tellings of the same video: which detections appear, vanish, or come at another time or place. Pure."""
+"""What changed between two replays of the same video: which detections appear, vanish, or come at another time or place. Pure."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Announcement:
     """Class or person."""
     region: str
     at: float
-    """Seconds, on a clock that both tellings share."""
+    """Seconds, on a clock that both replays share."""
     document: Mapping[str, Any]
     """The event in plain form."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Each of the tellings' detections is in exactly one place."""
+    """Each of the replays' detections is in exactly one place."""
 
     same: Sequence[tuple[Announcement, Announcement]]
     moves: Sequence[tuple[Announcement, Announcement]]

@@ -141,7 +141,7 @@ async def mount_history(context: DaemonContext) -> None:
 async def mount_console(context: DaemonContext) -> None:
     """The console's pages, signing in, and what only the console asks for."""
     from streamproc.console.setup import Console, setup
-    from streamproc.live.retelling import Retellings
+    from streamproc.live.recording_replay import RecordingReplays
     from streamproc.store.users import StoredUser, UserStore
 
     users = UserStore(context.database)
@@ -149,10 +149,10 @@ async def mount_console(context: DaemonContext) -> None:
     if secret is not None:
         scheme = "https" if context.node.server.tls_cert is not None else "http"
         log.info("set_up", link=f"{scheme}://{context.listen}/console/setup#{secret}", good_for="the first user")
-    retellings = None
+    replays = None
     if context.recorded:
-        retellings = Retellings(context.recorded[0], context.node, context.supervisor.provider.data_dir)
-        context.on_close.append(retellings.close)
+        replays = RecordingReplays(context.recorded[0], context.node, context.supervisor.provider.data_dir)
+        context.on_close.append(replays.close)
     setup(
         context.app,
         context.guard,
@@ -164,6 +164,6 @@ async def mount_console(context: DaemonContext) -> None:
             lambda name, hashed, role: users.add_first(StoredUser(name, hashed, role)),
             context.tracing[0].records if context.tracing else None,
             context.node.cluster is not None,
-            retellings,
+            replays,
         ),
     )

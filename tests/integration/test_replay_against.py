@@ -25,7 +25,7 @@ def difference(*words: str | Path) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
-def test_equal_and_different_tellings(scene: Path, replayed: str, tmp_path: Path) -> None:
+def test_equal_and_different_replays(scene: Path, replayed: str, tmp_path: Path) -> None:
     both = config(tmp_path, "both", "{classes: [PERSON, PET], min_confidence: 50}")
     people = config(tmp_path, "people", "{classes: [PERSON], min_confidence: 50}")
     halves = "[{name: left, polygon: [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]}, {name: right, polygon: [[0.5, 0], [1, 0], [1, 1], [0.5, 1]]}]"

@@ -1,4 +1,4 @@
-"""Two tellings of one video: every detection is accounted for once, and the nearest are matched."""
+"""Two replays of one video: every detection is accounted for once, and the nearest are matched."""
 
 from __future__ import annotations
 

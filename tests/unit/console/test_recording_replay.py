@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from streamproc.console.retelling import document, seconds_of
+from streamproc.console.recording_replay import document, seconds_of
 from streamproc.core.errors import InputError
-from streamproc.live.retelling import Retelling, RetellingState
+from streamproc.live.recording_replay import RecordingReplay, ReplayState
 
 
 def test_how_much_is_replayed() -> None:
@@ -25,7 +25,7 @@ def test_who_may_not_know_who_was_seen_is_told_nothing_of_faces() -> None:
 
     moves = [{"before": event(kind), "after": event(kind)} for kind in ("label_detected", "face_matched")]
     found = {"same": 2, "appears": [event("face_unknown")], "vanishes": [event("label_detected")], "moves": moves}
-    told = Retelling("door", 0, 1000, datetime(2026, 1, 1, tzinfo=UTC), RetellingState.DONE, 1.0, found=found)
+    told = RecordingReplay("door", 0, 1000, datetime(2026, 1, 1, tzinfo=UTC), ReplayState.DONE, 1.0, found=found)
     assert document(told, faces=True)["found"] == found
     seen = document(told, faces=False)["found"]
     assert seen["appears"] == [] and len(seen["vanishes"]) == len(seen["moves"]) == 1 and seen["same"] == 2

@@ -1,4 +1,4 @@
-"""A recording told by two documents, and what differs: the work of ``live.retelling``'s process."""
+"""A recording replayed by two documents, and what differs: the work of ``live.recording_replay``'s process."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from connectors.kvs.recording import RecordingSource
 from streamproc.config.processor import ProcessorConfig
 from streamproc.core.errors import NotFound
 from streamproc.core.video_log import FragmentInfo
+from streamproc.live.recording_replay import Question, receive
 from streamproc.live.replay import replay
-from streamproc.live.retelling import Question, receive
 from streamproc.logic.clips import parse_clip
 from streamproc.logic.comparison import Announcement, compare, told
 from streamproc.media.jpeg import encode

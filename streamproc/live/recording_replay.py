@@ -1,4 +1,4 @@
-"""A recording told twice: by a processor's document as it is and as it would be. In a process of its own, after everything else in the queue for the CPU.
+"""A recording replayed twice: by a processor's document as it is and as it would be. In a process of its own, after everything else in the queue for the CPU.
 
 One at a time on a node. The process asks for the recording's fragments one by one, which is how its progress is known.
 """
@@ -30,14 +30,14 @@ from streamproc.logic.clips import ClipRange
 
 log = structlog.get_logger(__name__)
 
-CHILD = "streamproc.live.retelling_process"
+CHILD = "streamproc.live.recording_replay_process"
 LINE_BYTES = 64_000_000
 """Longest line that is read: a result with its pictures."""
-TELLINGS = 2
+PASSES = 2
 _LENGTH = struct.Struct(">I")
 
 
-class RetellingState(StrEnum):
+class ReplayState(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
@@ -63,12 +63,14 @@ class Question(Settings):
         cls,
         node: NodeConfig,
         data_dir: Path,
-        told: tuple[ProcessorConfig, ProcessorConfig],
+        documents: tuple[ProcessorConfig, ProcessorConfig],
         clip: ClipRange,
         infos: Sequence[FragmentInfo],
     ) -> Question:
-        """``told``: before and after. Secrets stay here."""
-        before, after = (ProcessorConfig.model_validate(asked(config) | {"source": {"type": "kvs"}}) for config in told)
+        """``documents``: before and after. Secrets stay here."""
+        before, after = (
+            ProcessorConfig.model_validate(asked(config) | {"source": {"type": "kvs"}}) for config in documents
+        )
         seen = NodeConfig(models=node.models, faces=node.faces)
         return cls(
             node=seen,
@@ -82,7 +84,7 @@ class Question(Settings):
 
 
 @dataclass
-class Retelling:
+class RecordingReplay:
     """How one stands."""
 
     processor: str
@@ -90,9 +92,9 @@ class Retelling:
     ends_ms: int
     """Of the recording, UTC epoch."""
     began: datetime
-    state: RetellingState = RetellingState.RUNNING
+    state: ReplayState = ReplayState.RUNNING
     progress: float = 0.0
-    """0..1, of both tellings."""
+    """0..1, of both replays."""
     message: str = ""
     found: dict[str, Any] | None = None
     """What appears, vanishes and moves, as ``replay --against --json`` says it, each with a ``crop`` (JPEG, base64)."""
@@ -100,24 +102,26 @@ class Retelling:
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
 
-class Retellings:
+class RecordingReplays:
     """Belongs to the event loop. The last one is kept until the next begins."""
 
     def __init__(self, video: RecordedVideo, node: NodeConfig, data_dir: Path) -> None:
         self.video = video
         self._node = node
         self._data_dir = data_dir
-        self._last: Retelling | None = None
+        self._last: RecordingReplay | None = None
 
-    def last(self, name: str) -> Retelling | None:
+    def last(self, name: str) -> RecordingReplay | None:
         """That of a processor, going on or over."""
         return self._last if self._last is not None and self._last.processor == name else None
 
     @property
-    def going(self) -> Retelling | None:
-        return self._last if self._last is not None and self._last.state is RetellingState.RUNNING else None
+    def going(self) -> RecordingReplay | None:
+        return self._last if self._last is not None and self._last.state is ReplayState.RUNNING else None
 
-    async def begin(self, name: str, before: ProcessorConfig, after: ProcessorConfig, seconds: float) -> Retelling:
+    async def begin(
+        self, name: str, before: ProcessorConfig, after: ProcessorConfig, seconds: float
+    ) -> RecordingReplay:
         """Of the newest ``seconds`` that are recorded. Raises InUse while another goes on, InputError where nothing is recorded."""
         span = await self.video.span(name)
         infos: Sequence[FragmentInfo] = ()
@@ -131,7 +135,7 @@ class Retellings:
         if before.session.mode == "session":
             before, after = whole_clip(before), whole_clip(after)
         question = Question.of(self._node, self._data_dir, (before, after), clip, infos)
-        begun = self._last = Retelling(name, clip.begins_ms, clip.ends_ms, datetime.now(UTC))
+        begun = self._last = RecordingReplay(name, clip.begins_ms, clip.ends_ms, datetime.now(UTC))
         begun.task = asyncio.create_task(self._work(begun, question), name=f"replay of {name}")
         return begun
 
@@ -146,23 +150,23 @@ class Retellings:
         if self.going is not None:
             await self.cancel(self.going.processor)
 
-    async def _work(self, retelling: Retelling, question: Question) -> None:
+    async def _work(self, replay: RecordingReplay, question: Question) -> None:
         try:
             with tempfile.TemporaryFile() as said:
-                retelling.found = await self._ask(retelling, question, said)
-            retelling.state, retelling.progress = RetellingState.DONE, 1.0
+                replay.found = await self._ask(replay, question, said)
+            replay.state, replay.progress = ReplayState.DONE, 1.0
         except asyncio.CancelledError:
-            retelling.state = RetellingState.CANCELLED
+            replay.state = ReplayState.CANCELLED
             raise
         except StreamprocError as error:
-            retelling.state, retelling.message = RetellingState.FAILED, str(error)
+            replay.state, replay.message = ReplayState.FAILED, str(error)
         except Exception as error:  # the boundary of the task: whoever asked hears of it
-            log.exception("replay_failed", processor=retelling.processor)
-            retelling.state, retelling.message = RetellingState.FAILED, f"it broke: {error!r}"
+            log.exception("replay_failed", processor=replay.processor)
+            replay.state, replay.message = ReplayState.FAILED, f"it broke: {error!r}"
         finally:
-            retelling.ended = datetime.now(UTC)
+            replay.ended = datetime.now(UTC)
 
-    async def _ask(self, retelling: Retelling, question: Question, said: IO[bytes]) -> dict[str, Any]:
+    async def _ask(self, replay: RecordingReplay, question: Question, said: IO[bytes]) -> dict[str, Any]:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", CHILD),
             stdin=asyncio.subprocess.PIPE,
@@ -179,7 +183,7 @@ class Retellings:
                 if "read" not in message:
                     return _answer(message)
                 await _send(process.stdin, await self.video.read(question.name, message["read"]) or b"")
-                retelling.progress = read / (TELLINGS * len(question.fragments))
+                replay.progress = read / (PASSES * len(question.fragments))
                 read += 1
         except (ConnectionError, ValueError):
             pass  # it is gone; what it said last tells why

@@ -12,7 +12,7 @@ from streamproc.config.duration import parse_duration
 from streamproc.console.regions import changed_config, entry_of, regions_of
 from streamproc.core.errors import InputError
 from streamproc.core.media import rfc3339
-from streamproc.live.retelling import Retelling, Retellings
+from streamproc.live.recording_replay import RecordingReplay, RecordingReplays
 from streamproc.live.supervisor import Supervisor
 from streamproc.logic.event_query import FACES
 from streamproc.logic.nameless import nameless
@@ -24,13 +24,13 @@ DEFAULT_S = 600.0
 MOST_S = 86_400.0
 
 
-class RetellingRoutes:
-    """Handlers over a node's replays; ``retellings``: None where nothing is recorded here."""
+class RecordingReplayRoutes:
+    """Handlers over a node's replays; ``replays``: None where nothing is recorded here."""
 
-    def __init__(self, supervisor: Supervisor, guard: Guard, retellings: Retellings | None) -> None:
+    def __init__(self, supervisor: Supervisor, guard: Guard, replays: RecordingReplays | None) -> None:
         self._supervisor = supervisor
         self._guard = guard
-        self._retellings = retellings
+        self._replays = replays
 
     def mount(self, app: web.Application) -> None:
         path = "/api/processors/{name}/regions/replay"
@@ -42,10 +42,10 @@ class RetellingRoutes:
         """``{"recording": {"from":, "to":} or null, "busy": the processor whose replay goes on, "replay": the last one or null}``."""
         name = request.match_info["name"]
         await self._supervisor.view(name)
-        retellings = self._retellings
-        if retellings is None:
+        replays = self._replays
+        if replays is None:
             return {"recording": None, "busy": None, "replay": None}
-        span, last, going = await retellings.video.span(name), retellings.last(name), retellings.going
+        span, last, going = await replays.video.span(name), replays.last(name), replays.going
         return {
             "recording": None if span is None else {"from": _instant(span[0]), "to": _instant(span[1])},
             "busy": None if going is None else going.processor,
@@ -59,15 +59,15 @@ class RetellingRoutes:
         view = await self._supervisor.view(name)
         regions = [entry_of(region) for region in regions_of(body.get("regions"))]
         seconds = seconds_of(body.get("for"))
-        if self._retellings is None:
+        if self._replays is None:
             raise InputError("this node keeps no recordings")
         after = changed_config(view.config, {"regions": regions})
-        await self._retellings.begin(name, view.config, after, seconds)
+        await self._replays.begin(name, view.config, after, seconds)
         return await self.show(request)
 
     async def cancel(self, request: web.Request) -> Any:
-        if self._retellings is not None:
-            await self._retellings.cancel(request.match_info["name"])
+        if self._replays is not None:
+            await self._replays.cancel(request.match_info["name"])
         return await self.show(request)
 
 
@@ -82,17 +82,17 @@ def seconds_of(given: Any) -> float:
     return seconds
 
 
-def document(retelling: Retelling, *, faces: bool) -> dict[str, Any]:
+def document(replay: RecordingReplay, *, faces: bool) -> dict[str, Any]:
     """``faces``: with what tells who was seen."""
-    found = retelling.found
+    found = replay.found
     return {
-        "state": retelling.state.value,
-        "progress": round(retelling.progress, 3),
-        "from": _instant(retelling.begins_ms),
-        "to": _instant(retelling.ends_ms),
-        "began": rfc3339(retelling.began),
-        "ended": rfc3339(retelling.ended) if retelling.ended is not None else None,
-        "message": retelling.message,
+        "state": replay.state.value,
+        "progress": round(replay.progress, 3),
+        "from": _instant(replay.begins_ms),
+        "to": _instant(replay.ends_ms),
+        "began": rfc3339(replay.began),
+        "ended": rfc3339(replay.ended) if replay.ended is not None else None,
+        "message": replay.message,
         "found": found if found is None or faces else _without_faces(found),
     }
 

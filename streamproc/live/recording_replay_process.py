@@ -1,4 +1,4 @@
-"""``python -m streamproc.live.retelling_process``: the process behind ``live.retelling``, which talks to it over standard input and output."""
+"""``python -m streamproc.live.recording_replay_process``: the process behind ``live.recording_replay``, which talks to it over standard input and output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def main() -> None:
     with suppress(OSError):
         os.nice(LEAST_PRIORITY)
     from streamproc.core.errors import StreamprocError
-    from streamproc.live.retelling_answer import Asker, answer
+    from streamproc.live.recording_replay_answer import Asker, answer
 
     # Libraries that write to standard output must not come between the lines.
     told = os.fdopen(os.dup(1), "w")
