@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -56,4 +57,17 @@ class WebhookSinkSettings(OutputSettings):
             raise ValueError("give either url or url_env")
         if self.url and re.match(r"^https?://[^/?#]*@", self.url):
             raise ValueError("url holds a password; leave it out and give headers_env: {Authorization: VARIABLE}")
+        if self.url and host_of(self.url) is None:
+            raise ValueError(
+                "url is no address of the form http://HOST[:PORT]/PATH; a password belongs into headers_env"
+            )
         return self
+
+
+def host_of(url: str) -> str | None:
+    """The host of an address; None where the address is none, as one with brackets or ``#`` in a password."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname if parts.port is None or parts.port > 0 else None
+    except ValueError:  # the brackets, or the port
+        return None

@@ -16,7 +16,7 @@ import aiohttp
 
 from connectors.context import ConnectorContext, secret
 from connectors.webhook import template
-from connectors.webhook.settings import WebhookSinkSettings
+from connectors.webhook.settings import WebhookSinkSettings, host_of
 from streamproc.contracts import Delivery
 from streamproc.core.errors import InputError, SinkBusy, SinkRejected
 from streamproc.logic.redact import without
@@ -52,7 +52,10 @@ class WebhookSink:
         place = "webhook"
         try:
             url = self._settings.url or secret(self._settings.url_env or "", "url_env")
-            place = urlsplit(url).hostname or place
+            host = host_of(url)
+            if host is None:
+                raise InputError("url_env: what the variable holds is no address of the form http://HOST[:PORT]/PATH")
+            place = host
             headers = self._headers(delivery.event.id, body)
             async with self._connected().request(
                 self._settings.method, url, data=body, headers=headers, allow_redirects=False

@@ -46,6 +46,8 @@ def test_sound_settings(ref: dict[str, Any]) -> None:
         (HOOK | {"template": "{clas} seen"}, "template", "no such placeholder: {clas}"),
         (HOOK | {"url": "chat.example/hook"}, "url", "pattern"),
         (HOOK | {"url": "https://me:secret@chat.example/hook"}, "", "headers_env"),
+        (HOOK | {"url": "https://me:[#bracket@chat.example/hook"}, "", "no address"),
+        (HOOK | {"url": "https://me:pa#ss@chat.example/hook"}, "", "no address"),
         ({"type": "webhook"}, "", "url_env"),
         (HOOK | {"url_env": "HOOK_URL"}, "", "url_env"),
         (HOOK | {"headers": {"X Y": "1"}}, "headers", "no HTTP header"),

@@ -144,3 +144,11 @@ async def test_a_certificate_of_another_host_or_of_nobody_known_is_said(
     async with hook(answer, context, "127.0.0.2") as port:
         with pytest.raises(SinkBusy, match="certificate"):
             await delivered(port, "https", "127.0.0.2")
+
+
+async def test_a_variable_that_holds_no_address_is_said_without_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOK_URL", "https://me:[#s3cret@chat.example/hook")
+    sink = make_sink(ConnectorRef.model_validate({"type": "webhook", "url_env": "HOOK_URL"}), ConnectorContext())
+    with pytest.raises(SinkBusy, match="url_env: what the variable holds is no address") as refused:
+        await sink.deliver(delivery(label_event(0, has_pictures=False)))
+    assert "s3cret" not in str(refused.value)

@@ -6,6 +6,9 @@ import struct
 import zlib
 from pathlib import Path
 
+import pytest
+
+from streamproc.core.errors import MediaError
 from streamproc.core.media import EPOCH, Moment, Packet
 from streamproc.jobs.video import StoredVideo
 from streamproc.media.decode import Decoder
@@ -49,5 +52,6 @@ def test_a_file(tmp_path: Path) -> None:
     assert len(list(StoredVideo(str(path), "photo").items())) == 1
     path.write_bytes(LARGE)
     assert list(read_frames(path)) == []
-    assert probe_file(path).width == 0
+    with pytest.raises(MediaError, match="no pictures that can be decoded"):
+        probe_file(path)
     assert list(StoredVideo(str(path), "photo").items()) == []
