@@ -84,8 +84,11 @@ class Watcher:
         raise AssertionError(f"{what} did not happen within {timeout:g} s; heard last:\n{tail}")
 
     def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        # The client closes the sockets by which its thread is woken only when nobody holds it any more.
+        client = self._client
+        del self._client
+        client.disconnect()
+        client.loop_stop()
 
 
 def retained(port: int, *filters: str, **options: Any) -> dict[str, bytes]:

@@ -70,6 +70,7 @@ class Refusing(Hook):
         raise SinkRejected("HTTP 400")
 
 
+@pytest.mark.logs_errors("output_refused")
 async def test_what_an_output_refused_is_not_sent_again_while_the_disk_takes_no_dead_letter(small_disk: Path) -> None:
     journal = Journal(Database(small_disk))
     for number in range(EVENTS):

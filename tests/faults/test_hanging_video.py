@@ -65,6 +65,7 @@ def request_for(path: Path) -> JobRequest:
     return JobRequest(JobKind("segments"), VideoRef(str(path)))
 
 
+@pytest.mark.logs_errors("left_behind")
 def test_the_worker_goes_on_with_other_jobs(
     tmp_path: Path, videos: dict[str, Path], freeze: Freeze, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +86,7 @@ def test_the_worker_goes_on_with_other_jobs(
     service.close(10)
 
 
+@pytest.mark.logs_errors("left_behind")
 def test_the_end_of_the_process_does_not_wait_and_the_job_goes_on_later(
     tmp_path: Path, videos: dict[str, Path], freeze: Freeze
 ) -> None:

@@ -69,6 +69,7 @@ def test_an_orderly_end_is_no_attempt(tmp_path: Path, scene: Path) -> None:
     service.close(30)
 
 
+@pytest.mark.logs_errors("jobs_wait")
 def test_the_workers_outlive_a_locked_database(tmp_path: Path, scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "RETRY", BackoffRule(first_s=0.1, cap_s=0.2))
     monkeypatch.setattr(workers, "LOOK_EVERY_S", 0.1)

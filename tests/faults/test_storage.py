@@ -79,6 +79,7 @@ def test_a_start_on_a_full_disk_waits_for_room(daemon: Daemon, disk: Path) -> No
     assert daemon.terminate() == 0
 
 
+@pytest.mark.logs_errors("start_broken_off")
 async def test_a_disk_that_fills_in_the_middle_of_a_start_breaks_it_off_for_another(
     daemon: Daemon, disk: Path, scene: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

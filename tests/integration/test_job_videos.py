@@ -453,6 +453,7 @@ def test_from_an_s3_store(tmp_path: Path, clip: Path, s3_server: Any, monkeypatc
 
 
 @pytest.mark.s3
+@pytest.mark.logs_errors("store_credentials_missing")
 async def test_a_bound_bucket_has_its_own_credentials_and_prefix(
     tmp_path: Path, clip: Path, s3_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,8 +43,8 @@ _STANDING_TASKS = {
     "Connection.query_consent": "aioice begins it where a check ends just when its connection is closed",
 }
 """Tasks that a library leaves now and then, by the name of their coroutine, and why."""
-_FOLDERS = frozenset({"unit", "aws"})
-"""Of tests/. Whose tests start real servers and daemons is not judged yet."""
+_OUTAGES = ("aiokafka",)
+"""Libraries that log as an error what a test does to their servers, more or less often as the machine is busy."""
 _KEY = pytest.StashKey["Standing"]()
 """What there was before a test."""
 
@@ -135,7 +135,9 @@ class _Errors(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name == "asyncio" and str(record.msg).startswith(_DESTROYED):
-            return  # collected here, but left by a test before, whose folder is not judged; those that are have no_task_left
+            return  # collected here, but left by a test before; no_task_left judges tasks
+        if record.name.startswith(_OUTAGES):
+            return
         self.lines.append((record.name, f"{record.name}: {record.getMessage()}"))
 
     def note(self, _logger: object, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -169,11 +171,6 @@ _wider = Standing()
 """What fixtures of a wider scope than a function have started in this process."""
 
 
-def _watched(item: pytest.Item) -> bool:
-    parts = item.path.parts
-    return "tests" not in parts or bool(_FOLDERS & set(parts))
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
     """What a fixture of a wider scope starts stands until that scope ends."""
@@ -192,15 +189,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that run in a loop are asked for their tasks before that loop ends, after all their other fixtures."""
     for item in items:
         names = getattr(item, "fixturenames", None)
-        if _watched(item) and names is not None and inspect.iscoroutinefunction(getattr(item, "obj", None)):
+        if names is not None and inspect.iscoroutinefunction(getattr(item, "obj", None)):
             names.insert(0, "no_task_left")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     """Notes what there is before a test has anything."""
-    if not _watched(item):
-        return (yield)
     item.stash[_KEY] = standing()
     _errors.begin()
     return (yield)
@@ -210,8 +205,6 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
     """Judges a test when all that it had has been taken down."""
     result = yield
-    if not _watched(item):
-        return result
     before = item.stash.get(_KEY, None)
     marks = item.iter_markers("logs_errors")
     complaints = _errors.end(frozenset(str(name) for mark in marks for name in mark.args))
