@@ -8,8 +8,8 @@ export STREAMPROC_MODEL_MIRROR ?= $(realpath $(wildcard ../shared/models))
 unexport PYTHONDONTWRITEBYTECODE
 CLIP ?=
 SERVE ?=
-# Tests run side by side; WORKERS=0 runs them one after the other.
-WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
+# Tests run side by side, one more than there are cores since many wait for servers; WORKERS=0 runs them one after the other.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? n + 1 : 4)))
 PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help setup demo test fetch check format lock schema docs bench pictures release clean
