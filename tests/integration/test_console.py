@@ -142,6 +142,10 @@ async def test_regions_by_mouse_and_by_keyboard_keep_the_files_comments(door: Da
     path.write_text(path.read_text().replace("name: doorstep", "name: step"))
     await page.press("[data-test=region-save]")
     await page.until("document.querySelector('.note.bad')?.textContent.includes('changed meanwhile')")
+    wait_for(
+        lambda: "step" in [each["name"] for each in door.get("/api/processors/front-door")["config"]["regions"]],
+        what="the daemon to read what somebody wrote",
+    )
     await press(page, "Load anew")
     await page.until("document.querySelector('.choose button').textContent.startsWith('step')")
     await page.run("document.querySelectorAll('[data-test=region-point]')[0].focus()")
