@@ -69,6 +69,8 @@ class Session:
         self.message = ""
         self.answer = ""
         """The SDP that came back."""
+        self.reader: asyncio.Task[None] | None = None
+        """Decodes what comes; a decoder's thread tells it a moment after the connection is closed that it was the last."""
 
     async def offer(self) -> Session:
         await self.connection.setLocalDescription(await self.connection.createOffer())
@@ -90,6 +92,8 @@ class Session:
         async with self._http() as http, http.delete(base + self.location, headers=self.headers) as answer:
             status = answer.status
         await self.connection.close()
+        if self.reader:
+            await asyncio.wait([self.reader], timeout=10)
         return status
 
     def _http(self) -> aiohttp.ClientSession:
@@ -140,11 +144,10 @@ class Watching:
         self.session = session
         self.frames: list[tuple[float, Any]] = []
         self.count = 0
-        self._task: asyncio.Task[None] | None = None
         session.connection.on("track", self._begin)
 
     def _begin(self, track: MediaStreamTrack) -> None:
-        self._task = asyncio.create_task(self._read(track))
+        self.session.reader = asyncio.create_task(self._read(track))
 
     async def _read(self, track: MediaStreamTrack) -> None:
         try:

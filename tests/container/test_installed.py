@@ -16,13 +16,22 @@ import pytest
 
 from streamproc.vision.store import default_cache
 from tests.conftest import skip
-from tests.servers.common import Unavailable, cache_dir, free_port, run_checked
+from tests.servers.common import Unavailable, alone_in, cache_dir, free_port, run_checked
 
 PROJECT = Path(__file__).resolve().parents[2]
 SUITE = "bookworm"
 HOST_CA = "/etc/host-ca.crt"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def _bootstrap(kept: Path) -> None:
+    work = cache_dir() / f"debian-{SUITE}.part"
+    shutil.rmtree(work, ignore_errors=True)
+    run_checked(["debootstrap", "--variant=minbase", SUITE, str(work)])
+    run_checked(["tar", "-C", str(work), "-cf", f"{kept}.part", "."])
+    Path(f"{kept}.part").rename(kept)
+    shutil.rmtree(work)
 
 
 def _bare_debian(root: Path) -> None:
@@ -32,13 +41,9 @@ def _bare_debian(root: Path) -> None:
     if not shutil.which("debootstrap"):
         raise Unavailable("debootstrap is not installed")
     kept = cache_dir() / f"debian-{SUITE}.tar"
-    if not kept.exists():
-        work = cache_dir() / f"debian-{SUITE}.part"
-        shutil.rmtree(work, ignore_errors=True)
-        run_checked(["debootstrap", "--variant=minbase", SUITE, str(work)])
-        run_checked(["tar", "-C", str(work), "-cf", f"{kept}.part", "."])
-        Path(f"{kept}.part").rename(kept)
-        shutil.rmtree(work)
+    with alone_in(kept):
+        if not kept.exists():
+            _bootstrap(kept)
     root.mkdir()
     run_checked(["tar", "-C", str(root), "-xf", str(kept)])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ import pytest
 
 from tests.daemon import Daemon, read_lines, run_cli, wait_for
 from tests.peers import CounterTrack, Session, Watching, publish, read_counter, watch
+from tests.videos import moving_bars
 
 pytestmark = [pytest.mark.models, pytest.mark.slow]
 
@@ -31,21 +31,15 @@ webrtc: {udp_ports: [42000, 42199]}
 TOKENS = {"T_BOTH": "both-token", "T_EYES": "eyes-token"}
 
 
-def make_clip(path: Path, *options: str) -> Path:
-    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=15:duration=20", "-pix_fmt"]
-    subprocess.run([*command, "yuv420p", *options, str(path)], check=True)
-    return path
-
-
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """Three files that run like cameras, and processors that wait for a publisher."""
     folder = tmp_path_factory.mktemp("webrtc")
     served = Daemon(folder, TOKENS)
     (served.config / "streamproc.yaml").write_text(BOX)
-    plain = make_clip(folder / "plain.mp4", "-c:v", "libx264", "-bf", "0", "-g", "250")
-    reordered = make_clip(folder / "reordered.mp4", "-c:v", "libx264", "-bf", "2", "-g", "250")
-    hevc = make_clip(folder / "hevc.mp4", "-c:v", "libx265", "-x265-params", "log-level=none")
+    plain = moving_bars(folder / "plain.mp4", "libx264", {"bf": "0", "g": "250"})
+    reordered = moving_bars(folder / "reordered.mp4", "libx264", {"bf": "2", "g": "250"})
+    hevc = moving_bars(folder / "hevc.mp4", "libx265", {"x265-params": "log-level=none"})
     for name, clip in (("plain", plain), ("reordered", reordered), ("hevc", hevc)):
         served.put(name, f"source: {{type: file, path: {clip}, realtime: true, loop: true}}\n{LABELS}")
     for name in ("door", "kill", "loss", "bad"):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from pathlib import Path
 
+import av
 import pytest
 
 from tests.conftest import skip
@@ -26,7 +26,13 @@ STATE = "document.getElementById('state').textContent"
 def fake_camera(scene: Path, folder: Path) -> Path:
     """What Chromium's fake capture device plays, over and over."""
     path = folder / "camera.mjpeg"
-    subprocess.run(["ffmpeg", "-v", "error", "-i", str(scene), "-r", "12", "-q:v", "4", str(path)], check=True)
+    with av.open(str(scene)) as source, av.open(str(path), "w", format="mjpeg") as target:
+        pictures = source.streams.video[0]
+        stream = target.add_stream("mjpeg", rate=pictures.average_rate, options={"qmin": "4", "qmax": "4"})
+        stream.width, stream.height, stream.pix_fmt = pictures.width, pictures.height, "yuvj420p"
+        for frame in source.decode(pictures):
+            target.mux(stream.encode(frame.reformat(format="yuvj420p")))
+        target.mux(stream.encode())
     return path
 
 

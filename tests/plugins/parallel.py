@@ -45,13 +45,13 @@ def _rank(item: pytest.Item) -> tuple[int, bool]:
 
 
 def _group(item: pytest.Item) -> str | None:
+    folder = _folder(item)
+    if folder == "aws":
+        return folder
     names = getattr(item, "fixturenames", ())
     for fixture, group in _SERVERS.items():
         if fixture in names:
             return group
-    folder = _folder(item)
-    if folder == "aws":
-        return folder
     definitions = getattr(item, "_fixtureinfo").name2fixturedefs if hasattr(item, "_fixtureinfo") else {}  # noqa: B009
     own = any(found[-1].scope == "module" for found in definitions.values())
     return item.nodeid.partition("::")[0] if own or folder == "unit" else None

@@ -7,7 +7,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from tests.servers.common import Unavailable, cache_dir
+from tests.servers.common import Unavailable, alone_in, cache_dir
 
 VERSION = "4.14.1"
 
@@ -15,8 +15,9 @@ VERSION = "4.14.1"
 def axe_source() -> str:
     """The script to run in a page. Raises Unavailable."""
     target = cache_dir() / f"axe-core-{VERSION}.js"
-    if not target.exists():
-        _fetch(target)
+    with alone_in(target):
+        if not target.exists():
+            _fetch(target)
     return target.read_text()
 
 

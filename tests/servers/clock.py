@@ -7,7 +7,7 @@ import shutil
 import struct
 from pathlib import Path
 
-from tests.servers.common import Unavailable, cache_dir, run_checked
+from tests.servers.common import Unavailable, alone_in, cache_dir, run_checked
 
 _SOURCE = Path(__file__).with_name("clock.c")
 
@@ -19,10 +19,11 @@ def install() -> Path:
         raise Unavailable("a wrong clock needs a C compiler")
     version = hashlib.sha256(_SOURCE.read_bytes()).hexdigest()[:12]
     built = cache_dir() / f"wrong-clock-{version}.so"
-    if not built.exists():
-        partial = built.with_suffix(".partial")
-        run_checked([compiler, "-O2", "-shared", "-fPIC", "-o", str(partial), str(_SOURCE), "-ldl"])
-        partial.rename(built)
+    with alone_in(built):
+        if not built.exists():
+            partial = built.with_suffix(".partial")
+            run_checked([compiler, "-O2", "-shared", "-fPIC", "-o", str(partial), str(_SOURCE), "-ldl"])
+            partial.rename(built)
     return built
 
 

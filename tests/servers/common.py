@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -23,6 +25,14 @@ def cache_dir() -> Path:
     )
     root.mkdir(parents=True, exist_ok=True)
     return root
+
+
+@contextmanager
+def alone_in(place: Path) -> Iterator[None]:
+    """While what belongs at ``place`` is fetched or built, other test processes wait for it and find it done."""
+    with place.with_name(f"{place.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def free_port() -> int:

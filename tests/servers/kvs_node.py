@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.servers.common import Unavailable, cache_dir, run_checked
+from tests.servers.common import Unavailable, alone_in, cache_dir, run_checked
 
 VERSION = "3.1138.0"
 _CLIENTS = ("kinesis-video@3.1116.0", f"kinesis-video-media@{VERSION}", f"kinesis-video-archived-media@{VERSION}")
@@ -18,8 +18,13 @@ _SOURCE = Path(__file__).with_name("node") / "get.mjs"
 def install() -> Path:
     """The folder with the packages. Raises Unavailable."""
     place = cache_dir() / f"kvs-node-{VERSION}"
-    if place.is_dir():
-        return place
+    with alone_in(place):
+        if not place.is_dir():
+            _fetch(place)
+    return place
+
+
+def _fetch(place: Path) -> None:
     for tool in ("node", "npm"):
         if not shutil.which(tool):
             raise Unavailable(f"the AWS SDK for JavaScript needs {tool}")
@@ -30,7 +35,6 @@ def install() -> Path:
     packages = [f"@aws-sdk/client-{name}" for name in _CLIENTS]
     run_checked(["npm", "install", "--silent", "--no-audit", "--no-fund", *packages], cwd=work)
     work.rename(place)
-    return place
 
 
 def get(*arguments: str, timeout: float = 60) -> dict[str, Any]:
