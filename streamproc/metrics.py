@@ -197,6 +197,18 @@ TAKEOVERS = Counter(
 FENCED = Counter(
     "streamproc_fenced_total", "Slots that this node wrote to and found to be another's by then", registry=REGISTRY
 )
+PICTURES_WAITING = Gauge(
+    "streamproc_cluster_pictures_waiting_bytes",
+    "Pictures on this node's disk that wait for the cluster's bucket",
+    registry=REGISTRY,
+)
+PICTURES_KEPT = Counter(
+    "streamproc_cluster_pictures_total",
+    "Pictures of events too large to travel with them: stored (in the cluster's bucket), waited (on this node's disk, for the bucket), "
+    "here (they stay with this node: too much waits)",
+    ["outcome"],
+    registry=REGISTRY,
+)
 CLUSTER_COMMIT = Histogram(
     "streamproc_cluster_commit_seconds",
     "From a batch of decisions to the brokers' word that all replicas have it",

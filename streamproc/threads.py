@@ -150,6 +150,8 @@ class FolderThreads:
 
 DATABASE = Threads("database", 4)
 """Deliveries and house-keeping: the node's own disk."""
+PICTURES = Threads("pictures", 8)
+"""Pictures of events, which may lie in a cluster's bucket."""
 FOLDERS = FolderThreads()
 """Folders that requests name: buckets that are bound to one."""
 STORES = FolderThreads(each=8, patience_s=30.0)

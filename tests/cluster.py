@@ -80,12 +80,17 @@ class Nodes:
         self.bootstrap = bootstrap
         self._timeout = session_timeout
         self.all: list[Node] = []
+        self.more = ""
+        """Of the part ``cluster`` of every node's ``streamproc.yaml``, in braces' form."""
         self._processors: dict[str, str] = {}
 
     def add(self, name: str, bootstrap: str | None = None, face_key: bytes = bytes(32), more: str = "") -> Node:
         """``bootstrap``: where this one finds the broker, if it is another place. ``more``: of its ``streamproc.yaml``."""
         servers = bootstrap or self.bootstrap
-        document = f"{{name: {self.name}, bootstrap_servers: '{servers}', partitions: {SLOTS}, session_timeout: {self._timeout}}}"
+        inner = (
+            f"name: {self.name}, bootstrap_servers: '{servers}', partitions: {SLOTS}, session_timeout: {self._timeout}"
+        )
+        document = f"{{{', '.join(filter(None, (inner, self.more)))}}}"
         node = Node(self.folder, name, document, face_key)
         with (node.config / "streamproc.yaml").open("a") as file:
             file.write(more)

@@ -26,6 +26,8 @@ def status(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
             put(f"{node['id']:{width}}  {_standing(node)}".rstrip())
             if node["alive"] and node.get("faces"):
                 put(f"{'':{width}}  faces are not shared: {node['faces']}")
+            if node["alive"] and node.get("pictures"):
+                put(f"{'':{width}}  pictures: {node['pictures']}")
         put(f"{found['slots']} slots, {found['moving']} moving")
 
 

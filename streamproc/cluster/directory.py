@@ -41,6 +41,8 @@ class NodeFacts:
     """Of ``processors``."""
     faces: str = ""
     """What keeps its face collections from being shared; empty: nothing."""
+    pictures: str = ""
+    """What of its pictures waits for the cluster's bucket, and why; empty: nothing."""
 
 
 class Directory:
@@ -112,6 +114,7 @@ class Directory:
                 "slots": len(facts.slots) if alive else 0,
                 "processors": list(facts.processors) if alive else [],
                 "faces": facts.faces or None,
+                "pictures": facts.pictures or None,
             }
             for _, (facts, alive) in sorted(self.nodes().items())
         ]
@@ -165,4 +168,5 @@ def _facts(document: Mapping[str, Any]) -> NodeFacts:
         float(document["said"]),
         dict(document.get("states", {})),
         str(document.get("faces", "")),
+        str(document.get("pictures", "")),
     )

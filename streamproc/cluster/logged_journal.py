@@ -9,7 +9,7 @@ from concurrent.futures import TimeoutError as TookTooLong
 from streamproc.cluster.keeper import SlotKeeper
 from streamproc.cluster.slot_commits import Decided
 from streamproc.core.errors import OwnershipLost, StorageUnavailable
-from streamproc.core.event import Event
+from streamproc.core.event import Event, Pictures
 from streamproc.store.journal import Commit, Journal
 from streamproc.store.processors import ProcessorStore
 from streamproc.store.takeover import EventRecord, Standing, standing_of
@@ -24,11 +24,14 @@ class LoggedJournal:
         store: ProcessorStore,
         keeper_of: Callable[[str], SlotKeeper | None],
         loop: asyncio.AbstractEventLoop,
+        keep: Callable[[Event, Pictures], str] = lambda event, pictures: "",
     ) -> None:
+        """``keep``: puts an event's pictures where all nodes find them, as ``PictureStore.keep``."""
         self.journal = journal
         self._store = store
         self._keeper_of = keeper_of
         self._loop = loop
+        self._keep = keep
 
     def commit(self, commit: Commit, patience_s: float) -> list[Event]:
         """As ``Journal.commit``; raises OwnershipLost where the processor's slot is not this node's (any more)."""
@@ -51,7 +54,9 @@ class LoggedJournal:
     def _decided(self, commit: Commit) -> Decided:
         contexts = {row.id: row.context for row in commit.sessions}
         events = [
-            EventRecord(event, pictures, contexts.get(event.session, {}))
+            EventRecord(
+                event, pictures, contexts.get(event.session, {}), self._keep(event, pictures) if pictures else ""
+            )
             for event, pictures in self.journal.fresh(commit)
         ]
         row = self._store.get(commit.processor)

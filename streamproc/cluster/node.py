@@ -16,6 +16,7 @@ from streamproc.cluster.documents import SharedDocuments
 from streamproc.cluster.faces import ClusterFaces
 from streamproc.cluster.history import SharedHistory
 from streamproc.cluster.logged_journal import LoggedJournal
+from streamproc.cluster.pictures import ClusterPictures
 from streamproc.cluster.slot_processors import SlotProcessors
 from streamproc.cluster.standings import Standings
 from streamproc.config.cluster import ClusterSettings, NodePlace
@@ -44,6 +45,7 @@ class ClusterNode:
         self.division.leaves_out = self.directory.leaves_out
         self.documents = SharedDocuments(settings, context)
         self.faces = ClusterFaces(settings, context, face_key)
+        self.pictures = ClusterPictures(settings, context, in_charge=lambda: 0 in self.division.running())
         self.history = SharedHistory(self.division.store, lambda slot: slot in self.division.running())
         self._catching_up: list[Callable[[float], Awaitable[None]]] = [self.documents.caught_up, self.faces.caught_up]
         self.standings = Standings(self.division, self.processors, self.documents)
@@ -56,7 +58,8 @@ class ClusterNode:
         supervisor.state_elsewhere = self._state_elsewhere
         self.processors.logged_since = _first_time(supervisor.database, self.settings.name)
         keeper_of = self.division.keeper_of
-        supervisor.decisions.journal = LoggedJournal(supervisor.journal, supervisor.store, keeper_of, loop)
+        keep = self.pictures.bind(supervisor)
+        supervisor.decisions.journal = LoggedJournal(supervisor.journal, supervisor.store, keeper_of, loop, keep)
         supervisor.outputs.outbox.gate.is_open = self._may_deliver
         supervisor.outputs.outbox.gate.settled = self._settled
         supervisor.state_listeners.append(self.standings.changed)
@@ -70,6 +73,7 @@ class ClusterNode:
         self.directory.open()
         self.documents.open()
         self.history.open()
+        self.pictures.open()
         self.standings.open()
         self.division.open(self._caught_up)
 
@@ -83,6 +87,7 @@ class ClusterNode:
         await self.documents.close()
         await self.faces.close()
         await self.history.close()
+        await self.pictures.close()
         await self.directory.close()
 
     def facts(self) -> NodeFacts:
@@ -98,6 +103,7 @@ class ClusterNode:
             time.time(),
             {name: supervisor.processor(name).life.state.value for name in mine},
             self.faces.trouble,
+            self.pictures.trouble,
         )
 
     def status(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from connectors.kafka.settings import KafkaConnection, KafkaServers
+from connectors.s3.picture_settings import S3PictureSettings
 from streamproc.config.duration import Duration
 
 TagWord = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,62}$")]
@@ -33,6 +34,9 @@ class ClusterSettings(KafkaServers):
     """The same on all nodes of the cluster. Its topics, group and transactional ids begin with it."""
     partitions: int = Field(default=64, ge=1, le=4096)
     """Shares into which processors are divided, fixed when the topics are first made: 64 for up to about twenty nodes, 1024 for thousands of streams."""
+    pictures: S3PictureSettings | None = None
+    """Where pictures go that are too large to travel with their event, so that other nodes can show and deliver them. Left out: those stay with
+    the node that took them."""
     tags: Tags = {}
     """What this node can reach or has; a processor's ``require`` asks for it. ``serve --tag KEY=VALUE`` adds to it."""
     session_timeout: Duration = Field(default=6.0, ge=1.0, le=300.0)

@@ -29,6 +29,9 @@ class EventType(StrEnum):
 DETECTIONS = frozenset({EventType.LABEL_DETECTED, EventType.FACE_MATCHED, EventType.FACE_UNKNOWN})
 """Those that tell of something in a picture."""
 
+INLINE_BYTES = 900_000
+"""Pictures of an event that travel with its record at most; brokers take 1 MB unless told otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pictures:

@@ -14,11 +14,12 @@ import structlog
 
 from streamproc.contracts import NOWHERE, Delivery, ImageKeeper, Images, Renderer, Sink
 from streamproc.core.errors import SinkBusy, SinkDenied, SinkRejected, StorageUnavailable
-from streamproc.core.event import Event, Pictures
+from streamproc.core.event import Event
 from streamproc.logic.backoff import BackoffRule
 from streamproc.metrics import DELIVERIES, DELIVERY_DELAY
 from streamproc.outbox.dead import DeadLetters
 from streamproc.outbox.gate import Gate
+from streamproc.outbox.pictures import pictures_for
 from streamproc.outbox.verdicts import Verdicts
 from streamproc.store.deliveries import DeliveryStore, PendingDelivery
 from streamproc.store.spool import Spool
@@ -192,16 +193,9 @@ class Output:
         event, pictures, images = item.event, None, NOWHERE
         if event.has_pictures:
             wanted = isinstance(self.sink, ImageKeeper)
-            kept, pictures = await DATABASE.run(self._pictures, event, wanted)
+            kept, pictures = await pictures_for(item, self._services.spool, wanted)
             images = self._services.locate(self.processor, event) if kept else NOWHERE
         return Delivery(event, pictures, item.context, images, self._services.renderers)
-
-    def _pictures(self, event: Event, wanted: bool) -> tuple[bool, Pictures | None]:
-        """Whether the spool still has them, and they themselves if wanted."""
-        if wanted:
-            pictures = self._services.spool.read(event.session, event.id)
-            return pictures is not None, pictures
-        return self._services.spool.has(event.session, event.id), None
 
     def _note_success(self, item: PendingDelivery) -> None:
         DELIVERIES.labels(self.key, "delivered").inc()

@@ -20,6 +20,7 @@ from streamproc.logic.event_query import FACES, EventQuery, parse_instant
 from streamproc.logic.nameless import nameless
 from streamproc.plain import plain_document
 from streamproc.store.history import Kept
+from streamproc.threads import PICTURES
 from streamproc.web.answers import answered, known_keys, may, picture
 from streamproc.web.guard import Guard
 
@@ -78,7 +79,7 @@ class Events:
     async def picture(self, request: web.Request) -> web.Response:
         kept = await self._kept(request)
         event, spool = kept.event, self._supervisor.journal.spool
-        found = await asyncio.to_thread(spool.read, event.session, event.id) if event.has_pictures else None
+        found = await PICTURES.run(spool.read, event.session, event.id) if event.has_pictures else None
         if found is None:
             raise NotFound("the event has no picture" if not event.has_pictures else "the picture is not kept any more")
         return picture(found.crop if request.match_info["part"] == "crop" else found.frame, FOR_GOOD)

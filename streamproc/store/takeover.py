@@ -15,7 +15,7 @@ from typing import Any
 
 from streamproc.contracts import Position
 from streamproc.core.errors import StateDamaged, StateVersionUnknown
-from streamproc.core.event import Event, EventType, Pictures
+from streamproc.core.event import INLINE_BYTES, Event, EventType, Pictures
 from streamproc.core.route import Route
 from streamproc.store.codec import event_from_json, event_to_json
 from streamproc.store.faults import storage_faults
@@ -32,8 +32,8 @@ from streamproc.store.journal import (
 from streamproc.store.processors import ProcessorRow
 
 VERSION = 1
-INLINE_BYTES = 900_000
-"""Pictures of an event that travel with it; brokers take 1 MB unless told otherwise."""
+POINTER_BYTES = 1
+"""What pictures that lie in the cluster's store take here: not nothing, which says that there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +107,17 @@ class EventRecord:
     pictures: Pictures | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
     """What outputs repeat of its session."""
+    mark: str = ""
+    """Of its pictures in the cluster's store, where they lie there or are on their way; they do not travel with it then."""
 
     def value(self) -> bytes:
         return event_to_json(self.event).encode()
 
     def headers(self) -> tuple[tuple[str, bytes], ...]:
         kept = [("type", self.event.type.value.encode()), ("context", json.dumps(dict(self.context)).encode())]
-        if self.pictures is not None and len(self.pictures.frame) + len(self.pictures.crop) <= INLINE_BYTES:
+        if self.mark:
+            kept.append(("stored", self.mark.encode()))
+        elif self.pictures is not None and _size(self.pictures) <= INLINE_BYTES:
             kept += [("frame", self.pictures.frame), ("crop", self.pictures.crop)]
         return tuple(kept)
 
@@ -122,7 +126,8 @@ class EventRecord:
         """Raises StateDamaged."""
         try:
             pictures = Pictures(headers["frame"], headers["crop"]) if "frame" in headers else None
-            return cls(event_from_json(value.decode()), pictures, json.loads(headers.get("context", b"{}")))
+            context, mark = json.loads(headers.get("context", b"{}")), headers.get("stored", b"").decode()
+            return cls(event_from_json(value.decode()), pictures, context, mark)
         except (ValueError, KeyError, TypeError) as error:
             raise StateDamaged(f"an event's record cannot be read: {error}") from None
 
@@ -171,7 +176,7 @@ def look_on(journal: Journal, records: Sequence[EventRecord]) -> int:
             for record in records:
                 known = connection.execute("SELECT 1 FROM events WHERE id = ?", (record.event.id,)).fetchone()
                 if known is None:
-                    write_event(connection, record.event, _size(record.pictures), ())
+                    write_event(connection, record.event, _size_here(record), ())
                     fresh += 1
     if fresh:
         for watcher in journal.watchers:
@@ -181,12 +186,20 @@ def look_on(journal: Journal, records: Sequence[EventRecord]) -> int:
 
 def _write_pictures(journal: Journal, records: Sequence[EventRecord]) -> None:
     for record in records:
-        if record.pictures is not None and not journal.spool.has(record.event.session, record.event.id):
+        if journal.spool.has(record.event.session, record.event.id):
+            continue
+        if record.mark:
+            journal.spool.point(record.event, record.mark)
+        elif record.pictures is not None:
             journal.spool.write(record.event, record.pictures)
 
 
 def _size(pictures: Pictures | None) -> int:
     return len(pictures.frame) + len(pictures.crop) if pictures is not None else 0
+
+
+def _size_here(record: EventRecord) -> int:
+    return POINTER_BYTES if record.mark else _size(record.pictures)
 
 
 def _closed_sessions(connection: Connection, records: Sequence[EventRecord], known: set[str]) -> None:
@@ -239,7 +252,7 @@ def _adopt_event(connection: Connection, record: EventRecord, inherited: Inherit
         owe(connection, row["seq"], event, [route for route in inherited.routes if route.output not in done])
         return False
     routes = [route for route in inherited.routes if route.output not in done]
-    write_event(connection, event, _size(record.pictures), routes)
+    write_event(connection, event, _size_here(record), routes)
     return True
 
 

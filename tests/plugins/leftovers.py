@@ -33,7 +33,10 @@ _STANDING_THREADS = (
     (r"^asyncio_\d+$", "the default executor of a loop; a loop of a wider scope keeps it"),
     (r"^ThreadPoolExecutor-.*", "concurrent.futures joins it at exit"),
     (r"process_request_thread", "a server of a wider scope answers a kept connection"),
-    (r"^(database|control|stdout|folder .*)-\d+$", "the sets of streamproc.threads that stand for the whole process"),
+    (
+        r"^(database|pictures|control|stdout|folder .*)-\d+$",
+        "the sets of streamproc.threads that stand for the whole process",
+    ),
     (r"^look_\d+$", "an executor that detectors share; concurrent.futures joins it at exit"),
 )
 """Threads that stand for as long as the process, and whose they are."""

@@ -12,8 +12,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from streamproc.config.node import HistorySettings, OutboxSettings
-from streamproc.contracts import Delivery, Images
-from streamproc.core.errors import SinkBusy, SinkDenied, SinkRejected
+from streamproc.contracts import NOWHERE, Delivery, Images
+from streamproc.core.errors import SinkBusy, SinkDenied, SinkRejected, StorageUnavailable
 from streamproc.core.event import Event, EventType, Pictures
 from streamproc.core.route import Route
 from streamproc.outbox import output as output_module
@@ -252,6 +252,40 @@ def test_a_clock_that_was_in_the_future_stops_no_cleaning(journal: Journal) -> N
     keeper._cleaned = item.stored + 10 * 365 * 86400
     keeper.look(item.stored + 3700)
     assert journal.event("s1-000000") is None
+
+
+async def test_an_event_waits_for_pictures_that_lie_elsewhere_but_not_without_end(
+    journal: Journal, box: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another node took them: they are on their way, the store does not answer, there they are; or never will be."""
+    answers: list[Pictures | Exception | None] = [None, StorageUnavailable("s3://b: refused"), PICTURES]
+
+    def elsewhere(session: str, event_id: str, mark: str) -> Pictures | None:
+        found = answers.pop(0) if answers else None
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    journal.spool.elsewhere = elsewhere
+    sink = KeepingSink()
+    await box.set_outputs("door", {"door/sink": sink})
+    first, second = label_event(0), label_event(1)
+    for event in (first, second):
+        journal.spool.point(event, "mark")
+    with capture_logs() as logs:
+        journal.commit(Commit("door", [SessionRow("s1", "door", START)], [(first, None)], [ROUTE]))
+        await until(lambda: len(sink.taken) == 1)
+        assert sink.deliveries[0].pictures == PICTURES and answers == []
+        reasons = [line["reason"] for line in logs if line["event"] == "output_busy"]
+        assert [reason.partition(" ")[2].partition(" ")[2] for reason in reasons] == [
+            "of s1-000000 are not in the cluster's bucket yet",
+            "of s1-000000 cannot be had now: waits for storage: s3://b: refused",
+        ]
+        monkeypatch.setattr("streamproc.outbox.pictures.WAIT_S", 0.0)
+        journal.commit(Commit("door", (), [(second, None)], [ROUTE]))
+        await until(lambda: len(sink.taken) == 2)
+    assert sink.deliveries[1].pictures is None and sink.deliveries[1].images == NOWHERE
+    assert [line["event_id"] for line in logs if line["event"] == "delivered_without_pictures"] == ["s1-000001"]
 
 
 @pytest.mark.logs_errors("outbox_full")

@@ -11,6 +11,7 @@ import pytest
 
 from streamproc.contracts import Position
 from streamproc.core.errors import StateDamaged, StateVersionUnknown
+from streamproc.core.event import Pictures
 from streamproc.core.route import Route
 from streamproc.logic.event_query import EventQuery
 from streamproc.store.database import Database
@@ -38,6 +39,8 @@ def test_records_survive_the_log() -> None:
     assert LaneRecord.decode(empty.encode()) == empty
     record = EventRecord(label_event(1), PICTURES, {"tags": {"site": "north"}})
     assert EventRecord.read(record.value(), dict(record.headers())) == record
+    marked = EventRecord(label_event(1), PICTURES, {}, "mark")
+    assert EventRecord.read(marked.value(), dict(marked.headers())) == EventRecord(label_event(1), None, {}, "mark")
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"version": 1, "standing": {}, "snapshot": 3}'])
@@ -117,6 +120,29 @@ def test_events_of_another_node_are_shown_and_delivered_by_nobody_until_its_proc
     assert [row.id for row in journal.open_sessions(inherited.processor)] == [session().id]
     look_on(journal, events)
     assert waiting(journal) == [each.event.id for each in events[1:]]
+
+
+def test_pictures_in_the_cluster_s_store_are_shown_and_read_from_there(journal: Journal) -> None:
+    asked: list[tuple[str, str, str]] = []
+
+    def elsewhere(session: str, event_id: str, mark: str) -> Pictures | None:
+        asked.append((session, event_id, mark))
+        return PICTURES
+
+    event, spool = label_event(0), journal.spool
+    record = EventRecord(event, None, {}, "mark")
+    look_on(journal, [record])
+    adopt(journal, Inherited("door", LaneRecord(), [record], {}, [Route("cam/hook", ALL)]))
+    assert spool.has(event.session, event.id) and spool.points(event.session, event.id)
+    assert spool.read(event.session, event.id) is None, "this node knows of no store"
+    spool.elsewhere = elsewhere
+    assert journal.event(event.id) == (event, PICTURES)
+    assert asked == [(event.session, event.id, "mark")]
+    assert [kept.pictures for kept in journal.history.page(EventQuery()).kept] == [True]
+    counted, owed = owed_bytes(journal)
+    assert counted == owed < 1000, "nothing of them lies here"
+    spool.remove(event.session, event.id)
+    assert not spool.points(event.session, event.id) and spool.read(event.session, event.id) is None
 
 
 def test_what_this_node_has_delivered_is_not_owed_again_after_another_one_had_the_processor(journal: Journal) -> None:
