@@ -207,23 +207,36 @@ async def committed(ground: Ground, place: Path) -> list[EventRecord]:
     return [EventRecord.read(each.value or b"", each.headers) for records in found for each in records]
 
 
-def settled(ground: Ground, place: Path) -> list[EventRecord]:
+@dataclass
+class Outcome:
+    """The feeds go on while it is counted: what is told after the log was read may well be behind its end."""
+
+    before: list[dict[str, Any]] = field(default_factory=list)
+    """What had been told before the log was read."""
+    log: list[EventRecord] = field(default_factory=list)
+    told: list[dict[str, Any]] = field(default_factory=list)
+    """What had been told after it was read."""
+
+
+def settled(ground: Ground, place: Path) -> Outcome:
     """The log, when everything in it was told, or nothing more of it comes."""
-    log: list[EventRecord] = []
+    found = Outcome()
 
     def told() -> bool:
-        nonlocal log
-        log = asyncio.run(committed(ground, place))
-        return {each.event.id for each in log} <= {each["id"] for each in ground.nodes.events()}
+        found.before = ground.nodes.events()
+        found.log = asyncio.run(committed(ground, place))
+        found.told = ground.nodes.events()
+        return {each.event.id for each in found.log} <= {each["id"] for each in found.told}
 
     try:
         wait_for(told, 60, "that everything is told")
     except AssertionError:
         progress("not everything is told")
-    return log
+    return found
 
 
-def count(log: list[EventRecord], told: list[dict[str, Any]]) -> dict[str, Any]:
+def count(outcome: Outcome) -> dict[str, Any]:
+    log, told = outcome.log, outcome.told
     ids, heard = Counter(each.event.id for each in log), Counter(each["id"] for each in told)
     numbers: dict[str, list[int]] = {}
     for each in log:
@@ -236,7 +249,7 @@ def count(log: list[EventRecord], told: list[dict[str, Any]]) -> dict[str, Any]:
         "lost": len(ids.keys() - heard.keys()),
         "holes": sum(max(each) + 1 - len(set(each)) for each in numbers.values()),
         "committed_twice": sum(ids.values()) - len(ids),
-        "told_without_commit": len(heard.keys() - ids.keys()),
+        "told_without_commit": len({each["id"] for each in outcome.before} - ids.keys()),
         "told_twice": sum(heard.values()) - len(heard),
         "announced_twice": sum(number - 1 for number in announced.values()),
     }
@@ -266,7 +279,7 @@ def run(options: argparse.Namespace, place: Path) -> tuple[Tally, dict[str, Any]
                 break
         if not tally.unsettled:
             ground.calm()
-        return tally, count(settled(ground, place), ground.nodes.events())
+        return tally, count(settled(ground, place))
 
 
 def main() -> int:
