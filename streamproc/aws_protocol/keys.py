@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -13,11 +12,11 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from streamproc.config.node import AccessKey, ServerSettings
+from streamproc.config.secret_file import complaint
 from streamproc.core.errors import ConfigError, Fault
 from streamproc.logic.redact import shown_variable
 
 _LIST_OF_KEYS = TypeAdapter(tuple[AccessKey, ...])
-_TOO_OPEN = stat.S_IRWXG | stat.S_IRWXO
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +77,12 @@ def _to_key(place: str, entry: AccessKey, environ: Mapping[str, str]) -> Key:
 
 def _read_file(file: Path) -> tuple[AccessKey, ...]:
     try:
-        mode = file.stat().st_mode
+        wrong = complaint(file)
         text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise _refused("server.credentials_file", f"{file} cannot be read: {error.strerror}") from error
-    if mode & _TOO_OPEN:
-        raise _refused("server.credentials_file", f"{file} may be read by others; run: chmod 600 {file}")
+    if wrong is not None:
+        raise _refused("server.credentials_file", wrong)
     try:
         return _LIST_OF_KEYS.validate_python(yaml.safe_load(text) or [])
     except yaml.YAMLError as error:

@@ -94,7 +94,7 @@ class ServerSettings(Settings):
     """HOST:PORT."""
     credentials: tuple[AccessKey, ...] = ()
     credentials_file: Path | None = None
-    """YAML list of access keys; must have mode 0600."""
+    """YAML list of access keys; must have mode 0600, or be mounted for this process's own group alone."""
     tokens: tuple[Token, ...] = ()
     users: tuple[User, ...] = ()
     """Who may sign in to the console. Where there are any, the console and the control API need a session or a token, also on this host."""
@@ -174,7 +174,7 @@ class NodeFaceSettings(Settings):
     """Tells faces apart. A collection belongs to the embedder that it was made with. Left out: the one that the node's collections were made
     with; where there are none 0095, or face-api's where that cannot be had."""
     key_file: Path | None = None
-    """32-byte key (mode 0600); the stored vectors are then encrypted (AES-256-GCM)."""
+    """32-byte key (mode 0600, or mounted for this process's own group alone); the stored vectors are then encrypted (AES-256-GCM)."""
 
 
 class OutboxSettings(Settings):

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from streamproc.config.secret_file import complaint
 from streamproc.core.errors import InputError
 
 KEY_BYTES: Final = 32
@@ -35,11 +36,11 @@ class Seal:
         """
         try:
             data = path.read_bytes()
-            mode = path.stat().st_mode
+            wrong = complaint(path)
         except OSError as error:
             raise InputError(f"faces.key_file: {path} cannot be read ({error.strerror})") from error
-        if mode & 0o077:
-            raise InputError(f"faces.key_file: {path} may be read by others; run: chmod 600 {path}")
+        if wrong is not None:
+            raise InputError(f"faces.key_file: {wrong}")
         return cls(_key(data, path))
 
     def seal(self, plain: bytes, name: str) -> bytes:

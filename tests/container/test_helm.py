@@ -46,6 +46,7 @@ EVERYTHING: dict[str, Any] = {
     "env": [{"name": "CAM_USER", "value": "viewer"}],
     "service": {"type": "LoadBalancer", "port": 443, "annotations": {"a": "b"}},
     "tlsSecret": "streamproc-tls",
+    "facesKey": {"secret": "streamproc-faces"},
     "drain": {"seconds": 120},
     "persistence": {"enabled": True, "size": "50Gi", "storageClass": "fast"},
     "serviceMonitor": {"enabled": True, "labels": {"release": "prom"}, "bearerTokenSecret": {"name": "metrics"}},
@@ -194,6 +195,18 @@ def test_everything_that_names_another_names_what_is_there(helm: Helm) -> None:
     assert watched == ["demo-streamproc-nodes"], "each node once"
 
 
+def test_the_key_of_faces_lies_where_the_document_says(helm: Helm, tmp_path: Path) -> None:
+    manifests = helm.manifests(EVERYTHING)
+    pod = manifests["StatefulSet", "demo-streamproc"]["spec"]["template"]["spec"]
+    volume = next(each["secret"] for each in pod["volumes"] if each["name"] == "faces-key")
+    mounted = next(each["mountPath"] for each in pod["containers"][0]["volumeMounts"] if each["name"] == "faces-key")
+    node = tmp_path / "streamproc.yaml"
+    node.write_text(manifests["ConfigMap", "demo-streamproc-node"]["data"]["streamproc.yaml"])
+    assert load_node(node).faces.key_file == Path(mounted) / volume["items"][0]["path"]
+    assert volume["secretName"] == "streamproc-faces" and volume["defaultMode"] == 0o400
+    assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]
+
+
 def test_a_node_is_drained_before_it_is_stopped_and_has_the_time(helm: Helm) -> None:
     pod = helm.manifests(EVERYTHING)["StatefulSet", "demo-streamproc"]["spec"]["template"]["spec"]
     container = pod["containers"][0]
@@ -213,6 +226,7 @@ def test_a_node_is_drained_before_it_is_stopped_and_has_the_time(helm: Helm) -> 
         ({**VALUES, "node": {"cluster": {"name": "x"}}}, "cluster"),
         ({**VALUES, "processors": {"door": {"labels": {}}}}, "source"),
         ({**VALUES, "secrets": [{"name": "x"}]}, "secrets"),
+        ({**VALUES, "facesKey": {"secret": "s", "key": "../etc/key"}}, "facesKey"),
     ],
 )
 def test_wrong_values_are_refused_by_name(helm: Helm, values: dict[str, Any], words: str) -> None:

@@ -28,5 +28,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $_ := set $cluster "bootstrap_servers" (required "cluster.bootstrapServers: name the brokers of your Apache Kafka, k1:9092,k2:9092" .Values.cluster.bootstrapServers) }}
 {{- if .Values.cluster.tags }}{{ $_ := set $cluster "tags" .Values.cluster.tags }}{{ end }}
 {{- $chart := dict "server" $server "cluster" $cluster "stores" (dict "data_dir" "/var/lib/streamproc/data") }}
+{{- if .Values.facesKey.secret }}
+{{- $_ := set $chart "faces" (dict "key_file" (printf "/etc/streamproc-faces/%s" .Values.facesKey.key)) }}
+{{- end }}
 {{- toYaml (mergeOverwrite (deepCopy .Values.node) $chart) }}
 {{- end }}
