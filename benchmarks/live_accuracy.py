@@ -17,7 +17,7 @@ the event; no second look, no confirmation, no verified packages.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -32,7 +32,7 @@ from benchmarks.common import cpu_seconds, parser, prepared, progress, read_phot
 from benchmarks.labels import Photo, read_coco, read_packages
 from streamproc.config.processor import LABEL_CLASSES, LabelSettings
 from streamproc.core.event import EventType
-from streamproc.core.media import EPOCH, Frame, Image
+from streamproc.core.media import EPOCH, Frame, Image, Picture
 from streamproc.core.observation import Observation
 from streamproc.core.vision import Detections
 from streamproc.logic.regions import RegionMap
@@ -42,6 +42,7 @@ from streamproc.logic.sighting import Place
 from streamproc.media.picture import ArrayPicture
 from streamproc.media.reader import moment, read_frames
 from streamproc.perception.detect import common_name
+from streamproc.perception.frame_search import FrameSearch
 from streamproc.perception.label_models import LabelModels, load_models
 from streamproc.perception.label_perception import LabelPerception
 from streamproc.pipeline.analysis import LabelAnalysis
@@ -115,28 +116,38 @@ def _in(at: float, times: Times, slack: float) -> bool:
     return any(start - slack <= at <= end + slack for start, end in times)
 
 
+@dataclass(frozen=True)
+class NotedSearch(FrameSearch):
+    """The product's search of a frame, which also keeps what the whole-frame detectors said."""
+
+    said: list[tuple[str, Detections]] = field(default_factory=list)
+
+    def whole(self, picture: Picture, runs: Counter[str]) -> dict[str, Detections]:
+        found = super().whole(picture, runs)
+        self.said.extend(found.items())
+        return found
+
+
 class WholeFrames(LabelPerception):
-    """The product's perceiver, which also keep what the whole-frame detectors said."""
+    """The product's perceiver, which also keeps what the whole-frame detectors said first."""
 
     def __init__(self, settings: LabelSettings, models: LabelModels) -> None:
         super().__init__(settings, models)
+        self.search = self._noted = NotedSearch(models)
         self.first: dict[str, float] = {}
         self.peak: dict[str, float] = {}
 
     def look(self, frame: Frame) -> Observation:
+        self._noted.said.clear()
         seen = super().look(frame)
         for track in seen.tracks:
             self.peak[track.label] = max(self.peak.get(track.label, 0.0), track.confidence if track.confirmed else 0.0)
-        return seen
-
-    def _detect(self, frame: Frame, runs: Any) -> dict[str, Detections]:
-        found = super()._detect(frame, runs)
-        for model, detections in found.items():
+        for model, detections in self._noted.said:
             for row in range(len(detections)):
                 label, least = THRESHOLDS.get((model, common_name(detections.name(row))), ("", 2.0))
                 if detections.scores[row] >= least:
                     self.first.setdefault(label, frame.at.seconds)
-        return found
+        return seen
 
 
 @dataclass

@@ -22,6 +22,8 @@ from streamproc.perception.label_models import known_groups
 
 LEAST_SCORE = 0.1
 """Detections under this are not even evidence."""
+NOISE = 0.3
+"""A candidate of less strength is noise of the detectors."""
 _SAME = 0.55
 """IoU at which boxes of different models or groups are taken for one object."""
 _MARGIN = 1.2

@@ -29,7 +29,9 @@ class LabelPerceiver(Protocol):
     """What ``perception`` offers to a LabelAnalysis. Deterministic; its state is a plain document."""
 
     second_look: bool
-    models: Any
+
+    @property
+    def models(self) -> Any: ...
 
     def look(self, frame: Frame) -> Observation: ...
 

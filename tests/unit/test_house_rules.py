@@ -132,7 +132,6 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 80
 MAX_CLASS_LINES = 200
 LARGE_CLASSES = {
-    "LabelPerception": 250,
     "NodeOnBroker": 250,
     "Supervisor": 280,
 }
