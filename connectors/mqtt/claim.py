@@ -34,11 +34,11 @@ class Claim:
         self._echo = asyncio.Event()
         self._one = asyncio.Lock()
 
-    def mark(self) -> Properties:
-        """What the status is published with."""
-        properties = Properties(PacketTypes.PUBLISH)
-        properties.UserProperty = [(_HOLDER, self._mine)]
-        return properties
+    async def say(self, status: str) -> None:
+        """Publish the node's status under this holder's name. Raises Away."""
+        mark = Properties(PacketTypes.PUBLISH)
+        mark.UserProperty = [(_HOLDER, self._mine)]
+        await self._connection.publish(self._topics.status, status, retain=True, properties=mark)
 
     async def caught_up(self) -> None:
         """Returns when every retained message of the subscriptions so far has been handled: one's own question comes back after them."""

@@ -12,9 +12,10 @@ from connectors.context import ConnectorContext
 from connectors.mqtt.commands import CommandError, obey
 from connectors.mqtt.discovery import Offer, device
 from connectors.mqtt.messages import interrupted, message
-from connectors.mqtt.node import NodeOnBroker, node_on_broker
+from connectors.mqtt.node import NodeOnBroker
 from connectors.mqtt.picture import fitting
 from connectors.mqtt.settings import MqttSinkSettings
+from connectors.mqtt.sharing import node_on_broker
 from connectors.mqtt.states import figures, states, to_json
 from connectors.mqtt.topics import Topics
 from streamproc.contracts import NOWHERE, Delivery, Images

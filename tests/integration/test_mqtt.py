@@ -16,7 +16,7 @@ import pytest
 
 from connectors.catalog import make_sink
 from connectors.context import ConnectorContext
-from connectors.mqtt import node as mqtt_node
+from connectors.mqtt import publishing
 from connectors.mqtt.discovery import MODES
 from connectors.mqtt.sink import MqttSink
 from streamproc.config.processor import ConnectorRef
@@ -318,7 +318,7 @@ async def test_leftovers_of_processors_that_are_no_more_are_removed(
     watcher = await listen(home.port)
     await until(watcher, lambda: watcher.last("streamproc/box/door/status") == "online")
     await door.aclose()
-    monkeypatch.setattr(mqtt_node, "_ORPHAN_S", 0.2)
+    monkeypatch.setattr(publishing, "_ORPHAN_S", 0.2)
     home.sink("yard").status(replace(STATUS, processor="yard"))
     await until(watcher, lambda: watcher.last("homeassistant/device/streamproc_box_door/config") == "")
     await until(watcher, lambda: watcher.last("streamproc/box/door/status") == "")

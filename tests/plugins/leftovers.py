@@ -46,7 +46,7 @@ _STANDING_TASKS = {
     "Connection.query_consent": "aioice begins it where a check ends just when its connection is closed",
 }
 """Tasks that a library leaves now and then, by the name of their coroutine, and why."""
-_OUTAGES = ("aiokafka",)
+_OUTAGES = ("aiokafka", "streamproc.mqtt.client")
 """Libraries that log as an error what a test does to their servers, more or less often as the machine is busy."""
 _KEY = pytest.StashKey["Standing"]()
 """What there was before a test."""
