@@ -5,7 +5,7 @@ wider scope start (brokers, gateways) is no leftover. What is only on its way ou
 
 - ``@pytest.mark.leaves(REASON)``: cannot tidy up after itself.
 - ``@pytest.mark.logs_errors(EVENT, ...)``: provokes what is logged as an error, by the name of the event (of a library: of its logger). Others fail
-  the test as ever, and so does one that is named and does not come.
+  the test as ever, and so does one that is named and does not come (unless the test was skipped or failed before it could).
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ _STANDING_TASKS = {
 _OUTAGES = ("aiokafka", "streamproc.mqtt.client")
 """Libraries that log as an error what a test does to their servers, more or less often as the machine is busy."""
 _KEY = pytest.StashKey["Standing"]()
+_PASSED = pytest.StashKey[bool]()
 """What there was before a test."""
 
 
@@ -158,11 +159,11 @@ class _Errors(logging.Handler):
         if self.note not in processors:
             structlog.configure(processors=[self.note, *processors])
 
-    def end(self, expected: frozenset[str]) -> list[str]:
-        """Complaints about what was logged since the beginning, or was not."""
+    def end(self, expected: frozenset[str], *, passed: bool) -> list[str]:
+        """Complaints about what was logged since the beginning, or was not by a test that passed."""
         logging.getLogger().removeHandler(self)
         wrong = [text for name, text in self.lines if name not in expected]
-        missing = sorted(expected - {name for name, _ in self.lines})
+        missing = sorted(expected - {name for name, _ in self.lines}) if passed else []
         return [
             *(["logged as an error: " + "; ".join(wrong)] if wrong else []),
             *(["not logged as an error, though expected: " + ", ".join(missing)] if missing else []),
@@ -204,13 +205,22 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     return (yield)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Notes that a test got to its end: what is skipped logs nothing."""
+    result = yield
+    item.stash[_PASSED] = True
+    return result
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
     """Judges a test when all that it had has been taken down."""
     result = yield
     before = item.stash.get(_KEY, None)
     marks = item.iter_markers("logs_errors")
-    complaints = _errors.end(frozenset(str(name) for mark in marks for name in mark.args))
+    expected = frozenset(str(name) for mark in marks for name in mark.args)
+    complaints = _errors.end(expected, passed=item.stash.get(_PASSED, False))
     if before is not None and not item.get_closest_marker("leaves") and (left := _left_after(before)):
         complaints.insert(0, f"left behind: {left}")
     if complaints:

@@ -48,6 +48,8 @@ def test_other():
     structlog.get_logger().error("other")
 @pytest.mark.logs_errors("broken")
 def test_missing(): ...
+@pytest.mark.logs_errors("broken")
+def test_skipped(): pytest.skip("no server")
 @pytest.mark.leaves("has to")
 def test_may(): kept.append(socket.socket())
 """

@@ -29,6 +29,12 @@ def entry(*sources: Source, sha256: str | None = SHA256, git_blob: str | None = 
     return {"m": Model("m", Role.OBJECTS, "yolox", "MIT", "nobody", ((file,),))}
 
 
+@pytest.fixture(autouse=True)
+def any_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the tests of this run may fetch from, these ask a server of their own."""
+    monkeypatch.delenv("STREAMPROC_MODEL_SOURCES", raising=False)
+
+
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[str]:
     """A web server of a folder that holds good.onnx and bad.onnx."""
