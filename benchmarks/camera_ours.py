@@ -74,8 +74,8 @@ class Cameras:
 
     async def run(self) -> Outcome:
         supervisor, outcome, load = self.supervisor, self.outcome, self.load
-        supervisor.listeners.append(self._events.extend)
-        supervisor.run_listeners.append(self._look_on)
+        supervisor.notices.committed.append(self._events.extend)
+        supervisor.notices.runs.append(self._look_on)
         await supervisor.open()
         await self._begin()
         await asyncio.sleep(load.warmup_s)

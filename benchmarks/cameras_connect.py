@@ -94,7 +94,7 @@ class Coming:
         self.supervisor = Supervisor(
             NodeConfig.model_validate(NODE), folder, Database(folder / "data"), renderers=RENDERERS
         )
-        self.supervisor.run_listeners.append(self._look_on)
+        self.supervisor.notices.runs.append(self._look_on)
 
     async def begin(self) -> None:
         await self.supervisor.open()

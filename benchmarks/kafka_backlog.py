@@ -70,7 +70,7 @@ async def work_off(place: Path, bootstrap: str, lengths: Sequence[float], warm: 
         if left <= 0:
             over.set()
 
-    supervisor.listeners.append(told)
+    supervisor.notices.committed.append(told)
     await supervisor.open()
     perceiver = supervisor.provider.label_perceiver(LabelSettings())
     for frame in islice(read_frames(warm), 1):

@@ -76,7 +76,7 @@ async def run_all(configs: dict[str, ProcessorConfig], file: Path, data_dir: Pat
     place = _place(data_dir, file, configs)
     with DirectoryLock(place):
         supervisor = _supervisor(file, data_dir, place)
-        supervisor.listeners.append(_printer(supervisor, as_json))
+        supervisor.notices.committed.append(_printer(supervisor, as_json))
         stop = asyncio.Event()
         on_signals(stop.set, signal.SIGINT, signal.SIGTERM)
         await supervisor.open()

@@ -110,7 +110,7 @@ class SharedDocuments:
     def open(self) -> None:
         """After all processors of this node have been loaded."""
         self._held.before = _read(self._file, self._cluster)
-        self.supervisor.state_listeners.append(self.changed)
+        self.supervisor.notices.states.append(self.changed)
         self._tasks = [
             asyncio.create_task(self._follow(), name="cluster documents"),
             asyncio.create_task(self._share(), name="cluster document"),

@@ -62,9 +62,9 @@ class ClusterNode:
         supervisor.decisions.journal = LoggedJournal(supervisor.journal, supervisor.store, keeper_of, loop, keep)
         supervisor.outputs.outbox.gate.is_open = self._may_deliver
         supervisor.outputs.outbox.gate.settled = self._settled
-        supervisor.state_listeners.append(self.standings.changed)
-        supervisor.state_listeners.append(self.division.known)
-        supervisor.state_listeners.append(lambda name: self.directory.tell())
+        supervisor.notices.states.append(self.standings.changed)
+        supervisor.notices.states.append(self.division.known)
+        supervisor.notices.states.append(lambda name: self.directory.tell())
 
     async def open(self, before_joining: Sequence[Callable[[float], Awaitable[None]]] = ()) -> None:
         """Join, as soon as the brokers answer. ``before_joining``: awaited first, each with the most seconds that it may take."""

@@ -120,14 +120,14 @@ class CameraRoutes:
             if self._supervisor.known(name):
                 changed.set()
 
-        self._supervisor.state_listeners.append(look)
+        self._supervisor.notices.states.append(look)
         try:
             look(name)
             await asyncio.wait_for(changed.wait(), _KNOWN_SOON_S)
         except TimeoutError:
             pass
         finally:
-            self._supervisor.state_listeners.remove(look)
+            self._supervisor.notices.states.remove(look)
 
 
 def is_camera(address: str) -> bool:

@@ -88,7 +88,7 @@ class Reconciler:
 
     async def open(self) -> None:
         """Processors that callers made come back, and run where they were."""
-        self.supervisor.state_listeners.append(self._changed)
+        self.supervisor.notices.states.append(self._changed)
         self.supervisor.ownership.subscribe(self.wake)
         for row in self.supervisor.store.all():
             if row.origin == "api":

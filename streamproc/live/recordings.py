@@ -33,8 +33,8 @@ class Recordings:
 
     def open(self) -> None:
         """Look on at every run from now on."""
-        self._supervisor.run_listeners.append(self._look)
-        self._supervisor.state_listeners.append(self._look)
+        self._supervisor.notices.runs.append(self._look)
+        self._supervisor.notices.states.append(self._look)
 
     async def close(self) -> None:
         """End all recordings; what they hold is written."""

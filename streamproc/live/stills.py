@@ -47,8 +47,8 @@ class Stills:
 
     def open(self) -> None:
         """Look on at every run from now on. In the event loop."""
-        self._supervisor.run_listeners.append(self._follow)
-        self._supervisor.state_listeners.append(self._forget)
+        self._supervisor.notices.runs.append(self._follow)
+        self._supervisor.notices.states.append(self._forget)
 
     def get(self, name: str, width: int = MAX_WIDTH) -> Still | None:
         """The processor's last picture, at most ``width`` (one of ``WIDTHS``) wide, as it was analysed: upright, what is masked is black; faces as in pictures

@@ -46,8 +46,8 @@ async def mount_explain(context: DaemonContext) -> None:
         if not supervisor.known(name):
             asyncio.get_running_loop().run_in_executor(None, tracing.forget, name)
 
-    supervisor.run_listeners.append(follow)
-    supervisor.state_listeners.append(forget)
+    supervisor.notices.runs.append(follow)
+    supervisor.notices.states.append(forget)
     tracing.open()
     context.tracing.append(tracing)
 

@@ -91,7 +91,7 @@ async def _open_jobs(context: DaemonContext) -> JobService:
     provider = supervisor.provider
     jobs = await asyncio.to_thread(lambda: open_jobs(database, provider, on_completed=completions.tell))
     jobs.open_workers()
-    supervisor.governor.greedy.append(lambda: jobs.busy)
+    supervisor.runtime.governor.greedy.append(lambda: jobs.busy)
 
     async def close() -> None:
         await asyncio.to_thread(jobs.close)
@@ -132,7 +132,7 @@ async def mount_history(context: DaemonContext) -> None:
     OutputRoutes(supervisor).mount(context.app, context.guard)
     NodeRoutes(supervisor).mount(context.app, context.guard)
     feed = Feed(supervisor.journal, [States(supervisor).snapshot, *context.snapshots])
-    supervisor.state_listeners.append(lambda name: feed.look())
+    supervisor.notices.states.append(lambda name: feed.look())
     Stream(feed).mount(context.app, context.guard)
     feed.open()
     context.on_close.append(feed.close)

@@ -35,7 +35,7 @@ class NodeRoutes:
             "version": __version__,
             "cpu": round(100 * cpu),
             "cpu_target": supervisor.node.cpu_target or None,
-            "eased": [step.value for step in supervisor.governor.steps],
+            "eased": [step.value for step in supervisor.runtime.governor.steps],
             "waiting": round(waiting),
             "disk": {"free": disk.free, "total": disk.total},
         }

@@ -44,8 +44,8 @@ class WebRtcHub:
         self._closing = False
 
     def open(self) -> None:
-        self.supervisor.listeners.append(self._told)
-        self.supervisor.run_listeners.append(lambda name: self.relay(name).follow())
+        self.supervisor.notices.committed.append(self._told)
+        self.supervisor.notices.runs.append(lambda name: self.relay(name).follow())
         self._ticker = asyncio.create_task(self._tick(), name="webrtc")
 
     async def close(self) -> None:

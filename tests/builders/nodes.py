@@ -82,7 +82,7 @@ class Node:
         self.supervisor.provider = cast(Any, NoModels())
         self.desired = Reconciler(self.supervisor, **options)
         self.states: list[tuple[str, str]] = []
-        self.supervisor.state_listeners.append(self._note)
+        self.supervisor.notices.states.append(self._note)
 
     def _note(self, name: str) -> None:
         if self.supervisor.known(name):

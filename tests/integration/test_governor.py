@@ -55,7 +55,7 @@ async def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     monkeypatch.setattr(tickers, "EVERY_S", 0.05)
     monkeypatch.setattr(governing, "SETTLING_S", 0.0)
     supervisor = Supervisor(NodeConfig(workers=2), tmp_path, Database(tmp_path / "data"), renderers={})
-    supervisor.governor = Governor(1, QUICK)
+    supervisor.runtime.governor = Governor(1, QUICK)
     await supervisor.open()
     yield supervisor
     await supervisor.close(1)
@@ -75,14 +75,14 @@ async def test_the_first_seconds_are_not_judged(scene: Path, box: Supervisor, mo
     await box.start("cam")
     lane = await lane_of(box, "cam")
     await until(lambda: lane.stats.frames > 8, "looks")
-    assert box.governor.steps == (), "over the target all the time, of which the windows have seen many"
+    assert box.runtime.governor.steps == (), "over the target all the time, of which the windows have seen many"
     monkeypatch.setattr(governing, "SETTLING_S", 0.0)
-    await until(lambda: bool(box.governor.steps), "a step once it has settled")
+    await until(lambda: bool(box.runtime.governor.steps), "a step once it has settled")
 
 
 async def test_a_camera_is_eased_step_by_step_and_gets_everything_back(scene: Path, box: Supervisor) -> None:
     before = {step: (counted(step, "taken"), counted(step, "undone")) for step in Step}
-    governor = box.governor
+    governor = box.runtime.governor
     await box.create("cam", camera(scene))
     with capture_logs() as logs:
         await box.start("cam")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from streamproc.live import stills
+from streamproc.live.notices import Notices
 from streamproc.live.stills import Stills
 from streamproc.live.supervisor import Supervisor
 
@@ -36,7 +37,7 @@ class Run:
 @pytest.fixture
 def camera(monkeypatch: pytest.MonkeyPatch) -> tuple[Run, Stills, list[int]]:
     run, written = Run(), [0]
-    supervisor = SimpleNamespace(run_listeners=[], state_listeners=[], run_of=lambda name: run, known=lambda name: True)
+    supervisor = SimpleNamespace(notices=Notices(), run_of=lambda name: run, known=lambda name: True)
     encode = stills.jpeg.encode
 
     def counted(image: Any) -> bytes:
@@ -47,7 +48,7 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> tuple[Run, Stills, list[int]]:
     monkeypatch.setattr(stills.jpeg, "encode", counted)
     made = Stills(cast(Supervisor, supervisor))
     made.open()
-    supervisor.run_listeners[0]("door")
+    supervisor.notices.runs[0]("door")
     return run, made, written
 
 
