@@ -22,6 +22,7 @@ from connectors.context import ConnectorContext, secret
 from streamproc.config.base import OutputSettings
 from streamproc.core.errors import InputError, SinkBusy, SinkDenied, SinkError, SinkRejected
 from streamproc.logic.redact import redact
+from streamproc.threads import CLIENTS
 
 Addressing = Literal["path", "virtual", "auto"]
 
@@ -100,7 +101,7 @@ class AwsClient:
         async with self._opening:
             if self._client is None:
                 # In a thread: reading the service's model takes long enough to be felt by live feeds on the loop.
-                made = await asyncio.to_thread(
+                made = await CLIENTS.run(
                     open_client,
                     self._service,
                     self._settings,

@@ -13,6 +13,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import structlog
 
+from streamproc.core.errors import HeldUp
+
 log = structlog.get_logger(__name__)
 
 P = ParamSpec("P")
@@ -87,6 +89,27 @@ class Threads(ThreadPoolExecutor):
             self._free.release()
 
 
+class RequestThreads(Threads):
+    """Threads for what clients ask for: who gets none in time is told so instead of waiting without end."""
+
+    def __init__(self, name: str, most: int, patience_s: float = 10.0) -> None:
+        super().__init__(name, most)
+        self._patience_s = patience_s
+
+    async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Raises HeldUp where every thread stays busy; a call that has begun is waited for."""
+        future = self.submit(call, *args, **kwargs)
+        waiting = asyncio.wrap_future(future)
+        try:
+            await asyncio.wait((waiting,), timeout=self._patience_s)
+        except asyncio.CancelledError:  # whoever asked is gone
+            waiting.cancel()
+            raise
+        if not waiting.done() and future.cancel():
+            raise HeldUp(f"{self.name}: what was asked for before has not come back; ask again later")
+        return await waiting
+
+
 class OneAtATime:
     """Blocking calls of one output, in a thread of its own."""
 
@@ -158,5 +181,31 @@ STORES = FolderThreads(each=8, patience_s=30.0)
 """Object stores that requests name, by binding: one that does not answer takes no threads from other requests."""
 CONTROL = Threads("control", 8)
 """Processors: sources that are let go, models that load, checkpoints."""
-REQUESTS = 16
-"""Threads for everything else, mostly requests; the event loop's default."""
+ENDING = Threads("ending", 4)
+"""What is closed when the process ends: no other kind of work may keep it waiting."""
+CLIENTS = Threads("clients", 4)
+"""What outputs and sources need before they can speak: credentials, service models, certificates."""
+PREPARED = Threads("prepared", 4)
+"""What outputs cut out of video and pictures before they send it."""
+FACE_ROWS = Threads("face rows", 2)
+"""Face collections that nodes share."""
+FRAGMENTS = Threads("fragments", 4)
+"""The index of video streams: what is stored, followed and given back."""
+
+SIGN_IN = RequestThreads("sign-in", 4)
+HISTORY = RequestThreads("history", 4)
+"""What was told: reading it, which no writer holds up."""
+DELIVERIES = RequestThreads("deliveries", 2)
+"""What outputs are owed, where somebody asks for it or changes it."""
+FACES = RequestThreads("faces", 4)
+JOBS = RequestThreads("jobs", 4)
+ARCHIVE = RequestThreads("archive", 4)
+"""Video that is asked for: searches, clips, pictures."""
+DOCUMENTS = RequestThreads("documents", 4)
+"""The config folder, where pages read and write it: it may be a network share."""
+PROBES = RequestThreads("probes", 4)
+"""Cameras and files that somebody wants to be looked at."""
+TRACES = RequestThreads("traces", 2)
+"""What explains a decision."""
+LOOKUPS = 4
+"""Threads of the event loop's default executor: names of hosts are looked up there, and nothing else is done."""

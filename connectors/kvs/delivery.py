@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from connectors.kvs.put import PutSession
 from streamproc.core.errors import SinkBusy
 from streamproc.logic.unacknowledged import Unacknowledged
+from streamproc.threads import PREPARED
 
 HELD_BYTES = 64_000_000
 """Of fragments that are sent or wait for a connection: over four minutes of 2 Mbit/s. The feed is not read any further meanwhile."""
@@ -66,7 +67,7 @@ class Delivery:
 
     async def _pull(self, fragments: Iterator[tuple[int, bytes]]) -> None:
         try:
-            while (found := await asyncio.to_thread(next, fragments, None)) is not None:
+            while (found := await PREPARED.run(next, fragments, None)) is not None:
                 self._held.add(*found)
                 self._changed.set()
                 while self._held.full:

@@ -23,6 +23,7 @@ from connectors.kvs.faults import Place, code_of, source_error
 from streamproc.core.errors import InputError, SinkBusy, SinkRejected, SourceRefused
 from streamproc.media import ebml
 from streamproc.media.ebml import MatroskaError
+from streamproc.threads import CLIENTS
 
 _ANSWER_S = 30.0
 """Longest wait for the answer's head, and after the last fragment for its acknowledgement."""
@@ -85,7 +86,7 @@ class PutSession:
         Raises InputError where it is refused, SinkBusy where it is away.
         """
         await self.send(first)
-        found = await asyncio.to_thread(chain_credentials)
+        found = await CLIENTS.run(chain_credentials)
         keys = NOBODY if found is None else _credentials(found)
         try:
             endpoint = await self._endpoint(keys, create)
@@ -143,7 +144,7 @@ class PutSession:
 
     async def _endpoint(self, keys: Credentials, create: bool) -> str:
         config = AioConfig(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 2})
-        made = await asyncio.to_thread(open_client, "kinesisvideo", AwsAccess(), self._region, self._url, config, keys)
+        made = await CLIENTS.run(open_client, "kinesisvideo", AwsAccess(), self._region, self._url, config, keys)
         async with made as client:
             try:
                 found = await client.get_data_endpoint(StreamName=self._stream, APIName="PUT_MEDIA")

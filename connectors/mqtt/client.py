@@ -20,6 +20,7 @@ from connectors.mqtt.settings import MqttSinkSettings
 from connectors.tls import tls_context
 from streamproc.core.errors import InputError, SinkBusy
 from streamproc.logic.backoff import BackoffRule
+from streamproc.threads import CLIENTS
 
 log = structlog.get_logger(__name__)
 
@@ -222,7 +223,7 @@ class BrokerConnection:
             will=Will(self._will_topic, "offline", 1, True, will),
             keepalive=KEEPALIVE_S,
             timeout=ANSWER_S,
-            tls_context=await asyncio.to_thread(tls_context, settings, self._context) if settings.tls else None,
+            tls_context=await CLIENTS.run(tls_context, settings, self._context) if settings.tls else None,
             max_inflight_messages=200,
             logger=_QUIET,
         )

@@ -22,6 +22,7 @@ from streamproc.contracts import NOWHERE, Delivery, Images
 from streamproc.core.errors import MediaError, StreamprocError
 from streamproc.core.event import Event, EventType
 from streamproc.core.status import Figures, ProcessorStatus
+from streamproc.threads import PREPARED
 from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
@@ -71,7 +72,7 @@ class MqttSink:
             return
         topics = self._topics(node, event.processor)
         try:
-            await node.keep_now(topics, topics.hero, await asyncio.to_thread(fitting, jpeg))
+            await node.keep_now(topics, topics.hero, await PREPARED.run(fitting, jpeg))
         except MediaError as error:
             log.warning("mqtt_picture_unreadable", event_id=event.id, reason=str(error))
         else:
@@ -144,7 +145,7 @@ class MqttSink:
             log.info("mqtt_command", processor=name, command=what, payload=payload)
             if picture is not None and self._node is not None:
                 topics = self._topics(self._node)
-                self._node.keep(topics, topics.hero, await asyncio.to_thread(fitting, picture))
+                self._node.keep(topics, topics.hero, await PREPARED.run(fitting, picture))
 
 
 def _settled(status: ProcessorStatus) -> ProcessorStatus:

@@ -23,6 +23,7 @@ from streamproc.core.route import Route
 from streamproc.jobs.model import Job
 from streamproc.outbox.outbox import Outbox
 from streamproc.store.journal import Commit, Journal, SessionRow
+from streamproc.threads import DATABASE
 
 log = structlog.get_logger(__name__)
 
@@ -101,7 +102,7 @@ class Completions:
             self._topics.add(topic)
             await self._room.outbox.set_outputs(OWNER, self._sinks)
             known = json.dumps(sorted(self._topics))
-            await asyncio.to_thread(self._room.journal.database.put, _TOPICS, known)
+            await DATABASE.run(self._room.journal.database.put, _TOPICS, known)
 
 
 def _key(topic: str) -> str:

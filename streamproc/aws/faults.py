@@ -12,6 +12,7 @@ from streamproc.aws_protocol.faults import AwsFault
 from streamproc.core.errors import (
     AlreadyExists,
     BadPageToken,
+    HeldUp,
     InputError,
     InUse,
     LimitExceeded,
@@ -54,6 +55,7 @@ _CODES: tuple[tuple[type[StreamprocError], tuple[str, ...]], ...] = (
     (LimitExceeded, ("LimitExceededException", "ServiceQuotaExceededException")),
     (TokenMismatch, ("IdempotentParameterMismatchException",)),
     (BadPageToken, ("InvalidPaginationTokenException",)),
+    (HeldUp, ("ThrottlingException",)),
     (ModelUnavailable, ("ResourceNotReadyException", "ThrottlingException")),
     (ImageTooLarge, ("ImageTooLargeException",)),
     (InvalidImageFormat, ("InvalidImageFormatException",)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from streamproc.logic.pages import PageTokens
 from streamproc.perception.stills import Stills
 from streamproc.store.database import Database
 from streamproc.store.tokens import TokenStore, page_secret
+from streamproc.threads import CONTROL
 
 log = structlog.get_logger(__name__)
 
@@ -59,8 +59,8 @@ async def setup(app: web.Application, node: EndpointServices, environ: Mapping[s
     keys = load_keys(node.config.server, node.folder, environ)
     if not keys:
         log.warning("no_access_keys", served="this host only, whoever signs the requests")
-    models = await asyncio.to_thread(operation_models, maxima(node.config.limits))  # reads botocore's files
-    await asyncio.to_thread(has_credentials)
+    models = await CONTROL.run(operation_models, maxima(node.config.limits))  # reads botocore's files
+    await CONTROL.run(has_credentials)
     endpoint = Endpoint(models, handlers(make_core(node)), keys)
     mount(app, endpoint, node.config.limits.max_body_bytes)
     return endpoint

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import ParamSpec, TypeVar
 
 from streamproc.aws_protocol.faults import AwsFault
+from streamproc.threads import Threads
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -19,7 +17,7 @@ class Workers:
     """Threads for pictures. What does not fit in the queue is told to slow down, as the service does."""
 
     def __init__(self, threads: int = 2, most_waiting: int = MOST_WAITING) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="aws-picture")
+        self._pool = Threads("pictures of requests", threads)
         self._most = threads + most_waiting
         self._open = 0
 
@@ -29,9 +27,9 @@ class Workers:
             raise AwsFault("ThrottlingException", "Slow down; sudden increase in rate of requests.")
         self._open += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, partial(call, *args, **kwargs))
+            return await self._pool.run(call, *args, **kwargs)
         finally:
             self._open -= 1
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=False)

@@ -69,9 +69,9 @@ async def _serve(
 ) -> bool:
     from streamproc.cli.loop import on_signals
     from streamproc.server.daemon import Daemon
-    from streamproc.threads import REQUESTS, Threads
+    from streamproc.threads import LOOKUPS, Threads
 
-    asyncio.get_running_loop().set_default_executor(Threads("requests", REQUESTS))
+    asyncio.get_running_loop().set_default_executor(Threads("lookups", LOOKUPS))
     daemon = Daemon(folder, node, data_dir, read_node, asyncio.Event(), asyncio.Event(), place=own)
     on_signals(daemon.stop.set, signal.SIGINT, signal.SIGTERM)
     on_signals(daemon.reload.set, signal.SIGHUP)

@@ -16,6 +16,7 @@ from streamproc.faces.sealing import Seal
 from streamproc.faces.sharing import SharedFaces
 from streamproc.store.collection_changes import CollectionChanges
 from streamproc.store.collections import CollectionStore
+from streamproc.threads import FACE_ROWS
 
 log = structlog.get_logger(__name__)
 _NO_KEY = "faces.key_file: none is set, so this node's face collections are its own; give every node the same key file"
@@ -43,12 +44,12 @@ class ClusterFaces:
             self._refuse(_NO_KEY)
             return
         try:
-            seal, store = await asyncio.to_thread(_opened, self._key_file, data_dir)
+            seal, store = await FACE_ROWS.run(_opened, self._key_file, data_dir)
         except InputError as error:
             self._refuse(str(error))
             return
         self._store = store
-        changes = await asyncio.to_thread(CollectionChanges, store)
+        changes = await FACE_ROWS.run(CollectionChanges, store)
         table = TableTopic(self._settings.connection("faces"), self._context)
         self._shared = SharedFaces(changes, table, seal, self._settings.name, node_id)
         self._shared.open()

@@ -17,6 +17,7 @@ from streamproc.core.errors import StorageUnavailable
 from streamproc.core.event import Event, Pictures
 from streamproc.live.supervisor import Supervisor
 from streamproc.store.spool import Spool
+from streamproc.threads import PICTURES
 from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
@@ -46,7 +47,7 @@ class PictureSweep:
         while True:
             if self._in_charge():
                 try:
-                    gone = await asyncio.to_thread(self.sweep, datetime.now(UTC))
+                    gone = await PICTURES.run(self.sweep, datetime.now(UTC))
                     self._trouble.over()
                     if gone:
                         log.info("old_pictures_deleted", objects=gone)

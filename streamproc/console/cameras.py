@@ -22,6 +22,7 @@ from streamproc.core.errors import AlreadyExists, ConfigError, InputError, Sourc
 from streamproc.durable import write_durably
 from streamproc.live.probing import look_at_camera, look_at_file
 from streamproc.live.supervisor import Supervisor
+from streamproc.threads import DOCUMENTS, PROBES
 from streamproc.web.answers import answered, known_keys
 from streamproc.web.guard import Guard
 from streamproc.web.json_body import json_object
@@ -56,9 +57,9 @@ class CameraRoutes:
             raise InputError("address: a phone or browser sends by itself; add it, then open /publish/NAME there")
         try:
             if is_camera(address):
-                found, _ = await asyncio.to_thread(look_at_camera, {"url": _joined(address, credentials)}, LISTENS_S)
+                found, _ = await PROBES.run(look_at_camera, {"url": _joined(address, credentials)}, LISTENS_S)
             else:
-                found, _ = await asyncio.to_thread(look_at_file, self._folder / address)
+                found, _ = await PROBES.run(look_at_file, self._folder / address)
         except SourceError as error:
             raise InputError(str(error)) from None
         return found.as_dict()
@@ -74,7 +75,7 @@ class CameraRoutes:
         if name.startswith(".") or name == Path(NODE_FILE).stem:
             raise InputError(f"name: {name} cannot be a file's; choose another")
         address, credentials = _address(body)
-        files = await asyncio.to_thread(processor_files, self._folder)
+        files = await DOCUMENTS.run(processor_files, self._folder)
         if self._supervisor.known(name) or name in files.values():
             raise AlreadyExists(f"there is a camera {name} already; choose another name")
         if not self._writable():
@@ -85,8 +86,8 @@ class CameraRoutes:
         text = "# Added in the console.\n" + yaml.safe_dump(
             _document(address, secret, classes), sort_keys=False, default_flow_style=None, allow_unicode=True, width=120
         )
-        await asyncio.to_thread(processor_from_text, text, str(path), check)
-        await asyncio.to_thread(self._write, path, text, secret, credentials)
+        await DOCUMENTS.run(processor_from_text, text, str(path), check)
+        await DOCUMENTS.run(self._write, path, text, secret, credentials)
         await self._until_known(name)
         return {"name": name, "file": str(path)}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import re
 import time
@@ -13,6 +12,7 @@ from aiohttp import web
 
 from streamproc.console.session import enter_as, private
 from streamproc.core.errors import InputError
+from streamproc.threads import SIGN_IN
 from streamproc.web.answers import failure
 from streamproc.web.attempts import Attempts
 from streamproc.web.guard import Refused, check_same_origin
@@ -54,8 +54,8 @@ class FirstUserRoutes:
             return failure(refused.status, "refused", str(refused))
         except InputError as error:
             return failure(400, "InputError", str(error))
-        hashed = await asyncio.to_thread(hash_password, password)
-        if not await asyncio.to_thread(self._keep, name, hashed, "admin"):
+        hashed = await SIGN_IN.run(hash_password, password)
+        if not await SIGN_IN.run(self._keep, name, hashed, "admin"):
             return failure(410, "refused", "this node has been set up; sign in")
         self._sign_in.add(KnownUser(name, "admin", hashed))
         secret = await self._sign_in.sign_in(name, password, self._sign_in.address_of(request))

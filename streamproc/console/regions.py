@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import hashlib
 import json
@@ -31,6 +30,7 @@ from streamproc.core.media import rfc3339
 from streamproc.live.supervisor import Supervisor
 from streamproc.logic.regions import RegionMap
 from streamproc.logic.would_appear import Appearance, would_appear
+from streamproc.threads import DOCUMENTS, HISTORY, TRACES
 from streamproc.web.answers import answered
 from streamproc.web.guard import Guard
 from streamproc.web.json_body import json_object
@@ -79,10 +79,10 @@ class RegionRoutes:
         name = request.match_info["name"]
         await self._supervisor.view(name)
         regions = regions_of((await json_object(request)).get("regions"))
-        events = await asyncio.to_thread(self._supervisor.journal.recent, name, MOST_EVENTS)
+        events = await HISTORY.run(self._supervisor.journal.recent, name, MOST_EVENTS)
         now = datetime.now(UTC)
-        records = await asyncio.to_thread(self._records, name, now - DAY, now) if self._records is not None else ()
-        found = await asyncio.to_thread(would_appear, records, RegionMap(to_regions(regions)))
+        records = await TRACES.run(self._records, name, now - DAY, now) if self._records is not None else ()
+        found = await DOCUMENTS.run(would_appear, records, RegionMap(to_regions(regions)))
         return judged(events, regions, now - DAY) | {"appearing": [_appearing(each) for each in found]}
 
     async def save(self, request: web.Request) -> Any:
@@ -97,9 +97,9 @@ class RegionRoutes:
         outlines: Sequence[Outline] = regions_of(sent) if kind == "regions" else masks_of(sent)
         entries = [entry_of(outline) for outline in outlines]
         owner, path = await self._owner(name, view.origin)
-        before = await asyncio.to_thread(read_text, path) if path is not None else ""
+        before = await DOCUMENTS.run(read_text, path) if path is not None else ""
         # The daemon may not have read yet what was saved a moment ago.
-        there = await asyncio.to_thread(_read_as, before, path, view.config) if path is not None else view.config
+        there = await DOCUMENTS.run(_read_as, before, path, view.config) if path is not None else view.config
         if mark is not None and mark != mark_of(getattr(there, kind)):
             raise InUse(f"the {kind} of {name} were changed meanwhile, here or in its file; load them anew")
         answer = {"owner": owner, "file": str(path) if path is not None else None, "mark": mark_of(outlines)}
@@ -108,7 +108,7 @@ class RegionRoutes:
             await self._supervisor.update(name, config)
             return answer | {"saved": True, "patch": ""}
         after = replace_list(before, kind, entries)
-        await asyncio.to_thread(processor_from_text, after, str(path), check)
+        await DOCUMENTS.run(processor_from_text, after, str(path), check)
         patch = "".join(
             difflib.unified_diff(
                 hide(before).splitlines(keepends=True),
@@ -118,13 +118,13 @@ class RegionRoutes:
             )
         )
         if owner == "file":
-            await asyncio.to_thread(replace_text, path, after)
+            await DOCUMENTS.run(replace_text, path, after)
         return answer | {"saved": owner == "file", "patch": patch}
 
     async def _owner(self, name: str, origin: str) -> tuple[str, Path | None]:
         if origin != "file":
             return "store", None
-        files = await asyncio.to_thread(processor_files, self._folder)
+        files = await DOCUMENTS.run(processor_files, self._folder)
         path = next((path for path, stem in files.items() if stem == name), None)
         if path is None:
             raise InputError(f"{name}: its file is gone from {self._folder}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from streamproc.config.hidden import NotKnown, hide, put_back
 from streamproc.config.load import node_from_text, processor_from_text, read_text
 from streamproc.core.errors import ConfigError, Fault, InputError, InUse, NotFound
 from streamproc.durable import write_durably
+from streamproc.threads import DOCUMENTS
 from streamproc.web.answers import answered
 from streamproc.web.guard import Guard
 from streamproc.web.json_body import json_object
@@ -40,10 +40,10 @@ class SettingsRoutes:
 
         What may be secret is ``***``; where that comes back it stands for what the file has there.
         """
-        files = await asyncio.to_thread(self._files)
+        files = await DOCUMENTS.run(self._files)
         name = request.query.get("file", NODE_FILE)
         path = _known(files, name)
-        text = await asyncio.to_thread(read_text, path) if path.exists() else ""
+        text = await DOCUMENTS.run(read_text, path) if path.exists() else ""
         return {
             "file": name,
             "files": list(files),
@@ -55,19 +55,19 @@ class SettingsRoutes:
     async def check(self, request: web.Request) -> Any:
         """``{"file":, "text":}``: ``{"faults": [{"line":, "field":, "message":}]}``, empty where it is good."""
         path, name, text, _ = await self._asked(request)
-        return {"faults": (await asyncio.to_thread(_judged, path, name, text)).faults}
+        return {"faults": (await DOCUMENTS.run(_judged, path, name, text)).faults}
 
     async def save(self, request: web.Request) -> Any:
         """``{"file":, "text":, "mark":}``: the file is written where it is good and has not changed since ``mark``."""
         path, name, text, mark = await self._asked(request)
-        judged = await asyncio.to_thread(_judged, path, name, text)
+        judged = await DOCUMENTS.run(_judged, path, name, text)
         if judged.faults:
             return {"saved": False, "faults": judged.faults}
         if not _writable(path):
             raise InUse(f"{name} is read-only here; copy the text and change the file where it is kept")
         if mark is not None and mark != _mark(judged.before):
             raise InUse(f"{name} was changed meanwhile; load it again")
-        await asyncio.to_thread(replace_text, path, judged.text)
+        await DOCUMENTS.run(replace_text, path, judged.text)
         return {"saved": True, "faults": [], "mark": _mark(judged.text)}
 
     async def _asked(self, request: web.Request) -> tuple[Path, str, str, Any]:
@@ -75,7 +75,7 @@ class SettingsRoutes:
         name, text = body.get("file", NODE_FILE), body.get("text")
         if not isinstance(name, str) or not isinstance(text, str):
             raise InputError("send file and text")
-        return _known(await asyncio.to_thread(self._files), name), name, text, body.get("mark")
+        return _known(await DOCUMENTS.run(self._files), name), name, text, body.get("mark")
 
     def _files(self) -> dict[str, Path]:
         """Every document of the folder by its name below it; the node's own first, also where it is not there yet."""

@@ -15,6 +15,7 @@ StreamprocError
     SourceRefused           ... and trying again will not help: wrong password, no such stream
     SourceStalled           ... connected, but no frames arrive
   StorageUnavailable      the node's own disk takes nothing for now: full, locked, no descriptors
+  HeldUp                  what went before has not come back; the same may be asked for again
   StateError              saved state cannot be gone on from: begin anew
     StateDamaged            ... its bytes are none that were written
     StateVersionUnknown     ... another version of streamproc wrote it
@@ -118,6 +119,10 @@ class StorageUnavailable(StreamprocError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"waits for storage: {reason}" if not reason.startswith("waits for storage") else reason)
+
+
+class HeldUp(StreamprocError):
+    """What went before has not come back, and this was not begun; the same may be asked for again."""
 
 
 class OwnershipLost(StreamprocError):

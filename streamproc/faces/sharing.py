@@ -21,6 +21,7 @@ from streamproc.logic.backoff import Backoff, BackoffRule
 from streamproc.logic.state_codec import pack, unpack
 from streamproc.store.collection_changes import CollectionChanges
 from streamproc.store.shared_rows import Kind, RowName, SharedRow
+from streamproc.threads import FACE_ROWS
 from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
@@ -134,7 +135,7 @@ class SharedFaces:
     async def _hand_on(self) -> None:
         await self.in_step.wait()  # so that what others deleted while this node was away is not handed on anew
         while True:
-            rows, number = await asyncio.to_thread(self._changes.pending, BATCH)
+            rows, number = await FACE_ROWS.run(self._changes.pending, BATCH)
             if not number:
                 await asyncio.sleep(LOOK_EVERY_S)
                 continue
@@ -146,7 +147,7 @@ class SharedFaces:
             async with self._turn:
                 self._handing = {}
                 self._ahead |= places
-                await asyncio.to_thread(self._changes.handed_on, number, named)
+                await FACE_ROWS.run(self._changes.handed_on, number, named)
                 newer = {key: self._overtaken.pop(key) for key in named.keys() & self._overtaken.keys()}
                 await self._apply({key: placed for key, placed in newer.items() if placed[0] > places[key]})
 
@@ -194,15 +195,15 @@ class SharedFaces:
 
     async def _catch_up(self, found: Mapping[str, Change]) -> None:
         """The whole log: what it does not hold any more has been deleted meanwhile."""
-        await asyncio.to_thread(self._changes.share_with, self._cluster)
-        known = await asyncio.to_thread(self._changes.keys)
+        await FACE_ROWS.run(self._changes.share_with, self._cluster)
+        known = await FACE_ROWS.run(self._changes.keys)
         if known and not found:
             log.warning("face_log_is_empty", shared_before=len(known), now="all faces of this node are handed on again")
-            await asyncio.to_thread(self._changes.share_anew)
+            await FACE_ROWS.run(self._changes.share_anew)
             return
         await self._take(found)
         async with self._turn:
-            await self._apply(await asyncio.to_thread(self._gone, known - found.keys()))
+            await self._apply(await FACE_ROWS.run(self._gone, known - found.keys()))
 
     def _gone(self, keys: set[str]) -> dict[str, tuple[int, SharedRow]]:
         named = {key: self._changes.known(key) for key in keys}
@@ -215,7 +216,7 @@ class SharedFaces:
             for key in fresh:
                 self._ahead.pop(key, None)
                 self._overtaken.pop(key, None)
-            rows = await asyncio.to_thread(self._opened, fresh)
+            rows = await FACE_ROWS.run(self._opened, fresh)
             await self._apply({key: (fresh[key].place, row) for key, row in rows.items()})
 
     async def _apply(self, rows: Mapping[str, tuple[int, SharedRow]]) -> None:
@@ -223,7 +224,7 @@ class SharedFaces:
         if not rows and not self._waiting:
             return
         together = self._waiting | {key: row for key, (_, row) in rows.items()}
-        left = await asyncio.to_thread(self._changes.apply, together)
+        left = await FACE_ROWS.run(self._changes.apply, together)
         self._waiting = left.waiting
         self._overtaken |= {key: rows[key] for key in left.changed_here if key in rows}
 

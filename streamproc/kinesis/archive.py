@@ -16,6 +16,7 @@ from streamproc.kinesis.index import Clock
 from streamproc.kinesis.log import VideoLog
 from streamproc.kinesis.store import Entry
 from streamproc.kinesis.wire import Call
+from streamproc.threads import ARCHIVE
 
 CLIP_BYTES, CLIP_FRAGMENTS, CLIP_MS = 100_000_000, 200, 24 * 3_600_000
 """The service's limits of GetClip."""
@@ -38,7 +39,7 @@ class ArchiveOperations:
         clock, begin, end = _range(call.input.get("FragmentSelector"), "FragmentSelectorType")
         size = call.input.get("MaxResults", _PAGE)
         token = call.input.get("NextToken")
-        found = await asyncio.to_thread(
+        found = await ARCHIVE.run(
             lambda: self._video.index.between(
                 stream.name, clock, begin, end, after=read_token(token) if token else "", limit=size + 1
             )
@@ -56,7 +57,7 @@ class ArchiveOperations:
 
     async def _chunks(self, stream: str, numbers: Sequence[str]) -> AsyncIterator[bytes]:
         for number in numbers:
-            entry = await asyncio.to_thread(self._video.index.get, stream, number)
+            entry = await ARCHIVE.run(self._video.index.get, stream, number)
             data = await self._read(entry) if entry is not None else None
             yield missing_chunk(number) if entry is None or data is None else chunk(entry.info, data, None)
 
@@ -67,7 +68,7 @@ class ArchiveOperations:
         clock, begin, end = _range(selector, "FragmentSelectorType")
         if end - begin > CLIP_MS:
             raise InputError("A clip's EndTimestamp is at most 24 hours after its StartTimestamp.")
-        entries = await asyncio.to_thread(
+        entries = await ARCHIVE.run(
             lambda: self._video.index.between(stream.name, clock, begin, end, limit=CLIP_FRAGMENTS)
         )
         chosen = _within(_without_repetitions(entries), CLIP_BYTES)
@@ -77,7 +78,7 @@ class ArchiveOperations:
                 parts = [(info, data) for info, data in read if data is not None]
             if not parts:
                 raise NotFound("No fragments found in the stream for the given selectors.")
-            return await asyncio.to_thread(clip_bytes, parts)
+            return await ARCHIVE.run(clip_bytes, parts)
 
     async def images(self, call: Call) -> dict[str, Any]:
         stream = await find_stream(self._video, call)
@@ -96,12 +97,12 @@ class ArchiveOperations:
         return {"Images": images, "NextToken": make_token(str(done)) if done < len(wanted) else None}
 
     async def _image(self, stream: str, request: ImageRequest, at_ms: int) -> dict[str, Any]:
-        entry = await asyncio.to_thread(self._video.index.containing, stream, request.clock, at_ms)
+        entry = await ARCHIVE.run(self._video.index.containing, stream, request.clock, at_ms)
         begin = 0 if entry is None else getattr(entry.info, request.clock)
         data = await self._read(entry) if entry is not None and begin <= at_ms else None
         if entry is None or data is None:
             return {"TimeStamp": at_ms / 1000, "Error": "NO_MEDIA"}
-        content = await asyncio.to_thread(image_at, data, at_ms - begin, request)
+        content = await ARCHIVE.run(image_at, data, at_ms - begin, request)
         if content is None:
             return {"TimeStamp": at_ms / 1000, "Error": "MEDIA_ERROR"}
         return {"TimeStamp": at_ms / 1000, "ImageContent": content}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 from bisect import bisect_right
@@ -16,6 +15,7 @@ from streamproc.kinesis.log import VideoLog, now_ms
 from streamproc.kinesis.sessions import Sessions
 from streamproc.kinesis.streams import VideoStream
 from streamproc.kinesis.wire import Call, invalid
+from streamproc.threads import ARCHIVE
 
 _MOST_LISTED = 10_000
 _LONGEST_RETENTION_H = 87_600
@@ -43,7 +43,7 @@ class ControlOperations:
                 "AccessDeniedException", "Streams may not be created here: kinesis_video.create is false.", 403
             )
         given = call.input
-        stream = await asyncio.to_thread(
+        stream = await ARCHIVE.run(
             self._streams.create,
             given["StreamName"],
             now_ms(),
@@ -61,7 +61,7 @@ class ControlOperations:
 
     async def list_streams(self, call: Call) -> dict[str, Any]:
         condition = call.input.get("StreamNameCondition") or {}
-        names = await asyncio.to_thread(self._streams.names, condition.get("ComparisonValue", ""))
+        names = await ARCHIVE.run(self._streams.names, condition.get("ComparisonValue", ""))
         if call.key is not None:
             names = [name for name in names if call.key.may_use_stream(name)]
         page, token = page_of(names, call.input.get("NextToken"), call.input.get("MaxResults", _MOST_LISTED))
@@ -95,13 +95,13 @@ class ControlOperations:
 
     async def tag_stream(self, call: Call) -> dict[str, Any]:
         stream = await self._stream(call)
-        await asyncio.to_thread(self._streams.tag, stream.name, call.input["Tags"])
+        await ARCHIVE.run(self._streams.tag, stream.name, call.input["Tags"])
         await self._video.told()
         return {}
 
     async def untag_stream(self, call: Call) -> dict[str, Any]:
         stream = await self._stream(call)
-        await asyncio.to_thread(self._streams.untag, stream.name, call.input["TagKeyList"])
+        await ARCHIVE.run(self._streams.untag, stream.name, call.input["TagKeyList"])
         await self._video.told()
         return {}
 
@@ -110,7 +110,7 @@ class ControlOperations:
 
     async def _change(self, call: Call, columns: Mapping[str, object]) -> None:
         stream = await self._stream(call)
-        await asyncio.to_thread(self._streams.change, stream.name, call.input["CurrentVersion"], **columns)
+        await ARCHIVE.run(self._streams.change, stream.name, call.input["CurrentVersion"], **columns)
         await self._video.told()
 
     async def _stream(self, call: Call) -> VideoStream:

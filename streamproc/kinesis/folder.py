@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from streamproc.durable import sync_folder
 from streamproc.kinesis.index import FragmentIndex
 from streamproc.kinesis.store import Entry, FragmentGone, FragmentTooLarge, NewFragment, StoreAway
 from streamproc.media.matroska import MAX_FRAGMENT_BYTES
-from streamproc.threads import Threads
+from streamproc.threads import ENDING, Threads
 
 _BATCH = 100
 _THREADS = 8
@@ -75,7 +74,7 @@ class FolderFragments:
         await self._threads.run(self._remove, entries)
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._threads.shutdown)
+        await ENDING.run(self._threads.shutdown)
 
     def _append(self, stream: str, fragment: NewFragment) -> None:
         with self._room:

@@ -29,6 +29,7 @@ from streamproc.kinesis.put_request import read_put_request
 from streamproc.kinesis.reading import chunks, start_after
 from streamproc.kinesis.sessions import Sessions
 from streamproc.metrics import AWS_REQUESTS, KINESIS_BYTES, KINESIS_SESSIONS
+from streamproc.threads import ARCHIVE
 
 log = structlog.get_logger(__name__)
 
@@ -208,7 +209,7 @@ class KinesisEndpoint:
                 "ConnectionLimitExceededException",
                 f"{self._max_readers} readers are connected; max_sessions allows no more.",
             )
-        after = await asyncio.to_thread(start_after, self._rooms.video, stream.name, call.input["StartSelector"])
+        after = await ARCHIVE.run(start_after, self._rooms.video, stream.name, call.input["StartSelector"])
         return await self._stream(request, chunks(self._rooms.video, stream.name, after))
 
     async def _fragment_list(self, call: wire.Call, request: web.Request) -> web.StreamResponse:

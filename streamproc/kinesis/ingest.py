@@ -20,6 +20,7 @@ from streamproc.kinesis.store import FragmentTooLarge, NewFragment
 from streamproc.media.ebml import MatroskaError, TooLarge
 from streamproc.media.matroska import Cutter
 from streamproc.metrics import KINESIS_BYTES, KINESIS_FRAGMENTS
+from streamproc.threads import FRAGMENTS
 
 log = structlog.get_logger(__name__)
 
@@ -88,9 +89,9 @@ class PutSession:
         """``read`` gives what came, b"" at the end, and raises OSError when the connection is lost. Whether all is well at the end."""
         clean = False
         try:
-            await asyncio.to_thread(self._video.streams.set_open, self.stream, True)
+            await FRAGMENTS.run(self._video.streams.set_open, self.stream, True)
             await self._receive(read)
-            await asyncio.to_thread(self._video.streams.set_open, self.stream, False)
+            await FRAGMENTS.run(self._video.streams.set_open, self.stream, False)
             clean = True
         except SessionEnded as ended:
             self._fail(ended.error, str(ended))

@@ -21,6 +21,7 @@ from streamproc.kinesis.measure import measure
 from streamproc.kinesis.store import Entry, FragmentGone, FragmentTooLarge, NewFragment, StoreAway
 from streamproc.logic import fragment_numbers as numbers
 from streamproc.media.ebml import MatroskaError
+from streamproc.threads import FRAGMENTS
 from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
@@ -88,7 +89,7 @@ class KafkaFragments:
             raise FragmentTooLarge(str(error)) from None
         place = f"{partition}:{offset}"
         self._keep(place, fragment.data)
-        await asyncio.to_thread(self._index.add, [Entry(stream, info, fragment.digest, place)])
+        await FRAGMENTS.run(self._index.add, [Entry(stream, info, fragment.digest, place)])
         if self._since_ms is None:  # else what others wrote before it may not have come yet
             self._note(partition, offset + 1)
 
@@ -111,7 +112,7 @@ class KafkaFragments:
     async def prune(self, now_ms: int) -> int:
         """The topic removes messages by its own rules; their rows go with them, and those that are too old for us."""
         removed = 0
-        for stream in await asyncio.to_thread(self._index.streams):
+        for stream in await FRAGMENTS.run(self._index.streams):
             oldest = now_ms - self._retention_ms(stream)
             if self._since_ms is not None:
                 oldest = max(oldest, self._since_ms(stream))
@@ -121,7 +122,7 @@ class KafkaFragments:
         return removed
 
     async def remove(self, entries: Sequence[Entry]) -> None:
-        await asyncio.to_thread(self._index.remove, entries)
+        await FRAGMENTS.run(self._index.remove, entries)
 
     async def close(self) -> None:
         if self._following is not None:
@@ -150,7 +151,7 @@ class KafkaFragments:
             while offset < end:
                 records = await self._topic.read(partition, offset)
                 entries = [entry for record in records if (entry := _entry(record)) is not None]
-                await asyncio.to_thread(self._index.add, entries)
+                await FRAGMENTS.run(self._index.add, entries)
                 offset = records[-1].offset + 1 if records else offset + 1
             self._note(partition, end)
 
@@ -172,12 +173,10 @@ class KafkaFragments:
             await asyncio.sleep(_AGAIN_S)
 
     async def _take(self, records: Sequence[Record]) -> None:
-        entries = await asyncio.to_thread(
-            lambda: [entry for record in records if (entry := _entry(record)) is not None]
-        )
-        await asyncio.to_thread(self._index.add, entries)
+        entries = await FRAGMENTS.run(lambda: [entry for record in records if (entry := _entry(record)) is not None])
+        await FRAGMENTS.run(self._index.add, entries)
         for partition, offset in {record.partition: record.offset for record in records}.items():
-            await asyncio.to_thread(self._note, partition, offset + 1)
+            await FRAGMENTS.run(self._note, partition, offset + 1)
         for record in records:
             self._keep(f"{record.partition}:{record.offset}", record.value or b"")
         for entry in entries:

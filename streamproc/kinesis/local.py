@@ -15,6 +15,7 @@ from streamproc.core.video_log import FragmentInfo, Recorded
 from streamproc.kinesis.catalog import StreamCatalog
 from streamproc.kinesis.log import VideoLog, just_before, now_ms
 from streamproc.kinesis.store import NewFragment, StoreAway
+from streamproc.threads import FRAGMENTS
 
 T = TypeVar("T")
 _ANSWER_S = 30.0
@@ -77,18 +78,18 @@ class LocalVideo:
         self._catalog = StreamCatalog(log.streams, log.index)
 
     async def span(self, stream: str) -> tuple[int, int] | None:
-        return await asyncio.to_thread(self._log.index.span, stream)
+        return await FRAGMENTS.run(self._log.index.span, stream)
 
     async def fragments(self, stream: str, begins_ms: int, ends_ms: int) -> Sequence[FragmentInfo]:
         try:
-            found = await asyncio.to_thread(self._catalog.overlapping, stream, begins_ms, ends_ms)
+            found = await FRAGMENTS.run(self._catalog.overlapping, stream, begins_ms, ends_ms)
         except NotFound:
             return ()
         return [entry.info for entry in found]
 
     async def read(self, stream: str, number: str) -> bytes | None:
         try:
-            entry = await asyncio.to_thread(self._catalog.entry, stream, number)
+            entry = await FRAGMENTS.run(self._catalog.entry, stream, number)
         except NotFound:
             return None
         return await self._log.read(entry, time.monotonic() + _ANSWER_S)

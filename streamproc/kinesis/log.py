@@ -18,6 +18,7 @@ from streamproc.kinesis.store import Entry, FragmentGone, FragmentStore, NewFrag
 from streamproc.kinesis.streams import StreamTable, VideoStream
 from streamproc.logic import fragment_numbers as numbers
 from streamproc.logic.backoff import Backoff, BackoffRule
+from streamproc.threads import FRAGMENTS
 from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
@@ -75,10 +76,10 @@ class VideoLog:
     async def stream(self, name: str) -> VideoStream:
         """Raises NotFound; a stream that another node has just made is waited for."""
         for _ in range(round(self.patience_s / HEARD_EVERY_S)):
-            if await asyncio.to_thread(self.streams.find, name) is not None:
+            if await FRAGMENTS.run(self.streams.find, name) is not None:
                 break
             await asyncio.sleep(HEARD_EVERY_S)
-        return await asyncio.to_thread(self.streams.get, name)
+        return await FRAGMENTS.run(self.streams.get, name)
 
     # -- writing
 
@@ -99,7 +100,7 @@ class VideoLog:
         """
         # Fragments of one stream are stored in the order in which they were begun, whichever session they are of.
         async with self._turns.setdefault(stream, asyncio.Lock()):
-            known = await asyncio.to_thread(self._sent_before, stream, fragment.digest) if may_repeat else None
+            known = await FRAGMENTS.run(self._sent_before, stream, fragment.digest) if may_repeat else None
             if known is not None:
                 return known.info.number
             await self._store_patiently(stream, fragment)
@@ -127,7 +128,7 @@ class VideoLog:
 
     async def delete(self, stream: VideoStream, version: str | None) -> None:
         """The stream and its fragments. Raises NotFound or VersionMismatch."""
-        await asyncio.to_thread(self.streams.delete, stream.name, version)
+        await FRAGMENTS.run(self.streams.delete, stream.name, version)
         await self.forget(stream.name)
 
     async def forget(self, name: str) -> None:
@@ -157,7 +158,7 @@ class VideoLog:
         while True:
             # Asked for before the look, so that a fragment that comes in between is not slept through.
             news = self._news.setdefault(stream, asyncio.Event())
-            entry = await asyncio.to_thread(self.index.after, stream, after)
+            entry = await FRAGMENTS.run(self.index.after, stream, after)
             if entry is None:
                 left = until - time.monotonic()
                 if left <= 0:

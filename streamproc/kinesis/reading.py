@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from streamproc.kinesis.chunks import chunk
 from streamproc.kinesis.log import VideoLog, now_ms
 from streamproc.kinesis.store import Entry, StoreAway
 from streamproc.media.ebml import MatroskaError
+from streamproc.threads import FRAGMENTS
 
 WAIT_S = 1.0
 """Between two looks at whether the reader is still there."""
@@ -43,7 +43,7 @@ async def chunks(video: VideoLog, stream: str, after: str) -> AsyncIterator[byte
         except StoreAway:
             found = None
         if found is None:
-            if await asyncio.to_thread(video.streams.find, stream) is None:
+            if await FRAGMENTS.run(video.streams.find, stream) is None:
                 return
             yield b""
             continue

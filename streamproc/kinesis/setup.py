@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from streamproc.kinesis.sharing import SharedStreams
 from streamproc.kinesis.store import FragmentStore
 from streamproc.kinesis.streams import StreamTable
 from streamproc.store.database import Database
+from streamproc.threads import CONTROL, ENDING
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +55,7 @@ class VideoStreams:
         if self.shared is not None:
             await self.shared.close()
         await self.video.close()
-        await asyncio.to_thread(self.database.close)
+        await ENDING.run(self.database.close)
 
 
 def video_settings(node: NodeConfig) -> KinesisVideoSettings:
@@ -77,7 +77,7 @@ async def open_video_log(settings: KinesisVideoSettings, database: Database, con
 
 async def open_streams(node: NodeConfig, folder: Path, data_dir: Path) -> VideoStreams:
     """The node's streams, with the store's defaults where its document has no ``kinesis_video``. Raises InputError."""
-    database = await asyncio.to_thread(Database, data_dir, DATABASE)
+    database = await CONTROL.run(Database, data_dir, DATABASE)
     context = ConnectorContext(processor="kinesis-video", base_dir=folder, data_dir=data_dir)
     settings = video_settings(node)
     if node.cluster is None or isinstance(settings.store, FolderStore):
@@ -111,7 +111,7 @@ async def serve(
     """Kinesis Video on ``app``. Raises ConfigError for keys."""
     settings = video_settings(node)
     keys = load_keys(node.server, folder, environ)
-    models = await asyncio.to_thread(operation_models)  # reads botocore's files
+    models = await CONTROL.run(operation_models)  # reads botocore's files
     sessions = Sessions(settings.max_sessions, settings.max_buffered_bytes)
     video.deleted_listeners.append(lambda name: sessions.end(name, AckError.STREAM_DELETED, "the stream was deleted"))
     control = ControlOperations(video, sessions, settings, node.aws.region, node.aws.account)

@@ -19,6 +19,7 @@ from connectors.kafka.table import TableTopic
 from streamproc.core.errors import SinkError, SourceError
 from streamproc.kinesis.log import VideoLog
 from streamproc.store.database import Database
+from streamproc.threads import FRAGMENTS
 from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
@@ -43,6 +44,8 @@ class SharedStreams:
         """What stands in the topic."""
         self._places: dict[str, int] = {}
         self._dirty: set[str] = set()
+        self._on_the_way: set[str] = set()
+        """Changed here, and being told: what others say of them meanwhile waits until it is known which came later."""
         self.in_step = asyncio.Event()
         """Set once everything that the topic held is so here."""
         self._news = asyncio.Event()
@@ -53,7 +56,7 @@ class SharedStreams:
 
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
-        before = await asyncio.to_thread(self._database.get, self._fact)
+        before = await FRAGMENTS.run(self._database.get, self._fact)
         self._before = json.loads(before or "{}")
         self._video.streams.changed = lambda name: _in(loop, self._changed, name)
         self._video.told = self._told
@@ -90,17 +93,7 @@ class SharedStreams:
             await self._news.wait()
             self._news.clear()
             try:
-                names, self._dirty = self._dirty, set()
-                rows = {name: await asyncio.to_thread(self._mine, name) for name in sorted(names)}
-                changed = {name: row for name, row in rows.items() if row != self._held.get(name)}
-                try:
-                    places = await self._table.put(changed) if changed else {}
-                except BaseException:
-                    self._dirty |= names
-                    raise
-                for name, row in changed.items():
-                    self._keep(name, row, places[name])
-                await self._remember()
+                await self._tell()
                 self._trouble.over()
             except Exception as error:  # noqa: BLE001 - what was said is told until the cluster has it
                 self._trouble.met(error, bug=None if isinstance(error, SinkError) else error)
@@ -109,6 +102,26 @@ class SharedStreams:
                 self._news.set()
             else:
                 self._all_told.set()
+
+    async def _tell(self) -> None:
+        """What is dirty. It stays so where it cannot be told."""
+        names, self._dirty = self._dirty, set()
+        self._on_the_way = names
+        try:
+            rows = {name: await FRAGMENTS.run(self._mine, name) for name in sorted(names)}
+            changed = {name: row for name, row in rows.items() if row != self._held.get(name)}
+            places = await self._table.put(changed) if changed else {}
+        except BaseException:
+            self._dirty |= names
+            raise
+        finally:
+            self._on_the_way = set()
+        for name, row in changed.items():
+            self._keep(name, row, places[name])
+        for name in sorted(names - self._dirty):
+            if rows[name] != self._held.get(name):  # somebody else's change came later
+                await self._apply(name)
+        await self._remember()
 
     def _mine(self, name: str) -> bytes | None:
         row = self._video.streams.row(name)
@@ -122,7 +135,7 @@ class SharedStreams:
                 async for batch in self._table.follow():
                     news = {each.key for each in batch.changes if self._keep(each.key, each.value, each.place)}
                     if self.in_step.is_set():
-                        for name in sorted(news - self._dirty):
+                        for name in sorted(news - self._dirty - self._on_the_way):
                             await self._apply(name)
                         if news:
                             await self._remember()
@@ -139,10 +152,10 @@ class SharedStreams:
         if self._before and not self._places:
             log.warning("stream_topic_is_empty", shared_before=len(self._before), now="all are handed on again")
             self._before = {}
-        names = await asyncio.to_thread(self._video.streams.names)
+        names = await FRAGMENTS.run(self._video.streams.names)
         for name in sorted({*names, *self._held}):
             mine, theirs, before = (
-                await asyncio.to_thread(self._mine, name),
+                await FRAGMENTS.run(self._mine, name),
                 self._held.get(name),
                 self._before.get(name),
             )
@@ -171,17 +184,17 @@ class SharedStreams:
         """Make a stream what the topic says."""
         value = self._held.get(name)
         if value is None:
-            await asyncio.to_thread(self._video.streams.take_out, name)
+            await FRAGMENTS.run(self._video.streams.take_out, name)
             await self._video.forget(name)
             return
         try:
-            await asyncio.to_thread(self._video.streams.put, {**json.loads(value), "name": name})
+            await FRAGMENTS.run(self._video.streams.put, {**json.loads(value), "name": name})
         except (ValueError, TypeError) as error:
             log.error("stream_not_taken", stream=name, reason=str(error))
 
     async def _remember(self) -> None:
         shared = {name: _hash(value) for name, value in self._held.items()}
-        await asyncio.to_thread(self._database.put, self._fact, json.dumps(shared))
+        await FRAGMENTS.run(self._database.put, self._fact, json.dumps(shared))
 
 
 def _encoded(row: Mapping[str, Any]) -> bytes:

@@ -15,6 +15,7 @@ from streamproc.aws_protocol.parse import Faults
 from streamproc.aws_protocol.sigv4 import Signed, SigningRules, check_claim, verify
 from streamproc.core.errors import (
     AlreadyExists,
+    HeldUp,
     InputError,
     LimitExceeded,
     NotFound,
@@ -112,6 +113,7 @@ def fault_of(error: StreamprocError) -> AwsFault:
         (VersionMismatch, "VersionMismatchException", 400),
         (TooManyTags, "TagsPerResourceExceededLimitException", 400),
         (LimitExceeded, "ClientLimitExceededException", 400),
+        (HeldUp, "ServiceUnavailableException", 503),
         (StoreAway, "ServiceUnavailableException", 503),
         (InputError, "InvalidArgumentException", 400),
     )

@@ -13,6 +13,7 @@ from streamproc.live.processor import Processor
 from streamproc.live.recorder import Recorder
 from streamproc.live.run import Run
 from streamproc.live.supervisor import Supervisor
+from streamproc.threads import CONTROL
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Recordings:
         going = self._going.pop(name)
         going.run.items.remove(going.recorder.observe)
         going.run.committer.recorded_as = None
-        task = asyncio.create_task(asyncio.to_thread(going.recorder.close), name=f"end recording {name}")
+        task = asyncio.create_task(CONTROL.run(going.recorder.close), name=f"end recording {name}")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 

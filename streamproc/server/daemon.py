@@ -36,6 +36,7 @@ from streamproc.store.database import Database
 from streamproc.store.faults import passing_fault
 from streamproc.store.signins import SigninStore
 from streamproc.store.users import UserStore
+from streamproc.threads import CONTROL
 from streamproc.web.guard import Guard, KnownToken, load_tokens, safe_listen, token_of_peers
 from streamproc.web.signin import KnownUser, SignIn, load_users
 
@@ -132,7 +133,7 @@ class Daemon:
         supervisor = Supervisor(
             self.node, self.folder, database, renderers=RENDERERS, ownership=cluster.division if cluster else None
         )
-        sign_in = await asyncio.to_thread(open_sign_in, self.node.server, database)
+        sign_in = await CONTROL.run(open_sign_in, self.node.server, database)
         guard = Guard(tokens, sign_in)
         app = make_app(supervisor, guard, lambda: self.ready, trust_local=self.node.server.local == "open")
         context = DaemonContext(
@@ -206,8 +207,8 @@ class Daemon:
     async def _next_would_serve(self) -> bool:
         """A new process must not end at once over its config: this one goes on then."""
         try:
-            node = await asyncio.to_thread(self.read_node)
-            await asyncio.to_thread(check_node, node, self.folder)
+            node = await CONTROL.run(self.read_node)
+            await CONTROL.run(check_node, node, self.folder)
         except InputError as error:
             log.error("reload_refused", reason=str(error), kept="what was read before stays in force")
             return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +19,7 @@ from streamproc.logic.event_query import FACES, EventQuery, parse_instant
 from streamproc.logic.nameless import nameless
 from streamproc.plain import plain_document
 from streamproc.store.history import Kept
-from streamproc.threads import PICTURES
+from streamproc.threads import HISTORY, PICTURES
 from streamproc.web.answers import answered, known_keys, may, picture
 from streamproc.web.guard import Guard
 
@@ -54,7 +53,7 @@ class Events:
     async def page(self, request: web.Request) -> Any:
         """A page, newest first; ``next`` is the ``before`` of the one that follows."""
         query, before, limit = read_page(request)
-        found = await asyncio.to_thread(self._history.page, query, before, limit)
+        found = await HISTORY.run(self._history.page, query, before, limit)
         return {
             "events": [event_document(kept, query.faces) for kept in found.kept],
             "next": None if found.next is None else str(found.next),
@@ -63,7 +62,7 @@ class Events:
 
     async def values(self, request: web.Request) -> Any:
         """What the filters of a page can be set to."""
-        kinds = await asyncio.to_thread(self._history.kinds)
+        kinds = await HISTORY.run(self._history.kinds)
         names = {"processor": "processor", "type": "type", "class": "label", "person": "person", "region": "region"}
         seen = [kind for kind in kinds if kind.type not in FACES or may(request, "review")]
         return {key: sorted({getattr(kind, name) for kind in seen} - {""}) for key, name in names.items()}
@@ -71,7 +70,7 @@ class Events:
     async def event(self, request: web.Request) -> Any:
         """One event in plain form, with how its ``deliveries`` stand."""
         kept = await self._kept(request)
-        states = await asyncio.to_thread(self._history.deliveries, kept.seq)
+        states = await HISTORY.run(self._history.deliveries, kept.seq)
         changed = [{"changed": rfc3339(datetime.fromtimestamp(state.changed, UTC))} for state in states]
         deliveries = [asdict(state) | at for state, at in zip(states, changed, strict=True)]
         return event_document(kept, may(request, "review")) | {"deliveries": deliveries}
@@ -90,7 +89,7 @@ class Events:
         if width not in map(str, WIDTHS):
             raise InputError(f"width: give one of {', '.join(map(str, WIDTHS))}")
         await self._supervisor.view(name)
-        found = await asyncio.to_thread(self._stills.get, name, int(width))
+        found = await PICTURES.run(self._stills.get, name, int(width))
         if found is None:
             raise NotFound(f"no picture of {name} has been analysed yet")
         time, tag = rfc3339(found.at), f"{found.at.timestamp():.6f}"
@@ -104,7 +103,7 @@ class Events:
         return answer
 
     async def _kept(self, request: web.Request) -> Kept:
-        kept = await asyncio.to_thread(self._history.get, request.match_info["id"])
+        kept = await HISTORY.run(self._history.get, request.match_info["id"])
         if kept is None or (kept.event.type.value.startswith("face_") and not may(request, "review")):
             raise NotFound(f"no event {request.match_info['id']!r} is kept")
         return kept

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from aiohttp import web
 from streamproc.config.duration import parse_duration
 from streamproc.core.errors import InputError, NotFound
 from streamproc.live.tracing import Asked, Tracing, span_about
+from streamproc.threads import ENDING, TRACES
 from streamproc.web.answers import answered, known_keys, may
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ async def mount_explain(context: DaemonContext) -> None:
     if not settings.enabled:
         return
     folder = context.database.data_dir / "explain"
-    tracing = Tracing(await asyncio.to_thread(TraceRing, folder, settings.max_bytes))
+    tracing = Tracing(await TRACES.run(TraceRing, folder, settings.max_bytes))
 
     def follow(name: str) -> None:
         run = supervisor.run_of(name)
@@ -44,7 +44,7 @@ async def mount_explain(context: DaemonContext) -> None:
 
     def forget(name: str) -> None:
         if not supervisor.known(name):
-            asyncio.get_running_loop().run_in_executor(None, tracing.forget, name)
+            TRACES.submit(tracing.forget, name)
 
     supervisor.notices.runs.append(follow)
     supervisor.notices.states.append(forget)
@@ -52,7 +52,7 @@ async def mount_explain(context: DaemonContext) -> None:
     context.tracing.append(tracing)
 
     async def close() -> None:
-        await asyncio.to_thread(tracing.close)
+        await ENDING.run(tracing.close)
 
     context.on_closed.append(close)
 
@@ -67,7 +67,7 @@ async def explained(supervisor: Supervisor, tracing: Tracing | None, request: we
     start, end = span_about(_instant(query.get("at")), _window(query.get("window") or WINDOW), datetime.now(UTC))
     zone = datetime.now().astimezone().tzinfo
     faces = may(request, "review")
-    return await asyncio.to_thread(tracing.explain, name, config, Asked(start, end, zone, faces))
+    return await TRACES.run(tracing.explain, name, config, Asked(start, end, zone, faces))
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -5,7 +5,6 @@ docs/control-api.md describes it.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -26,6 +25,7 @@ from streamproc.logic.event_query import EventQuery
 from streamproc.server.events import event_document
 from streamproc.store.feedback import Feedback, FeedbackStore
 from streamproc.store.history import Kept
+from streamproc.threads import FACES, HISTORY
 from streamproc.web.answers import answered, known_keys
 from streamproc.web.guard import Guard
 from streamproc.web.json_body import json_object
@@ -64,41 +64,39 @@ class FaceRoutes:
             app.router.add_route(method, path, answered(guard, handler))
 
     async def collections(self, request: web.Request) -> Any:
-        found = await asyncio.to_thread(self._service.list_collections)
+        found = await FACES.run(self._service.list_collections)
         return {"collections": [_collection(info) for info in found]}
 
     async def create(self, request: web.Request) -> Any:
         """``{"name":}``"""
         body = await json_object(request)
         known_keys(body, ("name",))
-        return _collection(await asyncio.to_thread(self._service.create_collection, _text(body, "name")))
+        return _collection(await FACES.run(self._service.create_collection, _text(body, "name")))
 
     async def delete(self, request: web.Request) -> Any:
         name = request.match_info["collection"]
-        await asyncio.to_thread(self._service.delete_collection, name)
+        await FACES.run(self._service.delete_collection, name)
         return {"name": name, "deleted": True}
 
     async def people(self, request: web.Request) -> Any:
         """Everybody of a collection by name, with when and where they were seen last."""
-        page = await asyncio.to_thread(self._service.list_faces, request.match_info["collection"])
+        page = await FACES.run(self._service.list_faces, request.match_info["collection"])
         people: dict[str, list[StoredFace]] = {}
         for face in page.faces:
             people.setdefault(face.person, []).append(face)
-        return {
-            "people": await asyncio.to_thread(lambda: [self._person(name, people[name]) for name in sorted(people)])
-        }
+        return {"people": await FACES.run(lambda: [self._person(name, people[name]) for name in sorted(people)])}
 
     async def person(self, request: web.Request) -> Any:
         """One person, with their ``photos``: what is known of each face."""
         name = request.match_info["name"]
         faces = await self._faces_of(request)
-        return await asyncio.to_thread(self._person, name, faces) | {"photos": [asdict(face) for face in faces]}
+        return await FACES.run(self._person, name, faces) | {"photos": [asdict(face) for face in faces]}
 
     async def enrol(self, request: web.Request) -> Any:
         """The photo as the body and ``?name=``, or ``{"name":, "event": ID}``: the face that an event is about."""
         collection = request.match_info["collection"]
         name, data = await self._picture(request)
-        answer = await asyncio.to_thread(
+        answer = await FACES.run(
             lambda: self._service.index_faces(collection, data, external_image_id=name, max_faces=1)
         )
         return _enrolled(name, answer)
@@ -106,7 +104,7 @@ class FaceRoutes:
     async def preview(self, request: web.Request) -> Any:
         """As ``enrol``, but nothing is kept: how far the collection can be trusted ``now`` and ``then``."""
         name, data = await self._picture(request)
-        found = await asyncio.to_thread(preview, self._service.engine, request.match_info["collection"], name, data)
+        found = await FACES.run(preview, self._service.engine, request.match_info["collection"], name, data)
         nearest = [{"person": person, "similarity": similarity} for person, similarity in found.nearest]
         return {"name": name, "nearest": nearest, "now": _rates(found.now, name), "then": _rates(found.then, name)}
 
@@ -120,24 +118,24 @@ class FaceRoutes:
                 self._service.users.delete(collection, name)
             return len(self._service.delete_faces(collection, [face.face_id for face in faces]).done)
 
-        return {"name": name, "deleted": await asyncio.to_thread(delete)}
+        return {"name": name, "deleted": await FACES.run(delete)}
 
     async def delete_face(self, request: web.Request) -> Any:
         collection, face_id = request.match_info["collection"], request.match_info["id"]
-        changes = await asyncio.to_thread(self._service.delete_faces, collection, [face_id])
+        changes = await FACES.run(self._service.delete_faces, collection, [face_id])
         if changes.failed:
             raise NotFound(f"face {face_id} is not deleted: {', '.join(changes.failed[0].reasons)}")
         return {"id": face_id, "deleted": True}
 
     async def audit(self, request: web.Request) -> Any:
         """How far the collection can be trusted: the report of ``streamproc faces audit``."""
-        report, _ = await asyncio.to_thread(self._service.audit, request.match_info["collection"])
+        report, _ = await FACES.run(self._service.audit, request.match_info["collection"])
         return report.document()
 
     async def said(self, request: web.Request) -> Any:
         """What was said of an event; null where nothing was."""
         kept = await self._kept(request.match_info["id"])
-        found = await asyncio.to_thread(self._feedback.get, kept.event.id)
+        found = await FACES.run(self._feedback.get, kept.event.id)
         return {"feedback": asdict(found) if found is not None else None}
 
     async def say(self, request: web.Request) -> Any:
@@ -155,14 +153,14 @@ class FaceRoutes:
         event = (await self._kept(request.match_info["id"])).event
         answer: dict[str, Any] = {}
         if verdict == "wrong" and event.type is EventType.FACE_MATCHED and event.person:
-            await asyncio.to_thread(self._deny, event)
+            await FACES.run(self._deny, event)
         if person is not None:
-            answer = _enrolled(person, await asyncio.to_thread(self._learn, event, person))
+            answer = _enrolled(person, await FACES.run(self._learn, event, person))
             if not answer["faces"]:
                 reasons = ", ".join(reason for face in answer["refused"] for reason in face) or "no face was found"
                 raise InputError(f"nothing was learned of {person} from this picture: {reasons.lower()}")
         feedback = Feedback(verdict, person, time.time())
-        await asyncio.to_thread(self._feedback.put, event.id, feedback)
+        await FACES.run(self._feedback.put, event.id, feedback)
         return answer | {"feedback": asdict(feedback)}
 
     # -- inside
@@ -193,10 +191,10 @@ class FaceRoutes:
         body = await json_object(request)
         known_keys(body, ("name", "event"))
         event = (await self._kept(_text(body, "event"))).event
-        return _text(body, "name"), await asyncio.to_thread(self._face, event)
+        return _text(body, "name"), await FACES.run(self._face, event)
 
     async def _faces_of(self, request: web.Request) -> Sequence[StoredFace]:
-        page = await asyncio.to_thread(self._service.list_faces, request.match_info["collection"])
+        page = await FACES.run(self._service.list_faces, request.match_info["collection"])
         faces = [face for face in page.faces if face.person == request.match_info["name"]]
         if not faces:
             raise NotFound(f"nobody called {request.match_info['name']!r} is in the collection")
@@ -218,7 +216,7 @@ class FaceRoutes:
         }
 
     async def _kept(self, event_id: str) -> Kept:
-        kept = await asyncio.to_thread(self._journal.history.get, event_id)
+        kept = await HISTORY.run(self._journal.history.get, event_id)
         if kept is None:
             raise NotFound(f"no event {event_id!r} is kept")
         return kept

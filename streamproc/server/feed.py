@@ -22,6 +22,7 @@ from streamproc.logic.nameless import nameless
 from streamproc.server.events import event_document
 from streamproc.store.history import History, Kept
 from streamproc.store.journal import Journal
+from streamproc.threads import HISTORY
 from streamproc.trouble import Trouble
 
 log = structlog.get_logger(__name__)
@@ -124,7 +125,7 @@ class Feed:
         self._viewers.add(viewer)
         if first:
             self._ring.clear()
-            self._floor = self._position = await asyncio.to_thread(self.history.latest)
+            self._floor = self._position = await HISTORY.run(self.history.latest)
             self._wake.set()
         return viewer
 
@@ -135,7 +136,7 @@ class Feed:
         """Events after a sequence, oldest first, at most a batch; empty: there is none yet."""
         if seq >= self._floor:
             return [news for news in self._ring if news.seq > seq]
-        return [render(kept) for kept in await asyncio.to_thread(self.history.since, seq, BATCH)]
+        return [render(kept) for kept in await HISTORY.run(self.history.since, seq, BATCH)]
 
     async def standing(self, viewer: Viewer) -> list[bytes]:
         """How all other topics stand that the viewer may see."""
@@ -166,7 +167,7 @@ class Feed:
         await self._wake.wait()
         self._wake.clear()
         while self._viewers:
-            found = await asyncio.to_thread(self.history.since, self._position, BATCH)
+            found = await HISTORY.run(self.history.since, self._position, BATCH)
             for kept in found:
                 if kept.seq > self._position:
                     self._ring.append(render(kept))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 from collections.abc import Callable, Mapping
@@ -21,7 +20,7 @@ from streamproc.jobs.service import JobService, VideoTooLarge
 from streamproc.jobs.sources import InvalidObject
 from streamproc.logic.redact import redact_url
 from streamproc.store.database import Database
-from streamproc.threads import FOLDERS, StillBusy
+from streamproc.threads import FOLDERS, JOBS, StillBusy
 from streamproc.web.answers import answered, known_keys, may
 from streamproc.web.guard import Guard, Refused
 from streamproc.web.json_body import json_object
@@ -62,11 +61,11 @@ class JobRoutes:
 
     async def all(self, request: web.Request) -> Any:
         """Newest first; the last seven days."""
-        return {"jobs": [self._document(job) for job in await asyncio.to_thread(self._jobs.jobs)]}
+        return {"jobs": [self._document(job) for job in await JOBS.run(self._jobs.jobs)]}
 
     async def snapshot(self) -> Mapping[tuple[str, str], Mapping[str, Any]]:
         """For the stream: jobs that are open, and the last ones that ended."""
-        jobs = await asyncio.to_thread(self._jobs.jobs)
+        jobs = await JOBS.run(self._jobs.jobs)
         shown = [job for job in jobs if job.state.open] + [job for job in jobs if not job.state.open][:20]
         return {("job", job.id): self._document(job) for job in shown}
 
@@ -87,13 +86,13 @@ class JobRoutes:
             with self._database.write():
                 return [self._jobs.start(each, size=size) for each in requests]
 
-        return {"jobs": [self._document(job) for job in await asyncio.to_thread(start_all)]}
+        return {"jobs": [self._document(job) for job in await JOBS.run(start_all)]}
 
     async def _size(self, video: VideoRef) -> int:
         """Asked for outside of transactions, in a thread of the place's own: it may be a dead network share. Raises InvalidObject."""
         path = Path(video.url)
         if video.url.startswith(ELSEWHERE) or self._folder in path.parents:
-            return await asyncio.to_thread(self._jobs.size, video)
+            return await JOBS.run(self._jobs.size, video)
         try:
             return await FOLDERS.run(str(Path(*path.parts[:3])), self._jobs.size, video)
         except StillBusy:
@@ -108,37 +107,37 @@ class JobRoutes:
             raise VideoTooLarge(f"the video is larger than {most} bytes (limits.max_video_bytes)")
         identity = secrets.token_hex(16)
         folder = self._folder / identity
-        await asyncio.to_thread(folder.mkdir, 0o700, True)
+        await JOBS.run(folder.mkdir, 0o700, True)
         path = folder / name
         try:
             size = await _receive(request, path, most)
             if size == 0:
                 raise InputError("the body is empty; send the video's bytes")
         except BaseException:
-            await asyncio.to_thread(_remove, folder)
+            await JOBS.run(_remove, folder)
             raise
         return {"video": f"{UPLOAD}{identity}/{name}", "bytes": size}
 
     async def show(self, request: web.Request) -> Any:
-        return self._document(await asyncio.to_thread(self._jobs.show, request.match_info["id"]))
+        return self._document(await JOBS.run(self._jobs.show, request.match_info["id"]))
 
     async def result(self, request: web.Request) -> Any:
         """The whole answer of the job's Get operation, all pages joined; without items until it has succeeded."""
-        job = await asyncio.to_thread(self._jobs.show, request.match_info["id"])
-        return await asyncio.to_thread(whole, self._jobs, job)
+        job = await JOBS.run(self._jobs.show, request.match_info["id"])
+        return await JOBS.run(whole, self._jobs, job)
 
     async def video(self, request: web.Request) -> web.StreamResponse:
         """An uploaded video's bytes, by ranges; videos from elsewhere are not passed on."""
-        job = await asyncio.to_thread(self._jobs.show, request.match_info["id"])
+        job = await JOBS.run(self._jobs.show, request.match_info["id"])
         path = Path(job.request.video.url)
-        if self._folder not in path.parents or not await asyncio.to_thread(path.is_file):
+        if self._folder not in path.parents or not await JOBS.run(path.is_file):
             raise NotFound("only uploaded videos can be watched here")
         return web.FileResponse(
             path, headers={"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
         )
 
     async def cancel(self, request: web.Request) -> Any:
-        return self._document(await asyncio.to_thread(self._jobs.cancel, request.match_info["id"]))
+        return self._document(await JOBS.run(self._jobs.cancel, request.match_info["id"]))
 
     async def tidy(self) -> int:
         """Remove uploads of which no job is kept; returns how many. When the daemon starts."""
@@ -150,7 +149,7 @@ class JobRoutes:
                 _remove(folder)
             return len(old)
 
-        return await asyncio.to_thread(remove)
+        return await JOBS.run(remove)
 
     def _requests(self, body: dict[str, Any]) -> list[JobRequest]:
         video, kinds, options = body.get("video"), body.get("analyses"), body.get("options", {})
@@ -195,15 +194,15 @@ class JobRoutes:
 async def _receive(request: web.Request, path: Path, most: int) -> int:
     """Write the body to a file; its size. Raises VideoTooLarge."""
     size = 0
-    file = await asyncio.to_thread(path.open, "xb")
+    file = await JOBS.run(path.open, "xb")
     try:
         async for chunk in request.content.iter_chunked(1 << 20):
             size += len(chunk)
             if size > most:
                 raise VideoTooLarge(f"the video is larger than {most} bytes (limits.max_video_bytes)")
-            await asyncio.to_thread(file.write, chunk)
+            await JOBS.run(file.write, chunk)
     finally:
-        await asyncio.to_thread(file.close)
+        await JOBS.run(file.close)
     return size
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from streamproc.server.context import DaemonContext
+from streamproc.threads import CONTROL, ENDING
 
 if TYPE_CHECKING:
     from connectors.context import ConnectorContext
@@ -49,7 +50,7 @@ async def mount_aws(context: DaemonContext) -> None:
     from streamproc.perception.stills import Stills
 
     supervisor = context.supervisor
-    faces = await asyncio.to_thread(lambda: supervisor.provider.faces)
+    faces = await CONTROL.run(lambda: supervisor.provider.faces)
     jobs = await _open_jobs(context)
     await _mount_jobs_and_faces(context, jobs, faces)
     supervisor.fails_on = words_for
@@ -89,13 +90,13 @@ async def _open_jobs(context: DaemonContext) -> JobService:
     )
     await completions.open()
     provider = supervisor.provider
-    jobs = await asyncio.to_thread(lambda: open_jobs(database, provider, on_completed=completions.tell))
+    jobs = await CONTROL.run(lambda: open_jobs(database, provider, on_completed=completions.tell))
     jobs.open_workers()
     supervisor.runtime.governor.greedy.append(lambda: jobs.busy)
 
     async def close() -> None:
-        await asyncio.to_thread(jobs.close)
-        await asyncio.to_thread(provider.close)
+        await ENDING.run(jobs.close)
+        await ENDING.run(provider.close)
 
     context.on_close.append(close)
     return jobs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import socket
 from typing import Any
@@ -11,6 +10,7 @@ from aiohttp import web
 
 from streamproc import __version__, metrics
 from streamproc.live.supervisor import Supervisor
+from streamproc.threads import CONTROL
 from streamproc.web.answers import answered
 from streamproc.web.guard import Guard
 
@@ -27,7 +27,7 @@ class NodeRoutes:
     async def show(self, request: web.Request) -> Any:
         """``{"name":, "version":, "cpu":, "cpu_target":, "eased": [...], "waiting":, "disk": {"free":, "total":}}``; percent, deliveries, bytes."""
         supervisor = self._supervisor
-        disk = await asyncio.to_thread(shutil.disk_usage, supervisor.database.data_dir)
+        disk = await CONTROL.run(shutil.disk_usage, supervisor.database.data_dir)
         (cpu,) = (sample.value for metric in metrics.CPU_SHARE.collect() for sample in metric.samples)
         waiting = sum(sample.value for metric in metrics.OUTBOX_WAITING.collect() for sample in metric.samples)
         return {

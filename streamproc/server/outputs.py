@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from streamproc.logic.event_query import FACES
 from streamproc.logic.nameless import nameless
 from streamproc.plain import plain_document
 from streamproc.store.deliveries import DeliveryStore, OutputStanding, PendingDelivery, Selection, State
+from streamproc.threads import DELIVERIES
 from streamproc.web.answers import answered, known_keys, may
 from streamproc.web.guard import Guard
 from streamproc.web.json_body import json_object
@@ -49,7 +49,7 @@ class OutputRoutes:
 
     async def all(self, request: web.Request) -> Any:
         """Every output, also one that is gone and that something is still owed to (``type`` null)."""
-        standing = await asyncio.to_thread(self._store.standing)
+        standing = await DELIVERIES.run(self._store.standing)
         types = self._supervisor.outputs.types()
         return {"outputs": [_row(key, types.get(key), standing.get(key)) for key in sorted(types.keys() | standing)]}
 
@@ -62,19 +62,19 @@ class OutputRoutes:
         if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= MAX_LISTED:
             raise InputError(f"limit: give a number from 1 to {MAX_LISTED}")
         selection = Selection(cast("State", state), self._key(request))
-        found = await asyncio.to_thread(self._store.select, selection, int(limit))
+        found = await DELIVERIES.run(self._store.select, selection, int(limit))
         seen = [item for item in found if may(request, "review") or item.event.type.value not in FACES]
         return {"deliveries": [_delivery(item, may(request, "review")) for item in seen]}
 
     async def retry(self, request: web.Request) -> Any:
         """``{"event": ID}``, or ``{}`` for all that were refused: they wait again."""
         selection = await self._selection(request)
-        return {"deliveries": await asyncio.to_thread(self._store.retry, selection)}
+        return {"deliveries": await DELIVERIES.run(self._store.retry, selection)}
 
     async def drop(self, request: web.Request) -> Any:
         """``{"event": ID}``, or ``{"all": true}``: forget what was not delivered."""
         selection = await self._selection(request, "all")
-        return {"deliveries": await asyncio.to_thread(self._store.drop, selection)}
+        return {"deliveries": await DELIVERIES.run(self._store.drop, selection)}
 
     async def test(self, request: web.Request) -> Any:
         """Send a made event at once, past the journal; ``{"delivered":, "ms":, "error":}``."""
@@ -98,7 +98,7 @@ class OutputRoutes:
         if confirmation and event is None and body.get(confirmation) is not True:
             raise InputError('event: missing; give an event\'s id, or {"all": true}')
         selection = Selection(output=self._key(request), event=event)
-        if event is not None and not await asyncio.to_thread(self._store.select, selection, 1):
+        if event is not None and not await DELIVERIES.run(self._store.select, selection, 1):
             raise NotFound(f"no delivery of event {event} to {selection.output} is kept")
         return selection
 

@@ -20,6 +20,7 @@ from streamproc.logic.backoff import BackoffRule
 from streamproc.server.systemd import notify
 from streamproc.store.database import Database
 from streamproc.store.faults import storage_faults
+from streamproc.threads import CONTROL
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +62,7 @@ async def when_storage_answers(
         stack.callback(stopped.cancel)
         calling: asyncio.Future[T] | None = None
         while True:
-            calling = calling or asyncio.ensure_future(asyncio.to_thread(attempt))
+            calling = calling or asyncio.ensure_future(CONTROL.run(attempt))
             await asyncio.wait((calling, stopped), timeout=SLOW_S, return_when=asyncio.FIRST_COMPLETED)
             try:
                 if calling.done():

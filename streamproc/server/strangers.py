@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from typing import Any
 
@@ -16,6 +15,7 @@ from streamproc.live.supervisor import Supervisor
 from streamproc.logic.event_query import EventQuery
 from streamproc.server.events import event_document
 from streamproc.store.feedback import FeedbackStore
+from streamproc.threads import FACES
 from streamproc.web.answers import answered
 from streamproc.web.guard import Guard
 
@@ -39,8 +39,8 @@ class StrangerRoutes:
     async def unknown(self, request: web.Request) -> Any:
         """Of the cameras that look for this collection, those that nothing was said of yet."""
         collection = request.match_info["collection"]
-        await asyncio.to_thread(self._service.describe_collection, collection)
-        return {"groups": await asyncio.to_thread(self._groups, collection)}
+        await FACES.run(self._service.describe_collection, collection)
+        return {"groups": await FACES.run(self._groups, collection)}
 
     def _groups(self, collection: str) -> list[dict[str, Any]]:
         query = EventQuery(types=(EventType.FACE_UNKNOWN.value,))

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from streamproc.core.errors import InputError, LimitExceeded
 from streamproc.server.feed import Feed, Viewer, message
+from streamproc.threads import HISTORY
 from streamproc.web.answers import answered, failure, known_keys, may
 from streamproc.web.guard import Guard
 
@@ -64,8 +65,8 @@ class Session:
 
     async def run(self, begin: int | None) -> None:
         """Until the viewer or the daemon goes. ``begin``: the last sequence that the viewer has; None: it wants only what is new."""
-        latest = await asyncio.to_thread(self._feed.history.latest)
-        pruned = await asyncio.to_thread(self._feed.history.pruned)
+        latest = await HISTORY.run(self._feed.history.latest)
+        pruned = await HISTORY.run(self._feed.history.pruned)
         sent = latest if begin is None or begin > latest else begin
         place = f"id: {sent}\n" if begin != sent else ""
         await self._write(f"retry: {RETRY_MS}\n{place}\n".encode())

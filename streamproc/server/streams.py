@@ -16,6 +16,7 @@ from streamproc.kinesis.clip import clip_bytes
 from streamproc.kinesis.log import VideoLog
 from streamproc.kinesis.store import Entry
 from streamproc.logic.clips import ClipRange, clip_between
+from streamproc.threads import ARCHIVE
 from streamproc.web.answers import answered, known_keys
 from streamproc.web.guard import Guard
 
@@ -43,14 +44,14 @@ class Streams:
             app.router.add_route(method, path, answered(guard, handler))
 
     async def list_all(self, request: web.Request) -> Any:
-        return await asyncio.to_thread(self._catalog.documents)
+        return await ARCHIVE.run(self._catalog.documents)
 
     async def describe(self, request: web.Request) -> Any:
-        return await asyncio.to_thread(self._catalog.document, request.match_info["name"])
+        return await ARCHIVE.run(self._catalog.document, request.match_info["name"])
 
     async def delete(self, request: web.Request) -> Any:
         name = request.match_info["name"]
-        await self._video.delete(await asyncio.to_thread(self._video.streams.get, name), None)
+        await self._video.delete(await ARCHIVE.run(self._video.streams.get, name), None)
         await self._video.told()
         return {"name": name, "deleted": True}
 
@@ -61,7 +62,7 @@ class Streams:
     async def fragment(self, request: web.Request) -> web.Response:
         """One fragment, a Matroska file of its own."""
         name, number = request.match_info["name"], request.match_info["number"]
-        entry = await asyncio.to_thread(self._catalog.entry, name, number)
+        entry = await ARCHIVE.run(self._catalog.entry, name, number)
         data = await self._read(entry)
         if data is None:
             raise NotFound(f"{name} has no fragment {number} any more")
@@ -80,11 +81,11 @@ class Streams:
             parts = [(info, data) for info, data in read if data is not None]
             if not parts:
                 raise NotFound(f"{request.match_info['name']} has no video of that time")
-            return web.Response(body=await asyncio.to_thread(clip_bytes, parts), content_type="video/mp4")
+            return web.Response(body=await ARCHIVE.run(clip_bytes, parts), content_type="video/mp4")
 
     async def _chosen(self, request: web.Request) -> list[Entry]:
         clip = _asked(request)
-        return await asyncio.to_thread(self._catalog.overlapping, clip.stream, clip.begins_ms, clip.ends_ms)
+        return await ARCHIVE.run(self._catalog.overlapping, clip.stream, clip.begins_ms, clip.ends_ms)
 
     async def _read(self, entry: Entry) -> bytes | None:
         return await self._video.read(entry, time.monotonic() + _READ_S)

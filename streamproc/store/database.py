@@ -15,6 +15,8 @@ from streamproc.store.faults import storage_faults
 FILE_NAME = "streamproc.db"
 BUSY_S = 15.0
 """How long a writer waits for the others, unless it says otherwise."""
+CLOSE_S = 2.0
+"""How long the end of the process waits for a writer that another process holds up."""
 
 _BASE = (
     """
@@ -140,15 +142,20 @@ class Database:
         return not busy
 
     def close(self) -> None:
-        """Close the file; later reads and writes raise sqlite3.ProgrammingError."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
+        """Close the file; later reads and writes raise sqlite3.ProgrammingError. A writer that hangs is left behind."""
+        if self._closed:
+            return
+        self._closed = True
+        if not self._lock.acquire(timeout=CLOSE_S):
+            return  # what is committed is durable without it
+        try:
+            self._writer.execute("PRAGMA busy_timeout = 0")
             with suppress(sqlite3.OperationalError):
                 # Only tidies: another process may be reading, the WAL is as durable as the file.
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._writer.close()
+        finally:
+            self._lock.release()
 
     def _own_id(self, patience_s: float) -> str:
         with self.write(patience_s) as connection:

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from streamproc.core.errors import (
     AlreadyExists,
+    HeldUp,
     InputError,
     InUse,
     LimitExceeded,
@@ -34,6 +35,7 @@ STATUS: tuple[tuple[type[StreamprocError], int], ...] = (
     (LimitExceeded, 429),
     (InputError, 400),
     (StorageUnavailable, 503),
+    (HeldUp, 503),
     (NodeUnreachable, 503),
 )
 

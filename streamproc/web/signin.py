@@ -15,6 +15,7 @@ from aiohttp import web
 from streamproc.config.node import ProxySettings, ServerSettings
 from streamproc.core.errors import ConfigError, Fault
 from streamproc.logic.redact import shown_variable
+from streamproc.threads import SIGN_IN
 from streamproc.web.attempts import Attempts
 from streamproc.web.passwords import is_hash, matches
 from streamproc.web.roles import ROLES, Identity
@@ -129,18 +130,18 @@ class SignIn:
         self._attempts.begin(address, now)
         user = self._users.get(name)
         async with self._hashing:
-            right = await asyncio.to_thread(matches, user.password_hash if user else None, password)
+            right = await SIGN_IN.run(matches, user.password_hash if user else None, password)
         if not right or user is None:
             return None
         self._attempts.succeeded(address)
         secret = secrets.token_urlsafe(32)
-        await asyncio.to_thread(self._store.add, _digest(secret), name, user.mark, self._clock())
+        await SIGN_IN.run(self._store.add, _digest(secret), name, user.mark, self._clock())
         return secret
 
     async def sign_out(self, secret: str | None) -> None:
         """End the session of a cookie."""
         if secret:
-            await asyncio.to_thread(self._store.drop, _digest(secret))
+            await SIGN_IN.run(self._store.drop, _digest(secret))
 
     def address_of(self, request: web.Request) -> str:
         """Where the request comes from: behind the trusted proxy, the last address it was passed on for."""
@@ -161,7 +162,7 @@ class SignIn:
         if now - found.used > IDLE_S or now - found.created > LONGEST_S:
             return None
         if now - found.used > TOUCH_S:
-            touch = asyncio.get_running_loop().run_in_executor(None, self._store.touch, digest, now)
+            touch = asyncio.wrap_future(SIGN_IN.submit(self._store.touch, digest, now))
             self._touches.add(touch)
             touch.add_done_callback(self._touches.discard)
         return user.identity

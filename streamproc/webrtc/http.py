@@ -18,6 +18,7 @@ from streamproc.config.regions import to_regions
 from streamproc.core.errors import InUse, LimitExceeded, NotFound, StreamprocError
 from streamproc.live.supervisor import Supervisor
 from streamproc.logic.event_query import FACES
+from streamproc.threads import HISTORY
 from streamproc.web.guard import Refused
 from streamproc.webrtc.access import Access
 from streamproc.webrtc.hub import WebRtcHub
@@ -125,7 +126,7 @@ class Pages:
     async def picture(self, request: web.Request) -> web.Response:
         """The crop or the frame of an event, while it is kept."""
         name, wanted = request.match_info["name"], request.match_info["event"]
-        found = await asyncio.to_thread(self._supervisor.journal.event, wanted)
+        found = await HISTORY.run(self._supervisor.journal.event, wanted)
         hidden = found is not None and found[0].type.value in FACES and not self._access.sees_people(request)
         if found is None or found[0].processor != name or found[1] is None or hidden:
             raise NotFound("the picture is not kept any more")

@@ -34,7 +34,8 @@ _STANDING_THREADS = (
     (r"^ThreadPoolExecutor-.*", "concurrent.futures joins it at exit"),
     (r"process_request_thread", "a server of a wider scope answers a kept connection"),
     (
-        r"^(database|pictures|control|stdout|folder .*)-\d+$",
+        r"^(database|pictures|control|ending|clients|prepared|face rows|fragments|sign-in|history|deliveries|faces|jobs|archive|documents|probes|traces"
+        r"|stdout|folder .*)-\d+$",
         "the sets of streamproc.threads that stand for the whole process",
     ),
     (r"^look_\d+$", "an executor that detectors share; concurrent.futures joins it at exit"),

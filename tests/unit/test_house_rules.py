@@ -22,7 +22,7 @@ ROOMS: dict[str, set[str]] = {
     "config": {"core", "logic", "connectors"},
     "metrics": set(),
     "durable": set(),
-    "threads": set(),
+    "threads": {"core"},
     "trouble": set(),
     "media": {"core", "logic", "contracts", "config"},
     "vision": {"core", "logic", "contracts", "config", "durable"},
@@ -30,7 +30,7 @@ ROOMS: dict[str, set[str]] = {
     "perception": {"core", "logic", "contracts", "config", "vision", "media", "faces"},
     "store": {"core", "logic", "contracts", "config", "plain", "durable"},
     "outbox": {"core", "logic", "contracts", "config", "store", "metrics", "plain", "media", "threads", "trouble"},
-    "faces": {"core", "logic", "contracts", "config", "vision", "media", "store", "trouble"},
+    "faces": {"core", "logic", "contracts", "config", "vision", "media", "store", "threads", "trouble"},
     "pipeline": {"core", "logic", "contracts", "config", "media", "metrics"},
     "live": {"*", "!cluster", "!aws", "!aws_protocol", "!kinesis", "!server", "!cli", "!jobs", "!measure", "!web"},
     "cluster": {
@@ -62,7 +62,7 @@ ROOMS: dict[str, set[str]] = {
         "!web",
         "!webrtc",
     },
-    "web": {"core", "config", "logic", "contracts"},
+    "web": {"core", "config", "logic", "contracts", "threads"},
     "aws_protocol": {"core", "config", "logic", "web"},
     "aws": {"*", "!server", "!cli"},
     "kinesis": {
@@ -81,7 +81,7 @@ ROOMS: dict[str, set[str]] = {
         "web",
     },
     "server": {"*", "!cli"},
-    "console": {"core", "logic", "config", "durable", "live", "web", "connectors"},
+    "console": {"core", "logic", "config", "durable", "live", "web", "connectors", "threads"},
     "webrtc": {"*", "!cli", "!aws", "!aws_protocol", "!kinesis", "!jobs"},
     "demo": {"*"},
     "cli": {"*"},
@@ -279,6 +279,22 @@ def _is_event_name(argument: ast.expr | None) -> bool:
         return _is_event_name(argument.body) and _is_event_name(argument.orelse)
     words = argument.value if isinstance(argument, ast.Constant) else None
     return isinstance(words, str) and re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", words) is not None
+
+
+def test_blocking_calls_say_whose_threads_they_take() -> None:
+    """The event loop's own threads are shared by everybody: one sick share or store there would hold up all."""
+    assert not _complaints(
+        lambda path: (
+            f":{node.lineno}: {ast.unparse(node)[:60]}: run it in one of streamproc/threads.py"
+            for node in _nodes(path)
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and (
+                node.func.attr == "to_thread"
+                or (node.func.attr == "run_in_executor" and ast.unparse(node.args[0]) == "None")
+            )
+        )
+    )
 
 
 def test_connectors_do_not_import_each_other() -> None:

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from streamproc.threads import FolderThreads, OneAtATime, StillBusy, Threads
+from streamproc.core.errors import HeldUp
+from streamproc.threads import FolderThreads, OneAtATime, RequestThreads, StillBusy, Threads
 
 
 async def test_results_and_errors_come_back_and_threads_are_bounded() -> None:
@@ -29,6 +30,27 @@ async def test_results_and_errors_come_back_and_threads_are_bounded() -> None:
     threads.shutdown()
     with pytest.raises(RuntimeError, match="ended"):
         threads.submit(call, 1)
+
+
+async def test_who_gets_no_thread_in_time_is_told_so_and_never_begun() -> None:
+    door, begun, threads = threading.Event(), list[int](), RequestThreads("test", 2, patience_s=0.1)
+
+    def call(number: int) -> int:
+        begun.append(number)
+        door.wait(20)
+        return number
+
+    first = [asyncio.create_task(threads.run(call, number)) for number in range(2)]
+    gone = asyncio.create_task(threads.run(call, 2))
+    await asyncio.sleep(0.01)
+    gone.cancel()
+    with pytest.raises(HeldUp, match="test: what was asked for before"):
+        await threads.run(call, 3)
+    door.set()
+    assert await asyncio.gather(*first) == [0, 1], "a call that has begun is waited for"
+    assert await threads.run(call, 4) == 4
+    assert sorted(begun) == [0, 1, 4]
+    threads.shutdown()
 
 
 async def test_nothing_is_begun_beside_a_call_that_hangs_and_what_came_back_late_counts() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from typing import Any
 
@@ -12,6 +11,7 @@ from streamproc.aws.operations.table import Served
 from streamproc.aws.pictures import fetch, keep_asked, wants_attributes
 from streamproc.aws.wire import Call
 from streamproc.core.faces import QualityFilter
+from streamproc.threads import FACES
 
 _MOST_FACES = 1000
 _ONE_EMBEDDER = "FaceModelVersion names this node's embedder; compare it as an opaque string."
@@ -26,17 +26,17 @@ async def create(core: Core, call: Call) -> dict[str, Any]:
 
 async def describe(core: Core, call: Call) -> dict[str, Any]:
     name = call.input["CollectionId"]
-    info = await asyncio.to_thread(core.faces.describe_collection, name)
+    info = await FACES.run(core.faces.describe_collection, name)
     return documents.described_collection(info, core.arns.collection(name))
 
 
 async def delete(core: Core, call: Call) -> dict[str, Any]:
-    await asyncio.to_thread(core.faces.delete_collection, call.input["CollectionId"])
+    await FACES.run(core.faces.delete_collection, call.input["CollectionId"])
     return {"StatusCode": 200}
 
 
 async def list_all(core: Core, call: Call) -> dict[str, Any]:
-    infos = {info.name: info for info in await asyncio.to_thread(core.faces.list_collections)}
+    infos = {info.name: info for info in await FACES.run(core.faces.list_collections)}
     names, token = core.pages.page(
         "ListCollections", sorted(infos), call.input.get("NextToken"), call.input.get("MaxResults"), core.clock()
     )
@@ -66,14 +66,14 @@ async def list_faces(core: Core, call: Call) -> dict[str, Any]:
     question = f"ListFaces {name} {user} {narrowed}"
     token, size = call.input.get("NextToken"), call.input.get("MaxResults", _MOST_FACES)
     after = int(core.pages.open(question, token, core.clock())) if token else 0
-    page = await asyncio.to_thread(core.faces.list_faces, name, user_id=user, face_ids=faces, limit=size, after=after)
+    page = await FACES.run(core.faces.list_faces, name, user_id=user, face_ids=faces, limit=size, after=after)
     # A page of nothing that goes on would keep a paginator busy for ever.
     more = page.after is not None and size > 0
     return documents.face_page(page, core.pages.seal(question, str(page.after), core.clock()) if more else None)
 
 
 async def delete_faces(core: Core, call: Call) -> dict[str, Any]:
-    changes = await asyncio.to_thread(core.faces.delete_faces, call.input["CollectionId"], call.input["FaceIds"])
+    changes = await FACES.run(core.faces.delete_faces, call.input["CollectionId"], call.input["FaceIds"])
     return documents.deletions(changes)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from streamproc.aws.operations.processors import MAX_TAGS, view_of
 from streamproc.aws.operations.table import Served
 from streamproc.aws.wire import Call
 from streamproc.aws_protocol.faults import AwsFault
+from streamproc.threads import FACES
 
 
 async def _read(core: Core, arn: str) -> dict[str, str]:
@@ -20,7 +20,7 @@ async def _read(core: Core, arn: str) -> dict[str, str]:
     if kind == "streamprocessor":
         return dict((await view_of(core, name)).config.tags)
     if kind == "collection":
-        return dict((await asyncio.to_thread(core.faces.describe_collection, name)).tags)
+        return dict((await FACES.run(core.faces.describe_collection, name)).tags)
     raise _unknown(arn)
 
 
@@ -31,7 +31,7 @@ async def _write(core: Core, arn: str, tags: Mapping[str, str]) -> None:
         await core.processors.update(name, view.config.model_copy(update={"tags": dict(tags)}))
         return
     if kind == "collection":
-        await asyncio.to_thread(core.faces.set_tags, name, tags)
+        await FACES.run(core.faces.set_tags, name, tags)
         return
     raise _unknown(arn)
 

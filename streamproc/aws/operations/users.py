@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from streamproc.aws.operations.table import Served
 from streamproc.aws.pictures import fetch
 from streamproc.aws.wire import Call
 from streamproc.core.faces import QualityFilter
+from streamproc.threads import FACES
 
 _MOST_USERS = 500
 _TOKEN_LIFE_S = 24 * 3600.0
@@ -23,23 +23,21 @@ async def _once(core: Core, call: Call, work: Callable[[], Awaitable[dict[str, A
     token = call.input.get("ClientRequestToken")
     if token is None:
         return await work()
-    collection = await asyncio.to_thread(core.faces.describe_collection, call.input["CollectionId"])
+    collection = await FACES.run(core.faces.describe_collection, call.input["CollectionId"])
     made = collection.created.isoformat()
-    known = await asyncio.to_thread(core.tokens.find, call.operation, token, call.input, core.clock())
+    known = await FACES.run(core.tokens.find, call.operation, token, call.input, core.clock())
     if known is not None and known.get("collection_made") == made:
         answered: dict[str, Any] = known["answer"]
         return answered
     answer = await work()
     kept = {"collection_made": made, "answer": answer}
-    await asyncio.to_thread(
-        core.tokens.keep, call.operation, token, call.input, kept, now=core.clock(), life_s=_TOKEN_LIFE_S
-    )
+    await FACES.run(core.tokens.keep, call.operation, token, call.input, kept, now=core.clock(), life_s=_TOKEN_LIFE_S)
     return answer
 
 
 async def create(core: Core, call: Call) -> dict[str, Any]:
     async def work() -> dict[str, Any]:
-        await asyncio.to_thread(core.faces.users.create, call.input["CollectionId"], call.input["UserId"])
+        await FACES.run(core.faces.users.create, call.input["CollectionId"], call.input["UserId"])
         return {}
 
     return await _once(core, call, work)
@@ -47,7 +45,7 @@ async def create(core: Core, call: Call) -> dict[str, Any]:
 
 async def delete(core: Core, call: Call) -> dict[str, Any]:
     async def work() -> dict[str, Any]:
-        await asyncio.to_thread(core.faces.users.delete, call.input["CollectionId"], call.input["UserId"])
+        await FACES.run(core.faces.users.delete, call.input["CollectionId"], call.input["UserId"])
         return {}
 
     return await _once(core, call, work)
@@ -56,7 +54,7 @@ async def delete(core: Core, call: Call) -> dict[str, Any]:
 async def list_all(core: Core, call: Call) -> dict[str, Any]:
     name, token = call.input["CollectionId"], call.input.get("NextToken")
     question = f"ListUsers {name}"
-    page = await asyncio.to_thread(
+    page = await FACES.run(
         core.faces.users.list,
         name,
         limit=call.input.get("MaxResults", _MOST_USERS),
@@ -81,7 +79,7 @@ async def associate(core: Core, call: Call) -> dict[str, Any]:
 
 async def disassociate(core: Core, call: Call) -> dict[str, Any]:
     async def work() -> dict[str, Any]:
-        changes = await asyncio.to_thread(
+        changes = await FACES.run(
             core.faces.users.disassociate, call.input["CollectionId"], call.input["UserId"], call.input["FaceIds"]
         )
         return documents.disassociations(changes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from streamproc.core.errors import LimitExceeded, NotFound
 from streamproc.jobs.answers import Aggregate, Sort
 from streamproc.jobs.model import Channel, JobKind, JobRequest, VideoRef
 from streamproc.jobs.service import MAX_RESULTS, PageRequest
+from streamproc.threads import FACES, JOBS
 
 _ROLE = "there are no roles here: topics use the credentials of their binding or the usual AWS chain"
 
@@ -67,7 +67,7 @@ def _start(kind: JobKind, options: Callable[[Mapping[str, Any]], dict[str, Any]]
     async def start(core: Core, call: Call) -> dict[str, Any]:
         request = call.input
         if "CollectionId" in request:  # a missing one is told at once, not when the job runs
-            await asyncio.to_thread(core.faces.describe_collection, request["CollectionId"])
+            await FACES.run(core.faces.describe_collection, request["CollectionId"])
         asked = JobRequest(
             kind,
             await _video(core, request["Video"]),
@@ -133,7 +133,7 @@ def _get(kind: JobKind) -> Operation:
                 raise NotFound("Could not find JobId")
             return get_document(found)
 
-        return await asyncio.to_thread(read)
+        return await JOBS.run(read)
 
     return get
 
