@@ -18,7 +18,7 @@ from streamproc.config.processor import LABEL_CLASSES, LabelSettings
 from streamproc.core.media import Frame
 from streamproc.logic.load_shedding import QualityLevel, Step
 from streamproc.perception.label_models import LabelModels, load_models, load_small_models
-from streamproc.pipeline.analysis import LabelAnalysis
+from streamproc.pipeline.label_analysis import LabelAnalysis
 from streamproc.vision.zoo import ModelZoo, open_zoo
 
 LEVELS: tuple[tuple[Step, ...], ...] = (

@@ -45,7 +45,7 @@ from streamproc.perception.detect import common_name
 from streamproc.perception.frame_search import FrameSearch
 from streamproc.perception.label_models import LabelModels, load_models
 from streamproc.perception.label_perception import LabelPerception
-from streamproc.pipeline.analysis import LabelAnalysis
+from streamproc.pipeline.label_analysis import LabelAnalysis
 from streamproc.vision.zoo import open_zoo
 
 CLASS_OF = {"person": "PERSON", "cat": "PET", "dog": "PET", "package": "PACKAGE"}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamproc.cli.output import WRONG_INPUT, errors_said, put, put_json, say, set_up_logs
+from streamproc.cli.photos import evidence, naming, people, read_photo
 from streamproc.cli.places import default_data_dir
 from streamproc.config.load import load_node
 from streamproc.config.node import NodeConfig
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Enrol, search and check face collections.", no_args_is_help=True)
 
-_PHOTOS = {".jpg", ".jpeg", ".png"}
 Collection = Annotated[str, typer.Argument(help="The collection's name.", show_default=False)]
 DataDir = Annotated[Path | None, typer.Option(help="Where collections live.", show_default=False)]
 ConfigDir = Annotated[
@@ -69,9 +69,9 @@ def enrol(
     with errors_said():
         service, _ = _open(data_dir, config_dir)
         wrong = False
-        for photo, person in _people(photos, name):
+        for photo, person in people(photos, name):
             try:
-                data = _read(photo)
+                data = read_photo(photo)
                 answer = service.index_faces(
                     collection, data, external_image_id=person, max_faces=max_faces, quality_filter=quality
                 )
@@ -130,8 +130,8 @@ def search(
 
     with errors_said():
         service, _ = _open(data_dir, config_dir)
-        with _naming(photo):
-            answer = service.searches.by_image(collection, _read(photo), threshold=threshold, max_faces=max_faces)
+        with naming(photo):
+            answer = service.searches.by_image(collection, read_photo(photo), threshold=threshold, max_faces=max_faces)
         if as_json:
             put_json(documents.face_search(answer))
             return
@@ -204,8 +204,8 @@ def feedback(
         if (person is None) == (face_id is None):
             raise InputError("give --person NAME or --face-id ID")
         service, node = _open(data_dir, config_dir)
-        data = _evidence(wrong, _data_dir(data_dir, node))
-        with _naming(Path(wrong)):
+        data = evidence(wrong, _data_dir(data_dir, node))
+        with naming(Path(wrong)):
             service.deny(collection, person or face_id or "", data)
         put_json({"collection": collection, "not": person or face_id}) if as_json else put(
             f"noted: not {person or face_id}"
@@ -256,61 +256,6 @@ def _arn(node: NodeConfig, name: str) -> str:
     from streamproc.aws import face_documents as documents
 
     return documents.collection_arn(name, node.aws.region, node.aws.account)
-
-
-def _people(photos: list[Path], name: str | None) -> Iterator[tuple[Path, str]]:
-    """Every photo with whom it shows. Folders are gone through; each holds one person unless a name is given."""
-    found = False
-    for path in photos:
-        if path.is_dir():
-            for photo in sorted(each for each in path.rglob("*") if each.suffix.lower() in _PHOTOS and each.is_file()):
-                found = True
-                yield photo, name or photo.parent.name
-        elif name is None:
-            raise InputError(f"{path}: give --name NAME (without it only folders are taken, one for each person)")
-        else:
-            found = True
-            yield path, name
-    if not found:
-        raise InputError(f"{', '.join(str(path) for path in photos)}: no photos (.jpg, .jpeg, .png) in there")
-
-
-def _read(photo: Path) -> bytes:
-    try:
-        return photo.read_bytes()
-    except OSError as error:
-        raise MediaError(f"cannot be read ({error.strerror})") from error
-
-
-class _naming:
-    """Puts the file's name before what is wrong with it."""
-
-    def __init__(self, photo: Path) -> None:
-        self._photo = photo
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, InputError):
-            raise InputError(f"{self._photo}: {error}") from error
-
-
-def _evidence(wrong: str, data_dir: Path) -> bytes:
-    """A photo's bytes, or the crop of an event that is still kept."""
-    path = Path(wrong)
-    if path.is_file():
-        return path.read_bytes()
-    from streamproc.store.spool import Spool
-
-    session, _, _ = wrong.rpartition("-")
-    try:
-        pictures = Spool(data_dir / "spool").read(session, wrong) if session else None
-    except ValueError:
-        pictures = None
-    if pictures is None:
-        raise InputError(f"--not {wrong}: no such photo, and no event of that id whose pictures are still kept")
-    return pictures.crop
 
 
 def _say_enrolled(photo: Path, person: str, answer: IndexAnswer, as_json: bool) -> None:

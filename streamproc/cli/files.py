@@ -49,7 +49,8 @@ def _expanded(paths: list[Path]) -> list[Path]:
 
 def _checked(path: Path) -> dict[str, Any]:
     from connectors.catalog import check
-    from streamproc.config.load import load_node, load_processor, read_text
+    from streamproc.config.load import load_node, load_processor
+    from streamproc.config.yaml_file import read_text
 
     try:
         if path.name == NODE_FILE:

@@ -53,7 +53,7 @@ def examine(path: Path, config: ProcessorConfig) -> None:
     """Raises ConfigError where the processor's source lacks a secret, or is on this node and cannot be played."""
     from connectors.catalog import make_source
     from connectors.context import ConnectorContext
-    from streamproc.config.load import parse, read_text
+    from streamproc.config.yaml_file import parse, read_text
     from streamproc.contracts import Examines
 
     document = parse(read_text(path), str(path))

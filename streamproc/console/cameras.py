@@ -15,9 +15,11 @@ from pydantic import ValidationError
 
 from connectors.catalog import check
 from connectors.rtsp.credentials import CameraAddress
+from streamproc.config.faults import faults_of
 from streamproc.config.folder import NODE_FILE, PROCESSORS, processor_files
-from streamproc.config.load import Document, check_name, faults_of, processor_from_text
+from streamproc.config.load import check_name, processor_from_text
 from streamproc.config.processor import ProcessorConfig
+from streamproc.config.yaml_file import Document
 from streamproc.core.errors import AlreadyExists, ConfigError, InputError, SourceError
 from streamproc.durable import write_durably
 from streamproc.live.probing import look_at_camera, look_at_file

@@ -16,12 +16,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from connectors.catalog import check
 from streamproc.config.edit import replace_list
+from streamproc.config.faults import faults_of
 from streamproc.config.folder import processor_files
 from streamproc.config.hidden import hide
-from streamproc.config.load import Document, faults_of, processor_from_text, read_text
+from streamproc.config.load import processor_from_text
 from streamproc.config.masks import MaskSettings
 from streamproc.config.processor import ProcessorConfig
 from streamproc.config.regions import RegionSettings, check_regions, to_regions
+from streamproc.config.yaml_file import Document, read_text
 from streamproc.console.settings import replace_text
 from streamproc.core.decisions import Record
 from streamproc.core.errors import ConfigError, Fault, InputError, InUse

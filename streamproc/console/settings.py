@@ -14,7 +14,8 @@ from aiohttp import web
 from connectors.catalog import check
 from streamproc.config.folder import NODE_FILE, processor_files
 from streamproc.config.hidden import NotKnown, hide, put_back
-from streamproc.config.load import node_from_text, processor_from_text, read_text
+from streamproc.config.load import node_from_text, processor_from_text
+from streamproc.config.yaml_file import read_text
 from streamproc.core.errors import ConfigError, Fault, InputError, InUse, NotFound
 from streamproc.durable import write_durably
 from streamproc.threads import DOCUMENTS

@@ -19,8 +19,9 @@ from streamproc.logic.sampling import Sampler, staggered_phase
 from streamproc.logic.session import SessionRules
 from streamproc.media.mask import PrivacyMask
 from streamproc.perception.provider import ModelProvider
-from streamproc.pipeline.analysis import Analysis, LabelAnalysis
+from streamproc.pipeline.analysis import Analysis
 from streamproc.pipeline.face_analysis import FaceAnalysis
+from streamproc.pipeline.label_analysis import LabelAnalysis
 
 
 def session_rules(config: ProcessorConfig, request: StartRequest | None = None) -> SessionRules:

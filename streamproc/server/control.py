@@ -8,8 +8,10 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from streamproc.config.duration import parse_duration
-from streamproc.config.load import Document, check_name, faults_of
+from streamproc.config.faults import faults_of
+from streamproc.config.load import check_name
 from streamproc.config.processor import ProcessorConfig
+from streamproc.config.yaml_file import Document
 from streamproc.core.errors import ConfigError, Fault, InputError, InUse
 from streamproc.core.start import StartRequest
 from streamproc.live.remote import made_override, put_override, want

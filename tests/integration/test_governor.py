@@ -16,8 +16,8 @@ from streamproc.live.supervisor import Supervisor
 from streamproc.logic.load_shedding import FULL, LoadSheddingPolicy, Step
 from streamproc.metrics import REGISTRY
 from streamproc.pipeline import governor as governing
-from streamproc.pipeline.analysis import LabelAnalysis
 from streamproc.pipeline.governor import Governor
+from streamproc.pipeline.label_analysis import LabelAnalysis
 from streamproc.pipeline.lane import Lane
 from streamproc.store.database import Database
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from connectors import catalog
-from streamproc.config.load import load_node, load_processor, parse, processor_from_text
+from streamproc.config.load import load_node, load_processor, processor_from_text
+from streamproc.config.yaml_file import parse
 from streamproc.core.errors import ConfigError
 
 GOOD = """\

@@ -20,7 +20,7 @@ from streamproc.logic.hours import Hours, Override
 from streamproc.logic.regions import RegionMap
 from streamproc.logic.sampling import Sampler
 from streamproc.logic.session import SessionRules, Sessions
-from streamproc.pipeline.analysis import LabelAnalysis
+from streamproc.pipeline.label_analysis import LabelAnalysis
 from streamproc.pipeline.lane import Lane
 from streamproc.pipeline.setup import LaneSetup
 from tests.builders.frames import at, frame
