@@ -8,6 +8,7 @@ import signal
 import subprocess
 import urllib.request
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ SLOTS = 16
 class Node(Daemon):
     """One node of a cluster. Its events go to a folder of its own: ``told``."""
 
-    def __init__(self, folder: Path, name: str, cluster: str, face_key: bytes) -> None:
-        super().__init__(folder / name)
+    def __init__(
+        self, folder: Path, name: str, cluster: str, face_key: bytes, environ: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(folder / name, environ)
         self.name = name
         self.stopped = False
         self.out = self.config / "out"
@@ -84,14 +87,21 @@ class Nodes:
         """Of the part ``cluster`` of every node's ``streamproc.yaml``, in braces' form."""
         self._processors: dict[str, str] = {}
 
-    def add(self, name: str, bootstrap: str | None = None, face_key: bytes = bytes(32), more: str = "") -> Node:
+    def add(
+        self,
+        name: str,
+        bootstrap: str | None = None,
+        face_key: bytes = bytes(32),
+        more: str = "",
+        environ: Mapping[str, str] | None = None,
+    ) -> Node:
         """``bootstrap``: where this one finds the broker, if it is another place. ``more``: of its ``streamproc.yaml``."""
         servers = bootstrap or self.bootstrap
         inner = (
             f"name: {self.name}, bootstrap_servers: '{servers}', partitions: {SLOTS}, session_timeout: {self._timeout}"
         )
         document = f"{{{', '.join(filter(None, (inner, self.more)))}}}"
-        node = Node(self.folder, name, document, face_key)
+        node = Node(self.folder, name, document, face_key, environ)
         with (node.config / "streamproc.yaml").open("a") as file:
             file.write(more)
         for processor, text in self._processors.items():

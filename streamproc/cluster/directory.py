@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -41,6 +42,8 @@ class NodeFacts:
     """Of ``processors``."""
     faces: str = ""
     """What keeps its face collections from being shared; empty: nothing."""
+    reads: int = 1
+    """The newest format of state (``formats.FORMATS``) that it reads; those that do not say it read the first."""
     pictures: str = ""
     """What of its pictures waits for the cluster's bucket, and why; empty: nothing."""
 
@@ -55,6 +58,8 @@ class Directory:
         self._heard: dict[str, tuple[NodeFacts, float]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
+        self._told = asyncio.Event()
+        """Set once the others could hear of this node."""
 
     def open(self) -> None:
         self._tasks = [
@@ -65,6 +70,12 @@ class Directory:
     def tell(self) -> None:
         """Something has changed of this node."""
         self._news.set()
+
+    async def told(self, within_s: float) -> None:
+        """Until the others could hear of this node, or the time is over: what they hand over to it is written so that it can read it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._told.wait()
 
     async def close(self) -> None:
         """Say a last time how it stands, then be silent."""
@@ -96,6 +107,11 @@ class Directory:
         lives = time.monotonic() - heard < self._stale_s
         return facts is not None and lives and slot in facts.slots and name not in facts.processors
 
+    def formats(self) -> list[int]:
+        """The newest format of state that each node reads that was heard of lately, this one left out."""
+        now = time.monotonic()
+        return [facts.reads for facts, heard in self._heard.values() if now - heard < self._stale_s]
+
     def state(self, node: str, name: str) -> str | None:
         """Of a processor, as a node that lives says of it; None: it says nothing."""
         facts, heard = self._heard.get(node, (None, 0.0))
@@ -124,6 +140,7 @@ class Directory:
             facts = self._myself()
             try:
                 await self._table.put({facts.id: json.dumps(asdict(facts)).encode()})
+                self._told.set()
             except SinkError as error:
                 log.debug("node_not_told", reason=str(error))
             self._news.clear()
@@ -168,5 +185,6 @@ def _facts(document: Mapping[str, Any]) -> NodeFacts:
         float(document["said"]),
         dict(document.get("states", {})),
         str(document.get("faces", "")),
+        int(document.get("reads", 1)),
         str(document.get("pictures", "")),
     )

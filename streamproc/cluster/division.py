@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ import structlog
 from connectors.context import ConnectorContext
 from connectors.kafka.slot_group import Assigned, Presence, SlotGroup
 from streamproc import metrics
+from streamproc.cluster.formats import newest
 from streamproc.cluster.keeper import SlotKeeper
 from streamproc.cluster.slot_processors import SlotProcessors
 from streamproc.cluster.slot_store import SlotStore
@@ -79,6 +80,7 @@ class Division:
         """Whether a node was heard of lately."""
         self.leaves_out: Callable[[str, int, str], bool] = lambda node, slot, name: False
         """Whether a node says that it has all of a slot and does not run this processor of it."""
+        self.format_now: Callable[[], int] = newest
         self.forgotten: Callable[[str], Awaitable[None]] = _at_once
         """Waits until the log does not hold any more what a deleted processor of a name left."""
         self.store = SlotStore(settings, context)
@@ -142,6 +144,8 @@ class Division:
             return None if name in self._processors.adopted else "what the cluster knows of it is being read"
         if self.leaving:
             return "this node was drained"
+        if keeper is not None and keeper.trouble and number in shares.mine:
+            return f"this node cannot take it over: {keeper.trouble}"
         if not shares.known:
             return f"waits for the cluster's brokers: {self._waits}"
         return shares.standing(number, self.node_id, lambda owner: self.leaves_out(owner, number, name))
@@ -160,8 +164,9 @@ class Division:
     async def _join(self, after: Callable[[], Awaitable[None]]) -> None:
         await after()
         trouble = Trouble("cluster_waits", "joined", cluster=self._settings.name)
+        connection, session_ms = self._settings.connection("processors"), round(self._settings.session_timeout * 1000)
         while self._group is None:
-            group = self._new_group()
+            group = SlotGroup(connection, self._context, self._presence, self._assigned, session_ms)
             try:
                 await self.store.make_topics()
                 await group.start()
@@ -175,10 +180,6 @@ class Division:
                 log.info("joined", cluster=self._settings.name, node=self.node_id)
 
     # -- the group
-
-    def _new_group(self) -> SlotGroup:
-        connection, session_ms = self._settings.connection("processors"), round(self._settings.session_timeout * 1000)
-        return SlotGroup(connection, self._context, self._presence, self._assigned, session_ms)
 
     def _presence(self) -> Presence:
         costs = {number: float(len(self._processors.names(number))) for number in self._processors.slots()}
@@ -197,8 +198,7 @@ class Division:
                 self._keeper(number).assigned()
             else:
                 self.keepers[number].withdrawn()
-        for name in self._processors.supervisor.names():
-            self._tell(name)
+        self._tell(self._processors.supervisor.names())
         self.news()
 
     def _keeper(self, number: int) -> SlotKeeper:
@@ -234,7 +234,7 @@ class Division:
             await asyncio.sleep(AGAIN_S)
             self.known(name)
         else:
-            self._tell(name)
+            self._tell([name])
 
     # -- what slots ask of it
 
@@ -248,15 +248,15 @@ class Division:
 
     def changed(self, slot: int) -> None:
         metrics.SLOTS.set(sum(each.running for each in self.keepers.values()))
-        for name in self._processors.names(slot):
-            self._tell(name)
+        self._tell(self._processors.names(slot))
         if self.keepers[slot].running:
             self._spawn(self._processors.supervisor.outputs.outbox.look_again())
         self.news()
 
-    def _tell(self, name: str) -> None:
-        for changed in self._changed:
-            changed(name)
+    def _tell(self, names: Iterable[str]) -> None:
+        for name in names:
+            for changed in self._changed:
+                changed(name)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -12,7 +12,7 @@ import structlog
 from connectors.kafka.log import Record
 from connectors.kafka.slot_log import follow_slots
 from streamproc.cluster.slot_store import SlotStore
-from streamproc.core.errors import SourceError, StateDamaged, StorageUnavailable
+from streamproc.core.errors import SourceError, StateError, StorageUnavailable
 from streamproc.core.event import EventType
 from streamproc.live.supervisor import Supervisor
 from streamproc.store.takeover import EventRecord, look_on
@@ -81,6 +81,6 @@ class SharedHistory:
             return None
         try:
             return EventRecord.read(record.value or b"", record.headers)
-        except StateDamaged as error:
+        except StateError as error:
             log.error("event_unreadable", slot=record.partition, offset=record.offset, reason=str(error))
             return None

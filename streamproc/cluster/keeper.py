@@ -40,6 +40,10 @@ class Membership(Protocol):
         """Whether the group counts on another node of this id."""
         ...
 
+    def format_now(self) -> int:
+        """In which all nodes can read what this one writes."""
+        ...
+
     def changed(self, slot: int) -> None:
         """Whether the slot is this node's to run is another answer now."""
         ...
@@ -51,6 +55,8 @@ class SlotKeeper:
     def __init__(self, number: int, store: SlotStore, node: Membership, processors: SlotProcessors) -> None:
         self.number = number
         self.slot = Slot()
+        self.trouble = ""
+        """What keeps it from being taken over, for people; empty while nothing does."""
         self._store = store
         self._node = node
         self._processors = processors
@@ -135,7 +141,9 @@ class SlotKeeper:
         try:
             await self._do(act, term)
             self._waits.over()
+            self.trouble = ""
         except (SourceError, StorageUnavailable) as error:
+            self.trouble = str(error)
             self._waits.met(error, doing=act.value)
             await asyncio.sleep(AGAIN_S)
             self._step(self.slot.failed(term))
@@ -200,7 +208,7 @@ class SlotKeeper:
                 raise Lost(f"slot {self.number}: it is another's by now")
             return await self._node.confirm(self.number)
 
-        commits = SlotCommits(self.number, self._store, self._writer, still_ours, lost)
+        commits = SlotCommits(self.number, self._store, self._writer, still_ours, lost, self._node.format_now)
         try:
             await commits.begin(Owner(self._node.node_id, uuid.uuid4().hex), self._contents)
         except Lost:

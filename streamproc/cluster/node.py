@@ -14,6 +14,7 @@ from streamproc.cluster.directory import Directory, NodeFacts
 from streamproc.cluster.division import Division
 from streamproc.cluster.documents import SharedDocuments
 from streamproc.cluster.faces import ClusterFaces
+from streamproc.cluster.formats import agreed, newest
 from streamproc.cluster.history import SharedHistory
 from streamproc.cluster.logged_journal import LoggedJournal
 from streamproc.cluster.pictures import ClusterPictures
@@ -42,12 +43,17 @@ class ClusterNode:
         self.directory = Directory(settings, context, self.facts)
         self.division.news = self._news
         self.division.alive = self.directory.lives
+        self.division.format_now = lambda: agreed(self.directory.formats())
         self.division.leaves_out = self.directory.leaves_out
         self.documents = SharedDocuments(settings, context)
         self.faces = ClusterFaces(settings, context, face_key)
         self.pictures = ClusterPictures(settings, context, in_charge=lambda: 0 in self.division.running())
         self.history = SharedHistory(self.division.store, lambda slot: slot in self.division.running())
-        self._catching_up: list[Callable[[float], Awaitable[None]]] = [self.documents.caught_up, self.faces.caught_up]
+        self._catching_up: list[Callable[[float], Awaitable[None]]] = [
+            self.directory.told,
+            self.documents.caught_up,
+            self.faces.caught_up,
+        ]
         self.standings = Standings(self.division, self.processors, self.documents)
         self.division.forgotten = self.standings.forgotten
 
@@ -103,6 +109,7 @@ class ClusterNode:
             time.time(),
             {name: supervisor.processor(name).life.state.value for name in mine},
             self.faces.trouble,
+            newest(),
             self.pictures.trouble,
         )
 

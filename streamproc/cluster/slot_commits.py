@@ -12,6 +12,7 @@ import structlog
 
 from connectors.kafka.slot_log import Entry, Lost, SlotWriter, Uncertain
 from streamproc import metrics
+from streamproc.cluster.formats import newest, written
 from streamproc.cluster.slot_ledger import SlotLedger
 from streamproc.cluster.slot_store import Owner, SlotContents, SlotStore
 from streamproc.core.errors import OwnershipLost, SourceError, StorageUnavailable
@@ -61,6 +62,8 @@ class _Attempt:
     """In the order in which they are sent, with whom they are owed to."""
     settled: dict[tuple[str, str], int] = field(default_factory=dict)
     waiting: list[_Pending] = field(default_factory=list)
+    format: int = 0
+    """In which its lanes are written."""
 
 
 class SlotCommits:
@@ -73,9 +76,10 @@ class SlotCommits:
         writer: SlotWriter,
         still_ours: Callable[[], Awaitable[bool]],
         on_lost: Callable[[Lost], None],
+        format_now: Callable[[], int] = newest,
     ) -> None:
         """``still_ours``: whether the group counts on this node for the slot; raises SourceError. ``on_lost`` is called once, when another has
-        the slot."""
+        the slot. ``format_now``: in which all nodes can read what is written."""
         self.releasing = False
         """The next transaction says that it is the last."""
         self._number = number
@@ -83,6 +87,9 @@ class SlotCommits:
         self._writer = writer
         self._still_ours = still_ours
         self._on_lost = on_lost
+        self._format_now = format_now
+        self._format = newest()
+        """No record of the slot is in a newer one."""
         self._owner = Owner()
         self._lanes: dict[str, LaneRecord] = {}
         self._ledger = SlotLedger(store)
@@ -175,8 +182,7 @@ class SlotCommits:
                 entries += self._entries(attempt, each.decided)
         self._unsure, attempt.settled = attempt, self._ledger.take()
         entries += self._ledger.entries(attempt.settled)
-        lanes = attempt.lanes.items()
-        entries += [Entry(self._store.lanes, name, lane.encode() if lane is not None else None) for name, lane in lanes]
+        entries += self._lane_entries(attempt)
         owner = replace(self._owner, commit=attempt.commit, released=self.releasing, owed_from=self._ledger.owed_from)
         begun = time.monotonic()
         try:
@@ -185,7 +191,7 @@ class SlotCommits:
             self._queue[:0] = attempt.waiting
             self._ledger.put_back(attempt.settled)
             raise
-        self._proven = begun
+        self._proven, self._format = begun, attempt.format
         metrics.CLUSTER_COMMIT.observe(time.monotonic() - begun)
         self._committed(attempt, offsets)
         for each in attempt.waiting:
@@ -205,6 +211,16 @@ class SlotCommits:
         attempt.ids |= {each.event.id for each in new}
         attempt.events += [(each.event, decided.commit.routes) for each in new]
         return [Entry(self._store.events, each.event.id, each.value(), each.headers()) for each in new]
+
+    def _lane_entries(self, attempt: _Attempt) -> list[Entry]:
+        """Of the lanes that have changed; of all where a node came that cannot read what stands there."""
+        number, topic = self._format_now(), self._store.lanes
+        lanes: dict[str, LaneRecord | None] = dict(attempt.lanes)
+        if number < self._format:
+            lanes = {**self._lanes, **attempt.lanes}
+        attempt.format = number
+        self._format = max(number, self._format)
+        return [Entry(topic, name, written(lane, number) if lane is not None else None) for name, lane in lanes.items()]
 
     def _committed(self, attempt: _Attempt, offsets: Sequence[int] = ()) -> None:
         for (event, routes), offset in zip_longest(attempt.events, offsets[: len(attempt.events)]):

@@ -98,12 +98,16 @@ class SlotStore:
         """Raises SourceError."""
         found = SlotContents()
         lanes, owed = await asyncio.gather(*(self._read(name, slot) for name in ("lanes", "owed")))
-        for record in lanes:
+        for record in {
+            record.key: record for record in lanes
+        }.values():  # one that was replaced may be in a form that is not known here
             self._take_lane(found, record)
         events = await self._read("events", slot, found.owner.owed_from)
         for record in events:
             try:
                 event = EventRecord.read(record.value or b"", record.headers)
+            except StateVersionUnknown as error:
+                raise SourceError(str(error)) from None
             except StateDamaged as error:
                 log.error("event_unreadable", slot=slot, offset=record.offset, reason=str(error))
             else:

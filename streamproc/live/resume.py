@@ -21,7 +21,7 @@ from streamproc.logic.session import SessionRules, Sessions
 from streamproc.logic.session_record import OpenGap, SessionRecord
 from streamproc.logic.session_records import session_id
 from streamproc.logic.structure import from_document, to_document
-from streamproc.pipeline.snapshot import LaneSnapshot
+from streamproc.pipeline.snapshot import LaneSnapshot, lowered
 from streamproc.store.journal import Checkpoint, Journal, SessionRow
 
 log = structlog.get_logger(__name__)
@@ -95,6 +95,14 @@ def read_checkpoint(checkpoint: Checkpoint | None, config: ProcessorConfig) -> R
     if (origin.source, origin.mode) != (source_key(config.source), config.session.mode):
         return None
     return Resumed(snapshot, origin, checkpoint.position)
+
+
+def lowered_snapshot(data: bytes, version: int) -> bytes:
+    """A lane's state for a node that reads no newer version; as it is where it cannot be read here either."""
+    try:
+        return lowered(data, version)
+    except StateError:
+        return data
 
 
 def origin_document(config: ProcessorConfig, request: StartRequest) -> dict[str, object]:

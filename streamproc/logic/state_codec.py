@@ -55,7 +55,15 @@ def pack(kind: str, version: int, body: Any) -> bytes:
 
 
 def unpack(data: bytes, kind: str, version: int) -> Any:
-    """The body that ``pack`` took. Raises StateDamaged where these are not its bytes, StateVersionUnknown where another version wrote it.
+    """The body that ``pack`` took. Raises StateDamaged where these are not its bytes, StateVersionUnknown where another version wrote it."""
+    found, body = unpack_any(data, kind)
+    if found != version:
+        raise StateVersionUnknown(f"the state of {kind} has version {found}, this streamproc reads version {version}")
+    return body
+
+
+def unpack_any(data: bytes, kind: str) -> tuple[int, Any]:
+    """The version and the body that ``pack`` took. Raises StateDamaged, and StateVersionUnknown where the format itself is not known.
 
     Time and memory are bounded by MAX_BYTES and MAX_HEADER whatever the bytes are.
     """
@@ -69,11 +77,9 @@ def unpack(data: bytes, kind: str, version: int) -> Any:
         raise StateDamaged(f"the state of {kind} is damaged: {str(error)[:200]}") from None
     if found[0] != kind:
         raise StateDamaged(f"this is not the state of {kind}")
-    if found[1] != version:
-        raise StateVersionUnknown(
-            f"the state of {kind} has version {found[1]}, this streamproc reads version {version}"
-        )
-    return found[2]
+    if type(found[1]) is not int:
+        raise StateDamaged(f"the state of {kind} is damaged: its version is no number")
+    return found[1], found[2]
 
 
 def _inflated(data: bytes) -> bytes:

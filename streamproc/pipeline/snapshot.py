@@ -9,11 +9,12 @@ from typing import Any
 
 from streamproc.contracts import Position
 from streamproc.logic.session import SessionsState
-from streamproc.logic.state_codec import pack, unpack
+from streamproc.logic.state_codec import pack, unpack_any
 from streamproc.logic.structure import from_document, to_document
+from streamproc.logic.versions import Versions
 
 KIND = "lane"
-VERSION = 2
+VERSIONS = Versions("the state of a lane", 2)
 """Version 1 was a pickle; it is never read."""
 
 
@@ -33,12 +34,19 @@ class LaneSnapshot:
     """State of each analysis; empty where the feed cannot be read again, so that trackers begin anew after a gap."""
 
     def encode(self) -> bytes:
-        return pack(KIND, VERSION, to_document(self))
+        return pack(KIND, VERSIONS.newest, to_document(self))
 
     @classmethod
     def decode(cls, data: bytes) -> LaneSnapshot:
         """Raises StateDamaged or StateVersionUnknown."""
-        return from_document(cls, unpack(data, KIND, VERSION))
+        version, document = unpack_any(data, KIND)
+        return from_document(cls, VERSIONS.raised(document, version))
+
+
+def lowered(data: bytes, version: int) -> bytes:
+    """What ``LaneSnapshot.encode`` gave, for who reads no newer version. Raises StateError where it is none of the newest."""
+    found, document = unpack_any(data, KIND)
+    return pack(KIND, *VERSIONS.lowered(VERSIONS.raised(document, found), version))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from streamproc.contracts import Position
 from streamproc.core.errors import StateDamaged, StateVersionUnknown
 from streamproc.core.event import INLINE_BYTES, Event, EventType, Pictures
 from streamproc.core.route import Route
+from streamproc.logic.redact import echo
+from streamproc.logic.versions import Versions
 from streamproc.store.codec import event_from_json, event_to_json
 from streamproc.store.faults import storage_faults
 from streamproc.store.journal import (
@@ -31,7 +33,8 @@ from streamproc.store.journal import (
 )
 from streamproc.store.processors import ProcessorRow
 
-VERSION = 1
+VERSIONS = Versions("a lane's record", 1)
+_TYPES = {each.value for each in EventType}
 POINTER_BYTES = 1
 """What pictures that lie in the cluster's store take here: not nothing, which says that there are none."""
 
@@ -68,24 +71,23 @@ class LaneRecord:
         checkpoint = None if commit.forget_checkpoint else commit.checkpoint or self.checkpoint
         return LaneRecord(checkpoint, standing, tuple(rows.values()))
 
-    def encode(self) -> bytes:
-        document: dict[str, Any] = {"version": VERSION, "standing": asdict(self.standing)}
+    def encode(self, version: int | None = None) -> bytes:
+        """``version``: for who reads no newer one."""
+        document: dict[str, Any] = {"standing": asdict(self.standing)}
         if self.checkpoint is not None:
             snapshot, position = self.checkpoint.snapshot, self.checkpoint.position
             document["snapshot"] = base64.b64encode(snapshot).decode() if snapshot is not None else None
             document["position"] = position.token if position is not None else None
         document["sessions"] = [_session_document(row) for row in self.sessions]
-        return json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
+        at, document = VERSIONS.lowered(document, VERSIONS.newest if version is None else version)
+        return json.dumps({"version": at} | document, allow_nan=False, separators=(",", ":")).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> LaneRecord:
         """Keys of a later version are left alone. Raises StateVersionUnknown where a newer streamproc wrote it in another form, and StateDamaged."""
         try:
             document = json.loads(data)
-            if document["version"] != VERSION:
-                raise StateVersionUnknown(
-                    f"its record has version {document['version']}, this streamproc reads {VERSION}; update this node"
-                )
+            document = VERSIONS.raised(document, int(document["version"]))
             checkpoint = None
             if "snapshot" in document:
                 text, token = document["snapshot"], document["position"]
@@ -123,8 +125,13 @@ class EventRecord:
 
     @classmethod
     def read(cls, value: bytes, headers: Mapping[str, bytes]) -> EventRecord:
-        """Raises StateDamaged."""
+        """Raises StateDamaged, and StateVersionUnknown where a newer streamproc tells of something that this one does not know."""
         try:
+            kind = json.loads(value)["type"]
+            if kind not in _TYPES:
+                raise StateVersionUnknown(
+                    f"an event is of the type {echo(str(kind))}, which this streamproc does not know; update this node"
+                )
             pictures = Pictures(headers["frame"], headers["crop"]) if "frame" in headers else None
             context, mark = json.loads(headers.get("context", b"{}")), headers.get("stored", b"").decode()
             return cls(event_from_json(value.decode()), pictures, context, mark)

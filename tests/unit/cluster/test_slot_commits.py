@@ -14,10 +14,12 @@ from typing import cast
 import pytest
 
 from connectors.kafka.slot_log import Entry, Lost, SlotWriter, Uncertain
+from streamproc.cluster.formats import FORMATS, Format, agreed, newest
 from streamproc.cluster.slot_commits import Decided, Forgotten, SlotCommits
 from streamproc.cluster.slot_store import OWNER, Owner, SlotContents, SlotStore
 from streamproc.core.errors import OwnershipLost, SourceError, StorageUnavailable
 from streamproc.core.route import Route
+from streamproc.logic.versions import Versions
 from streamproc.store.journal import Checkpoint, Commit
 from streamproc.store.takeover import EventRecord, LaneRecord, Standing
 from tests.builders.events import ALL, label_event, session
@@ -222,3 +224,40 @@ async def test_a_new_owner_reads_from_what_is_owed_and_settled_sessions_are_forg
     assert await commits.prove(0.0)
     found = [entry.value for entry in log.entries if entry.key == f"cam/hook/{session_id}"]
     assert found == [b"0", b"1", None]
+
+
+async def test_when_an_older_node_comes_all_of_the_slot_is_written_again_so_that_it_can_read_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    next_one = Versions("a lane's record", 2, up={1: lambda found: found}, down={1: lambda found: found})
+    monkeypatch.setattr("streamproc.store.takeover.VERSIONS", next_one)
+    monkeypatch.setitem(cast("dict[int, Format]", FORMATS), 2, Format(record=2, snapshot=2))
+    others, log = [2], Log()
+    commits = SlotCommits(3, cast("SlotStore", log), log.writer(3), ours, lambda error: None, lambda: agreed(others))
+    lane = LaneRecord(Checkpoint(b"state", None), Standing("idle"))
+    await commits.begin(Owner("a", "first"), SlotContents(lanes={"idle": lane}))
+
+    def versions() -> dict[str, int]:
+        lanes = [entry for entry in log.entries if entry.topic == "lanes" and entry.key != OWNER]
+        return {entry.key: json.loads(entry.value or b"")["version"] for entry in lanes}
+
+    await commits.commit(decided(0))
+    assert versions() == {"cam": 2}
+    others.append(1)
+    log.answers = ["gone"]
+    with pytest.raises(StorageUnavailable):
+        await commits.commit(decided(1))
+    await commits.commit(decided(1))
+    assert versions() == {"cam": 1, "idle": 1}
+    written = len(log.entries)
+    await commits.commit(decided(2))
+    assert "idle" not in {entry.key for entry in log.entries[written:]}, "once is enough"
+    others.clear()
+    await commits.commit(decided(3))
+    assert versions() == {"cam": 2, "idle": 1}
+
+
+def test_the_format_is_the_newest_that_all_nodes_read() -> None:
+    assert agreed([]) == newest() == max(FORMATS)
+    assert agreed([newest() + 1]) == newest()
+    assert agreed([newest() + 1, 0]) == min(FORMATS)

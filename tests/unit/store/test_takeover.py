@@ -52,6 +52,8 @@ def test_what_cannot_be_read_is_refused(data: bytes) -> None:
 def test_a_later_version_s_record() -> None:
     with pytest.raises(StateVersionUnknown):
         LaneRecord.decode(b'{"version": 2}')
+    with pytest.raises(StateVersionUnknown, match="label_imagined"):
+        EventRecord.read(EventRecord(label_event(1)).value().replace(b"label_detected", b"label_imagined"), {})
     document = json.loads(LaneRecord(None, STANDING).encode())
     document["standing"]["mood"] = document["more"] = "a key that was added without changing what the others mean"
     assert LaneRecord.decode(json.dumps(document).encode()) == LaneRecord(None, STANDING)
