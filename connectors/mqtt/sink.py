@@ -91,7 +91,10 @@ class MqttSink:
             offer = Offer(settings.commands, settings.format == "plain", settings.pictures, settings.configuration_url)
             config = {} if topics.config is None else {topics.config: to_json(device(topics, status.watched, offer))}
             messages = config | states(status, topics) | dict([figures(status, topics)])
-            node.show(self, topics, messages, settings.pictures)
+            painted_over = self._masks_are_new(status)
+            if painted_over:
+                self._pictured = datetime.now(UTC)
+            node.show(self, topics, messages, settings.pictures and not painted_over)
             self._measured = now
         elif now - self._measured >= settings.status_every:
             node.keep(topics, *figures(status, topics))
@@ -102,6 +105,11 @@ class MqttSink:
         if self._status is None and settings.commands:
             node.obey(self, topics, self._obey)
         self._status = status
+
+    def _masks_are_new(self, status: ProcessorStatus) -> bool:
+        """What was shown before may show what is to be hidden now. What an output of before has shown, nobody knows."""
+        before = self._status.watched.masks if self._status is not None else ()
+        return status.watched.masks != before
 
     async def retire(self) -> None:
         """Leave nothing on the broker: the output was taken out of its processor's document, or the processor deleted."""

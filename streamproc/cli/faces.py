@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamproc.cli.output import WRONG_INPUT, errors_said, put, put_json, say, set_up_logs
+from streamproc.cli.output import WRONG_INPUT, errors_said, names_are_input, put, put_json, say, set_up_logs
 from streamproc.cli.photos import evidence, naming, people, read_photo
 from streamproc.cli.places import default_data_dir
 from streamproc.config.load import load_node
@@ -35,7 +35,7 @@ Threshold = Annotated[float, typer.Option(min=0, max=100, help="Least similarity
 @app.command()
 def create(name: Collection, data_dir: DataDir = None, config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
     """Make an empty collection."""
-    with errors_said():
+    with errors_said(), names_are_input():
         service, node = _open(data_dir, config_dir)
         info = service.create_collection(name)
         from streamproc.aws import face_documents as documents
@@ -66,7 +66,7 @@ def enrol(
     """Learn faces. Running processors know them on their next frame."""
     from streamproc.aws import face_documents as documents
 
-    with errors_said():
+    with errors_said(), names_are_input():
         service, _ = _open(data_dir, config_dir)
         wrong = False
         for photo, person in people(photos, name):
@@ -96,7 +96,7 @@ def list_faces(
     """The faces of a collection, or the collections."""
     from streamproc.aws import face_documents as documents
 
-    with errors_said():
+    with errors_said(), names_are_input():
         service, _ = _open(data_dir, config_dir)
         if collection is None:
             infos = service.list_collections()
@@ -128,7 +128,7 @@ def search(
     """Who is this?"""
     from streamproc.aws import face_documents as documents
 
-    with errors_said():
+    with errors_said(), names_are_input():
         service, _ = _open(data_dir, config_dir)
         with naming(photo):
             answer = service.searches.by_image(collection, read_photo(photo), threshold=threshold, max_faces=max_faces)
@@ -155,7 +155,7 @@ def delete(
     """Forget a collection, a person or single faces: from disk and from memory."""
     from streamproc.aws import face_documents as documents
 
-    with errors_said():
+    with errors_said(), names_are_input():
         service, _ = _open(data_dir, config_dir)
         if not face_id and name is None:
             service.delete_collection(collection)
@@ -200,7 +200,7 @@ def feedback(
     as_json: AsJson = False,
 ) -> None:
     """This was not alice: remember it, and do not match that face with her again."""
-    with errors_said():
+    with errors_said(), names_are_input():
         if (person is None) == (face_id is None):
             raise InputError("give --person NAME or --face-id ID")
         service, node = _open(data_dir, config_dir)
@@ -224,7 +224,7 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Can this collection be trusted? Quality per person, people who could be confused, false matches to expect."""
-    with errors_said():
+    with errors_said(), names_are_input():
         service, _ = _open(data_dir, config_dir)
         report, image = service.audit(collection, threshold)
         where = picture or (None if as_json else Path(f"{collection}-audit.png"))

@@ -12,7 +12,7 @@ from typing import Any, TextIO, cast
 
 import typer
 
-from streamproc.core.errors import InputError, ModelUnavailable, StreamprocError
+from streamproc.core.errors import InputError, ModelUnavailable, NotFound, StreamprocError
 
 FAILED = 1
 WRONG_INPUT = 2
@@ -33,6 +33,15 @@ def put(text: str) -> None:
 def put_json(value: Any) -> None:
     """One JSON value on a line."""
     put(json.dumps(value, ensure_ascii=False, default=str))
+
+
+@contextmanager
+def names_are_input() -> Iterator[None]:
+    """What a command line names and is not there (a collection, a recording) is wrong input, as a file that is not there is."""
+    try:
+        yield
+    except NotFound as error:
+        raise InputError(str(error)) from None
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streamproc.cli import replay_explain as explanation
-from streamproc.cli.output import errors_said, event_line, put, set_up_logs
+from streamproc.cli.output import errors_said, event_line, names_are_input, put, set_up_logs
 from streamproc.cli.places import CLIP_SOURCE, default_data_dir
 from streamproc.config.folder import node_of
 from streamproc.config.load import load_processor
@@ -57,7 +57,7 @@ def replay(
 ) -> None:
     """Run stored clips through the live pipeline: the same clip and config give byte-identical events."""
     set_up_logs(as_json, "warning")
-    with errors_said():
+    with errors_said(), names_are_input():
         document, name = _document(config, classes, collection)
         from streamproc.live.replay import replay as events_of
         from streamproc.live.replay import whole_clip

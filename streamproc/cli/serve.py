@@ -51,7 +51,9 @@ def serve(
     SIGHUP begins anew without ending a session: everything is read again, the program too.
     """
     from streamproc.cli.loop import run_loop
+    from streamproc.server.memory import bound
 
+    bound()
     set_up_logs(as_json, log_level.value, data=False)
     with errors_said():
         read_node = partial(_read_node, config_dir, listen)

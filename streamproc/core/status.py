@@ -22,6 +22,8 @@ class Watched:
     """Which models; None where no labels are looked for."""
     scheduled: bool = False
     """It, or one of its regions, has a schedule."""
+    masks: tuple[tuple[tuple[float, float], ...], ...] = ()
+    """Corners of what is painted over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,7 @@ def watched_of(config: ProcessorConfig) -> Watched:
         min_confidence=labels.min_confidence if labels is not None else None,
         profile=labels.profile if labels is not None else None,
         scheduled=config.schedule is not None or any(region.schedule for region in config.regions),
+        masks=tuple(mask.points for mask in config.masks),
     )
 
 

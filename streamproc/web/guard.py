@@ -20,10 +20,11 @@ from streamproc.web.roles import LOCAL, Identity, needed, rights_of_token
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 _PASSED_ON = re.compile(
     r"forwarded|(client|real|connecting|user|remote|originating)-?ip\b|remote-(addr|user)\b|original-(host|url|uri)\b"
-    r"|^(via|proxy-connection|cdn-loop|x-host|x-scheme)$"
+    r"|^(via|proxy-connection|cdn-loop|x-host|x-scheme|x-request-id|x-correlation-id|x-amzn-trace-id)$"
     r"|^(cf|fastly|fly|akamai|tailscale|x-envoy|x-azure|x-amz-cf|x-arr|x-vercel|x-nf|x-appengine|x-webauth|x-auth-request|x-authentik)-"
 )
-"""Names of headers that reverse proxies, content networks and sign-in gateways add to what they pass on; clients send none of them themselves.
+"""Names of headers that reverse proxies, content networks and sign-in gateways add to what they pass on; clients send none of them themselves
+(load balancers add X-Request-ID or X-Amzn-Trace-Id, and may be told to leave X-Forwarded-For out).
 RFC 7239 (Forwarded), RFC 9110 7.6.3 (Via), RFC 8586 (CDN-Loop)."""
 FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 """What a page may send to another site without asking it first."""

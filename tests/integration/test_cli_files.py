@@ -85,3 +85,16 @@ def test_a_secret_that_is_not_set_is_wrong_input(tmp_path: Path) -> None:
 def test_no_daemon_is_exit_1() -> None:
     done = run_cli("list", "--json", "--url", "http://127.0.0.1:9")
     assert done.returncode == 1 and "streamproc serve" in done.stderr and not done.stdout
+
+
+@pytest.mark.parametrize("verb", ["list", "delete", "audit"])
+def test_a_collection_that_is_not_there_is_wrong_input(verb: str, tmp_path: Path) -> None:
+    done = run_cli("faces", verb, "nobody", "--data-dir", tmp_path)
+    assert (done.returncode, done.stdout) == (2, "") and "nobody" in done.stderr
+
+
+@pytest.mark.models
+def test_a_clip_is_not_searched_for_a_collection_that_is_not_there(scene: Path, tmp_path: Path) -> None:
+    for verb, flag, more in (("replay", "--collection", []), ("analyze", "--faces", ["--out", tmp_path / "out"])):
+        done = run_cli(verb, scene, flag, "nobody", "--data-dir", tmp_path, *more)
+        assert (done.returncode, done.stdout) == (2, "") and "nobody" in done.stderr, verb

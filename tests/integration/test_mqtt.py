@@ -7,6 +7,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -285,6 +286,26 @@ async def test_nothing_is_retained_of_a_deleted_processor(home: Home) -> None:
     await yard.retire()
     await yard.aclose()
     assert await home.held() == {}
+
+
+async def test_a_picture_from_before_a_mask_was_drawn_is_taken_away(home: Home) -> None:
+    masked = replace(STATUS, watched=replace(STATUS.watched, masks=(((0.0, 0.0), (1.0, 0.0), (1.0, 0.5)),)))
+    pictured = replace(delivery(replace(LABEL, processor="door")), pictures=Pictures(jpeg(), jpeg()))
+    hero = "streamproc/box/door/hero"
+    sink = home.sink()
+    sink.status(STATUS)
+    await sink.deliver(pictured)
+    assert hero in await home.held()
+    sink.status(masked)
+    async with asyncio.timeout(20):
+        while hero in await home.held():
+            await asyncio.sleep(0.05)
+    await sink.deliver(pictured)
+    assert hero not in await home.held(), "nor does one come that was taken before"
+    later = replace(pictured.event, at=replace(pictured.event.at, wall=datetime.now(UTC) + timedelta(seconds=1)))
+    await sink.deliver(replace(pictured, event=later))
+    sink.status(replace(masked, state="stopped"))
+    assert hero in await home.held()
 
 
 async def test_no_picture_is_left_where_none_is_wanted_any_more(home: Home) -> None:

@@ -67,7 +67,7 @@ def test_table(method: str, remote: str, headers: dict[str, str], status: int) -
         "X-Original-Forwarded-For", "X-Vercel-Forwarded-For", "X-Original-Host", "X-Original-URL", "X-Host", "X-Scheme",
         "Remote-User", "X-Remote-User", "X-WebAuth-User", "X-Auth-Request-Email", "X-Authentik-Username", "Tailscale-User-Login",
         "CF-Ray", "Cf-Access-Jwt-Assertion", "CDN-Loop", "X-Amz-Cf-Id", "X-ARR-Log-ID", "X-Azure-ClientIP", "Fly-Client-IP",
-        "X-Envoy-External-Address", "Proxy-Connection",
+        "X-Envoy-External-Address", "Proxy-Connection", "X-Request-ID", "X-Correlation-ID", "X-Amzn-Trace-Id",
     ],
 )  # fmt: skip
 def test_what_a_proxy_passed_on_does_not_come_from_this_host(name: str) -> None:
@@ -79,6 +79,8 @@ def test_what_a_proxy_passed_on_does_not_come_from_this_host(name: str) -> None:
     [
         "User-Agent",
         "Amz-Sdk-Request",
+        "Amz-Sdk-Invocation-Id",
+        "Traceparent",
         "X-Amz-Date",
         "X-Amz-Target",
         "X-Amz-User-Agent",
