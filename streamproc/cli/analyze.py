@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from streamproc.jobs.service import JobService
 
 MARKER = ".analyze.json"
+WRITTEN = ".analyze-files.json"
+"""Names of the files that the last run wrote: a new one takes away these and no others."""
 
 
 def analyze(
@@ -155,7 +157,21 @@ def _jobs(video: str, out: Path, asked: dict[JobKind, dict[str, Any]], service: 
     jobs = [service.start(JobRequest(kind, ref, options), owner=owner, run=run) for kind, options in asked.items()]
     known = {"fingerprint": print_of, "jobs": [job.id for job in jobs]}
     write_durably(marker, json.dumps(known).encode())
+    _take_away(out)
     return jobs
+
+
+def _take_away(out: Path) -> None:
+    """What an earlier run wrote, so that no answer about another video lies beside the new ones."""
+    try:
+        names = [str(name) for name in json.loads((out / WRITTEN).read_text())]
+    except (OSError, ValueError, TypeError):
+        return
+    for name in names:
+        path = (out / name).resolve()
+        if path.is_relative_to(out.resolve()) and path.is_file():
+            path.unlink()
+    (out / WRITTEN).unlink()
 
 
 def _unfinished(marker: Path, print_of: str, service: JobService) -> list[Job]:
@@ -179,6 +195,7 @@ def _write(out: Path, jobs: list[Job], service: JobService) -> dict[str, Any]:
         write_durably(out / name, (json.dumps(document, indent=1) + "\n").encode())
         names.append(name)
     names += draw(out, jobs, service)
+    write_durably(out / WRITTEN, json.dumps(names).encode())
     return summary_of(service, jobs) | {"out": str(out), "files": names}
 
 

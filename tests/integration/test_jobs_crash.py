@@ -179,6 +179,22 @@ def test_analyze_goes_on_after_a_kill_and_never_returns_an_older_answer(tmp_path
     assert new["Segments"] == answer["Segments"]
 
 
+def test_analyze_leaves_no_answer_of_an_earlier_run_and_everything_that_is_not_its_own(tmp_path: Path) -> None:
+    video, out = edit(tmp_path / "edit.mp4", sound=False), tmp_path / "a"
+    command = [sys.executable, "-m", "streamproc", "analyze", str(video), "--json", "--out", str(out)]
+    environ = os.environ | {"STREAMPROC_DATA": str(tmp_path / "data")}
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    first = subprocess.run([*command, "--segments"], env=environ, capture_output=True, text=True, timeout=60)
+    files = json.loads(first.stdout)["files"]
+    assert "segments.json" in files
+    (out / "labels.json").write_text("somebody else's")
+    second = subprocess.run([*command, "--detect-faces"], env=environ, capture_output=True, text=True, timeout=60)
+    assert second.returncode == 0, second.stderr
+    assert not [name for name in files if (out / name).exists() and name not in json.loads(second.stdout)["files"]]
+    assert (out / "notes.txt").read_text() == "mine" and (out / "labels.json").read_text() == "somebody else's"
+
+
 @pytest.mark.parametrize("name", ["edit.mp4", "edit.mkv", "edit.avi", "edit.ts", "edit.m4v"])
 def test_going_on_in_the_middle_gives_the_same_frames(tmp_path: Path, name: str) -> None:
     path = edit(tmp_path / name, sound=name.endswith(("mp4", "ts", "mkv")))
