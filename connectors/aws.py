@@ -116,7 +116,7 @@ class AwsClient:
 def sink_error(error: Exception, service: str) -> SinkError:
     """What an error of the library means for the event.
 
-    Whatever a person or the provider can mend (rights, a missing bucket, expired credentials, load) is worth waiting for; only
+    Whatever a person or the provider can fix (rights, a missing bucket, expired credentials, load) is worth waiting for; only
     what is wrong with the request itself is refused for good.
     """
     if isinstance(error, ClientError):

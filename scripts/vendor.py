@@ -82,7 +82,7 @@ def fetch(name: str, version: str) -> dict[str, Any]:
             for source, target in PINNED[name].files.items():
                 body = read(source)
                 if body is None:
-                    raise SystemExit(f"{name}@{version} has no {source}; look where it went and mend PINNED")
+                    raise SystemExit(f"{name}@{version} has no {source}; look where it went and fix PINNED")
                 (VENDOR / target).write_bytes(body)
                 files[target] = {"from": source, "sha256": hashlib.sha256(body).hexdigest()}
             licence = next((text for file in LICENCE_FILES if (text := read(file))), None)

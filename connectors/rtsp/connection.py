@@ -49,10 +49,10 @@ def open_camera(url: str, transport: str, timeout_s: float, thorough: bool = Fal
         return open_container(url, options, timeout=(timeout_s, READ_PATIENCE_S))
     except (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError):
         raise SourceRefused(
-            "the camera refused user or password; mend username_env and password_env (or the URL) and start again"
+            "the camera refused user or password; fix username_env and password_env (or the URL) and start again"
         ) from None
     except av.error.HTTPNotFoundError:
-        raise SourceError("the camera has no stream of that path (404); mend the path of the URL") from None
+        raise SourceError("the camera has no stream of that path (404); fix the path of the URL") from None
     except av.error.ExitError:
         raise SourceError(f"the camera did not answer within {timeout_s:g} s") from None
     except (av.FFmpegError, OSError) as error:

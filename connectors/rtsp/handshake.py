@@ -13,8 +13,8 @@ from streamproc.logic.redact import redact
 
 DEFAULT_TIMEOUT_S = 60.0
 """A session without a sign of life ends after so long (RFC 2326 12.37)."""
-REFUSED = "the camera refused user or password; mend username_env and password_env (or the URL) and start again"
-NOT_FOUND = "the camera has no stream of that path (404); mend the path of the URL"
+REFUSED = "the camera refused user or password; fix username_env and password_env (or the URL) and start again"
+NOT_FOUND = "the camera has no stream of that path (404); fix the path of the URL"
 
 
 class NotReadHere(SourceError):

@@ -99,7 +99,7 @@ def _write_object(folder: Path, key: str, body: bytes) -> None:
     folder = folder.resolve()
     path = (folder / key).resolve()
     if not path.is_relative_to(folder):
-        raise SinkBusy(f"the key {key} leads out of {folder}; mend the prefix")
+        raise SinkBusy(f"the key {key} leads out of {folder}; fix the prefix")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_durably(path, body)

@@ -38,7 +38,7 @@ def doctor(
     listen: Annotated[str, typer.Option(help="Where the daemon is to listen.")] = "127.0.0.1:4566",
     as_json: Annotated[bool, typer.Option("--json", help="An array of findings.")] = False,
 ) -> None:
-    """Look at this machine. Exit code 1 where something needs mending."""
+    """Look at this machine. Exit code 1 where something needs fixing."""
     findings: list[Finding] = []
     for look in (python, cores, decoders, devices, models, lambda: disk(data_dir or default_data_dir()), clock):
         findings += _tried(look)

@@ -23,7 +23,7 @@ def validate(
     files: Annotated[list[Path], typer.Argument(help="Config files, or config folders.")],
     as_json: Annotated[bool, typer.Option("--json", help="One result a file, as a JSON array.")] = False,
 ) -> None:
-    """Check config files: every fault with file, line, field and mend. Exit code 2 where there is one."""
+    """Check config files: every fault with file, line, field and fix. Exit code 2 where there is one."""
     results = [_checked(path) for path in _expanded(files)]
     if as_json:
         put_json(results)

@@ -63,7 +63,7 @@ WRONG_FIELD = "wrong_field"
 
 
 def wrong(field: str, words: str) -> PydanticCustomError:
-    """What a validator of a whole model raises: ``field`` is the key to mend, ``words`` say what is wrong and the fix."""
+    """What a validator of a whole model raises: ``field`` is the key to fix, ``words`` say what is wrong and the fix."""
     return PydanticCustomError(WRONG_FIELD, "{words}", {"words": words, "field": field})
 
 

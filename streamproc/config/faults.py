@@ -1,4 +1,4 @@
-"""What pydantic finds wrong in a document, as faults with field, line and mend."""
+"""What pydantic finds wrong in a document, as faults with field, line and fix."""
 
 from __future__ import annotations
 

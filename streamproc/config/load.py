@@ -1,4 +1,4 @@
-"""Config files of processors and of the node, validated; every fault is said as FILE:LINE: FIELD with its mend."""
+"""Config files of processors and of the node, validated; every fault is said as FILE:LINE: FIELD with its fix."""
 
 from __future__ import annotations
 

@@ -32,14 +32,14 @@ def exposed(found: os.stat_result, reader: Reader) -> bool:
 
 
 def complaint(path: Path) -> str | None:
-    """What is wrong with a secret's file and the mend; None where nothing is. Raises OSError."""
+    """What is wrong with a secret's file and the fix; None where nothing is. Raises OSError."""
     found = path.stat()
     if not exposed(found, _this_process()):
         return None
-    mend = f"chmod 600 {path}"
+    fix = f"chmod 600 {path}"
     if found.st_uid != os.geteuid():
-        mend = f"chown {os.geteuid()} {path}; {mend}"
-    return f"{path} may be read by others; run: {mend}"
+        fix = f"chown {os.geteuid()} {path}; {fix}"
+    return f"{path} may be read by others; run: {fix}"
 
 
 def _this_process() -> Reader:

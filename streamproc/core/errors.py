@@ -1,8 +1,8 @@
-"""The error tree. A class says what its catcher should do; its message says what is wrong and how to mend it.
+"""The error tree. A class says what its catcher should do; its message says what is wrong and how to fix it.
 
 StreamprocError
   InputError              the caller's input is wrong (CLI exit 2)
-    ConfigError             ... in a config file: file, line, field and mend
+    ConfigError             ... in a config file: file, line, field and fix
     MediaError              ... the bytes are no media that can be read
   NotFound                no such processor, collection, face, user, job, model
   AlreadyExists           the name is taken
@@ -158,7 +158,7 @@ class SinkBusy(SinkError):
 
 
 class SinkDenied(SinkBusy):
-    """An output takes nothing until somebody has mended its rights or made what it writes to. The event waits, as with SinkBusy."""
+    """An output takes nothing until somebody has corrected its rights or made what it writes to. The event waits, as with SinkBusy."""
 
     def __init__(self, message: str, service: str, *, missing: bool = False) -> None:
         """``service``: the output's type, as in a config file. ``missing``: what it writes to is not there; else it may not."""

@@ -46,7 +46,7 @@ _EXTERNAL: Final = re.compile(r"[a-zA-Z0-9_.\-:]{1,255}")
 class FaceService:
     """The face collections of one data directory. Any thread; models are loaded when the first picture comes.
 
-    Raises NotFound for a collection that is not there, InputError (and its kinds) for what the caller can mend.
+    Raises NotFound for a collection that is not there, InputError (and its kinds) for what the caller can fix.
     """
 
     def __init__(

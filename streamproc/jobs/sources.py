@@ -94,7 +94,7 @@ class Videos:
     def _remote_file(self, ref: VideoRef) -> RangeFile:
         try:
             return RangeFile(self._object(ref))
-        except InputError as error:  # a secret of the bucket's binding: nothing that the caller may know or can mend
+        except InputError as error:  # a secret of the bucket's binding: nothing that the caller may know or can fix
             log.error("store_credentials_missing", url=redact_url(ref.url), reason=str(error))
             raise InvalidObject(NO_OBJECT) from None
         except (OSError, ValueError) as error:

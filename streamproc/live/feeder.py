@@ -27,7 +27,7 @@ class Feeder:
         """``observers``: called in the source's thread with every item. ``resume``: where the source goes on."""
         self.source = source
         self.refused = False
-        """It failed for a reason that trying again soon does not mend."""
+        """It failed for a reason that trying again soon does not fix."""
         self._observers = observers
         self._name = name
         self._lane = lane

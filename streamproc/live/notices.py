@@ -9,7 +9,7 @@ from streamproc.core.event import Event
 
 
 class Notices:
-    """Listeners are called in the event loop, in the order in which they were appended."""
+    """Listeners are called in the event loop, in the order in which they were appended; they come and go at any time."""
 
     def __init__(self) -> None:
         self.committed: list[Callable[[Sequence[Event]], None]] = []
@@ -30,13 +30,13 @@ class Notices:
             self._loop.call_soon_threadsafe(self._tell, events)
 
     def _tell(self, events: Sequence[Event]) -> None:
-        for listener in self.committed:
+        for listener in tuple(self.committed):
             listener(events)
 
     def tell_run(self, name: str) -> None:
-        for listener in self.runs:
+        for listener in tuple(self.runs):
             listener(name)
 
     def tell_state(self, name: str) -> None:
-        for listener in self.states:
+        for listener in tuple(self.states):
             listener(name)

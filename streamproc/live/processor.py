@@ -90,7 +90,7 @@ class Processor:
         self.idle.set()
         self.override = self.services.store.override(self.name)
         if self.row.failed_as == "denied" and self.row.wanted == "running":
-            # Of an earlier process: only somebody's act mends that, and a Start says that it was done.
+            # Of an earlier process: only somebody's act fixes that, and a Start says that it was done.
             self.life, self.failed_as = Lifecycle(State.FAILED), "denied"
         self.committer = JournalCommitter(self.services.shared.decisions, self.name, self.services.on_events)
 

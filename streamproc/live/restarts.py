@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 UNEXPECTED = BackoffRule(first_s=1.0, cap_s=120.0, healthy_s=300.0)
 REFUSED = BackoffRule(first_s=60.0, cap_s=3600.0, healthy_s=3600.0)
-"""A wrong password, a missing file: only somebody's act mends that, and a camera may lock out who asks too often."""
+"""A wrong password, a missing file: only somebody's act fixes that, and a camera may lock out who asks too often."""
 
 
 class Restarts:

@@ -203,7 +203,7 @@ class Supervisor:
         return self._register.processor(name)
 
     def run_of(self, name: str) -> Run | None:
-        """The run of a processor while it has one: its source to publish into, its feeder's taps and its lane's watchers to
+        """The run of a processor while it has one: its source to publish into, its items and its lane's observers to
         look on. Raises NotFound."""
         return self.processor(name).run
 

@@ -34,7 +34,7 @@ class Timeline:
     """Media time of a feed that is read from storage."""
 
     def __init__(self, start: Fraction = Fraction(0), jump: Fraction | None = None) -> None:
-        """``start``: media time of the first packet. ``jump``: steps forward beyond it are mended (None: all but absurd ones are pauses)."""
+        """``start``: media time of the first packet. ``jump``: steps forward beyond it are corrected (None: all but absurd ones are pauses)."""
         self._start = start
         self.jump = jump or LONGEST_PAUSE
         self._shift: Fraction | None = None
@@ -45,7 +45,7 @@ class Timeline:
         self._standing = Fraction(0)
         """Seconds by which media time went on while the stream's timestamps stood."""
         self.jumps = 0
-        """How often the clock was mended."""
+        """How often the clock was corrected."""
         self.stood = 0
         """Packets whose timestamps repeated those of the packet before, or nearly; they were placed by the nominal rate."""
 

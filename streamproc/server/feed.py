@@ -100,7 +100,7 @@ class Feed:
         self._loop = asyncio.get_running_loop()
 
     def open(self) -> None:
-        self._journal.watchers.append(self._committed)
+        self._journal.observers.append(self._committed)
         self._tasks = [
             asyncio.create_task(self._guarded(self._read_news), name="feed events"),
             asyncio.create_task(self._guarded(self._compare), name="feed states"),
@@ -109,7 +109,7 @@ class Feed:
     async def close(self) -> None:
         """Every stream ends; browsers come back by themselves."""
         self.closing = True
-        self._journal.watchers.remove(self._committed)
+        self._journal.observers.remove(self._committed)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

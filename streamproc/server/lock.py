@@ -24,7 +24,7 @@ class DirectoryLock:
 
     def hold(self) -> None:
         """May be called again. Raises InputError where another process holds it or the folder cannot be used, StorageUnavailable where
-        waiting may mend that."""
+        waiting may fix that."""
         if self._file is not None:
             return
         try:

@@ -32,7 +32,7 @@ class Database:
     """
 
     def __init__(self, data_dir: Path, file_name: str = FILE_NAME, patience_s: float = BUSY_S) -> None:
-        """Raises InputError where the folder cannot be used or the file is none of ours, StorageUnavailable where waiting may mend it.
+        """Raises InputError where the folder cannot be used or the file is none of ours, StorageUnavailable where waiting may fix it.
 
         ``patience_s``: how long to wait for other writers while it is opened.
         """

@@ -37,7 +37,7 @@ _SQLITE = {
 
 
 def passing_fault(error: BaseException) -> str | None:
-    """What is wrong with the storage at the moment, in words; None where waiting mends nothing."""
+    """What is wrong with the storage at the moment, in words; None where waiting fixes nothing."""
     if isinstance(error, StorageUnavailable):
         return str(error)
     if isinstance(error, sqlite3.Error):

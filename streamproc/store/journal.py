@@ -116,7 +116,7 @@ class Journal:
         self.spool = Spool(database.data_dir / "spool")
         self.history = History(database)
         self._listeners: list[Listener] = []
-        self.watchers: list[Callable[[], None]] = []
+        self.observers: list[Callable[[], None]] = []
         """Called after each commit with new events, in the committing thread. Must be quick and must not raise."""
         self._records_refused = threading.Event()
         database.migrate("journal", JOURNAL_SCHEMA)
@@ -134,9 +134,13 @@ class Journal:
             for listener in self._listeners:
                 listener(owed)
         if fresh:
-            for watcher in self.watchers:
-                watcher()
+            self.tell_observers()
         return fresh
+
+    def tell_observers(self) -> None:
+        """There are new events. Observers come and go in the event loop meanwhile."""
+        for observer in tuple(self.observers):
+            observer()
 
     def _commit(self, commit: Commit, patience_s: float) -> tuple[list[Event], set[tuple[str, str]]]:
         """The events that were not known yet, and who got something to deliver."""

@@ -186,8 +186,7 @@ def look_on(journal: Journal, records: Sequence[EventRecord]) -> int:
                     write_event(connection, record.event, _size_here(record), ())
                     fresh += 1
     if fresh:
-        for watcher in journal.watchers:
-            watcher()
+        journal.tell_observers()
     return fresh
 
 

@@ -22,7 +22,7 @@ KEYFRAME_EVERY_S = 1.0
 
 
 class Relay:
-    """One processor's. Belongs to the event loop; taps and watchers are called in other threads and only hand over."""
+    """One processor's. Belongs to the event loop; its observers are called in other threads and only hand over."""
 
     def __init__(self, name: str, run_of: Callable[[], Run | None]) -> None:
         self.name = name

@@ -101,7 +101,7 @@ def test_events_of_another_node_are_shown_and_delivered_by_nobody_until_its_proc
     journal: Journal,
 ) -> None:
     woken: list[None] = []
-    journal.watchers.append(lambda: woken.append(None))
+    journal.observers.append(lambda: woken.append(None))
     events = [EventRecord(label_event(number), PICTURES) for number in range(4)]
     for _ in range(2):  # read again after a crash
         look_on(journal, events[:3])

@@ -41,7 +41,7 @@ export function Camera({ name }) {
         <a class="button" href=${address("/console/why", { camera: name })}>Why</a>
         ${may("control") && html`<button onClick=${() => act(running ? "stop" : "start")}>${running ? "Stop" : "Start"}</button>`}</div></div>
     <${Problem} error=${failed} />
-    ${processor.message && html`<p class="note ${processor.state === "running" ? "warn" : "bad"}">${processor.message}${processor.state === "refused" && may("admin") && html` <a href=${address("/console/settings", { file: `processors/${name}.yaml` })}>Mend its file</a>`}</p>`}
+    ${processor.message && html`<p class="note ${processor.state === "running" ? "warn" : "bad"}">${processor.message}${processor.state === "refused" && may("admin") && html` <a href=${address("/console/settings", { file: `processors/${name}.yaml` })}>Fix its file</a>`}</p>`}
     ${(processor.source?.type || processor.config?.source?.type) === "webrtc" && may("publish") && html`<p class="note row spread"><span>A phone or browser is this camera, once it opens <span class="mono">/publish/${name}</span>.</span>
       <a class="button" href="/publish/${encodeURIComponent(name)}" target="_blank" rel="noopener">Be it with this device</a></p>`}
     <div class="watch">
