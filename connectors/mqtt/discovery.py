@@ -14,13 +14,15 @@ from connectors.mqtt.messages import CAMERA, DETECTIONS
 from connectors.mqtt.states import OFFLINE, ONLINE
 from connectors.mqtt.topics import NodeTopics, Topics, slug
 from streamproc import __version__
+from streamproc.core.classes import STILL_CLASSES
 from streamproc.core.status import Watched
 
 ENABLED_REGIONS = 6
 """Entities of more regions than that are there, and switched off until somebody wants them."""
 MODES = ("schedule", "home", "away", "pause")
 
-_ICONS = {"PERSON": "mdi:account", "PET": "mdi:paw", "PACKAGE": "mdi:package-variant-closed"}
+_STILL = {"icon": "mdi:package-variant-closed"}
+"""Of a class that stays where it was put: nobody occupies anything."""
 _DIAGNOSTIC = {"entity_category": "diagnostic"}
 _FIGURES: dict[str, dict[str, Any]] = {
     "fps": {"name": "Frames a second", "state_class": "measurement", "icon": "mdi:filmstrip"},
@@ -153,7 +155,7 @@ def _components(topics: Topics, watched: Watched, offer: Offer) -> Iterator[tupl
 
 
 def _presence(name: str, label: str, topics: Topics, place: tuple[str, ...]) -> dict[str, Any]:
-    looks: dict[str, Any] = {"icon": _ICONS["PACKAGE"]} if label == "PACKAGE" else {"device_class": "occupancy"}
+    looks: dict[str, Any] = _STILL if label in STILL_CLASSES else {"device_class": "occupancy"}
     return {
         "p": "binary_sensor",
         "name": name,

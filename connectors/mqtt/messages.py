@@ -6,12 +6,13 @@ from datetime import datetime
 
 from connectors.mqtt.topics import Topics
 from streamproc.contracts import Delivery
+from streamproc.core.classes import ANNOUNCED
 from streamproc.core.event import Event, EventType
 from streamproc.core.media import rfc3339
 from streamproc.core.status import ProcessorStatus
 from streamproc.plain import to_line
 
-DETECTIONS = ("person", "pet", "package", "known_face", "unknown_face")
+DETECTIONS = (*(group.value.lower() for group in ANNOUNCED), "known_face", "unknown_face")
 """``event_type`` of what is seen, as Home Assistant is told them beforehand."""
 CAMERA = ("gap", "gap_over", "offline", "frozen", "covered", "defocused", "moved", "low_fps", "clock", "recovered")
 """``event_type`` of what befalls a camera."""

@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from streamproc.console.assets import Assets
+from streamproc.console.assets import STATIC, Assets
+from streamproc.core.classes import ANNOUNCED
 
 Client = TestClient[web.Request, web.Application]
 ASSETS = Assets()
@@ -64,3 +65,10 @@ async def test_nothing_else_is_served(client: Client, path: str) -> None:
     body = await answer.read()
     assert answer.status == 404 or b"importmap" in body, "a path that was normalised away is a view of the console"
     assert b"root:" not in body and b"class Assets" not in body and b"licence_text" not in body
+
+
+def test_a_new_camera_can_be_asked_for_every_class() -> None:
+    page = (STATIC / "pages" / "add.mjs").read_text()
+    offered = re.search(r"^const CLASSES = (.*);$", page, re.MULTILINE)
+    assert offered is not None
+    assert re.findall(r'\["(\w+)", ', offered[1]) == [group.value for group in ANNOUNCED]
