@@ -29,7 +29,7 @@ class Trouble:
         self._since = 0.0
 
     def met(self, reason: object, *, bug: BaseException | None = None, **more: Any) -> None:
-        """It failed. ``bug``: an error with its traceback, where nobody expected it; ``more``: what this line says beside."""
+        """Note a failure. ``bug``: an error with its traceback, where nobody expected it; ``more``: what this line says beside."""
         if not self._times:
             self._since = time.monotonic()
         self._times += 1
@@ -41,13 +41,13 @@ class Trouble:
         say(self._event, **self._words, **more, reason=str(reason), **({} if bug is None else {"exc_info": bug}))
 
     def over(self) -> None:
-        """It works. Says so where it had failed."""
+        """Note that the work succeeds; says so where it had failed."""
         if self._times:
             after = round(time.monotonic() - self._since, 1)
             log.warning(self._over, **self._words, after_s=after, times=self._times)
             self.forget()
 
     def forget(self) -> None:
-        """It is of no interest any more: its end is not said."""
+        """Drop a trouble that is of no interest any more: its end is not said."""
         self._said.clear()
         self._times = 0

@@ -100,7 +100,7 @@ def structures() -> dict[str, StructureShape]:
 
 
 def structures_of(side: Literal["request", "answer"]) -> dict[str, StructureShape]:
-    """Those of one side."""
+    """Structures of one side."""
     found: dict[str, StructureShape] = {}
     for name in OPERATIONS:
         model = service_model().operation_model(name)

@@ -79,7 +79,7 @@ class Endpoint:
         """Asked before an operation about one processor: the answer of the node that runs it."""
 
     async def handle(self, request: Signed) -> Response:
-        """Never raises, whatever the bytes are."""
+        """Answer one request; every error becomes a response of the service, whatever the bytes are."""
         request_id = str(uuid.uuid4())
         name = request.headers.get("x-amz-target", "").removeprefix(self._prefix)
         model = self._models.get(name)

@@ -103,7 +103,7 @@ def open_recordings(url: str | None, data_dir: Path | None, config_dir: Path | N
 
 
 def fragments_of(recordings: Recordings, clip: ClipRange) -> list[FragmentInfo]:
-    """Those that hold something of the clip. Raises InputError where there are none."""
+    """Fragments that hold something of the clip. Raises InputError where there are none."""
     from streamproc.kinesis.catalog import fragment_of
 
     try:

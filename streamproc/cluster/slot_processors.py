@@ -41,7 +41,7 @@ class SlotProcessors:
         return slot_of(name, self._slots)
 
     def slots(self) -> set[int]:
-        """Those in which there is a processor."""
+        """Slots in which there is a processor."""
         return {self.slot_of(name) for name in self.supervisor.names()}
 
     def names(self, slot: int) -> list[str]:

@@ -49,7 +49,7 @@ class RecordedVideo(Protocol):
         ...
 
     async def fragments(self, stream: str, begins_ms: int, ends_ms: int) -> Sequence[FragmentInfo]:
-        """Those that hold something of that time, in order."""
+        """Fragments that hold something of that time, in order."""
         ...
 
     async def read(self, stream: str, number: str) -> bytes | None:

@@ -144,7 +144,7 @@ class JobWorkers:
             self._pending.append(jobs)
 
     def _forgive(self, names: list[str]) -> None:
-        """It was the storage, not the job."""
+        """Take a failure off the job: it was the storage."""
         try:
             self._store.no_attempt(names)
         except StorageUnavailable:

@@ -27,7 +27,7 @@ async def go_on(processor: Processor) -> None:
 
 
 async def settle(processor: Processor) -> None:
-    """It is not to run: the session that an earlier process left gets its summary, unless it has it."""
+    """For a processor that is not to run: the session that an earlier process left gets its summary, unless it has it."""
     processor.require_storage()
     left = left_by(processor)
     if processor.row.finished is not None:

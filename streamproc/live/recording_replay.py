@@ -112,7 +112,7 @@ class RecordingReplays:
         self._last: RecordingReplay | None = None
 
     def last(self, name: str) -> RecordingReplay | None:
-        """That of a processor, going on or over."""
+        """The newest replay of a processor, going on or over."""
         return self._last if self._last is not None and self._last.processor == name else None
 
     @property

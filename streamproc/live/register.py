@@ -48,7 +48,7 @@ class Register:
         self._processors[processor.name] = processor
 
     def drop(self, processor: Processor) -> None:
-        """It is deleted; what is wrong with its file goes on being said."""
+        """A processor was deleted; what is wrong with its file goes on being said."""
         del self._processors[processor.name]
         if processor.complaint is not None:
             self._refused[processor.name] = Refused(processor.name, processor.complaint)
@@ -77,7 +77,7 @@ class Register:
         return self._processors
 
     def all(self) -> list[Processor]:
-        """Those of this moment, in the order in which they came."""
+        """The processors of this moment, in the order in which they came."""
         return list(self._processors.values())
 
     def processor(self, name: str) -> Processor:

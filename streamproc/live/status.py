@@ -147,7 +147,7 @@ class StatusBoard:
 
     @staticmethod
     def _will_go_on(processor: Processor) -> bool:
-        """It is to run and this process has not started it yet: what the journal says of it still stands."""
+        """Whether the processor is to run and this process has not started it yet: what the journal says of it still stands."""
         row = processor.row
         return (
             processor.life.state is State.STOPPED and row.wanted == "running" and not (row.finished or processor.tried)

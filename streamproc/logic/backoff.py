@@ -34,12 +34,12 @@ class Backoff:
         self._healthy_since: float | None = None
 
     def succeeded(self, now: float) -> None:
-        """It works, at ``now`` (seconds on any steady clock)."""
+        """Note that the work succeeds, at ``now`` (seconds on any steady clock)."""
         if self._healthy_since is None:
             self._healthy_since = now
 
     def failed(self, now: float) -> float:
-        """It failed; returns the seconds to wait before the next try."""
+        """Note a failure; returns the seconds to wait before the next try."""
         if self._healthy_since is not None and now - self._healthy_since >= self.rule.healthy_s:
             self.failures = 0
         self._healthy_since = None

@@ -109,7 +109,7 @@ SAME_PLACE = 0.3
 
 
 def strangers(found: Sequence[Box], known: Sequence[Box], unknown: Sequence[Box]) -> list[Box]:
-    """Those of ``found`` that are not plainly one of ``known``: they meet none of them, or one of ``unknown`` at least as well."""
+    """Boxes of ``found`` that are not plainly one of ``known``: they meet none of them, or one of ``unknown`` at least as well."""
     if not known:
         return list(found)
     boxes = as_boxes(found)

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 MEMORY_S = 4.0
 """Who had no turn for so long does not count among those who share."""
 MAX_WAIT_S = 0.5
-"""Nobody is put back by more: the longest anybody waits is one round of all and this."""
+"""Seconds. The most by which a lane is put back: the longest that any lane waits is one round of all and this."""
 
 
 class FairShare:
@@ -40,6 +40,6 @@ class FairShare:
         return max(deadline, self._claims.get(key, deadline))
 
     def forget(self, key: Hashable) -> None:
-        """It is gone."""
+        """Forget a lane that is gone."""
         self._served.pop(key, None)
         self._claims.pop(key, None)

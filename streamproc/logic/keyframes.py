@@ -26,7 +26,7 @@ class KeyframeRule:
 
     @property
     def distant(self) -> bool:
-        """They are further apart than is allowed."""
+        """Whether keyframes are further apart than is allowed."""
         return float(self.interval or 0) > self.max_delay * TOLERANCE
 
     def overdue(self, last: Fraction | None, now: Fraction) -> bool:

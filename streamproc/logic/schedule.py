@@ -165,7 +165,7 @@ class Schedule:
         return None
 
     def intervals(self, start: datetime, end: datetime) -> list[Interval]:
-        """Those that begin on a day from before ``start`` until ``end``, in order, joined where they meet."""
+        """Intervals that begin on a day from before ``start`` until ``end``, in order, joined where they meet."""
         first = start.astimezone(self.zone).date() - 2 * _DAY
         last = end.astimezone(self.zone).date()
         found = []

@@ -24,7 +24,7 @@ class OpenCluster:
 
     @property
     def endless(self) -> bool:
-        """It ends where something begins that cannot be in a cluster."""
+        """Whether the cluster has no size of its own: it ends where something begins that cannot be in a cluster."""
         return self._left == ebml.UNKNOWN
 
     @property

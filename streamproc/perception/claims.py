@@ -28,5 +28,5 @@ def claims_of(seen: Iterable[SeenObject], words: Taxonomy) -> list[Claim]:
 
 
 def at_least(claims: Sequence[Claim], confidence: float) -> list[Claim]:
-    """Those that are sure enough."""
+    """The claims that are sure enough."""
     return [claim for claim in claims if claim.confidence >= confidence]

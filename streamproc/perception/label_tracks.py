@@ -81,7 +81,7 @@ class LabelTracks:
         return any(each.belief.label and 0 < each.misses < self.policy.out_of_view for each in self.known.values())
 
     def settled_alone(self, views: Iterable[TrackView], at_s: float) -> tuple[TrackView, ...]:
-        """Those of ``views`` that are tracks from here, decided on this one look."""
+        """The label tracks among ``views``, decided on this one look."""
         settled = []
         for view in views:
             known = self.known.get(view.id // 2) if view.id % 2 else None

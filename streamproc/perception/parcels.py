@@ -286,7 +286,7 @@ class ParcelSearch:
         state.spots = keep
 
     def _refuse(self, spot: _Spot) -> None:
-        """It is not asked about again until something changes there."""
+        """Turn a box down: it is not asked about again until something changes there."""
         self.state.refused.append(spot.box)
         self.turned_down.append(TurnedDown(spot.box, spot.share, self.policy.neutral))
 

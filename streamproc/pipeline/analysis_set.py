@@ -38,7 +38,7 @@ class AnalysisSet:
         self._stretched = False
 
     def due(self, media: Fraction) -> list[Analysis]:
-        """Those that want the frame at ``media``."""
+        """The analyses that want the frame at ``media``."""
         return [analysis for analysis in self.items if analysis.sampler.due(media)]
 
     def next_due(self) -> Fraction | None:

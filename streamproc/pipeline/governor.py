@@ -48,7 +48,7 @@ class Governor:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Those that are taken, in order."""
+        """The steps that are taken, in order."""
         return tuple(self._easing.taken)
 
     def retarget(self, target_percent: float | None) -> None:

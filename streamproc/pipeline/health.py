@@ -61,7 +61,7 @@ class HealthMonitor:
         return not waits and source in ("gap", "idle") and self._quiet_s >= self.settings.offline_after
 
     def offline(self, why: str) -> list[HealthChange]:
-        """It has."""
+        """The feed has become offline: what of its health changes with that."""
         return self._health.silent(self._quiet_s, self.settings.offline_after, why)
 
     def asleep(self, asleep: bool) -> None:

@@ -35,7 +35,7 @@ class Trail:
         self.marks: dict[str, float] = {}
 
     def mark(self, stage: str, ago: float = 0.0) -> None:
-        """It passed ``stage`` so many seconds ago."""
+        """Note that the frame passed ``stage`` so many seconds ago."""
         # A camera's clock (RTCP sender reports) may run a little ahead of ours.
         self.marks[stage] = max(0.0, time.time() - ago - self._captured)
 

@@ -27,5 +27,5 @@ class Observers(Generic[Observer]):
             self._all = tuple(each for each in self._all if each != observer)
 
     def all(self) -> tuple[Observer, ...]:
-        """Those that are to be called now."""
+        """The functions that are to be called now."""
         return self._all

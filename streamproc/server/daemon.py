@@ -254,7 +254,7 @@ def join(cluster: ClusterNode, context: DaemonContext) -> None:
 
 
 def _tokens(node: NodeConfig) -> tuple[KnownToken, ...]:
-    """Those of people and scripts, and of the nodes beside this one. Raises ConfigError where an environment variable is not set."""
+    """Tokens of people and scripts, and of the nodes beside this one. Raises ConfigError where an environment variable is not set."""
     return (*load_tokens(node.server), *token_of_peers(node.cluster.token_env if node.cluster else None))
 
 

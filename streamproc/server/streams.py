@@ -56,7 +56,7 @@ class Streams:
         return {"name": name, "deleted": True}
 
     async def fragments(self, request: web.Request) -> Any:
-        """Those that hold something of ``from`` to ``to``."""
+        """Fragments that hold something of ``from`` to ``to``."""
         return [fragment_document(entry.info) for entry in await self._chosen(request)]
 
     async def fragment(self, request: web.Request) -> web.Response:

@@ -184,7 +184,7 @@ class JobStore:
             db.executemany("UPDATE jobs SET frames = 0 WHERE id = ?", [(job,) for job in jobs])
 
     def open_of(self, jobs: Sequence[str]) -> set[str]:
-        """Those of ``jobs`` that are not over."""
+        """The ones among ``jobs`` that are not over."""
         query = f"SELECT id FROM jobs WHERE state IN ('queued', 'running') AND id IN ({','.join('?' * len(jobs))})"
         return {str(each[0]) for each in self._database.read().execute(query, list(jobs))}
 

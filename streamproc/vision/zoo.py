@@ -68,7 +68,7 @@ class ModelZoo:
         return self.store.present(name)
 
     def those_had(self, names: Iterable[str | tuple[str, ...]], size: Size | None = None) -> list[Detector]:
-        """Those detectors that can be had, perhaps none; of an entry with alternatives the first. What is missing is logged."""
+        """The detectors that can be had, perhaps none; of an entry with alternatives the first. What is missing is logged."""
         found: dict[str, Detector] = {}
         for entry in names:
             try:

@@ -49,7 +49,7 @@ class PublisherSession:
         self._asking: set[asyncio.Task[None]] = set()
 
     def connection_made(self) -> None:
-        """It has as long to send its first picture as any other has to send the next."""
+        """A publisher has as long to send its first picture as any other has to send the next."""
         self.source.connected(self)
 
     async def answer(self, offer: Offer) -> str:

@@ -69,14 +69,14 @@ class Relay:
         self.tidy()
 
     def started(self, viewer: Viewer) -> None:
-        """It is connected: show it something at once."""
+        """A viewer is connected: show it something at once."""
         if self._direct(viewer):
             viewer.catch_up(self.pictures.group)
         if viewer.starving:
             self.keyframe_wanted(viewer)
 
     def keyframe_wanted(self, viewer: Viewer) -> None:
-        """It cannot go on without one: ask whoever can make one, else send again what came since the last."""
+        """A viewer cannot go on without a keyframe: ask whoever can make one, else send again what came since the last."""
         now = time.monotonic()
         if not self._direct(viewer):
             transcoder = self._transcoders.get(viewer.codec)
