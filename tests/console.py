@@ -130,3 +130,7 @@ async def _main(folder: Path, docs: bool) -> None:
 if __name__ == "__main__":
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     asyncio.run(_main(Path(words[0]), "--docs" in sys.argv))
+
+
+SCREENSHOTS = Path(__file__).parent / "integration" / "screenshots" / "console"
+"""Of the last run, to look at; not in the repository."""

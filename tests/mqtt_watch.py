@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import threading
@@ -103,3 +104,15 @@ def retained(port: int, *filters: str, **options: Any) -> dict[str, bytes]:
         return {m.topic: m.payload for m in watcher.heard if m.retain}
     finally:
         watcher.close()
+
+
+async def listen(port: int, *filters: str, **options: Any) -> Watcher:
+    return await asyncio.to_thread(lambda: Watcher(port, *filters, **options))
+
+
+async def until(watcher: Watcher, check: Callable[[], Any], timeout: float = 20, what: str = "it") -> Any:
+    return await asyncio.to_thread(watcher.until, check, timeout, what)
+
+
+def ids(watcher: Watcher, topic: str = "streamproc/box/door/event") -> list[str]:
+    return [message.json["id"] for message in watcher.on(topic)]

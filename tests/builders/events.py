@@ -30,3 +30,10 @@ def label_event(sequence: int, session: str = "s1", **changes: object) -> Event:
 
 def session(name: str = "s1", **changes: object) -> SessionRow:
     return SessionRow(**({"id": name, "processor": "door", "opened": START} | changes))  # type: ignore[arg-type]
+
+
+def complete(sequence: int, session: str = "s1") -> Event:
+    data = {"counts": {"PERSON": 1}, "message": "1 notification", "processed_s": 4.5}
+    return label_event(
+        sequence, session, type=EventType.SESSION_COMPLETE, label=None, confidence=None, has_pictures=False, data=data
+    )

@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from connectors.catalog import make_sink
 from connectors.context import ConnectorContext
 from streamproc.aws.results import render_aws
@@ -54,3 +56,10 @@ class Box:
 
     def dead(self) -> list[tuple[str, str]]:
         return [(item.event.id, item.reason or "") for item in self.store.select(Selection(state="dead"))]
+
+
+def s3_ref(server: Any, monkeypatch: pytest.MonkeyPatch, **options: Any) -> dict[str, Any]:
+    monkeypatch.setenv("EDGE_KEY", server.access_key)
+    monkeypatch.setenv("EDGE_SECRET", server.secret_key)
+    keys = {"access_key_id_env": "EDGE_KEY", "secret_access_key_env": "EDGE_SECRET"}
+    return {"type": "s3", "endpoint_url": server.endpoint, **keys, **options}
