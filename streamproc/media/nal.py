@@ -12,14 +12,20 @@ _PARAMETER_SETS = {"h264": {7, 8, 9}, "hevc": {32, 33, 34, 35}}
 """Sequence and picture parameter sets and access unit delimiters."""
 
 
-def units(data: bytes) -> Iterator[bytes]:
-    """NAL units without their start codes."""
+def spans(data: bytes) -> Iterator[tuple[int, int]]:
+    """Begin and end of each NAL unit, without its start code; zeros before the next one count to the unit."""
     begin = data.find(_START)
     while begin >= 0:
         end = data.find(_START, begin + 3)
-        unit = data[begin + 3 : end] if end >= 0 else data[begin + 3 :]
-        yield unit.rstrip(b"\0") if end >= 0 else unit
+        yield begin + 3, end if end >= 0 else len(data)
         begin = end
+
+
+def units(data: bytes) -> Iterator[bytes]:
+    """NAL units without their start codes."""
+    for begin, end in spans(data):
+        unit = data[begin:end]
+        yield unit.rstrip(b"\0") if end < len(data) else unit
 
 
 def kind(unit: bytes, codec: str) -> int:

@@ -9,8 +9,8 @@ from streamproc.logic import h264_headers as h264
 from streamproc.logic import h265_headers as h265
 from streamproc.logic.slice_qp import HEADER_BYTES, SliceFacts, SliceReader
 from streamproc.media.demux import Coded, VideoTrack
+from streamproc.media.nal import spans
 
-_START = b"\0\0\1"
 _MAX_SET = 4096
 """Parameter sets are some dozen bytes; SEI and the like are not copied."""
 
@@ -79,12 +79,7 @@ class TrackScales:
 
 
 def _annex_b(data: bytes) -> Iterator[tuple[int, int]]:
-    begin = data.find(_START)
-    while begin >= 0:
-        end = data.find(_START, begin + 3)
-        if (end if end >= 0 else len(data)) > begin + 3:
-            yield begin + 3, end if end >= 0 else len(data)
-        begin = end
+    return ((begin, end) for begin, end in spans(data) if end > begin)
 
 
 def _prefixed(data: bytes, prefix: int) -> Iterator[tuple[int, int]]:
