@@ -17,7 +17,7 @@ from connectors.kafka.log import Record, TopicLog
 from connectors.kafka.publisher import MAX_FRAGMENT_BYTES, REQUEST_MS, TOPIC_MESSAGE_BYTES, make_topic
 from connectors.kafka.settings import KafkaConnection
 from streamproc.core.errors import SinkBusy, SinkRejected, SourceError
-from streamproc.logic.fragments import FRAGMENT_HEADER, PRODUCER_HEADER
+from streamproc.logic.fragments import FRAGMENT_HEADER, PRODUCER_HEADER, SESSION_HEADER
 
 READ_S = 10.0
 """A fragment that the brokers do not give within so long counts as away for now."""
@@ -75,17 +75,20 @@ class FragmentTopic:
             raise
 
     async def append(
-        self, stream: str, data: bytes, *, number: str, producer_ms: int, server_ms: int
+        self, stream: str, data: bytes, *, number: str, producer_ms: int, server_ms: int, session: str = ""
     ) -> tuple[int, int]:
-        """(partition, offset) once the brokers have it. Raises SinkBusy or SinkRejected."""
+        """(partition, offset) once the brokers have it. ``session``: of the producer. Raises SinkBusy or SinkRejected."""
         assert self._producer is not None
+        headers = [(PRODUCER_HEADER, str(producer_ms).encode()), (FRAGMENT_HEADER, number.encode())]
+        if session:
+            headers.append((SESSION_HEADER, session.encode()))
         try:
             done = await self._producer.send_and_wait(
                 self._settings.topic,
                 data,
                 key=stream.encode(),
                 timestamp_ms=server_ms,
-                headers=[(PRODUCER_HEADER, str(producer_ms).encode()), (FRAGMENT_HEADER, number.encode())],
+                headers=headers,
             )
         except MessageSizeTooLargeError:
             raise SinkRejected(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from streamproc.kinesis.assemble import Assembler, Buffering, RawFragment, Recei
 from streamproc.kinesis.log import FragmentHead, VideoLog, now_ms
 from streamproc.kinesis.put_request import PutRequest
 from streamproc.kinesis.store import FragmentTooLarge, NewFragment
+from streamproc.logic.contention import session_mark
 from streamproc.media.ebml import MatroskaError, TooLarge
 from streamproc.media.matroska import Cutter
 from streamproc.metrics import KINESIS_BYTES, KINESIS_FRAGMENTS
@@ -68,6 +70,8 @@ class PutSession:
         self._receiving: asyncio.Task[Any] | None = None
         self._waits_for_data = False
         self._heard_at = time.monotonic()
+        self.mark = session_mark(time.time(), uuid.uuid4().hex[:8])
+        """Stands beside its fragments, so that the nodes of a cluster know the newest session of a stream."""
         self.done = asyncio.Event()
         """Set when nothing more of it will be begun; what is being stored goes on."""
 
@@ -187,7 +191,9 @@ class PutSession:
         self._memory.change(len(data))
         try:
             repeatable = self._may_repeat or self._request.absolute
-            number = await self._video.append(self.stream, NewFragment(info, data, digest), may_repeat=repeatable)
+            number = await self._video.append(
+                self.stream, NewFragment(info, data, digest, self.mark), may_repeat=repeatable
+            )
         except FragmentTooLarge as error:
             raise SessionEnded(AckError.MAX_FRAGMENT_SIZE_REACHED, str(error)) from None
         finally:

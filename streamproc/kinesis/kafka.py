@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
@@ -20,6 +21,7 @@ from streamproc.kinesis.index import FragmentIndex
 from streamproc.kinesis.measure import measure
 from streamproc.kinesis.store import Entry, FragmentGone, FragmentTooLarge, NewFragment, StoreAway
 from streamproc.logic import fragment_numbers as numbers
+from streamproc.logic.fragments import SESSION_HEADER
 from streamproc.media.ebml import MatroskaError
 from streamproc.threads import FRAGMENTS
 from streamproc.trouble import Trouble
@@ -31,6 +33,8 @@ CACHE_BYTES = 32 * 10**6
 _NUMBER_DIGITS = 47
 _BATCH = 100
 _AGAIN_S = 2.0
+_NEWS_S = 10.0
+"""A fragment that is older says nothing of producers that send now."""
 
 
 class KafkaFragments:
@@ -54,6 +58,8 @@ class KafkaFragments:
         self._started = False
         self._since_ms: Callable[[str], int] | None = None
         self._heard: Callable[[str, str], None] = lambda stream, number: None
+        self.producers: list[Callable[[str, str], None]] = []
+        """Called in the event loop with stream and producer's session of each fragment that comes to the topic, this node's among them."""
         self._following: asyncio.Task[None] | None = None
 
     def follow_others(self, since_ms: Callable[[str], int], heard: Callable[[str, str], None]) -> None:
@@ -82,6 +88,7 @@ class KafkaFragments:
                 number=info.number,
                 producer_ms=info.producer_ms,
                 server_ms=info.server_ms,
+                session=fragment.session,
             )
         except SinkBusy as error:
             raise StoreAway(str(error)) from None
@@ -179,8 +186,15 @@ class KafkaFragments:
             await FRAGMENTS.run(self._note, partition, offset + 1)
         for record in records:
             self._keep(f"{record.partition}:{record.offset}", record.value or b"")
+            self._say_producer(record)
         for entry in entries:
             self._heard(entry.stream, entry.info.number)
+
+    def _say_producer(self, record: Record) -> None:
+        session = record.headers.get(SESSION_HEADER, b"").decode("ascii", "replace")
+        if session and record.key and time.time() - record.server.timestamp() < _NEWS_S:
+            for each in self.producers:
+                each(record.key.decode("utf-8", "replace"), session)
 
     def _indexed(self, partition: int, begin: int, end: int) -> int:
         """The offset from which on the index does not know what the topic holds."""

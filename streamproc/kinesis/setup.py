@@ -114,6 +114,8 @@ async def serve(
     models = await CONTROL.run(operation_models)  # reads botocore's files
     sessions = Sessions(settings.max_sessions, settings.max_buffered_bytes)
     video.deleted_listeners.append(lambda name: sessions.end(name, AckError.STREAM_DELETED, "the stream was deleted"))
+    if isinstance(video.store, KafkaFragments):
+        video.store.producers.append(sessions.sent)
     control = ControlOperations(video, sessions, settings, node.aws.region, node.aws.account)
     rooms = Rooms(video, sessions, control, ArchiveOperations(video))
     endpoint = KinesisEndpoint(rooms, models, keys, settings.max_sessions)

@@ -31,6 +31,8 @@ class NewFragment:
     """A Matroska file of its own."""
     digest: bytes
     """Of its clusters: one that a producer sends again has the same."""
+    session: str = ""
+    """Of the producer that sent it, where it came by PutMedia: see ``logic.contention.session_mark``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,11 @@ MOST = 3
 """Living sessions that may be ended by newer ones within ``WITHIN_S``: a producer that renews its session may leave the old one open for a moment."""
 
 
+def session_mark(begun_s: float, chance: str) -> str:
+    """A session's mark: the mark of a later one is greater. ``begun_s``: Unix time; ``chance``: tells apart those that begin at once."""
+    return f"{round(begun_s * 1000):015d}-{chance}"
+
+
 class Contention:
     """One stream's. Times are seconds on any steady clock."""
 

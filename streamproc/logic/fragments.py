@@ -163,6 +163,7 @@ def _seconds(span: timedelta) -> Fraction:
 
 
 FRAGMENT_HEADER = "fragment-number"
+SESSION_HEADER = "put-session"
 PRODUCER_HEADER = "producer-timestamp"
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """Producer times outside are no times of a camera; near the end of the calendar, sums of them could not be written."""

@@ -78,3 +78,24 @@ def test_any_node_serves_any_stream(nodes: Nodes, clip: Clip) -> None:
     client(b.url).create_stream(StreamName="porch")
     wait_for(lambda: "porch" in streams(a), 30, "the new one")
     assert fragments(a, "porch") == fragments(b, "porch") == [], "of another stream of this name"
+
+
+def test_of_two_producers_at_two_nodes_the_newest_counts(nodes: Nodes, clip: Clip) -> None:
+    a, b = (nodes.add(name, more=VIDEO) for name in ("a", "b"))
+    for node in (a, b):
+        node.launch()
+    for node in (a, b):
+        wait_for(node.ready, what="readiness")
+    clusters = clip.clusters()
+    client(a.url).create_stream(StreamName="porch")
+    wait_for(lambda: "porch" in streams(b), 30, "the stream at the other node")
+    first = Sender(a.url, "porch")
+    first.send(clip.header() + b"".join(clusters[:2]))
+    first.until("PERSISTED", 1)
+    second = Sender(b.url, "porch")
+    second.send(clip.header() + b"".join(clusters[2:4]))
+    second.until("PERSISTED", 1)
+    assert first.closed.wait(30), "the one before is ended"
+    second.send(b"".join(clusters[4:]))
+    second.until("PERSISTED", 2)
+    assert not second.closed.is_set()
