@@ -103,13 +103,13 @@ class Ground:
         """Until every feed runs on exactly one node, and nothing is moved any more: a node that is back gets its part of what the others run a
         moment after it answers, and that is not the doing of the next fault."""
         last: dict[str, str] = {}
-        told: Counter[str] = Counter()
+        counted: Counter[str] = Counter()
 
         def still() -> bool:
-            nonlocal last, told
-            found, gaps = self.where(), self.gaps()
-            same = (found, gaps) == (last, told)
-            last, told = found, gaps
+            nonlocal last, counted
+            found, taken = self.where(), self.takeovers()
+            same = (found, taken) == (last, counted)
+            last, counted = found, taken
             return same and set(found) == self.names and "two" not in found.values() and self.level()
 
         def stays() -> bool:
@@ -126,9 +126,9 @@ class Ground:
         found = set(self.calm().values())
         return dice.choice([node for node in self.nodes.all if node.name in found])
 
-    def gaps(self) -> Counter[str]:
-        """Takeovers that outputs were told of, by processor."""
-        return Counter(event["processor"] for event in self.nodes.events() if event.get("reason") == "takeover")
+    def takeovers(self) -> Counter[str]:
+        """By processor, as the nodes log them: what outputs are told of one may come when the next fault is on its way."""
+        return Counter(line["processor"] for node in self.nodes.all for line in node.logged("took_over"))
 
 
 def runs(node: Node) -> set[str]:
@@ -141,7 +141,7 @@ def runs(node: Node) -> set[str]:
 
 def strike(ground: Ground, fault: str, node: Node, tally: Tally) -> None:
     """One fault from beginning to end."""
-    before, gaps = ground.calm(), ground.gaps()
+    before, taken = ground.calm(), ground.takeovers()
     theirs = {name for name, owner in before.items() if owner == node.name}
     progress(f"{fault} {node.name}, which runs {', '.join(sorted(theirs)) or 'nothing'}")
     row: dict[str, Any] = {"fault": fault, "node": node.name, "feeds": len(theirs)}
@@ -156,7 +156,7 @@ def strike(ground: Ground, fault: str, node: Node, tally: Tally) -> None:
     if fault != "outage":
         row["moved_s"] = row.pop("moved_at") - begun
     after = ground.calm() if fault in ("outage", "drain") else None
-    moved = {name for name in ground.names - theirs if (ground.gaps() - gaps)[name]}
+    moved = {name for name in ground.names - theirs if (ground.takeovers() - taken)[name]}
     if fault == "outage":
         moved = {name for name in ground.names if after and after[name] != before[name]}
     row["disturbed"] = len(moved)

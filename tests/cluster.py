@@ -66,7 +66,8 @@ class Node(Daemon):
         return {name for name, state in self.states().items() if state == "running"}
 
     def logged(self, event: str) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        whole = self.log.read_text().rpartition("\n")[0].splitlines()  # the last one may be half written
+        lines = [json.loads(line) for line in whole if line.startswith("{") and f'"{event}"' in line]
         return [line for line in lines if line["event"] == event]
 
     def signal(self, number: int) -> None:
