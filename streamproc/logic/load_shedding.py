@@ -57,6 +57,11 @@ class LoadSheddingPolicy:
 
     dropped: float = 0.1
     """More than this share of the due frames dropped is pressure, whatever the CPU says: something else may use the cores."""
+    busy: float = 0.9
+    """Below this share of the cores in use, by whomever, frames are dropped though a core was free..."""
+    lasting: float = 0.5
+    """...which is pressure only if it happens in this share of the window's seconds: one camera's work is one thread's, and may be too much
+    for it. What passes (a disk, a model being read, a camera that wakes) is over before a step could help."""
     room: float = 0.75
     """Below this share of the target there is room again."""
     window_s: float = 10.0
@@ -81,6 +86,16 @@ class Change:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What was told at a time."""
+
+    now: float
+    cpu: float | None
+    dropped: float
+    busy: float
+
+
 @dataclass
 class LoadShedding:
     """Fed with figures about once a second; says what to give up or take back, one step at a time.
@@ -92,7 +107,7 @@ class LoadShedding:
     policy: LoadSheddingPolicy = field(default_factory=LoadSheddingPolicy)
     taken: list[Step] = field(default_factory=list)
     """In the order in which they were taken."""
-    _figures: deque[tuple[float, float | None, float]] = field(default_factory=deque)
+    _figures: deque[_Figures] = field(default_factory=deque)
     _began: float | None = None
     _room_since: float | None = None
     _free_since: float | None = None
@@ -100,13 +115,14 @@ class LoadShedding:
     _patience: float = 1.0
 
     def observe(
-        self, now: float, cpu: float | None, dropped: float, steps: Sequence[Step] = tuple(Step)
+        self, now: float, cpu: float | None, dropped: float, steps: Sequence[Step] = tuple(Step), busy: float = 1.0
     ) -> Change | None:
         """``cpu``: the share of the cores used (None: it says nothing, since somebody takes whatever is left), ``dropped``: of
-        the due frames, both since the last call; ``steps``: those that would change anything. ``now`` in seconds."""
+        the due frames, ``busy``: the share of the cores that anybody on the machine used, all since the last call; ``steps``: those that
+        would change anything. ``now`` in seconds."""
         if self.target is None:
             return self._undo(now, "the governor was switched off") if self.taken else None
-        mean_cpu, mean_dropped, whole = self._means(now, cpu, dropped)
+        mean_cpu, mean_dropped, whole = self._means(_Figures(now, cpu, dropped, busy))
         self._mind_room(now, mean_cpu, mean_dropped)
         pressed = self._pressure(mean_cpu, mean_dropped)
         if pressed is not None and whole:
@@ -119,18 +135,27 @@ class LoadShedding:
             self._patience, self._undone = 1.0, {}
         return None
 
-    def _means(self, now: float, cpu: float | None, dropped: float) -> tuple[float | None, float, bool]:
-        """The means of the window, and whether it is whole."""
-        figures = self._figures
-        figures.append((now, cpu, dropped))
-        while now - figures[0][0] > self.policy.window_s:
+    def _means(self, newest: _Figures) -> tuple[float | None, float, bool]:
+        """The means of the window, and whether it is whole. Of the drops: as far as they are pressure."""
+        figures, now = self._figures, newest.now
+        figures.append(newest)
+        while now - figures[0].now > self.policy.window_s:
             figures.popleft()
         if self._began is None:
             self._began = now
-        known = [figure[1] for figure in figures if figure[1] is not None]
+        known = [each.cpu for each in figures if each.cpu is not None]
         whole = now - self._began >= self.policy.window_s
         mean_cpu = sum(known) / len(known) if len(known) * 2 > len(figures) else None
-        return mean_cpu, sum(figure[2] for figure in figures) / len(figures), whole
+        return mean_cpu, self._dropped(), whole
+
+    def _dropped(self) -> float:
+        """The share of the due frames that was dropped for want of time; 0 where it was in passing, and cores were free."""
+        figures, policy = self._figures, self.policy
+        losing = [each for each in figures if each.dropped > policy.dropped]
+        free = sum(each.busy for each in losing) < policy.busy * len(losing)
+        if free and len(losing) < policy.lasting * len(figures):
+            return 0.0
+        return sum(each.dropped for each in figures) / len(figures)
 
     def _pressure(self, cpu: float | None, dropped: float) -> str | None:
         """Why it is too much; None: it is not."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN = Path("/proc/self/cgroup")
+_STAT = Path("/proc/stat")
 
 
 def usable_cores(cgroups: Path = _CGROUPS, own: Path = _OWN) -> float:
@@ -62,3 +64,30 @@ class CpuMeter:
         share = (cpu - self._cpu) / max(1e-3, wall - self._wall) / self.cores
         self._wall, self._cpu = wall, cpu
         return share
+
+
+class MachineMeter:
+    """The share of the cores in this process's affinity mask that anybody on the machine used since the last reading (Linux)."""
+
+    def __init__(self, stat: Path = _STAT, cores: Collection[int] | None = None) -> None:
+        self._stat = stat
+        own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+        self._names = {f"cpu{core}" for core in (own if cores is None else cores)}
+        self._before = self._ticks()
+
+    def read(self) -> float:
+        """0..1; 1 where the machine does not say, so that nobody takes its cores for free."""
+        before, self._before = self._before, self._ticks()
+        idle, every = self._before[0] - before[0], self._before[1] - before[1]
+        return 1.0 - max(0, idle) / every if every > 0 else 1.0
+
+    def _ticks(self) -> tuple[int, int]:
+        """Idle ones (waiting for a disk is idle), and all."""
+        idle = every = 0
+        with suppress(OSError, ValueError):
+            for line in self._stat.read_text(encoding="ascii").splitlines():
+                name, *fields = line.split()
+                if name in self._names:
+                    ticks = [int(field) for field in fields[:8]]  # what guests use is counted in user and nice, too
+                    idle, every = idle + ticks[3] + ticks[4], every + sum(ticks)
+        return idle, every

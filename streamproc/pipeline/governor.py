@@ -18,7 +18,7 @@ from streamproc import metrics
 from streamproc.core.decisions import Aspect
 from streamproc.core.media import rfc3339
 from streamproc.logic.load_shedding import FULL, Change, LoadShedding, LoadSheddingPolicy, QualityLevel, Step
-from streamproc.pipeline.cores import CpuMeter
+from streamproc.pipeline.cores import CpuMeter, MachineMeter
 from streamproc.pipeline.lane import Lane
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,7 @@ class Governor:
         """Whether somebody else in this process takes whatever CPU is left (stored-video jobs): easing cameras would not bring
         the share down then, so only dropped frames count."""
         self._easing = LoadShedding(None, policy or LoadSheddingPolicy())
-        self._meter = CpuMeter()
+        self._meter, self._machine = CpuMeter(), MachineMeter()
         self._before: dict[Lane, tuple[int, int]] = {}
         self._told: dict[Step, dict[str, Any]] = {}
         self.retarget(target_percent)
@@ -59,10 +59,11 @@ class Governor:
         """Take in the time since the last tick, and do something about it if need be. ``lanes``: all that run."""
         live = [lane for lane in lanes if lane.live and not lane.over]
         cpu, dropped = self._meter.read(), self._drops(live)
+        busy = max(cpu, self._machine.read())  # a container's quota is used up while the machine has cores free
         metrics.CPU_SHARE.set(cpu)
         useful = [step for step in Step if any(_can(lane, step) for lane in live)]
         telling = not (self._settling(live) or any(_waits(lane) for lane in lanes) or any(ask() for ask in self.greedy))
-        change = self._easing.observe(time.monotonic(), cpu if telling else None, dropped, useful)
+        change = self._easing.observe(time.monotonic(), cpu if telling else None, dropped, useful, busy)
         if change is not None:
             self._note(change, cpu, dropped)
         eased = QualityLevel.by(self._easing.taken)

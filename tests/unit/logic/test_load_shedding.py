@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streamproc.logic.load_shedding import FULL, Change, LoadShedding, LoadSheddingPolicy, QualityLevel, Step
-from streamproc.pipeline.cores import usable_cores
+from streamproc.pipeline.cores import MachineMeter, usable_cores
 
 ORDER = list(Step)
 
@@ -63,6 +63,47 @@ def test_steps_taken(figures: list[tuple[float | None, float]], steps: int) -> N
     easing = LoadShedding(0.8)
     changes = run(easing, figures)
     assert easing.taken == ORDER[:steps] and all(change.taken for _, change in changes)
+
+
+@pytest.mark.parametrize(
+    ("busy", "dropped", "taken"),
+    [
+        (0.5, [0.0] * 8 + [0.9] * 3, []),
+        (0.95, [0.0] * 8 + [0.9] * 3, ORDER[:1]),
+        (0.5, [0.2] * 15, ORDER[:1]),
+    ],
+    ids=["in passing, cores free", "in passing, no core free", "again and again: more than one thread can do"],
+)
+def test_drops_while_cores_are_free_count_only_if_they_go_on(
+    busy: float, dropped: list[float], taken: list[Step]
+) -> None:
+    easing = LoadShedding(0.8)
+    for second, share in enumerate(dropped):
+        easing.observe(second, 0.4, share, busy=busy)
+    assert easing.taken == taken
+
+
+def test_drops_in_passing_keep_nothing_given_up_while_cores_are_free() -> None:
+    easing = LoadShedding(0.8)
+    run(easing, [(0.95, 0.0)] * 12)
+    assert easing.taken == ORDER[:1]
+    for second in range(12, 20):
+        easing.observe(second, 0.3, 0.8 if second == 15 else 0.0, busy=0.4)
+    assert not easing.taken
+
+
+def test_how_busy_the_machine_is_on_the_cores_of_ones_own(tmp_path: Path) -> None:
+    stat = tmp_path / "stat"
+    stat.write_text(
+        "cpu 0 0 0 0 0 0 0 0 0 0\ncpu0 0 0 0 0 0 0 0 0 0 0\ncpu1 0 0 0 0 0 0 0 0 0 0\ncpu2 5 0 0 5 0 0 0 0 0 0\n"
+    )
+    meter = MachineMeter(stat, {0, 1})
+    stat.write_text(
+        "cpu 0 0 0 0 0 0 0 0 0 0\ncpu0 60 10 20 0 0 0 5 5 60 0\ncpu1 0 0 0 40 60 0 0 0 0 0\ncpu2 5 0 0 99 0 0 0 0 0 0\n"
+    )
+    assert meter.read() == pytest.approx(0.5)
+    stat.unlink()
+    assert meter.read() == 1.0, "a machine that does not say has nothing free"
 
 
 def test_steps_are_undone_in_reverse_order_and_only_with_room() -> None:
