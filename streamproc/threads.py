@@ -179,6 +179,8 @@ FOLDERS = FolderThreads()
 """Folders that requests name: buckets that are bound to one."""
 STORES = FolderThreads(each=8, patience_s=30.0)
 """Object stores that requests name, by binding: one that does not answer takes no threads from other requests."""
+CLUSTER = Threads("cluster", 4)
+"""What waits for the brokers of a cluster."""
 CONTROL = Threads("control", 8)
 """Processors: sources that are let go, models that load, checkpoints."""
 ENDING = Threads("ending", 4)

@@ -22,13 +22,14 @@ from streamproc.core.media import Moment
 from streamproc.core.route import Route
 from streamproc.jobs.model import Job
 from streamproc.outbox.outbox import Outbox
+from streamproc.store.jobs import COMPLETIONS
 from streamproc.store.journal import Commit, Journal, SessionRow
 from streamproc.threads import DATABASE
 
 log = structlog.get_logger(__name__)
 
-OWNER = "stored-video:jobs"
-"""Whose outputs these are in the outbox. No processor can be called that."""
+OWNER = COMPLETIONS
+"""Whose outputs these are in the outbox."""
 _TOPICS = "aws_completion_topics"
 _ATTACH_TIMEOUT_S = 20.0
 

@@ -90,7 +90,7 @@ class Division:
         self._processors = processors
         self._group: SlotGroup | None = None
         self._waits = "they are being asked"
-        self._shares = Shares()
+        self.shares = Shares()
         self.keepers: dict[int, SlotKeeper] = {}
         self._changed: list[Callable[[str], None]] = []
         self._joining: asyncio.Task[None] | None = None
@@ -120,7 +120,7 @@ class Division:
         if group is not None:
             await group.leave()
             log.info("drained")
-        self._shares = Shares(known=True)
+        self.shares = Shares(known=True)
         self.news()
 
     def running(self) -> set[int]:
@@ -129,13 +129,13 @@ class Division:
 
     def settled(self) -> set[int]:
         """This node's slots that it does not have to take over any more: they run, or nothing is in them."""
-        return set(self._shares.mine) - (self._processors.slots() - self.running())
+        return set(self.shares.mine) - (self._processors.slots() - self.running())
 
     # -- ownership
 
     def elsewhere(self, name: str) -> str | None:
         number = self._processors.slot_of(name)
-        keeper, shares = self.keepers.get(number), self._shares
+        keeper, shares = self.keepers.get(number), self.shares
         lacking = self._processors.lacking(name, self._tags)
         left_out = shares.left_out(number, self._processors.require(name))
         if left_out is not None or (lacking and number in shares.mine):
@@ -155,7 +155,7 @@ class Division:
 
     def owner_of(self, name: str) -> str | None:
         """Id of the node that has a processor, as far as the group has said."""
-        return self._shares.owners.get(self._processors.slot_of(name))
+        return self.shares.owners.get(self._processors.slot_of(name))
 
     def keeper_of(self, name: str) -> SlotKeeper | None:
         """Of the slot of a processor, where this node ever had the slot. Any thread."""
@@ -191,17 +191,17 @@ class Division:
     def _assigned(self, found: Assigned) -> None:
         if self.leaving:
             return
-        self._shares = Shares(True, found.slots, dict(found.owners), dict(found.untaken), found.partly)
+        self.shares = Shares(True, found.slots, dict(found.owners), dict(found.untaken), found.partly)
         wanted = self._processors.slots() & found.slots
         for number in sorted(wanted | self.keepers.keys()):
             if number in wanted:
-                self._keeper(number).assigned()
+                self.keeper(number).assigned()
             else:
                 self.keepers[number].withdrawn()
         self._tell(self._processors.supervisor.names())
         self.news()
 
-    def _keeper(self, number: int) -> SlotKeeper:
+    def keeper(self, number: int) -> SlotKeeper:
         return self.keepers.setdefault(number, SlotKeeper(number, self.store, self, self._processors))
 
     def known(self, name: str) -> None:
@@ -210,7 +210,7 @@ class Division:
             self._processors.adopted.discard(name)
             return
         number = self._processors.slot_of(name)
-        if self.leaving or number not in self._shares.mine:
+        if self.leaving or number not in self.shares.mine:
             return
         if self._processors.lacking(name, self._tags):
             # The slot was this node's before the processor came to it: the group divides once more, once for each such processor.
@@ -218,7 +218,7 @@ class Division:
                 self._asked.add(name)
                 self._group.divide_anew()
             return
-        keeper = self._keeper(number)
+        keeper = self.keeper(number)
         if keeper.is_over:
             keeper.assigned()
         elif keeper.running and name not in self._processors.adopted:
@@ -244,7 +244,7 @@ class Division:
         return await self._group.confirm(slot)
 
     def lives(self, node: str) -> bool:
-        return node in self._shares.owners.values() and self.alive(node)
+        return node in self.shares.owners.values() and self.alive(node)
 
     def changed(self, slot: int) -> None:
         metrics.SLOTS.set(sum(each.running for each in self.keepers.values()))

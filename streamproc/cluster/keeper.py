@@ -12,7 +12,7 @@ import structlog
 
 from connectors.kafka.slot_log import Lost, SlotWriter, Uncertain
 from streamproc import metrics
-from streamproc.cluster.slot_commits import Decided, Forgotten, SlotCommits
+from streamproc.cluster.slot_commits import Decided, Forgotten, SlotCommits, Written
 from streamproc.cluster.slot_processors import SlotProcessors
 from streamproc.cluster.slot_store import Owner, SlotContents, SlotStore
 from streamproc.core.errors import OwnershipLost, SourceError, StorageUnavailable
@@ -98,7 +98,7 @@ class SlotKeeper:
         """What the log holds of its processors, while they run here."""
         return self._commits.lanes if self._commits is not None else {}
 
-    async def commit(self, decided: Decided | Forgotten) -> None:
+    async def commit(self, decided: Decided | Forgotten | Written) -> None:
         """Returns when it is committed. Raises OwnershipLost, or StorageUnavailable where the brokers do not say so."""
         if self._commits is None:
             raise OwnershipLost(f"slot {self.number} is not this node's")

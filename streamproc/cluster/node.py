@@ -16,6 +16,7 @@ from streamproc.cluster.documents import SharedDocuments
 from streamproc.cluster.faces import ClusterFaces
 from streamproc.cluster.formats import agreed, newest
 from streamproc.cluster.history import SharedHistory
+from streamproc.cluster.jobs import SharedJobs
 from streamproc.cluster.logged_journal import LoggedJournal
 from streamproc.cluster.pictures import ClusterPictures
 from streamproc.cluster.slot_processors import SlotProcessors
@@ -24,6 +25,7 @@ from streamproc.config.cluster import ClusterSettings, NodePlace
 from streamproc.core.event import Event
 from streamproc.live.supervisor import Supervisor
 from streamproc.store.database import Database
+from streamproc.store.jobs import COMPLETIONS
 
 CATCH_UP_S = 10.0
 """So long a node that comes back waits for what callers said meanwhile, before it asks for anything to run."""
@@ -49,6 +51,7 @@ class ClusterNode:
         self.faces = ClusterFaces(settings, context, face_key)
         self.pictures = ClusterPictures(settings, context, in_charge=lambda: 0 in self.division.running())
         self.history = SharedHistory(self.division.store, lambda slot: slot in self.division.running())
+        self.jobs = self.processors.jobs = SharedJobs(self.division, self.division.store)
         self._catching_up: list[Callable[[float], Awaitable[None]]] = [
             self.directory.told,
             self.documents.caught_up,
@@ -64,6 +67,7 @@ class ClusterNode:
         supervisor.state_elsewhere = self._state_elsewhere
         self.processors.logged_since = _first_time(supervisor.database, self.settings.name)
         keeper_of = self.division.keeper_of
+        self.jobs.bind(supervisor.database, loop)
         keep = self.pictures.bind(supervisor)
         supervisor.decisions.journal = LoggedJournal(supervisor.journal, supervisor.store, keeper_of, loop, keep)
         supervisor.outputs.outbox.gate.is_open = self._may_deliver
@@ -79,6 +83,7 @@ class ClusterNode:
         self.directory.open()
         self.documents.open()
         self.history.open()
+        self.jobs.open()
         self.pictures.open()
         self.standings.open()
         self.division.open(self._caught_up)
@@ -89,6 +94,7 @@ class ClusterNode:
 
     async def close(self) -> None:
         await self.drain()
+        await self.jobs.close()
         await self.standings.close()
         await self.documents.close()
         await self.faces.close()
@@ -132,6 +138,7 @@ class ClusterNode:
     def _news(self) -> None:
         self.directory.tell()
         self.standings.taken()
+        self.jobs.look()
 
     async def _caught_up(self) -> None:
         await asyncio.gather(*(caught_up(CATCH_UP_S) for caught_up in self._catching_up))
@@ -142,7 +149,9 @@ class ClusterNode:
 
     # -- deliveries
 
-    async def _may_deliver(self, processor: str) -> bool:
+    async def _may_deliver(self, processor: str, session: str) -> bool:
+        if processor == COMPLETIONS:
+            return await self.jobs.ends.may_tell(session, self.settings.session_timeout / 3)
         if not self.processors.supervisor.known(processor):
             return True
         keeper = self.division.keeper_of(processor)
@@ -151,6 +160,9 @@ class ClusterNode:
         return await keeper.prove(self.settings.session_timeout / 3)
 
     def _settled(self, output: str, event: Event) -> None:
+        if event.processor == COMPLETIONS:
+            self.jobs.ends.told(event.session)
+            return
         keeper = self.division.keeper_of(event.processor)
         if keeper is not None and self.processors.supervisor.known(event.processor):
             keeper.settle(output, event)

@@ -43,9 +43,16 @@ class Forgotten:
     processor: str
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Records of the slot beside those of processors. Written twice where nobody said that they are written: a key's newest value counts."""
+
+    entries: Sequence[Entry]
+
+
 @dataclass(slots=True)
 class _Pending:
-    decided: Decided | Forgotten | None
+    decided: Decided | Forgotten | Written | None
     """None: only whether the slot is still this node's is asked."""
     done: asyncio.Future[None]
 
@@ -60,6 +67,7 @@ class _Attempt:
     ids: set[str] = field(default_factory=set)
     events: list[tuple[Event, Sequence[Route]]] = field(default_factory=list)
     """In the order in which they are sent, with whom they are owed to."""
+    written: list[Entry] = field(default_factory=list)
     settled: dict[tuple[str, str], int] = field(default_factory=dict)
     waiting: list[_Pending] = field(default_factory=list)
     format: int = 0
@@ -120,7 +128,7 @@ class SlotCommits:
         """By processor, as committed last."""
         return self._lanes
 
-    async def commit(self, decided: Decided | Forgotten | None) -> None:
+    async def commit(self, decided: Decided | Forgotten | Written | None) -> None:
         """Returns when it is committed. None: only ask whether the slot is still this node's. Raises OwnershipLost, or StorageUnavailable where
         the brokers do not say so."""
         if self._closed:
@@ -182,6 +190,7 @@ class SlotCommits:
                 entries += self._entries(attempt, each.decided)
         self._unsure, attempt.settled = attempt, self._ledger.take()
         entries += self._ledger.entries(attempt.settled)
+        entries += attempt.written
         entries += self._lane_entries(attempt)
         owner = replace(self._owner, commit=attempt.commit, released=self.releasing, owed_from=self._ledger.owed_from)
         begun = time.monotonic()
@@ -200,7 +209,11 @@ class SlotCommits:
             elif isinstance(each.decided, Decided):  # it gave up waiting, and will ask again
                 self._kept |= {event.event.id for event in each.decided.events}
 
-    def _entries(self, attempt: _Attempt, decided: Decided | Forgotten) -> list[Entry]:
+    def _entries(self, attempt: _Attempt, decided: Decided | Forgotten | Written) -> list[Entry]:
+        """The events of it, which stand first in the transaction; the rest is noted in ``attempt``."""
+        if isinstance(decided, Written):
+            attempt.written += decided.entries
+            return []
         if isinstance(decided, Forgotten):
             attempt.lanes[decided.processor] = None
             return []

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import structlog
 
@@ -24,6 +25,31 @@ TELL_S = 3.0
 """How long a hand-over waits for deliveries in hand."""
 
 
+class SlotJobs(Protocol):
+    """Stored-video jobs of slots."""
+
+    busy: frozenset[int]
+    """Slots in which there is something to do."""
+
+    async def adopt(self, slot: int) -> None:
+        """Take over what the log holds of them. Raises SourceError, StorageUnavailable."""
+        ...
+
+    async def release(self, slot: int) -> None:
+        """Until none of the slot is worked at here, or does not end."""
+        ...
+
+
+class NoJobs:
+    """Slots with processors only."""
+
+    busy: frozenset[int] = frozenset()
+
+    async def adopt(self, slot: int) -> None: ...
+
+    async def release(self, slot: int) -> None: ...
+
+
 class SlotProcessors:
     """Belongs to the event loop."""
 
@@ -35,14 +61,16 @@ class SlotProcessors:
         """Processors of which this node has read what the log holds."""
         self.logged_since = time.time()
         """When this node first was in its cluster: what it decided before is not in the log."""
+        self.jobs: SlotJobs = NoJobs()
+        """What else is in the slots."""
         self._slots = slots
 
     def slot_of(self, name: str) -> int:
         return slot_of(name, self._slots)
 
     def slots(self) -> set[int]:
-        """Slots in which there is a processor."""
-        return {self.slot_of(name) for name in self.supervisor.names()}
+        """Slots in which there is something to run."""
+        return {self.slot_of(name) for name in self.supervisor.names()} | self.jobs.busy
 
     def names(self, slot: int) -> list[str]:
         return [name for name in self.supervisor.names() if self.slot_of(name) == slot]
@@ -65,14 +93,19 @@ class SlotProcessors:
         return {number: dict(needs) for number, needs in found.items() if any(needs)}
 
     async def adopt_all(self, slot: int, contents: SlotContents) -> None:
-        """``adopt`` for each processor in the slot."""
-        for name in self.names(slot):
-            await self.adopt(name, contents)
+        """``adopt`` for each processor in the slot, and for its jobs."""
+        jobs = asyncio.create_task(self.jobs.adopt(slot))
+        try:
+            for name in self.names(slot):
+                await self.adopt(name, contents)
+        finally:
+            await asyncio.gather(jobs, return_exceptions=True)
+        jobs.result()
 
     async def adopt(self, name: str, contents: SlotContents) -> None:
         """Make what the log holds what the processor goes on from. Raises StorageUnavailable, and SourceError where a run of before does not end."""
         # A run of before must not write behind what is read now.
-        if not await _until(lambda: not self._is_busy(name), RELEASE_S):
+        if not await until(lambda: not self._is_busy(name), RELEASE_S):
             raise SourceError(f"{name} does not end here")
         lane, events = contents.lanes.get(name), contents.events.get(name, [])
         processor = self.supervisor.processor(name)
@@ -92,8 +125,9 @@ class SlotProcessors:
     async def release(self, slot: int) -> None:
         """Until nothing of the slot runs or is being delivered here, or does not end."""
         names, outbox = self.names(slot), self.supervisor.outputs.outbox
-        await _until(lambda: not any(self._is_busy(name) for name in names), RELEASE_S)
-        await _until(lambda: not any(outbox.busy(name) for name in names), TELL_S)
+        nothing_runs = until(lambda: not any(self._is_busy(name) for name in names), RELEASE_S)
+        await asyncio.gather(nothing_runs, self.jobs.release(slot))
+        await until(lambda: not any(outbox.busy(name) for name in names), TELL_S)
 
     def drop(self, slot: int) -> None:
         """What was decided and is not committed counts for nothing."""
@@ -106,7 +140,7 @@ class SlotProcessors:
         return known and (self.supervisor.processor(name).life.active or self.supervisor.decisions.waits(name))
 
 
-async def _until(check: Callable[[], bool], within_s: float) -> bool:
+async def until(check: Callable[[], bool], within_s: float) -> bool:
     """Wait for it, at most so long; whether it is so. What it asks about tells nobody when it changes."""
     end = time.monotonic() + within_s
     for _ in range(round(within_s / POLL_S)):

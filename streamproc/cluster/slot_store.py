@@ -31,6 +31,8 @@ TOPICS: Mapping[str, Mapping[str, str]] = {
     "lanes": _TABLE,
     "events": {"cleanup.policy": "delete", "retention.ms": str(_EVENTS_MS)},
     "owed": _TABLE,
+    "jobs": _TABLE,
+    "checkpoints": _TABLE,
 }
 """By name without the cluster's, each with as many partitions as there are slots."""
 
@@ -119,6 +121,15 @@ class SlotStore:
                 found.settled[output, session] = int(record.value)
             else:
                 found.settled.pop((output, session), None)
+        return found
+
+    async def records(self, name: str, slot: int) -> dict[str, bytes | None]:
+        """The newest value of each key of a topic of the cluster, in the order of the log. Raises SourceError."""
+        found: dict[str, bytes | None] = {}
+        for record in await self._read(name, slot):
+            key = (record.key or b"").decode(errors="replace")
+            found.pop(key, None)
+            found[key] = record.value
         return found
 
     async def owner(self, slot: int) -> Owner:

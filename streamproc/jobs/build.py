@@ -19,6 +19,7 @@ from streamproc.jobs.video import VideoFrame
 from streamproc.jobs.video_facts import VideoFacts
 from streamproc.perception.provider import ModelProvider
 from streamproc.store.database import Database
+from streamproc.store.jobs import JobStore
 
 if TYPE_CHECKING:
     from streamproc.core.faces import DetectedFace
@@ -118,11 +119,15 @@ class Analyses:
 
 
 def open_jobs(
-    database: Database, provider: ModelProvider, *, on_completed: OnCompleted = lambda job: None
+    database: Database,
+    provider: ModelProvider,
+    *,
+    on_completed: OnCompleted = lambda job: None,
+    store: JobStore | None = None,
 ) -> JobService:
     """The jobs of one data directory by the settings of the provider's node. Call ``open_workers`` on it to have them run.
 
-    ``on_completed`` hands completions on, see ``JobService``.
+    ``on_completed`` hands completions on, and ``store`` keeps the jobs, see ``JobService``.
     """
     node = provider.node
     limits = JobLimits(
@@ -132,7 +137,7 @@ def open_jobs(
         max_seconds=node.limits.max_video_seconds,
     )
     videos = Videos(StoreSettings(node.aws.endpoint_url, node.aws.region))
-    return JobService(database, videos, Analyses(provider).make, limits=limits, on_completed=on_completed)
+    return JobService(database, videos, Analyses(provider).make, limits=limits, on_completed=on_completed, store=store)
 
 
 def parse(shape: type[Options], options: dict[str, Any]) -> Options:

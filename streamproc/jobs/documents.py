@@ -24,6 +24,7 @@ def job_document(job: Job) -> dict[str, Any]:
         "message": job.message,
         "tag": job.request.tag,
         "options": dict(job.request.options),
+        "node": job.node or None,
         "duration_ms": facts.duration_ms if facts is not None else None,
     }
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from streamproc.core.errors import MediaError, StateError, StorageUnavailable, StreamprocError
+from streamproc.core.errors import MediaError, OwnershipLost, StateError, StorageUnavailable, StreamprocError
 from streamproc.jobs.analysis import Analysis
 from streamproc.jobs.model import Job, JobKind, JobState, VideoRef, facts_to
 from streamproc.jobs.video import Place, Sound, StoredVideo, VideoFrame
@@ -76,10 +76,11 @@ class Run:
     tell: Tell = lambda advance: None
 
     def work(self) -> None:
-        """Decode and analyse to the end. Failures become the jobs' state; raises Interrupted when stopped, and what the storage raises that passes."""
+        """Decode and analyse to the end. Failures become the jobs' state; raises Interrupted when stopped, OwnershipLost
+        where another node goes on with them, and what the storage raises that passes."""
         try:
             self._work()
-        except (Interrupted, StorageUnavailable):
+        except (Interrupted, OwnershipLost, StorageUnavailable):
             raise
         except _AllCancelled:
             return

@@ -105,6 +105,8 @@ class Job:
     """Known once the video was opened."""
     bad_video: bool = False
     """It failed because of the video itself: another try would fail alike."""
+    node: str = ""
+    """The one node of a cluster that has the video; empty: it makes no difference."""
 
 
 def request_from(document: Mapping[str, Any]) -> JobRequest:

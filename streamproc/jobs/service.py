@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-import threading
 import time
-import zlib
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -24,17 +20,17 @@ from streamproc.core.errors import (
     StreamprocError,
     TokenMismatch,
 )
-from streamproc.jobs.answers import SORTS, Aggregate, Item, Sort, items_of
+from streamproc.jobs.answers import SORTS, Aggregate, Item, Sort
 from streamproc.jobs.attended import Attendant, Reading, Stuck
 from streamproc.jobs.job_run import Advance, MakeAnalysis, Run, RunPolicy
 from streamproc.jobs.model import Job, JobKind, JobRequest, JobState, VideoRef, facts_from, request_from
-from streamproc.jobs.sources import Videos, folder_of
+from streamproc.jobs.results import Results
+from streamproc.jobs.sources import Videos, folder_of, is_remote
 from streamproc.jobs.video import StoredVideo
 from streamproc.jobs.workers import JobWorkers
 from streamproc.logic.pages import PageTokens
 from streamproc.store.database import Database
 from streamproc.store.jobs import JobRow, JobStore
-from streamproc.store.tokens import page_secret
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +38,6 @@ KEPT_S = 7 * 24 * 3600.0
 """How long results and tokens are kept."""
 MAX_RESULTS = 1000
 BOX = "box"
-_HELD_RESULTS = 4
 
 
 class VideoTooLarge(InputError):
@@ -98,19 +93,18 @@ class JobService:
         limits: JobLimits | None = None,
         on_completed: OnCompleted = lambda job: None,
         clock: Callable[[], float] = time.time,
+        store: JobStore | None = None,
     ) -> None:
-        self.store = JobStore(database)
+        """``store``: another than that of the data directory alone."""
+        self.store = store or JobStore(database)
         self._videos = videos
         self._make = make
         self._limits = limits or JobLimits()
         self._on_completed = on_completed
         self._clock = clock
-        self._tokens = PageTokens(page_secret(database))
         self._attendant = Attendant()
         self._workers = JobWorkers(self.store, BOX, self._work, self.tell_ended, self.forget_old)
-        self._results: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
-        self._orders: OrderedDict[tuple[str, Sort, Aggregate], Sequence[Item]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._results = Results(self.store)
 
     @property
     def busy(self) -> bool:
@@ -122,34 +116,45 @@ class JobService:
 
         Raises InvalidObject where the video cannot be had, VideoTooLarge, LimitExceeded, TokenMismatch.
         """
-        if request.token:
-            known = self._known(request, owner)  # before the video is asked for, which may be gone by now
-            if known is not None:
-                return known
-        size = size if size is not None else self.size(request.video)
+        known = self.known(request, owner)  # before the video is asked for, which may be gone by now
+        return known or self.start_together([request], owner=owner, run=run, size=size)[0]
+
+    def start_together(
+        self, requests: Sequence[JobRequest], *, owner: str = BOX, run: str | None = None, size: int | None = None
+    ) -> list[Job]:
+        """``start`` for several jobs of one video, all or none, which share its decode."""
+        size = size if size is not None else self.size(requests[0].video)
         if size > self._limits.max_bytes:
             raise VideoTooLarge(
                 f"Video size in bytes: {size} is more than the maximum limit of: {self._limits.max_bytes} bytes."
             )
         now = self._clock()
-        row = JobRow(
-            id=secrets.token_hex(32),
-            kind=str(request.kind),
-            owner=owner,
-            request=asdict(request),
-            fingerprint=request.fingerprint(),
-            token=request.token,
-            state=JobState.RUNNING if run else JobState.QUEUED,
-            created=now,
-            run=run or "",
-        )
+        rows = [
+            JobRow(
+                id=secrets.token_hex(32),
+                kind=str(request.kind),
+                owner=owner,
+                request=asdict(request),
+                fingerprint=request.fingerprint(),
+                token=request.token,
+                state=JobState.RUNNING if run else JobState.QUEUED,
+                created=now,
+                run=run or "",
+                node="" if is_remote(request.video.url) else self.store.node_id,
+            )
+            for request in requests
+        ]
         most = None if self._limits.queue or owner != BOX else self._limits.max_open
-        made = self.store.start(row, since=now - KEPT_S, most=most)
+        made = self.store.start_all(rows, since=now - KEPT_S, most=most)
         if isinstance(made, int):
             raise LimitExceeded(f"{made}  open Jobs, maximum limit: {self._limits.max_open}", used=made)
-        job = self._same(made, request)
+        jobs = [self._same(each, request) for each, request in zip(made, requests, strict=True)]
         self._workers.wake()
-        return job
+        return jobs
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._workers.wake()
 
     def size(self, video: VideoRef) -> int:
         """In bytes. Blocks on the video's store. Raises InvalidObject where it cannot be had."""
@@ -163,8 +168,11 @@ class JobService:
         """Raises MediaError, InvalidObject."""
         return self._videos.open(video)
 
-    def _known(self, request: JobRequest, owner: str) -> Job | None:
-        row = self.store.by_token(request.kind, request.token or "", owner, since=self._clock() - KEPT_S)
+    def known(self, request: JobRequest, owner: str = BOX) -> Job | None:
+        """The job that the request's token made before. Raises TokenMismatch where that was another request."""
+        if not request.token:
+            return None
+        row = self.store.by_token(request.kind, request.token, owner, since=self._clock() - KEPT_S)
         return self._same(row, request) if row is not None else None
 
     @staticmethod
@@ -184,43 +192,21 @@ class JobService:
             raise InputError("MaxResults must be 1 or more")
         question = f"{job_id} {page.sort} {page.aggregate}"
         # An empty token is what the service's own samples send first.
-        start = int(self._tokens.open(question, page.token, self._clock())) if page.token else 0
+        tokens = PageTokens(self.store.page_secret(job_id))
+        start = int(tokens.open(question, page.token, self._clock())) if page.token else 0
         if job.state is not JobState.SUCCEEDED:
             return JobPage(job, [], None, page)
-        items = self._ordered(job, page.sort, page.aggregate)
+        items = self._results.ordered(job, self.result(job_id), page.sort, page.aggregate)
         end = start + min(page.limit, MAX_RESULTS)
-        following = self._tokens.seal(question, str(end), self._clock()) if end < len(items) else None
+        following = tokens.seal(question, str(end), self._clock()) if end < len(items) else None
         return JobPage(job, items[start:end], following, page)
-
-    def _ordered(self, job: Job, sort: Sort, aggregate: Aggregate) -> Sequence[Item]:
-        """Everything in the asked order; the last few are kept, because they are fetched page by page."""
-        key = (job.id, sort, aggregate)
-        with self._lock:
-            if key in self._orders:
-                self._orders.move_to_end(key)
-                return self._orders[key]
-        items = items_of(job.request.kind, self.result(job.id), sort, aggregate)
-        with self._lock:
-            self._orders[key] = items
-            while len(self._orders) > _HELD_RESULTS:
-                self._orders.popitem(last=False)
-        return items
 
     def result(self, job_id: str) -> Mapping[str, Any]:
         """The whole result as it is kept. Raises NotFound, InUse while there is none."""
-        with self._lock:
-            if job_id in self._results:
-                self._results.move_to_end(job_id)
-                return self._results[job_id]
-        packed = self.store.result(job_id)
-        if packed is None:
+        found = self._results.whole(job_id)
+        if found is None:
             raise InUse(f"job {job_id} is {self.show(job_id).state}: it has no result")
-        result: Mapping[str, Any] = json.loads(zlib.decompress(packed))
-        with self._lock:
-            self._results[job_id] = result
-            while len(self._results) > _HELD_RESULTS:
-                self._results.popitem(last=False)
-        return result
+        return found
 
     def show(self, job_id: str) -> Job:
         """Raises NotFound, also for a job whose seven days are over."""
@@ -239,7 +225,7 @@ class JobService:
     def cancel(self, job_id: str) -> Job:
         """End an open job; its run goes on for the others. Raises NotFound, InUse where it is over."""
         job = self.show(job_id)
-        if not self.store.end(job_id, JobState.CANCELLED, message="cancelled"):
+        if not self.store.cancel(job_id):
             raise InUse(f"job {job_id} is over: {job.state}")
         return self.show(job_id)
 
@@ -264,8 +250,11 @@ class JobService:
             opened = partial(self._videos.open, reading=reading)
             Run(jobs[0].run, jobs, self.store, opened, self._make, policy, stop).work()
 
+        def leaving() -> bool:
+            return self._workers.closing or self.store.is_lost(jobs[0].run)
+
         try:
-            self._attendant.run(work, folder_of(jobs[0].request.video), lambda: self._workers.closing)
+            self._attendant.run(work, folder_of(jobs[0].request.video), leaving)
         except Stuck as stuck:
             for job in jobs:
                 self.store.end(job.id, JobState.FAILED, message=str(stuck))
@@ -300,4 +289,5 @@ def _job(row: JobRow) -> Job:
         expected=row.expected,
         facts=facts_from(row.facts) if row.facts else None,
         bad_video=row.bad_video,
+        node=row.node,
     )

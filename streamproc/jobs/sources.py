@@ -57,7 +57,7 @@ class Videos:
 
     def facts(self, ref: VideoRef) -> ObjectFacts:
         """Raises InvalidObject where the video cannot be had."""
-        if not _remote(ref.url):
+        if not is_remote(ref.url):
             path = Path(ref.url)
             try:
                 if not path.is_file():
@@ -80,7 +80,7 @@ class Videos:
             return self._open(ref, reading)
 
     def _open(self, ref: VideoRef, reading: AbstractContextManager[None]) -> StoredVideo:
-        if not _remote(ref.url):
+        if not is_remote(ref.url):
             self.facts(ref)
             return StoredVideo(str(Path(ref.url)), ref.url, threads=self._threads, reading=reading)
         file = self._remote_file(ref)
@@ -186,13 +186,14 @@ class RangeFile(io.RawIOBase):
 
 def folder_of(ref: VideoRef) -> str:
     """What holds the video: a folder of this host, or a store."""
-    if not _remote(ref.url):
+    if not is_remote(ref.url):
         return str(Path(ref.url).parent)
     parts = urlsplit(ref.url)
     return f"{parts.scheme}://{parts.hostname}"
 
 
-def _remote(url: str) -> bool:
+def is_remote(url: str) -> bool:
+    """Whether a video is in a store or on a web server: else it is a file of this host."""
     # Not by URL rules: ``s3:23.mp4`` is a file.
     return url.lower().startswith(("s3://", "http://", "https://"))
 

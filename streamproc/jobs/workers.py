@@ -9,7 +9,7 @@ from random import Random
 
 import structlog
 
-from streamproc.core.errors import StorageUnavailable
+from streamproc.core.errors import OwnershipLost, StorageUnavailable
 from streamproc.jobs.job_run import Interrupted
 from streamproc.jobs.model import JobState
 from streamproc.logic.backoff import BackoffRule
@@ -47,6 +47,8 @@ class JobWorkers:
         """Runs that were cut off: of an earlier process, or by the storage."""
         self._resumed = True
         self._at_work = 0
+        self._news = False
+        """Somebody has waked since the last look."""
         self.closing = False
 
     @property
@@ -63,6 +65,7 @@ class JobWorkers:
 
     def wake(self) -> None:
         with self._wake:
+            self._news = True
             self._wake.notify()
 
     def close(self, timeout_s: float) -> None:
@@ -90,6 +93,8 @@ class JobWorkers:
                 faults = 0
             except Interrupted:
                 return
+            except OwnershipLost as error:
+                log.info("job_elsewhere", reason=str(error))
             except Exception as error:  # the boundary of a worker: it never ends for good
                 faults += 1
                 reason = passing_fault(error)
@@ -106,29 +111,37 @@ class JobWorkers:
                 self._resumed = True
             if self._pending:
                 return self._pending.pop(0)
-            claimed = self._store.claim(self._owner, secrets.token_hex(8))
-            if not claimed and not self.closing:
+            self._news = False
+        claimed = self._store.claim(
+            self._owner, secrets.token_hex(8)
+        )  # may take a while: who wakes must not wait for it
+        with self._wake:
+            if not claimed and not self.closing and not self._news:
                 self._wake.wait(LOOK_EVERY_S)
-            return claimed
+        return claimed
 
     def _run_one(self, jobs: list[JobRow]) -> None:
         names = [job.id for job in jobs]
         try:
             attempts = self._store.attempt(names)
+            if attempts > MAX_ATTEMPTS:
+                log.error("job_given_up", jobs=names, attempts=MAX_ATTEMPTS)
+                for name in names:
+                    self._store.end(name, JobState.FAILED, message=GIVEN_UP)
+                self._store.let_go(jobs[0].run)
+                return
         except Exception:
             self._put_back(jobs)
             raise
-        if attempts > MAX_ATTEMPTS:
-            log.error("job_given_up", jobs=names, attempts=MAX_ATTEMPTS)
-            for name in names:
-                self._store.end(name, JobState.FAILED, message=GIVEN_UP)
-            return
         with self._wake:
             self._at_work += 1
         try:
             self._run(jobs)
         except Interrupted:
-            self._store.no_attempt(names)  # this process ends in order
+            self._store.no_attempt(names)  # this process ends in order, or another goes on
+            if self.closing:
+                raise
+        except OwnershipLost:
             raise
         except Exception as error:
             self._put_back(jobs)
@@ -138,8 +151,11 @@ class JobWorkers:
         finally:
             with self._wake:
                 self._at_work -= 1
+            self._store.let_go(jobs[0].run)
 
     def _put_back(self, jobs: list[JobRow]) -> None:
+        if self._store.let_go(jobs[0].run):
+            return  # it is given out again
         with self._wake:
             self._pending.append(jobs)
 

@@ -126,7 +126,7 @@ class Output:
             while session in self._dirty:
                 self._dirty.discard(session)
                 await self._verdicts.write_confirmed()
-                if not await self._services.gate.is_open(self.processor):
+                if not await self._services.gate.is_open(self.processor, session):
                     return
                 owed = await DATABASE.run(self._services.store.next, self.key, session, _BATCH)
                 if not owed:
@@ -174,7 +174,7 @@ class Output:
     async def _attempt(self, item: PendingDelivery) -> None:
         """Raises SinkBusy or SinkRejected, nothing else."""
         delivery = await self._delivery(item)
-        await self._services.gate.enter(self.processor)
+        await self._services.gate.enter(self.processor, item.event.session)
         try:
             async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
                 await self.sink.deliver(delivery)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -17,6 +18,9 @@ from streamproc.server.feed import Snapshot
 from streamproc.store.database import Database
 from streamproc.web.guard import Guard, KnownToken
 from streamproc.web.signin import SignIn
+
+if TYPE_CHECKING:
+    from streamproc.cluster.jobs import SharedJobs
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class DaemonContext:
     """Awaited before this node asks its cluster for anything to run, each with the most seconds that it may take."""
     passed_on: list[PassOn] = field(default_factory=list)
     """Where requests of AWS clients about processors of other nodes go: at most one."""
+    shared_jobs: list[SharedJobs] = field(default_factory=list)
+    """The stored-video jobs of the node's cluster: at most one."""
     tracing: list[Tracing] = field(default_factory=list)
     """What runs decided, where a trace is kept: at most one."""
     recorded: list[RecordedVideo] = field(default_factory=list)

@@ -251,6 +251,7 @@ def join(cluster: ClusterNode, context: DaemonContext) -> None:
     routes = ClusterRoutes(cluster, context.guard)
     routes.mount(context.app)
     context.passed_on.append(routes.aws)
+    context.shared_jobs.append(cluster.jobs)
 
 
 def _tokens(node: NodeConfig) -> tuple[KnownToken, ...]:

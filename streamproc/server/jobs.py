@@ -82,9 +82,7 @@ class JobRoutes:
         def start_all() -> list[Job]:
             if body.get("collection"):
                 self._collection(body["collection"])
-            # In one transaction: a worker that takes the first takes the others with it, and decodes once.
-            with self._database.write():
-                return [self._jobs.start(each, size=size) for each in requests]
+            return self._jobs.start_together(requests, size=size)
 
         return {"jobs": [self._document(job) for job in await JOBS.run(start_all)]}
 

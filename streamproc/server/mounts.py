@@ -90,7 +90,11 @@ async def _open_jobs(context: DaemonContext) -> JobService:
     )
     await completions.open()
     provider = supervisor.provider
-    jobs = await CONTROL.run(lambda: open_jobs(database, provider, on_completed=completions.tell))
+    shared = context.shared_jobs[0] if context.shared_jobs else None
+    store = shared.store if shared is not None else None
+    jobs = await CONTROL.run(lambda: open_jobs(database, provider, on_completed=completions.tell, store=store))
+    if shared is not None:
+        shared.news, shared.end_workers = jobs.wake, jobs.close
     jobs.open_workers()
     supervisor.runtime.governor.greedy.append(lambda: jobs.busy)
 

@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from streamproc.core.errors import NotFound
+from streamproc.core.errors import InUse, NotFound
 from streamproc.store.database import Database
+from streamproc.store.tokens import page_secret
 
 _STEPS = (
     """
@@ -32,11 +33,22 @@ _STEPS = (
     """,
     "ALTER TABLE jobs ADD COLUMN bad_video INTEGER NOT NULL DEFAULT 0;",
     "ALTER TABLE jobs ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;",
+    """
+    ALTER TABLE jobs ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN node TEXT NOT NULL DEFAULT '';
+    ALTER TABLE jobs ADD COLUMN asked TEXT NOT NULL DEFAULT '';
+    ALTER TABLE jobs ADD COLUMN to_cancel INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE job_parts (job TEXT NOT NULL, part INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (job, part)) WITHOUT ROWID;
+    """,
 )
 _BY_TOKEN = (
     "SELECT * FROM jobs WHERE kind = ? AND token = ? AND owner = ? AND created >= ? ORDER BY created DESC LIMIT 1"
 )
+SHARED = "cluster"
+"""``JobRow.owner`` of a job that stands in the log of the node's cluster."""
 OPEN = ("queued", "running")
+COMPLETIONS = "stored-video:jobs"
+"""Whose outputs the topics of completions are in the outbox; a session there is a job. No processor can be called that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +72,14 @@ class JobRow:
     facts: Mapping[str, Any] | None = None
     bad_video: bool = False
     """It failed because of the video: bytes that cannot be decoded, or too many of them."""
+    attempts: int = 0
+    """Runs that began since the last one that got further."""
+    told: bool = False
+    """Its completion was handed on."""
+    revision: int = 0
+    """Of a job that several nodes share: rises with each change."""
+    node: str = ""
+    """Of such a job: the one node that has the video; empty: any can run it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,55 +94,59 @@ class Progress:
 class JobStore:
     """The jobs of one data directory. Thread-safe."""
 
+    node_id = ""
+    """Of a node that shares them with others."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
         database.migrate("jobs", _STEPS)
 
     def add(self, row: JobRow) -> None:
         with self._database.write() as db:
-            self._insert(db, row)
+            insert_row(db, row)
 
     def start(self, row: JobRow, *, since: float, most: int | None) -> JobRow | int:
         """Add a job, unless its token is known (then that job) or ``most`` are open already (then their number).
 
         ``since``: tokens of jobs that were made before this no longer count.
         """
+        made = self.start_all([row], since=since, most=most)
+        return made if isinstance(made, int) else made[0]
+
+    def start_all(self, rows: Sequence[JobRow], *, since: float, most: int | None) -> list[JobRow] | int:
+        """``start`` for all or none, at once, so that who claims one of a video claims them all."""
         with self._database.write() as db:
-            if row.token is not None:
-                known = db.execute(_BY_TOKEN, (row.kind, row.token, row.owner, since)).fetchone()
-                if known is not None:
-                    return _row(known)
-            open_jobs = int(
-                db.execute(
-                    "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running') AND owner = ?", (row.owner,)
-                ).fetchone()[0]
-            )
-            if most is not None and open_jobs >= most:
+            tokens = [db.execute(_BY_TOKEN, (row.kind, row.token, row.owner, since)).fetchone() for row in rows]
+            query = "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running') AND owner = ?"
+            open_jobs = int(db.execute(query, (rows[0].owner,)).fetchone()[0])
+            if most is not None and open_jobs + tokens.count(None) > most:
                 return open_jobs
-            self._insert(db, row)
-            return row
+            for row, known in zip(rows, tokens, strict=True):
+                if known is None:
+                    insert_row(db, row)
+            return [row if known is None else row_of(known) for row, known in zip(rows, tokens, strict=True)]
 
     def by_token(self, kind: str, token: str, owner: str, *, since: float) -> JobRow | None:
         """The newest job of ``owner`` that this token made, unless it was made before ``since``."""
         found = self._database.read().execute(_BY_TOKEN, (kind, token, owner, since)).fetchone()
-        return _row(found) if found is not None else None
+        return row_of(found) if found is not None else None
 
     def get(self, job: str) -> JobRow:
         """Raises NotFound."""
         found = self._database.read().execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
         if found is None:
             raise NotFound(f"there is no job {job}")
-        return _row(found)
+        return row_of(found)
 
     def all(self) -> list[JobRow]:
         """Newest first."""
-        return [_row(each) for each in self._database.read().execute("SELECT * FROM jobs ORDER BY created DESC, id")]
+        return [row_of(each) for each in self._database.read().execute("SELECT * FROM jobs ORDER BY created DESC, id")]
 
     def claim(self, owner: str, run: str) -> list[JobRow]:
         """Take the oldest queued job and every other queued one for the same video into ``run``; they are running now."""
         with self._database.write() as db:
             query = "SELECT * FROM jobs WHERE state = 'queued' AND owner = ? ORDER BY created, id"
-            queued = [_row(each) for each in db.execute(query, (owner,))]
+            queued = [row_of(each) for each in db.execute(query, (owner,))]
             if not queued:
                 return []
             first = queued[0]
@@ -136,7 +160,7 @@ class JobStore:
         query = "SELECT * FROM jobs WHERE state = 'running' AND owner = ? ORDER BY created, id"
         runs: dict[str, list[JobRow]] = {}
         for each in self._database.read().execute(query, (owner,)):
-            runs.setdefault(str(each["run"]), []).append(_row(each))
+            runs.setdefault(str(each["run"]), []).append(row_of(each))
         return list(runs.values())
 
     def attempt(self, jobs: Sequence[str]) -> int:
@@ -221,7 +245,7 @@ class JobStore:
                 return False
             if result is not None:
                 db.execute("INSERT OR REPLACE INTO job_results VALUES (?, ?)", (job, result))
-            self._drop_progress(db, job)
+            drop_progress(db, job)
             return True
 
     def result(self, job: str) -> bytes | None:
@@ -231,7 +255,7 @@ class JobStore:
     def untold(self, owner: str) -> list[JobRow]:
         """Jobs that are over and whose completion was not handed on yet, oldest first."""
         query = "SELECT * FROM jobs WHERE told = 0 AND ended IS NOT NULL AND owner = ? ORDER BY ended"
-        return [_row(each) for each in self._database.read().execute(query, (owner,))]
+        return [row_of(each) for each in self._database.read().execute(query, (owner,))]
 
     def told(self, job: str) -> None:
         with self._database.write() as db:
@@ -240,35 +264,54 @@ class JobStore:
     def forget(self, before: float) -> int:
         """Drop jobs that ended before then, with their results, and those that nobody went on with since."""
         with self._database.write() as db:
-            query = "SELECT id FROM jobs WHERE ended < ? OR (ended IS NULL AND created < ? AND owner <> 'box')"
+            query = "SELECT id FROM jobs WHERE ended < ? OR (ended IS NULL AND created < ? AND owner NOT IN ('box', 'cluster'))"
             old = [str(each[0]) for each in db.execute(query, (before, before))]
             for job in old:
-                self._drop_progress(db, job)
+                drop_progress(db, job)
                 db.execute("DELETE FROM job_results WHERE job = ?", (job,))
                 db.execute("DELETE FROM jobs WHERE id = ?", (job,))
             return len(old)
 
-    @staticmethod
-    def _drop_progress(db: sqlite3.Connection, job: str) -> None:
-        db.execute("DELETE FROM job_states WHERE job = ?", (job,))
-        db.execute("DELETE FROM job_rows WHERE job = ?", (job,))
-        db.execute(
-            "DELETE FROM job_places WHERE run NOT IN (SELECT run FROM jobs WHERE state IN ('queued', 'running'))"
-        )
+    # -- other answers where nodes share their jobs
 
-    @staticmethod
-    def _insert(db: sqlite3.Connection, row: JobRow) -> None:
-        db.execute(
-            "INSERT INTO jobs (id, kind, owner, request, fingerprint, token, state, message, created, ended, run)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(row.id, row.kind, row.owner, json.dumps(row.request, sort_keys=True), row.fingerprint, row.token),
-                *(row.state, row.message, row.created, row.ended, row.run),
-            ),
-        )
+    def cancel(self, job: str) -> bool:
+        """False when it was over already. Raises InUse for one that only a running node can cancel."""
+        if self.get(job).owner == SHARED:
+            raise InUse(f"job {job} is the cluster's: cancel it at a running node (POST /api/jobs/{job}/cancel)")
+        return self.end(job, "cancelled", message="cancelled")
+
+    def is_lost(self, run: str) -> bool:
+        """Whether another node is to go on with a run that was claimed here."""
+        return False
+
+    def let_go(self, run: str) -> bool:
+        """Nobody works at the run any more. Whether ``claim`` gives it out again, if it is not over."""
+        return False
+
+    def page_secret(self, job: str) -> bytes:
+        """Signs the tokens of a result's pages."""
+        return page_secret(self._database)
 
 
-def _row(found: sqlite3.Row) -> JobRow:
+def drop_progress(db: sqlite3.Connection, job: str) -> None:
+    """What only a job's run needs."""
+    db.execute("DELETE FROM job_states WHERE job = ?", (job,))
+    db.execute("DELETE FROM job_rows WHERE job = ?", (job,))
+    db.execute("DELETE FROM job_places WHERE run NOT IN (SELECT run FROM jobs WHERE state IN ('queued', 'running'))")
+
+
+def insert_row(db: sqlite3.Connection, row: JobRow) -> None:
+    db.execute(
+        "INSERT INTO jobs (id, kind, owner, request, fingerprint, token, state, message, created, ended, run, node)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(row.id, row.kind, row.owner, json.dumps(row.request, sort_keys=True), row.fingerprint, row.token),
+            *(row.state, row.message, row.created, row.ended, row.run, row.node),
+        ),
+    )
+
+
+def row_of(found: sqlite3.Row) -> JobRow:
     return JobRow(
         id=found["id"],
         kind=found["kind"],
@@ -285,4 +328,8 @@ def _row(found: sqlite3.Row) -> JobRow:
         expected=found["expected"],
         facts=json.loads(found["facts"]) if found["facts"] else None,
         bad_video=bool(found["bad_video"]),
+        attempts=found["attempts"],
+        told=bool(found["told"]),
+        revision=found["revision"],
+        node=found["node"],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from streamproc.aws.bindings import Unbound
@@ -78,7 +79,10 @@ def _start(kind: JobKind, options: Callable[[Mapping[str, Any]], dict[str, Any]]
             call.key.access_key_id if call.key else None,
         )
         try:
-            job = await core.buckets.in_folder(asked.video.bucket, core.jobs.start, asked)
+            job = await JOBS.run(core.jobs.known, asked)  # before the video is asked for, which may be gone by now
+            if job is None:
+                size = await core.buckets.in_folder(asked.video.bucket, core.jobs.size, asked.video)
+                job = await JOBS.run(partial(core.jobs.start, asked, size=size))
         except LimitExceeded as error:
             raise _too_many(core, call, error) from None
         return {"JobId": job.id}
