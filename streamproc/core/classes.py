@@ -52,6 +52,8 @@ class ClassTraits:
     still: bool = False
     """It stays where it was put: detectors of moving objects do not vote on it (it needs a search of its own, as ``perception.parcels``
     is), it has no second look, and it keeps no visit open."""
+    carriers: tuple[str, ...] = ()
+    """Rows that are followed for it and not announced where they are not asked for: what somebody carries is found on the carrier."""
     moves_in_place: bool = False
     """It moves without going anywhere, so that a track of it explains the motion in its box even while it stays."""
     imagenet: tuple[ImagenetSpan, ...] = ()
@@ -131,6 +133,7 @@ class Group(StrEnum):
             announced=True,
             parts=(ModelPart.PROPOSALS, ModelPart.VERIFIER),
             still=True,
+            carriers=("PERSON",),
             # What parcels are taken for. Not ImageNet's bags: they find no parcel that these miss, but what people wear.
             imagenet=("carton", "crate", "envelope", "packet", "chest", "safe", "shopping basket"),
         ),
@@ -176,8 +179,13 @@ def asked_groups(classes: Sequence[str] | frozenset[str]) -> tuple[Group, ...]:
     return tuple(each for each in Group if each in classes)
 
 
+def followed(classes: Sequence[str] | frozenset[str]) -> frozenset[str]:
+    """The asked classes, and those that are followed for one of them without being announced."""
+    return frozenset(classes).union(*(group.traits.carriers for group in asked_groups(classes)))
+
+
 def any_moving(classes: Sequence[str] | frozenset[str]) -> bool:
-    """Whether any of the asked classes moves: only then detectors run on whole frames and on crops of what moves."""
+    """Whether any of these classes moves: only then detectors run on whole frames, and if it is asked for on crops of what moves."""
     return any(not each.traits.still for each in asked_groups(classes))
 
 

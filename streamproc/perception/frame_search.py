@@ -52,7 +52,7 @@ class FrameSearch:
 
     def candidates(self, picture: Picture, found: dict[str, Detections]) -> list[Candidate]:
         """What ``whole`` found, merged over the detectors."""
-        whole = self.models.whole(picture.width, picture.height)
+        whole = [each for each in self.models.whole(picture.width, picture.height) if each.name in found]
         return in_frame(whole, [found[each.name] for each in whole])
 
     def closer(

@@ -11,7 +11,7 @@ import structlog
 
 from streamproc.config.model_settings import Profile
 from streamproc.contracts import Classifier, Detector
-from streamproc.core.classes import OBJECT_GROUPS, Group, ModelPart, any_moving, asked_groups, imagenet_indexes
+from streamproc.core.classes import OBJECT_GROUPS, Group, ModelPart, any_moving, asked_groups, followed, imagenet_indexes
 from streamproc.core.errors import ModelUnavailable
 from streamproc.logic.evidence import family
 from streamproc.perception.detect import group_of
@@ -46,7 +46,7 @@ class LabelModels:
     zoo: Zoo
     classes: frozenset[str]
     people: tuple[str, ...]
-    """People detectors by name; the first that can be had is used."""
+    """People detectors by name; the first that can be had is used. Also where only what people carry is asked for."""
     extra: tuple[Detector, ...]
     """Detectors beside the people detector that run on whole frames and crops."""
     proposals: tuple[Detector, ...]
@@ -55,7 +55,7 @@ class LabelModels:
 
     def whole(self, width: int, height: int) -> tuple[Detector, ...]:
         """The detectors for a whole frame of that many pixels."""
-        if not self.objects:
+        if not self.people:
             return ()
         return _once(self.zoo.first(self.people, frame_size(width, height)), *self.extra)
 
@@ -65,7 +65,7 @@ class LabelModels:
 
     @property
     def objects(self) -> bool:
-        """Whether anything that moves is looked for at all, not only packages."""
+        """Whether anything that moves is asked for, so that there are second looks at it."""
         return any_moving(self.classes)
 
     @cached_property
@@ -92,16 +92,27 @@ def load_models(zoo: Zoo, classes: Iterable[str], profile: str = "default") -> L
     asked = frozenset(classes)
     needed = _parts(asked)
     chosen = zoo.profile(profile)
-    people = zoo.first(chosen.person, WIDE).name if ModelPart.PERSON in needed else ""
+    people = _people(zoo, chosen.person, asked) if ModelPart.PERSON in needed else None
     extra = zoo.those_had(name for name in chosen.pet if name != people) if ModelPart.PET in needed else []
     proposals = zoo.those_had(chosen.proposals) if ModelPart.PROPOSALS in needed else []
     classifier = _verifier(zoo, chosen.verifier) if ModelPart.VERIFIER in needed else None
-    return LabelModels(zoo, asked, chosen.person, tuple(extra), tuple(proposals), classifier)
+    return LabelModels(zoo, asked, chosen.person if people else (), tuple(extra), tuple(proposals), classifier)
+
+
+def _people(zoo: Zoo, names: Sequence[str], asked: frozenset[str]) -> str | None:
+    """The people detector that can be had. None is missed only where people are asked for, not where they may carry what is."""
+    try:
+        return zoo.first(names, WIDE).name
+    except ModelUnavailable:
+        if any_moving(asked):
+            raise
+        log.warning("people_detector_missing", effect="packages are found where they lie, not in somebody's hands")
+        return None
 
 
 def _parts(classes: frozenset[str]) -> frozenset[ModelPart]:
     """The parts that models play for any of the classes."""
-    return frozenset(part for group in asked_groups(classes) for part in group.traits.parts)
+    return frozenset(part for group in asked_groups(followed(classes)) for part in group.traits.parts)
 
 
 def load_small_models(zoo: Zoo, classes: Iterable[str]) -> LabelModels | None:

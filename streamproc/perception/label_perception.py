@@ -127,9 +127,10 @@ class LabelPerception:
         if not gate.analyse:
             return Observation(at, self._last, analysed=False, moving=False, motion=gate.motion.measured)
         motion, runs = gate.motion, Counter[str]()
-        found = self.search.whole(picture, runs)
+        moving = self.models.objects
+        found = self.search.whole(picture, runs) if moving or self.second_look else {}
         whole = candidates = self.search.candidates(picture, found)
-        if self.second_look:
+        if moving and self.second_look:
             candidates = self.search.closer(picture, whole, motion.blobs, self._tracks.sure_boxes(), runs)
         tracks = self._tracks.follow(candidates, motion, at)
         if self._parcels is not None:

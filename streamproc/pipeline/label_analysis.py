@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from streamproc.config.processor import LabelSettings
-from streamproc.core.classes import any_moving
+from streamproc.core.classes import any_moving, followed
 from streamproc.core.decisions import Candidate, Fate, Refusal
 from streamproc.core.event import EventType, RegionHit
 from streamproc.core.media import Frame
@@ -37,7 +37,7 @@ class LabelAnalysis(RatedAnalysis):
         self.perceiver = perceiver
         self.min_confidence = settings.min_confidence
         self._samples = settings.evidence.samples
-        self._second_look = settings.second_look and any_moving(settings.classes)
+        self._second_look = settings.second_look and any_moving(followed(settings.classes))
         self._own_models = perceiver.models
         self._load_small = small_models
         self._small: Any = None

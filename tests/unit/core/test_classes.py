@@ -13,6 +13,7 @@ from streamproc.core.classes import (
     Group,
     any_moving,
     asked_groups,
+    followed,
     imagenet_indexes,
 )
 from streamproc.logic.evidence import CROP_VOTES, FRAME_VOTES
@@ -60,6 +61,7 @@ def test_settings_know_the_announced_classes():
 def test_asked_classes():
     assert asked_groups(["PACKAGE", "PERSON"]) == (Group.PERSON, Group.PACKAGE)
     assert any_moving(["PACKAGE", "PET"]) and not any_moving(["PACKAGE"])
+    assert followed(["PACKAGE"]) == {"PACKAGE", "PERSON"} and followed(["PET"]) == {"PET"}
 
 
 def test_imagenet_spans_are_found_by_name():

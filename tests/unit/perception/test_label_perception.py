@@ -272,8 +272,16 @@ def test_it_goes_on_the_same_from_a_snapshot():
         assert look(perception, number, carries(number)) == look(twin, number, carries(number))
 
 
-def test_models_of_classes_that_are_not_asked_for_do_not_run():
+def test_who_carries_a_parcel_is_followed_for_it_and_not_announced():
     perception, zoo, _, _ = perceiver(("PACKAGE",))
+    seen = [look(perception, number, carries(number)) for number in range(16)]
+    assert {label for each in seen for label in labels(each)} == {"PACKAGE"}
+    assert any(track.evidence.get("carried_by") for track in seen[-1].tracks)
+    assert zoo.people.runs == len(seen), "people are looked for in whole frames only"
+
+
+def test_models_of_classes_that_are_not_asked_for_do_not_run():
+    perception, zoo, _, _ = perceiver(("PACKAGE",), second_look=False)
     look(perception, 0, scene(walk(0)))
     assert zoo.people.runs == 0
 
