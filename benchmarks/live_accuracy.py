@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -164,15 +164,19 @@ class Run:
 
 
 def run_session(
-    frames: Iterable[Frame], models: LabelModels, visits: bool, ease: Callable[[LabelAnalysis], None] = lambda _: None
+    frames: Iterable[Frame],
+    models: LabelModels,
+    visits: bool,
+    ease: Callable[[LabelAnalysis], None] = lambda _: None,
+    classes: Sequence[str] = LABEL_CLASSES,
 ) -> Run:
     """One clip through a live session's perception and rules. ``ease`` is given the analysis before the first frame."""
-    settings = LabelSettings()
+    settings = LabelSettings(classes=tuple(classes))
     perceiver = WholeFrames(settings, models)
     analysis = LabelAnalysis(perceiver, settings, Sampler(settings.fps), RegionMap([]))
     ease(analysis)
     mode: Literal["session", "continuous"] = "continuous" if visits else "session"
-    sessions = Sessions("benchmark", SessionRules(mode, None, GONE_AFTER, LABEL_CLASSES), "benchmark")
+    sessions = Sessions("benchmark", SessionRules(mode, None, GONE_AFTER, settings.classes), "benchmark")
     run = Run(peak=perceiver.peak)
     for frame in frames:
         if not analysis.sampler.due(frame.at.media):

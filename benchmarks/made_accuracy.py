@@ -7,6 +7,7 @@ for once, from the first picture to the last; everything else that is told is fa
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -18,15 +19,17 @@ from streamproc.perception.label_models import LabelModels, load_models
 from streamproc.vision.zoo import open_zoo
 
 
-def measure(clips: list[MadeClip], models: LabelModels) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def measure(
+    clips: list[MadeClip], models: LabelModels, classes: Sequence[str] = LABEL_CLASSES
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Figures by kind and half, and a row for each clip where something went wrong."""
     totals: dict[str, Score] = defaultdict(Score)
     looks, cpu = 0, 0.0
     rows: list[dict[str, Any]] = []
     for clip in clips:
-        run = run_session(clip.frames(), models, visits=False)
+        run = run_session(clip.frames(), models, visits=False, classes=classes)
         looks, cpu = looks + run.looks, cpu + run.cpu
-        score = judge(run.told, Truth({label: [(0.0, SECONDS)] for label in clip.labels}))
+        score = judge(run.told, Truth({label: [(0.0, SECONDS)] for label in clip.labels if label in classes}))
         total = totals[f"{'held' if clip.held_out else 'chosen'}_{clip.kind}"]
         for label, hits in score.found.items():
             total.found[label] += hits
@@ -62,13 +65,17 @@ def main() -> None:
     made.add_argument("--kind", action="append", choices=KINDS, help="only clips of this kind; several: all of them")
     made.add_argument("--half", choices=["chosen", "held"], help="only clips of these photographs")
     made.add_argument("--profile", default="default", help="models of this profile")
+    made.add_argument(
+        "--class", action="append", choices=LABEL_CLASSES, dest="classes", help="ask for this class alone"
+    )
     options = prepared(made.parse_args())
+    classes = options.classes or LABEL_CLASSES
     clips = [
         clip
         for clip in Studio(options.corpus).clips()
         if clip.kind in (options.kind or KINDS) and options.half in (None, "held" if clip.held_out else "chosen")
     ]
-    figures, rows = measure(clips, load_models(open_zoo(workers=1), LABEL_CLASSES, options.profile))
+    figures, rows = measure(clips, load_models(open_zoo(workers=1), classes, options.profile), classes)
     report(options, figures=figures, rows=rows)
 
 

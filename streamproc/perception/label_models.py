@@ -11,7 +11,15 @@ import structlog
 
 from streamproc.config.model_settings import Profile
 from streamproc.contracts import Classifier, Detector
-from streamproc.core.classes import OBJECT_GROUPS, Group, ModelPart, any_moving, asked_groups, followed, imagenet_indexes
+from streamproc.core.classes import (
+    OBJECT_GROUPS,
+    Group,
+    ModelPart,
+    any_moving,
+    asked_groups,
+    followed,
+    imagenet_indexes,
+)
 from streamproc.core.errors import ModelUnavailable
 from streamproc.logic.evidence import family
 from streamproc.perception.detect import group_of
