@@ -29,8 +29,10 @@ Written by `make docs`; do not edit. {total} names, {told} of which can be told 
   told with 75 at most, because nobody has measured how often it is right. Under 50 it is there for those who ask for less.
 - Filters match names, other names and categories in any case of letters. A filter for a name that is not on this page finds nothing, and the
   log says so once (`label_filter_unknown`).
-- Not told, because nothing here tells them surely: Day and Night (a street under lamps is as bright as a road on a grey day), Standing, Walking,
-  Running and Sitting.
+- Not told: Day and Night. Brightness does not part them (`python -m benchmarks.daylight`, [accuracy.md](accuracy.md)): a street under lamps is as bright
+  as a road on a grey day, and three scenes by night are too few to calibrate anything on.
+- Not told: Standing, Walking, Running and Sitting. No model here sees limbs, and no picture or clip of the test corpus says who stands, walks, runs or
+  sits, so there is neither a finder nor a truth that its percentage could be fitted on. That somebody moves on is known of tracks, not of labels.
 - How often a label is right, by band of confidence and by family: `python -m benchmarks.labels --bands`, and [accuracy.md](accuracy.md).
 """
 

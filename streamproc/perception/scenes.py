@@ -1,6 +1,6 @@
 """Indoors or Outdoors, and a Crowd: what the things of a picture say together. Pure.
 
-Day and Night are not told: a street under lamps is as bright as a road on a grey day, and nothing here tells them apart surely.
+Day and Night are not told: a street under lamps is as bright as a road on a grey day (``benchmarks.daylight``), and nothing here tells them apart surely.
 """
 
 from __future__ import annotations
