@@ -1,10 +1,11 @@
 """What it saves, and changes, to analyse a live feed only as often as what could still be told of it needs.
 
-    python -m benchmarks.attention [--gone-after 5] [--corpus DIR] [--json]
+    python -m benchmarks.attention [--gone-after 5] [--keyframes SECONDS] [--corpus DIR] [--json]
 
 Every clip of the corpus is played twice into a live lane, each frame as soon as the last one is done: once with every frame that is asked for
 analysed, as if somebody followed the boxes, and once as a feed that nobody watches. Announcements must be the same at the same media time; summaries may
-lie an analysis apart. CPU is that of the thread, decoding included.
+lie an analysis apart. CPU is that of the thread, decoding included. With ``--keyframes`` clips are encoded anew with keyframes so far apart, as
+cameras have them, and idle mode is on where nobody watches, so that a camera of which everything has been announced may be decoded at these alone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+import av
 
 from benchmarks.camera_ours import box_config
 from benchmarks.camera_throughput import make_lane, offer
@@ -32,15 +35,20 @@ from streamproc.store.journal import Journal
 
 
 def played(
-    clip: Path, name: str, gone_after: Fraction, always: bool, services: tuple[ModelProvider, PatientJournal]
+    clip: Path,
+    name: str,
+    gone_after: Fraction,
+    always: bool,
+    idle: bool,
+    services: tuple[ModelProvider, PatientJournal],
 ) -> dict[str, Any]:
-    """What was told of a clip, and what it cost."""
+    """What was told of a clip, and what it cost. ``always``: somebody follows the boxes."""
     told: list[Event] = []
 
     def note(events: Sequence[Event]) -> None:
         told.extend(events)
 
-    load = Load("streamproc", (str(clip),), 1, 1.0, gate=True, idle=False)
+    load = Load("streamproc", (str(clip),), 1, 1.0, gate=True, idle=idle)
     lane = make_lane(load, name, 0, *services, note)
     lane.frames.sessions.rules = replace(lane.frames.sessions.rules, gone_after=gone_after)
     analysed: list[Fraction] = []
@@ -62,9 +70,27 @@ def played(
     }
 
 
-def compared(clip: Path, gone_after: Fraction, services: tuple[ModelProvider, PatientJournal]) -> dict[str, Any]:
-    every = played(clip, f"{clip.stem}-every", gone_after, True, services)
-    needed = played(clip, f"{clip.stem}-needed", gone_after, False, services)
+def encoded(clip: Path, seconds: float, folder: Path) -> Path:
+    """The clip as a camera would encode it, with keyframes so far apart."""
+    made = folder / f"{clip.stem}.mp4"
+    with av.open(str(clip)) as source, av.open(str(made), "w") as out:
+        video = source.streams.video[0]
+        rate = video.average_rate or Fraction(25)
+        distance = str(max(1, round(rate * Fraction(seconds))))
+        options = {"crf": "22", "preset": "superfast", "bf": "0", "g": distance, "sc_threshold": "0"}
+        coded = out.add_stream("libx264", rate=rate, options=options)
+        coded.width, coded.height = video.width // 2 * 2, video.height // 2 * 2
+        for frame in source.decode(video):
+            out.mux(coded.encode(frame.reformat(coded.width, coded.height, "yuv420p")))
+        out.mux(coded.encode())
+    return made
+
+
+def compared(
+    clip: Path, gone_after: Fraction, idle: bool, services: tuple[ModelProvider, PatientJournal]
+) -> dict[str, Any]:
+    every = played(clip, f"{clip.stem}-every", gone_after, True, False, services)
+    needed = played(clip, f"{clip.stem}-needed", gone_after, False, idle, services)
     apart = [abs(a - b) for a, b in zip(every["ends"], needed["ends"], strict=False)]
     return {
         "clip": clip.stem,
@@ -81,14 +107,17 @@ def compared(clip: Path, gone_after: Fraction, services: tuple[ModelProvider, Pa
 def main() -> None:
     made = parser(__doc__)
     made.add_argument("--gone-after", type=float, default=5.0, help="seconds")
+    made.add_argument("--keyframes", type=float, help="seconds between keyframes of clips encoded anew, with idle mode")
     options = prepared(made.parse_args())
-    rows = []
+    rows, distance = [], options.keyframes
     with tempfile.TemporaryDirectory() as folder:
         load = Load("streamproc", (), 1, 1.0, gate=True, idle=False)
         provider, database = ModelProvider(box_config(load), Path(folder), workers=1), Database(Path(folder) / "data")
         for clip in sorted((options.corpus / "video").glob("*.m*")):
             progress(clip.name)
-            rows.append(compared(clip, Fraction(options.gone_after), (provider, PatientJournal(Journal(database)))))
+            played_clip = encoded(clip, distance, Path(folder)) if distance else clip
+            services = provider, PatientJournal(Journal(database))
+            rows.append(compared(played_clip, Fraction(options.gone_after), bool(distance), services))
         database.close()
     busy = [row for row in rows if row["announced"]]
     ratio = sum(row["cpu_needed_s"] for row in busy) / max(sum(row["cpu_every_s"] for row in busy), 1e-9)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -74,6 +74,23 @@ SCENE_FILES = tuple(dict.fromkeys(scene.footage for scene in SCENES))
 
 
 @dataclass(frozen=True)
+class Company:
+    """Footage in which somebody is always in view, from second ``begin`` to ``end``."""
+
+    name: str
+    footage: str
+    begin: float
+    end: float
+
+
+COMPANY = (
+    Company("room-a", "intel_one_by_one_person.mp4", 27.0, 41.0),
+    Company("door", "xr_doorbell_delivery.mp4", 2.0, 11.0),
+    Company("room-b", "intel_one_by_one_person.mp4", 53.0, 67.0),
+)
+
+
+@dataclass(frozen=True)
 class Camera:
     """A clip, and when somebody comes into view in it (seconds from its start; truth by construction)."""
 
@@ -102,6 +119,22 @@ class Maker:
         """A visit every eight seconds."""
         pattern = "v." * max(1, round(seconds / (VISIT_S + 2)))
         return [self.camera(scene, "quality", pattern) for scene in SCENES[:3]]
+
+    def present(self) -> list[Camera]:
+        """Cameras that always show somebody: footage forwards, then backwards, under a camera's noise."""
+        found = []
+        for company in COMPANY:
+            facts = f"{VERSION} {asdict(company)} {CODINGS['quality']} {self.size} {NOISE} {RATE}"
+            path = self.folder / f"{company.name}-{hashlib.sha256(facts.encode()).hexdigest()[:10]}.mp4"
+            if not path.is_file():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                progress(f"encoding {company.name}")
+                steps = range(round((company.end - company.begin) * RATE))
+                footage = self.corpus / "video" / company.footage
+                coming = footage_at(footage, [company.begin + step / RATE for step in steps], self.size)
+                encode(noisy(coming + coming[::-1], company.name, self.size), path, self.size, CODINGS["quality"])
+            found.append(Camera(path, company.name, "quality", 2 * (company.end - company.begin), (0.0,)))
+        return found
 
     def camera(self, scene: Scene, coding: Coding, pattern: str) -> Camera:
         """``pattern``: v for a visit, s for ten seconds of the still room (others than the last time), . for two."""
@@ -134,15 +167,20 @@ def pictures(footage: Path, scene: Scene, size: tuple[int, int]) -> Iterator[np.
     lead = round(scene.lead * RATE)
     visit = [empty] * lead + coming + coming[::-1]
     visit += [empty] * (VISIT_S * RATE - len(visit))
-    chance = np.random.default_rng(len(scene.name))
+    yield from noisy([empty] * BORDER + visit[: VISIT_S * RATE], scene.name, size)
+
+
+def noisy(clean: Sequence[np.ndarray], name: str, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """The pictures, each under noise of its own; the same for the same ``name``."""
+    chance = np.random.default_rng(len(name))
     field = grains(chance, size[0] + SHIFTS, size[1] + SHIFTS)
-    for picture in [empty] * BORDER + visit[: VISIT_S * RATE]:
+    for picture in clean:
         y, x = chance.integers(0, SHIFTS, 2)
         flips = slice(None, None, chance.choice((1, -1))), slice(None, None, chance.choice((1, -1)))
         grain = np.ascontiguousarray(field[y : y + size[1], x : x + size[0]][flips] * chance.choice((1, -1)))
-        noisy = picture.copy()
-        noisy[: size[1]] = cv2.add(picture[: size[1]], grain.astype(np.int16), dtype=cv2.CV_8U)
-        yield noisy
+        grainy = picture.copy()
+        grainy[: size[1]] = cv2.add(picture[: size[1]], grain.astype(np.int16), dtype=cv2.CV_8U)
+        yield grainy
 
 
 def grains(chance: np.random.Generator, width: int, height: int) -> np.ndarray:
@@ -154,6 +192,12 @@ def grains(chance: np.random.Generator, width: int, height: int) -> np.ndarray:
 def footage_of(footage: Path, scene: Scene, size: tuple[int, int]) -> tuple[np.ndarray, list[np.ndarray]]:
     """The empty room (the footage 0.3 s before anybody is seen), and the coming in at RATE, both as I420."""
     wanted = [scene.enters - 0.3] + [scene.enters + step / RATE for step in range(round(scene.shown * RATE))]
+    found = footage_at(footage, wanted, size)
+    return found[0], found[1:]
+
+
+def footage_at(footage: Path, wanted: Sequence[float], size: tuple[int, int]) -> list[np.ndarray]:
+    """The pictures at these seconds, which rise, as I420."""
     found: list[np.ndarray] = []
     with av.open(str(footage)) as container:
         for frame in container.decode(video=0):
@@ -162,7 +206,7 @@ def footage_of(footage: Path, scene: Scene, size: tuple[int, int]) -> tuple[np.n
                 found.append(frame.reformat(*size, format="yuv420p", interpolation="BICUBIC").to_ndarray())
             if len(found) == len(wanted):
                 break
-    return found[0], found[1:]
+    return found
 
 
 def encode(images: Iterator[np.ndarray], target: Path, size: tuple[int, int], options: dict[str, str]) -> None:

@@ -80,7 +80,7 @@ def play_whole(
     usual = next(
         (why for why, _ in reasons.most_common() if why not in ("nothing", "learning") and "moves" not in why), ""
     )
-    share = lane.idle.undecoded / max(1, sum(reasons.values()))
+    share = lane.idle.held.undecoded / max(1, sum(reasons.values()))
     mode = {"undecoded": round(share, 3), "awake_for": usual, "wakes": dict(lane.idle.wakes.counts)}
     return first_of_each(found, camera.entries), mode
 

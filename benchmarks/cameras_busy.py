@@ -1,21 +1,24 @@
 """Busy cameras: 1080p at 15 frames a second with people coming and going, five looks a second, paced as they were recorded.
 
-    python -m benchmarks.cameras_busy [--seconds 15] [--detector yolox_nano] [--quick] [--corpus DIR] [--json]
+    python -m benchmarks.cameras_busy [--only single|default|present] [--seconds 15] [--detector yolox_nano] [--quick] [--corpus DIR] [--json]
 
 One run compares the product with OpenCV's capture in a thread a camera (``opencv``) and with a process a camera and detector
 processes, Frigate's way (``processes``): the same clips, detector and number of looks. Each carries as many cameras as should fill
 80 % of the cores by what a camera cost it in a small run before; ``cameras_held`` is 80 % of the cores over what a camera cost it in
 the large run. The bare limit is the CPU of decoding alone and of the same inferences alone, each on all cores at once, right after.
 ``single`` is one detector on whole frames in all three; ``default`` is the product's own profile: three classes, second looks, the
-search for packages. Latency of a look counts from when the frame left the camera; of an event until it is durable.
+search for packages. ``present`` is ``single`` on cameras that always show somebody, with what the product has for them by default (idle mode,
+``gone_after`` of ten seconds); ``present_of_limit`` compares it with decoding everything and inferring at every look that is asked for. Latency of a look counts from when the frame left the camera; of an event until it is durable.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.camera_clips import Maker
 from benchmarks.cameras import (
+    FPS,
     FRAME_S,
     Load,
     Outcome,
@@ -51,6 +54,12 @@ def limit_of(large: Outcome) -> float:
     return (large.decode_ms or 0.0) + (large.infer_ms or 0.0)
 
 
+def limit_of_every_look(large: Outcome) -> float:
+    """The same with an inference at every look that is asked for."""
+    made: float = large.row()["looks_per_camera_s"]
+    return (large.decode_ms or 0.0) + (large.infer_ms or 0.0) * FPS / max(made, 0.01)
+
+
 def limit_row(large: Outcome) -> dict[str, Any]:
     return {
         "contestant": "bare limit",
@@ -63,18 +72,22 @@ def limit_row(large: Outcome) -> dict[str, Any]:
 
 def main() -> None:
     made = camera_parser(__doc__)
-    made.add_argument("--only", choices=("single", "default"), help="one profile only")
+    made.add_argument("--only", choices=("single", "default", "present"), help="one part only")
     options = prepared(made.parse_args())
-    clips = tuple(str(camera.path) for camera in Maker(options.corpus).busy())
+    maker = Maker(options.corpus)
     seconds = options.seconds or (4.0 if options.quick else 15.0)
     figures: dict[str, Any] = {"seconds": seconds, "cores": cores(), "two_frame_intervals_ms": round(2000 * FRAME_S, 1)}
     rows: list[dict[str, Any]] = []
 
-    def measured(contestant: str, profile: str) -> tuple[Outcome, Outcome]:
-        ours = contestant == "streamproc"
+    def measured(contestant: str, part: str) -> tuple[Outcome, Outcome]:
+        ours, present = contestant == "streamproc", part == "present"
+        profile = "single" if present else part
+        clips = tuple(str(camera.path) for camera in (maker.present() if present else maker.busy()))
         load = Load(contestant, clips, 3, seconds, detector=options.detector, profile=profile, bare=ours)
+        if present:
+            load = replace(load, idle=True, gone_after_s=10.0, warmup_s=8.0)
         small, large = near_target(load, probe_s=2.0 if options.quick else 5.0)
-        name = contestant if profile == "single" else f"{contestant}_default"
+        name = contestant if part == "single" else f"{contestant}_{part}"
         rows.append(large.row())
         figures.update(figures_of(name, small, large))
         if ours:
@@ -89,15 +102,18 @@ def main() -> None:
             figures[f"{name}_infer_cpu_ms_per_camera_s"] = round(large.infer_ms or 0.0, 2)
             figures[f"{name}_over_limit"] = round(large.cpu_ms / max(limit_of(large), 0.01), 3)
             figures[f"{name}_inferences_per_camera_s"] = large.notes["inferences_per_camera_s"]
-            if profile == "single":
+            if part == "present":
+                figures["present_of_limit"] = round(large.cpu_ms / limit_of_every_look(large), 3)
+            if part == "single":
                 figures["start_to_first_look_s"] = small.notes["first_look_s"]
                 figures["start_to_first_event_s"] = small.notes["first_event_s"]
         return small, large
 
-    if options.only != "default":
-        for contestant in ("streamproc", "opencv", "processes"):
-            measured(contestant, "single")
-    if options.only != "single":
+    for part in ("single", "present"):
+        if options.only in (None, part):
+            for contestant in ("streamproc", "opencv", "processes"):
+                measured(contestant, part)
+    if options.only in (None, "default"):
         measured("streamproc", "default")
     report(options, figures=figures, rows=rows)
 

@@ -21,7 +21,7 @@ class Presence:
         self, gone_after: Fraction, seen: dict[str, Fraction] | None = None, absent: Fraction = Fraction(0)
     ) -> None:
         """``gone_after``: seconds out of view that mean gone. ``seen`` and ``absent``: as an earlier machine left them."""
-        self._gone_after = gone_after
+        self.gone_after = gone_after
         self.seen = {} if seen is None else seen
         """When each was in view last, in seconds of media time less ``absent``."""
         self.absent = absent
@@ -41,7 +41,7 @@ class Presence:
     def forget_gone(self, at: Moment) -> None:
         """What has been out of view for ``gone_after`` may be announced again."""
         now = at.media - self.absent
-        for key in [key for key, seen in self.seen.items() if now - seen >= self._gone_after]:
+        for key in [key for key, seen in self.seen.items() if now - seen >= self.gone_after]:
             del self.seen[key]
 
     def visit_over(self, visit: SessionRecord, at: Moment, present: Iterable[Sighting]) -> str | None:
@@ -53,7 +53,7 @@ class Presence:
 
     def _left(self, key: str, visit: SessionRecord, at: Moment) -> bool:
         """Does ``key`` no longer keep the visit open? What stays where it was put does so only for ``gone_after``."""
-        return key not in self.seen or (key in STILL_CLASSES and at.media - visit.opened.media >= self._gone_after)
+        return key not in self.seen or (key in STILL_CLASSES and at.media - visit.opened.media >= self.gone_after)
 
     def remember(self, at: Moment, present: Iterable[Sighting], announced: Collection[str]) -> None:
         """These are in view. What is neither ``announced`` by the open visit nor remembered yet is none of ours."""

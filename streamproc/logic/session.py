@@ -64,7 +64,7 @@ class Sessions:
 
     def __init__(self, processor: str, rules: SessionRules, run: str) -> None:
         self.processor = processor
-        self.rules = rules
+        self._rules = rules
         self.run = run
         self.over = False
         self.last: Moment | None = None
@@ -72,6 +72,16 @@ class Sessions:
         self._presence = Presence(rules.gone_after)
         """continuous: what keeps the visit open. Empty in session mode, where nothing goes."""
         self._gap: OpenGap | None = None
+
+    @property
+    def rules(self) -> SessionRules:
+        """May be replaced between frames; the mode stays."""
+        return self._rules
+
+    @rules.setter
+    def rules(self, rules: SessionRules) -> None:
+        self._rules = rules
+        self._presence.gone_after, self._records.classes = rules.gone_after, rules.classes
 
     @property
     def session(self) -> str:

@@ -20,7 +20,7 @@ class SessionRecords:
     def __init__(self, run: str, classes: tuple[str, ...], *, single: bool) -> None:
         """``classes``: what each record counts even when none was seen. ``single``: the whole run is one session, not one a visit."""
         self._run = run
-        self._classes = classes
+        self.classes = classes
         self._single = single
         self.open: SessionRecord | None = None
         self.between: SessionRecord | None = None
@@ -67,4 +67,4 @@ class SessionRecords:
         return records
 
     def _new(self, session: str, at: Moment) -> SessionRecord:
-        return SessionRecord(session, at, counts=dict.fromkeys(self._classes, 0))
+        return SessionRecord(session, at, counts=dict.fromkeys(self.classes, 0))

@@ -11,7 +11,7 @@ import structlog
 from streamproc.core.errors import StreamprocError
 from streamproc.core.media import Frame, Picture
 from streamproc.core.vision import Box
-from streamproc.logic.attention import OpenNews
+from streamproc.logic.attention import OpenNews, farthest_apart
 from streamproc.logic.sighting import Sighting
 from streamproc.pipeline.analysis import Analysis, FrameResult
 
@@ -29,8 +29,9 @@ class AnalysisSet:
         self.items = list(analyses)
         self._processor = processor
         self._sparse = False
-        self.presence_only = False
-        """All that a frame can tell at present is that what was announced is still there."""
+        self.presence_within: Fraction | None = None
+        """All that a frame can tell at present is that what was announced is still there, and pictures so many seconds apart tell it; None: it
+        can tell more."""
         self._analysed: Fraction | None = None
         """Media time of the newest frame that was analysed."""
         self._passed_over = False
@@ -82,12 +83,12 @@ class AnalysisSet:
     def attend(self, news: OpenNews) -> None:
         """See ``Analysis.attend``."""
         only = [analysis.attend(news) for analysis in self.items]
-        self.presence_only = all(only)
+        self.presence_within = farthest_apart(news) if all(only) else None
 
     def reset(self) -> None:
         """After a gap."""
-        self.presence_only = self._passed_over = self._stretched = False
-        self._analysed = None
+        self._passed_over = self._stretched = False
+        self._analysed = self.presence_within = None
         for analysis in self.items:
             analysis.reset()
 

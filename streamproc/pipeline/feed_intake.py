@@ -61,8 +61,9 @@ class FeedIntake:
             return self.schedule.deadline_durable(head)
         held = isinstance(head.item, Packet | Frame) and self.idle.has_backlog(head.item.at)
         newest = self.frames.clock.to_session(media) if (media := self.inbox.newest_media()) is not None else None
-        since, first, presence_only = self.idle.served, self.idle.served == 0.0, self.frames.analyses.presence_only
-        return self.schedule.deadline(head, newest, since if held else None, first=first, presence_only=presence_only)
+        since, first, presence = self.idle.served, self.idle.served == 0.0, self.frames.analyses.presence_within
+        since_held = since if held else None
+        return self.schedule.deadline(head, newest, since_held, first=first, presence_only=presence is not None)
 
     def step(self) -> tuple[bool, EndOfStream | None]:
         """See to the next item. True: there may be more to do in this step. And the end of the feed, once it is reached."""
@@ -136,7 +137,7 @@ class FeedIntake:
         may_sleep = self.idle.may_sleep(packet)
         frames = self._decoder.decode(packet)
         analysed = [self._frame(frame) for frame in frames]
-        if may_sleep and not self.over and self.idle.hindrance() is None:
+        if may_sleep and not self.over and self.idle.may_sleep(packet):
             held_back = self._decoder.flush()
             self.inbox.put_back(queued)  # asleep, the inbox holds what is needed to decode from here on
             self.idle.sleep([*frames, *held_back], self.frames.hold_until())
@@ -158,11 +159,11 @@ class FeedIntake:
             return True
         if border is None or still is None:
             return False
-        self.idle.stay_asleep(still.at.media, self.inbox.drop_before(border))
+        self.idle.held.given_up(still.at.media, self.inbox.drop_before(border))
         self._decoder.pass_over(still.at.media)
         self._stats.item(still, time.monotonic())
         self._frame(still)
-        self.idle.hold_until(self.frames.hold_until())
+        self.idle.held.until = self.frames.hold_until()
         self.frames.checkpoint_if_due()
         return False
 
@@ -175,8 +176,9 @@ class FeedIntake:
         if outcome.due:
             self.plan()
         if outcome.analysed:
-            if outcome.active and self.idle.asleep:
-                self.idle.wake_up("look", self.inbox.newest_media())
+            self.idle.presence.within = self.frames.analyses.presence_within
+            if self.idle.asleep and (why := self.idle.reason_in_look(outcome.active)) is not None:
+                self.idle.wake_up(why, self.inbox.newest_media())
             self.idle.analysed(outcome.active, frame.at)
         return outcome.analysed
 

@@ -3,14 +3,14 @@
 Most cameras show nothing most of the day, and decoding is what a quiet camera costs. While the camera is asleep, the lane's inbox holds the
 packets since the last keyframe. When they rise (``logic/wakeup.py``), or the next keyframe shows another picture, the lane wakes and decodes what is held from that
 keyframe on, so that no frame of what happened is lost. Cameras whose packets have not shown what their pictures did, and those whose keyframes
-are far apart while their packets tell little, are recognised and decoded as ever.
+are far apart while their packets tell little, are recognised and decoded as ever. A camera of which everything has been announced sleeps, too, where its
+keyframes are enough to tell that it is still there (``pipeline/keyframe_presence.py``).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
@@ -22,6 +22,8 @@ from streamproc.core.media import Frame, Moment, Packet, StreamItem
 from streamproc.logic.keyframes import KeyframeRule
 from streamproc.logic.wakeup import PacketWatch
 from streamproc.media.weight import FeedScales
+from streamproc.pipeline.held_back import HeldBack
+from streamproc.pipeline.keyframe_presence import KeyframePresence
 from streamproc.pipeline.stillness import Stillness
 from streamproc.pipeline.wakes import Wakes
 
@@ -44,15 +46,13 @@ class IdleMode:
         self.served = 0.0
         """When a frame was last analysed since the feed began or woke; monotonic seconds, 0: none was."""
         self.wakes = Wakes(processor)
-        self.undecoded = 0
-        """Packets that never had to be decoded."""
+        self.presence = KeyframePresence()
+        self.held = HeldBack()
         self._processor = processor
         self._scales = FeedScales()
         self._watch = PacketWatch()
         self._stillness = Stillness()
         self._wake_reason: str | None = None
-        self._hold_until: Fraction | None = None
-        self._backlog_until: Fraction | None = None
         self._packets = False
         metrics.ASLEEP.labels(processor).set(0)
 
@@ -66,12 +66,12 @@ class IdleMode:
         risen = self._watch.update(self._scales.weigh(packet), packet.keyframe, packet.at.media)
         if not self.asleep or self._wake_reason is not None:
             return
-        if risen:
+        if risen and not self.presence.enough:
             self._watch.frozen = True
             self._wake_reason = "sizes"
         elif self._keyframes.distant and self._watch.blind(asleep=True) is not None:
             self._wake_reason = "blind"
-        elif self._hold_until is not None and packet.at.media >= self._hold_until:
+        elif self.held.expired(packet.at.media):
             self._wake_reason = "session"
         elif not room or self._keyframes.overdue(self._watch.key_at, packet.at.media):
             self._wake_reason = "keyframe_late"
@@ -106,7 +106,8 @@ class IdleMode:
         if known.informed:  # most cameras come back as they were
             self._watch.restore(known.snapshot())
         self._stillness.reset()
-        self._wake_reason = self._backlog_until = None
+        self._wake_reason = self.presence.within = None
+        self.held.released(None)
         self.wakes.forget()
         self.served = 0.0
 
@@ -132,18 +133,21 @@ class IdleMode:
         """Asleep: why to wake, after the picture of the next keyframe; None: it shows nothing new. ``still`` None: it is damaged."""
         if still is None:
             return "damage"
+        if self.presence.enough:
+            return None if self._presence_suffices else "presence"
         return "picture" if self._stillness.shows_another(still) else None
 
-    def stay_asleep(self, media: Fraction, undecoded: int) -> None:
-        """The keyframe at ``media`` showed nothing new; ``undecoded`` packets before it were given up."""
-        self.undecoded += undecoded
-        self._backlog_until = media
+    def reason_in_look(self, active: bool) -> str | None:
+        """Asleep: why to wake, after the next keyframe was analysed. ``active``: something moves in it, or is being decided."""
+        if self.presence.enough:
+            return None if self._presence_suffices else "presence"
+        return "look" if active else None
 
     def wake_up(self, reason: str, newest: Fraction | None) -> None:
         """Decode again. ``newest``: media time of the newest picture that was held back."""
-        self._backlog_until = newest
+        self.held.released(newest)
         self.wakes.begin(reason, self._watch.stirring)
-        self._wake_reason = None
+        self._wake_reason = self.presence.within = None  # a look has to show it anew
         self.served = 0.0
         self._set_asleep(False)
         self._stillness.begin_anew()
@@ -161,7 +165,7 @@ class IdleMode:
 
     def may_sleep(self, packet: Packet) -> bool:
         """Whether the camera may fall asleep on this keyframe."""
-        return packet.keyframe and not self.asleep and self.hindrance() is None
+        return packet.keyframe and not self.asleep and (self._presence_suffices or self.hindrance() is None)
 
     def sleep(self, frames: Sequence[Frame], hold_until: Fraction | None) -> None:
         """From a keyframe on packets are held. ``frames``: what was decoded up to it; the last is what the next keyframe is compared with.
@@ -170,21 +174,15 @@ class IdleMode:
         """
         if self.wakes.end():
             self._watch.found_nothing()
-        self._wake_reason = self._backlog_until = None
-        self._hold_until = hold_until
-        self._watch.frozen = False
+        self._wake_reason, self.held.until = None, hold_until
+        self.held.released(None)
+        self.presence.enough = self._watch.frozen = self._presence_suffices
         self._stillness.remember(frames)
         self._set_asleep(True)
 
-    def hold_until(self, media: Fraction | None) -> None:
-        """The session moved on; see ``sleep``."""
-        self._hold_until = media
-
     def has_backlog(self, at: Moment) -> bool:
         """Whether this frame was held back while the camera slept, so that it is analysed although newer ones are there."""
-        if self._backlog_until is None or at.media > self._backlog_until:
-            return False
-        return self._keyframes.fresh((datetime.now(UTC) - at.wall).total_seconds())
+        return self.held.has(at, self._keyframes)
 
     def hindrance(self) -> str | None:
         """Why the camera is decoded and not asleep; None: nothing keeps it awake."""
@@ -208,9 +206,10 @@ class IdleMode:
 
     def view(self) -> dict[str, Any]:
         """JSON-ready: the mode and why, for Describe."""
-        why = "nothing moves" if self.asleep else self.hindrance() or "waiting for a keyframe"
-        figures = {"wake_bound_s": round(self.bound_s, 3), "packets_undecoded": self.undecoded}
-        return {"mode": "asleep" if self.asleep else "decoding", "why": why} | self.wakes.view() | figures
+        awake = ("decoding", self.hindrance() or "waiting for a keyframe")
+        mode, why = self.presence.sleep if self.asleep else awake
+        figures = {"wake_bound_s": round(self.bound_s, 3), "packets_undecoded": self.held.undecoded}
+        return {"mode": mode, "why": why} | self.wakes.view() | figures
 
     @property
     def bound_s(self) -> float:
@@ -220,10 +219,14 @@ class IdleMode:
     # -- inside
 
     @property
+    def _presence_suffices(self) -> bool:
+        return self.settings.enabled and self.live and self._packets and self.presence.by(self._keyframes)
+
+    @property
     def _keyframes(self) -> KeyframeRule:
         return KeyframeRule(self._watch.interval, self.settings.max_wake_delay)
 
     def _set_asleep(self, asleep: bool) -> None:
-        self.asleep = asleep
+        self.asleep, self.presence.enough = asleep, self.presence.enough and asleep
         metrics.ASLEEP.labels(self._processor).set(int(asleep))
         metrics.WAKE_BOUND.labels(self._processor).set(self.bound_s if asleep else 0.0)

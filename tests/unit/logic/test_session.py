@@ -273,3 +273,12 @@ def test_of_a_feed_that_never_gave_a_frame_nothing_was_processed() -> None:
     sessions = Sessions("door", SessionRules("session", Fraction(10), Fraction(10), ("PERSON",)), "run")
     (end,) = sessions.silence(at(20))
     assert (end.data["duration_s"], end.data["processed_s"]) == (10.0, 0.0)
+
+
+def test_other_rules_count_from_the_next_frame_on() -> None:
+    machine = visits(gone_after=10)
+    feed(machine, {0: ["PERSON"]})
+    machine.rules = SessionRules("continuous", Fraction(10), Fraction(3), ("PERSON", "PET"))
+    events = feed(machine, {2: [], 3: [], 4: ["PET"]})
+    assert brief(events) == [("session_complete", None, 3.0), ("label_detected", "PET", 4.0)]
+    assert machine.counts.keys() == {"PERSON", "PET"}

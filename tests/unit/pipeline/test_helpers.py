@@ -229,12 +229,12 @@ def test_only_presence_counts_where_it_does_for_all() -> None:
     fast, slow, analyses = both()
     fast.only_presence = True
     analyses.attend(EVERYTHING)
-    assert not analyses.presence_only
+    assert analyses.presence_within is None
     slow.only_presence = True
-    analyses.attend(EVERYTHING)
-    assert analyses.presence_only
+    analyses.attend(OpenNews(False, gone_after=Fraction(6)))
+    assert analyses.presence_within == 3
     analyses.reset()
-    assert not analyses.presence_only, "after a gap everything is news"
+    assert analyses.presence_within is None, "after a gap everything is news"
 
 
 def test_state_that_one_cannot_take_up_leaves_the_others() -> None:

@@ -114,7 +114,7 @@ def test_a_sleeping_camera_loses_no_frame_of_what_happens(packets: list[Packet])
     perceiver, awake = SquareEyes(), SquareEyes()
     lane, book = run(packets, perceiver)
     run(packets, awake, lambda lane, number: lane.idle.adopt(IdleSettings(enabled=False)))
-    assert set(lane.idle.wakes.counts) == {"sizes"} and lane.idle.undecoded > 80
+    assert set(lane.idle.wakes.counts) == {"sizes"} and lane.idle.held.undecoded > 80
     assert perceiver.seen == awake.seen and len(perceiver.seen) == 10
     assert len(perceiver.looked) < 0.7 * len(awake.looked)
     assert not lane.stats.drops
@@ -178,7 +178,7 @@ def test_a_camera_with_keyframes_far_apart_sleeps_where_its_packets_tell_and_say
 ) -> None:
     far = IdleSettings(max_wake_delay=0.5)
     lane, _ = run(packets, SquareEyes(), lambda lane, number: lane.idle.adopt(far))
-    assert lane.idle.undecoded and lane.idle.view()["wake_bound_s"] == 1.0
+    assert lane.idle.held.undecoded and lane.idle.view()["wake_bound_s"] == 1.0
     assert set(lane.idle.wakes.counts) == {"sizes"}
 
 
@@ -188,7 +188,7 @@ def test_one_whose_packets_tell_nothing_is_decoded_and_says_so(packets: list[Pac
         lane.idle._watch.policy = WakePolicy(steady=0.0)
 
     lane, _ = run(packets, SquareEyes(), blind)
-    assert not lane.idle.undecoded and not lane.idle.asleep
+    assert not lane.idle.held.undecoded and not lane.idle.asleep
     why = "keyframes come every 1.0 s, max_wake_delay is 0.5 s, and packet sizes swing by themselves"
     assert lane.idle.view()["why"] == why
 
@@ -209,7 +209,7 @@ def test_a_wake_for_nothing_is_counted_and_raises_the_threshold(packets: list[Pa
 def test_a_session_ends_on_time_though_its_camera_sleeps(packets: list[Packet]) -> None:
     lane, book = run(packets, SquareEyes(), rules=SessionRules("session", Fraction(14), classes=("PERSON",)))
     assert lane.over and [event.type for event in book.events] == [EventType.SESSION_COMPLETE]
-    assert book.events[0].at.seconds == pytest.approx(14) and lane.idle.undecoded
+    assert book.events[0].at.seconds == pytest.approx(14) and lane.idle.held.undecoded
 
 
 def test_a_gap_wakes_and_what_was_held_is_looked_at(packets: list[Packet]) -> None:
