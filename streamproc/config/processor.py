@@ -121,7 +121,7 @@ class FaceSettings(Settings):
 
 
 class IdleSettings(Settings):
-    """While a live camera shows nothing, decode its keyframes only."""
+    """While a live camera shows nothing, or only what has been announced, decode its keyframes only."""
 
     enabled: bool = True
     """Off: every frame is decoded, always."""

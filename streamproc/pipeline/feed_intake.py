@@ -61,9 +61,8 @@ class FeedIntake:
             return self.schedule.deadline_durable(head)
         held = isinstance(head.item, Packet | Frame) and self.idle.has_backlog(head.item.at)
         newest = self.frames.clock.to_session(media) if (media := self.inbox.newest_media()) is not None else None
-        since, first, presence = self.idle.served, self.idle.served == 0.0, self.frames.analyses.presence_within
-        since_held = since if held else None
-        return self.schedule.deadline(head, newest, since_held, first=first, presence_only=presence is not None)
+        since, only = self.idle.served, self.frames.analyses.presence_within is not None
+        return self.schedule.deadline(head, newest, since if held else None, first=since == 0.0, presence_only=only)
 
     def step(self) -> tuple[bool, EndOfStream | None]:
         """See to the next item. True: there may be more to do in this step. And the end of the feed, once it is reached."""
@@ -176,8 +175,7 @@ class FeedIntake:
         if outcome.due:
             self.plan()
         if outcome.analysed:
-            self.idle.presence.within = self.frames.analyses.presence_within
-            if self.idle.asleep and (why := self.idle.reason_in_look(outcome.active)) is not None:
+            if (why := self.idle.reason_in_look(outcome.active, self.frames.analyses.presence_within)) is not None:
                 self.idle.wake_up(why, self.inbox.newest_media())
             self.idle.analysed(outcome.active, frame.at)
         return outcome.analysed

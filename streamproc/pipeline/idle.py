@@ -81,7 +81,7 @@ class IdleMode:
     def adopt(self, settings: IdleSettings) -> None:
         """Other settings; a camera that is asleep wakes before it sleeps under them."""
         if settings != self.settings:
-            self.settings = settings
+            self.settings, self.presence.within = settings, None
             self.wake("settings")
 
     def snapshot(self) -> dict[str, Any] | None:
@@ -134,14 +134,15 @@ class IdleMode:
         if still is None:
             return "damage"
         if self.presence.enough:
-            return None if self._presence_suffices else "presence"
+            return None if self.presence.by(self._keyframes) else "presence"
         return "picture" if self._stillness.shows_another(still) else None
 
-    def reason_in_look(self, active: bool) -> str | None:
-        """Asleep: why to wake, after the next keyframe was analysed. ``active``: something moves in it, or is being decided."""
+    def reason_in_look(self, active: bool, within: Fraction | None) -> str | None:
+        """A frame was analysed: why to wake, if asleep. ``active``: see ``analysed``; ``within``: see ``KeyframePresence``."""
+        self.presence.within = within if self.live and self.settings.enabled else None
         if self.presence.enough:
-            return None if self._presence_suffices else "presence"
-        return "look" if active else None
+            return None if self.presence.by(self._keyframes) else "presence"
+        return "look" if active and self.asleep else None
 
     def wake_up(self, reason: str, newest: Fraction | None) -> None:
         """Decode again. ``newest``: media time of the newest picture that was held back."""
@@ -165,7 +166,7 @@ class IdleMode:
 
     def may_sleep(self, packet: Packet) -> bool:
         """Whether the camera may fall asleep on this keyframe."""
-        return packet.keyframe and not self.asleep and (self._presence_suffices or self.hindrance() is None)
+        return packet.keyframe and not self.asleep and (self.presence.by(self._keyframes) or self.hindrance() is None)
 
     def sleep(self, frames: Sequence[Frame], hold_until: Fraction | None) -> None:
         """From a keyframe on packets are held. ``frames``: what was decoded up to it; the last is what the next keyframe is compared with.
@@ -176,7 +177,7 @@ class IdleMode:
             self._watch.found_nothing()
         self._wake_reason, self.held.until = None, hold_until
         self.held.released(None)
-        self.presence.enough = self._watch.frozen = self._presence_suffices
+        self.presence.enough = self._watch.frozen = self.presence.by(self._keyframes)
         self._stillness.remember(frames)
         self._set_asleep(True)
 
@@ -217,10 +218,6 @@ class IdleMode:
         return self._keyframes.bound_s
 
     # -- inside
-
-    @property
-    def _presence_suffices(self) -> bool:
-        return self.settings.enabled and self.live and self._packets and self.presence.by(self._keyframes)
 
     @property
     def _keyframes(self) -> KeyframeRule:
