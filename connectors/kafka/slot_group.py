@@ -40,6 +40,8 @@ class Presence:
     tags: Mapping[str, str] = field(default_factory=dict)
     owned: Mapping[int, float] = field(default_factory=dict)
     """Slots that it holds, and what each costs."""
+    given: frozenset[int] = frozenset()
+    """Slots that it was assigned and is about to take over."""
     costs: Mapping[int, float] = field(default_factory=dict)
     """What it thinks that slots cost which it does not hold; whoever holds one knows better."""
     requires: Mapping[int, Mapping[frozenset[tuple[str, str]], int]] = field(default_factory=dict)
@@ -81,6 +83,7 @@ class SlotAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
             "capacity": mine.capacity,
             "tags": dict(mine.tags),
             "owned": sorted(mine.owned.items()),
+            "given": sorted(mine.given),
             "costs": sorted(mine.costs.items()),
             "requires": [[slot, sorted(frozenset().union(*needs))] for slot, needs in sorted(mine.requires.items())],
             "needs": [
@@ -136,7 +139,12 @@ def divide(documents: Mapping[str, Mapping[str, Any]], slots: Iterable[int]) -> 
         # Of equal loads the lower node id comes first, so that a restarted member (with another id) changes nothing.
         members.append(
             Member(
-                f"{said['node']}\0{name}", float(said["capacity"]), said["tags"], frozenset(owned), said["generation"]
+                f"{said['node']}\0{name}",
+                float(said["capacity"]),
+                said["tags"],
+                frozenset(owned),
+                said["generation"],
+                frozenset(map(int, said.get("given", ()))),  # a member of an earlier version does not say
             )
         )
     tags = [member.tags for member in members if member.capacity > 0]

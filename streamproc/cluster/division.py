@@ -183,10 +183,11 @@ class Division:
 
     def _presence(self) -> Presence:
         costs = {number: float(len(self._processors.names(number))) for number in self._processors.slots()}
-        # Not what it was only given: after brokers were away the first that is back is given all, and the others run theirs still.
+        # What it was only given is less: after brokers were away the first that is back is given all, and the others run theirs still.
         owned = {number: costs.get(number, 0.0) for number in self.settled()}
-        capacity = 0.0 if self.leaving else self.capacity
-        return Presence(self.node_id, capacity, self._tags, owned, costs, self._processors.needs())
+        given = self.shares.mine - owned.keys() - {number for number, each in self.keepers.items() if each.trouble}
+        room = 0.0 if self.leaving else self.capacity
+        return Presence(self.node_id, room, self._tags, owned, given, costs, self._processors.needs())
 
     def _assigned(self, found: Assigned) -> None:
         if self.leaving:

@@ -36,6 +36,8 @@ class Member:
     """Slots it holds now."""
     generation: int = -1
     """Of the group when it was last assigned these. Of two who claim a slot the one with the newer generation is believed."""
+    given: frozenset[int] = frozenset()
+    """Slots that it was assigned and is about to take over: its own where nobody holds them, so that another round sends nothing back and forth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +125,16 @@ class _Board:
         }
 
     def keep(self) -> list[int]:
-        """Believe the newest claim to each slot. Returns the slots of nobody that somebody may have."""
-        claims: dict[int, tuple[int, int]] = {}
+        """Believe the newest claim to each slot: of those who hold it, else of those who are about to. Returns the slots of nobody that
+        somebody may have."""
+        claims: dict[int, tuple[bool, int, int]] = {}
         for place, member in enumerate(self.members):
-            for number in member.owned & self.slots.keys():
+            for number in (member.owned | member.given) & self.slots.keys():
                 if place in self._who(number):
-                    claims[number] = max(claims.get(number, (member.generation, -place)), (member.generation, -place))
+                    claim = number in member.owned, member.generation, -place
+                    claims[number] = max(claims.get(number, claim), claim)
         for number in sorted(claims):
-            self._give(number, -claims[number][1])
+            self._give(number, -claims[number][2])
         return [number for number in self.slots if number not in self.owner and number not in self.untaken]
 
     def place(self, orphans: Sequence[int]) -> None:

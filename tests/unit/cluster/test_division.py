@@ -103,17 +103,28 @@ async def test_a_node_claims_what_it_runs_and_not_what_it_was_only_given(divisio
     division._tags = {"site": "north"}
     division._assigned(Assigned(1, frozenset({0}), {0: "a"}, {}, {}))
     first = division._presence()
-    assert first.owned == {} and first.costs == {0: 2.0}
+    assert first.owned == {} and first.costs == {0: 2.0} and first.given == {0}
     back = Presence("b", 4.0, {"site": "north"}, owned={0: 2.0})
     newer = said(a=first, b=back)
     newer["a"]["generation"] = 7
     assert divide(newer, range(1)).slots["b"] == (0,)
     for keeper in division.keepers.values():
-        keeper._commits = cast("Any", object())
-    assert division._presence().owned == {0: 2.0}
+        keeper.trouble = "its record is damaged"
+    assert not division._presence().given, "another node may be able to"
+    for keeper in division.keepers.values():
+        keeper.trouble, keeper._commits = "", cast("Any", object())
+    assert division._presence().owned == {0: 2.0} and not division._presence().given
     for keeper in division.keepers.values():
         keeper._commits = None
         keeper.withdrawn()
+
+
+def test_a_round_held_during_a_handover_sends_nothing_back() -> None:
+    """A slot has left ``a`` and does not run at ``b`` yet when a third node leaves."""
+    documents = said(a=Presence("a", 4.0), b=Presence("b", 4.0, given=frozenset({0})), c=Presence("c", 0.0))
+    assert divide(documents, range(1)).slots["b"] == (0,)
+    del documents["b"]["given"]
+    assert divide(documents, range(1)).slots["a"] == (0,), "as an earlier version does"
 
 
 def said(**presences: Presence) -> dict[str, Any]:

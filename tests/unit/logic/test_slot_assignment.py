@@ -270,6 +270,16 @@ def test_of_two_who_claim_a_slot_the_newer_generation_is_believed() -> None:
     assert set(found.slots["c"]) >= {3}
 
 
+def test_who_is_about_to_take_a_slot_keeps_it_where_nobody_holds_it() -> None:
+    """A round that is held during a hand-over sends nothing back; after an outage the first that is back was given all, and the others hold theirs."""
+    giver, taker = Member("a", 4, generation=7), Member("b", 4, given=frozenset({0, 1}), generation=8)
+    assert assign([giver, taker], even(1, 0.5)).slots == {"a": (), "b": (0,)}
+    holder = Member("a", 4, owned=frozenset({1}), generation=7)
+    assert assign([holder, taker], even(2, 0.5)).slots == {"a": (1,), "b": (0,)}
+    late = Member("c", 4, given=frozenset({0}), generation=9)
+    assert assign([giver, taker, late], even(1, 0.5)).slots["c"] == (0,)
+
+
 def test_a_slot_whose_need_changed_goes_where_it_can_be_met() -> None:
     members = settle([Member("a", 4), Member("b", 4, {"site": "north"})], even(2))
     held = next(iter(members[0].owned))
