@@ -43,6 +43,8 @@ def box_config(load: Load) -> NodeConfig:
     document: dict[str, Any] = {"models": {"profiles": {"single": {"person": [load.detector]}}}}
     if not load.governor:
         document["cpu_target"] = 0
+    if load.workers is not None:
+        document["workers"] = load.workers
     return NodeConfig.model_validate(document)
 
 

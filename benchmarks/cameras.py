@@ -61,6 +61,8 @@ class Load:
     governor: bool = False
     """The product may ease itself where it has too much to do; where it may not, every look is made or counted as dropped."""
     gone_after_s: float = 1.0
+    workers: int | None = None
+    """Of the product; None: its own choice."""
     spawned: float = 0.0
     """When the process was started, epoch seconds; set by ``carry``."""
 
@@ -221,6 +223,9 @@ def camera_parser(about: str | None) -> Any:
     made = parser(about)
     made.add_argument("--quick", action="store_true", help="short windows: to see that it runs, not for figures")
     made.add_argument("--seconds", type=float, default=None, help="measured time of each run")
+    made.add_argument(
+        "--workers", type=int, help="threads of the product that decode and infer, instead of its own choice"
+    )
     made.add_argument("--detector", default="yolox_nano", help="the detector that all contestants run on whole frames")
     return made
 

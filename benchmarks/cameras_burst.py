@@ -112,6 +112,7 @@ def main() -> None:
         gate=True,
         idle=True,
         governor=True,
+        workers=options.workers,
     )
     rows: list[dict[str, Any]] = []
     figures: dict[str, Any] = {"cores": cores(), "two_frame_intervals_ms": round(2000 * FRAME_S, 1)}

@@ -84,6 +84,7 @@ def main() -> None:
         profile = "single" if present else part
         clips = tuple(str(camera.path) for camera in (maker.present() if present else maker.busy()))
         load = Load(contestant, clips, 3, seconds, detector=options.detector, profile=profile, bare=ours)
+        load = replace(load, workers=options.workers)
         if present:
             load = replace(load, idle=True, gone_after_s=10.0, warmup_s=8.0)
         small, large = near_target(load, probe_s=2.0 if options.quick else 5.0)

@@ -43,7 +43,7 @@ from streamproc.perception.provider import ModelProvider
 from streamproc.pipeline.analysis import FrameResult
 from streamproc.pipeline.cores import usable_cores
 from streamproc.pipeline.lane import Lane
-from streamproc.pipeline.scheduler import Scheduler
+from streamproc.pipeline.scheduler import SPARE, Scheduler
 from streamproc.pipeline.setup import LaneSetup
 from streamproc.store.database import Database
 from streamproc.store.journal import Journal
@@ -225,7 +225,7 @@ class Bench:
 
     def window(self, design: str, cameras: int) -> Window:
         if design == "workers":
-            return self._measure(cameras, Scheduler(self.cores), None)
+            return self._measure(cameras, Scheduler(self.cores + SPARE), None)
         with SharedEngine(self.cores) as shared:
             return self._measure(cameras, Scheduler(LANE_THREADS * self.cores), shared)
 

@@ -210,7 +210,7 @@ class NodeConfig(Settings):
     outputs: tuple[ConnectorRef, ...] = ()
     """Outputs of processors that name none."""
     workers: int | None = Field(default=None, ge=1, le=256)
-    """Threads that decode and infer; as many as cores where left out."""
+    """Threads that decode and infer; one more than cores where left out (no more than cores infer at a time)."""
     cpu_target: float | None = Field(default=80.0, ge=0, le=100)
     """Percent of the cores (of those it may use) over which live processors are eased: second look off, rate halved, quartered, idle
     more readily, a smaller model; undone when there is room again. 0 or null: never."""

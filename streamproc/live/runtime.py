@@ -18,6 +18,7 @@ from streamproc.live.run import SharedServices
 from streamproc.live.status import StatusBoard
 from streamproc.live.tickers import govern, let_time_pass, show_states
 from streamproc.perception.provider import ModelProvider
+from streamproc.pipeline.cores import whole_cores
 from streamproc.pipeline.governor import Governor
 from streamproc.pipeline.scheduler import Scheduler
 from streamproc.store.database import Database
@@ -46,7 +47,8 @@ class NodeRuntime:
         self.outputs = Outputs(self.journal, renderers, (node.outbox, node.history), context)
         self.governor = Governor(node.cpu_target)
         self._scheduler = Scheduler(node.workers)
-        self.provider = ModelProvider(node, collections_dir, self._scheduler.workers, self._scheduler.help_with)
+        inferring = min(self._scheduler.workers, whole_cores())
+        self.provider = ModelProvider(node, collections_dir, inferring, self._scheduler.help_with)
         self._database = database
         self._tickers: list[asyncio.Task[None]] = []
 

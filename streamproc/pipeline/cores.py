@@ -20,6 +20,11 @@ def usable_cores(cgroups: Path = _CGROUPS, own: Path = _OWN) -> float:
     return max(0.1, min([float(mask), *_quotas(cgroups, own)]))
 
 
+def whole_cores() -> int:
+    """The usable cores as a number of threads that may compute at a time; at least one."""
+    return max(1, round(usable_cores()))
+
+
 def _quotas(cgroups: Path, own: Path) -> list[float]:
     """Cores by each limit that is set."""
     lines: list[str] = []

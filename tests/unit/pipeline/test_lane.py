@@ -312,3 +312,8 @@ def test_a_worker_that_no_lane_needs_helps_and_none_is_promised_where_all_are_bu
     assert step.done.wait(30)
     scheduler.stop()
     assert not scheduler.help_with(lambda: None), "nobody works any more"
+
+
+def test_one_worker_more_than_cores_so_that_one_that_waits_leaves_no_core_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamproc.pipeline.cores.usable_cores", lambda: 2.0)
+    assert Scheduler().workers == 3 and Scheduler(2).workers == 2
