@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 import threading
 import time
 import urllib.request
@@ -17,9 +19,13 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
+from connectors.context import ConnectorContext
+from connectors.kafka.settings import KafkaConnection
+from connectors.kafka.slot_log import read_slot
+from streamproc.logic.slots import slot_of
 from streamproc.store.database import Database
 from streamproc.store.jobs import JobStore
-from tests.cluster import Node, Nodes
+from tests.cluster import SLOTS, Node, Nodes
 from tests.daemon import run_cli, wait_for
 from tests.videos import scene, write
 
@@ -194,6 +200,46 @@ def test_a_drained_node_s_job_moves_and_a_file_s_stays(nodes: Nodes, store: Stor
     wait_for(lambda: status(first, after) == "SUCCEEDED", 60, "a job of a node that was drained, run by the other")
     assert found(first, after)["Segments"] == whole
     assert not [line for node in nodes.all for line in node.logged("jobs_wait")]
+
+
+def test_a_stopped_node_s_job_is_another_s_and_what_it_wakes_with_counts_for_nothing(
+    nodes: Nodes, store: Store, tmp_path: Path
+) -> None:
+    """It wakes while the other is at work, in the middle of a video of its own."""
+    store.delay = 1.0
+    job = start(nodes.all[0], "stopped")
+    first = runner(nodes, job)
+    other = next(node for node in nodes.all if node is not first)
+    wait_for(lambda: progress(other, job) > 0, 30, "how far it is, at the other node")
+    first.signal(signal.SIGSTOP)
+    wait_for(lambda: JobStore(Database(other.data)).state(job) is not None, 60, "the other node at work")
+    had = phases(first, job)
+    first.signal(signal.SIGCONT)
+    wait_for(lambda: "elsewhere" in phases(first, job)[len(had) :], 30, "that the first lets go")
+    store.delay = 0.0
+    for node in nodes.all:
+        wait_for(lambda node=node: status(node, job) == "SUCCEEDED", 60, f"the end, at {node.name}")
+    calm = start(other, "calm")
+    wait_for(lambda: status(first, calm) == "SUCCEEDED", 60, "a job that nothing happens to")
+    assert found(first, job) == found(other, job) == found(other, calm)
+    assert len(found(other, calm)["Segments"]) >= 4
+    wait_for(lambda: sorted(told(tmp_path)) == sorted([job, calm]), 30, "that each end is told, once")
+    noted = wait_for(lambda: noted_end(nodes, job), 30, "the note that it was told")
+    assert [each["revision"] for each in noted] == list(range(1, len(noted) + 1)), "each on top of the one before"
+    assert [each["state"] for each in noted if each["ended"]] == ["succeeded"] * 2, "its end, and that it was told"
+
+
+def phases(node: Node, job: str) -> list[str]:
+    """Of the slot of a job, as the node logged them."""
+    return [line["phase"] for line in node.logged("slot") if line["slot"] == slot_of(job, SLOTS)]
+
+
+def noted_end(nodes: Nodes, job: str) -> list[dict[str, Any]]:
+    """How the cluster's log says that a job stood, one after the other; empty until it says that its end was told."""
+    topic = KafkaConnection(topic=f"{nodes.name}.jobs", bootstrap_servers=nodes.bootstrap)
+    records = asyncio.run(read_slot(topic, ConnectorContext("look", nodes.folder), slot_of(job, SLOTS)))
+    noted = [json.loads(each.value or b"{}") for each in records if each.key == f"{job} standing".encode()]
+    return noted if noted and noted[-1]["told"] else []
 
 
 def progress(node: Node, job: str) -> int:
