@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -134,6 +135,15 @@ class ClusterNode:
     async def flushed(self, within_s: float) -> None:
         """Until the cluster has what this node was told, or the time is over: the brokers may be away."""
         await asyncio.gather(self.documents.flushed(within_s), self.standings.flushed(within_s))
+
+    async def begun(self, name: str, within_s: float) -> None:
+        """Until the log has the session that a Start began here, with what was asked of it, or the time is over: a run commits that as soon as
+        its models are there."""
+        supervisor = self.processors.supervisor
+        if supervisor.known(name) and self.division.elsewhere(name) is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await supervisor.processor(name).made()
 
     def _news(self) -> None:
         self.directory.tell()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -117,7 +118,9 @@ class ClusterRoutes:
             if not changes_documents(request):
                 return await routed(request, handler)
             answer = await routed(request, handler)
-            await self._cluster.flushed(FOLLOWS_S)  # what was confirmed outlives this node
+            name = await started(request) if answer.status == 200 else None
+            # What was confirmed outlives this node.
+            await asyncio.gather(self._cluster.flushed(FOLLOWS_S), self._begun(name))
             return answer
 
         async def routed(request: web.Request, handler: Next) -> web.StreamResponse:
@@ -145,6 +148,10 @@ class ClusterRoutes:
                 return failure(503, NodeUnreachable.__name__, str(error))
 
         return middleware
+
+    async def _begun(self, name: str | None) -> None:
+        if name is not None:
+            await self._cluster.begun(name, FOLLOWS_S)
 
     def _address(self, name: str) -> str | None:
         """Of the other node that runs a processor; None: it is this one's, or nobody's that could be asked."""
@@ -188,6 +195,19 @@ def changes_documents(request: web.Request) -> bool:
         return request.method in ("POST", "PUT", "DELETE")
     target = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
     return request.path == "/" and target.endswith("StreamProcessor") and not target.startswith("Describe")
+
+
+async def started(request: web.Request) -> str | None:
+    """The processor that a request asks to be started; None: it asks for something else, or cannot be read."""
+    if request.path.startswith("/api/processors/"):
+        return request.match_info.get("name") if request.path.endswith("/start") else None
+    if not request.headers.get("X-Amz-Target", "").endswith(".StartStreamProcessor"):
+        return None
+    try:
+        name = json.loads(await request.read())["Name"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return name if isinstance(name, str) else None
 
 
 def redirected(request: web.Request, address: str) -> web.Response:

@@ -205,6 +205,7 @@ def test_what_callers_make_on_one_node_runs_on_one_and_all_know_it(nodes: Nodes,
     assert not nodes.runners("door")
     wait_for(lambda: listed(rekognition) == {"door": "STOPPED"}, 30, "that the other node says so")
     rekognition.start_stream_processor(Name="door")
+    assert lanes(nodes, "door")["door"].checkpoint is not None, "its session is in the log when Start is answered"
     wait_for(lambda: listed(rekognition) == {"door": "RUNNING"}, 30, "that the other node says so")
     assert nodes.runner("door") is runner
     made = run_cli("faces", "create", "guests", "--data-dir", other.data, "--config-dir", other.config)
