@@ -58,7 +58,9 @@ def measure_truth(load: Load, clips: Sequence[Camera]) -> tuple[list[dict[str, A
         together(work)
         database.close()
     rows = [row(camera, told[index, True], told[index, False], modes[index]) for index, camera in enumerate(clips)]
-    return rows, figures_of(clips, told)
+    sleeps = [each["first_sleep_s"] for each in rows if each["first_sleep_s"] is not None]
+    first = {"never_asleep": len(rows) - len(sleeps), "first_sleep_most_s": max(sleeps, default=None)}
+    return rows, first | figures_of(clips, told)
 
 
 def play_whole(
@@ -66,6 +68,7 @@ def play_whole(
 ) -> tuple[dict[float, Announced], dict[str, Any]]:
     """What was told of each entry, and what the camera was asleep for: by what it was woken, and why it was not asleep most."""
     now, reasons = Fraction(0), Counter[str]()
+    first_sleep: Fraction | None = None
     found: list[Announced] = []
 
     def note(events: Sequence[Event]) -> None:
@@ -76,12 +79,15 @@ def play_whole(
     for packet in read_packets(camera.path):
         now = packet.at.media
         offer(lane, packet)
+        if first_sleep is None and lane.idle.asleep:
+            first_sleep = now
         reasons[lane.idle.hindrance() or "nothing"] += 1
     usual = next(
         (why for why, _ in reasons.most_common() if why not in ("nothing", "learning") and "moves" not in why), ""
     )
     share = lane.idle.held.undecoded / max(1, sum(reasons.values()))
     mode = {"undecoded": round(share, 3), "awake_for": usual, "wakes": dict(lane.idle.wakes.counts)}
+    mode["first_sleep_s"] = None if first_sleep is None else float(first_sleep)
     return first_of_each(found, camera.entries), mode
 
 
@@ -100,6 +106,7 @@ def row(
         "told_with_idle": len(with_idle),
         "told_without": len(without),
         "worst_delay_ms": milliseconds(max(late)) if late else None,
+        "first_sleep_s": mode["first_sleep_s"],
         "undecoded": mode["undecoded"],
         "wakes": ", ".join(f"{reason} {count}" for reason, count in sorted(mode["wakes"].items())),
         "kept_awake_by": mode["awake_for"],
@@ -118,6 +125,8 @@ def figures_of(clips: Sequence[Camera], told: dict[tuple[int, bool], dict[float,
         "missed": sum(idle is None and plain is not None for _, idle, plain in pairs),
         "told_only_with_idle": sum(idle is not None and plain is None for _, idle, plain in pairs),
     }
+    every = [idle.durable_s - plain.durable_s for _, idle, plain in pairs if idle and plain]
+    figures["wake_delay_p95_ms"] = milliseconds(percentile(every, 0.95))
     for coding in dict.fromkeys(camera.coding for camera in clips):
         late = [idle.durable_s - plain.durable_s for each, idle, plain in pairs if each == coding and idle and plain]
         figures[f"wake_delay_{coding}_median_ms"] = milliseconds(percentile(late, 0.5))
