@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -9,17 +10,20 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from connectors.catalog import check
+from streamproc.config.model_settings import Profile
 from streamproc.config.processor import ConnectorRef, ProcessorConfig
-from streamproc.core.errors import ConfigError, Fault
+from streamproc.core.errors import ConfigError, Fault, InputError
 from streamproc.core.start import StartRequest
 from streamproc.store.processors import ProcessorRow, ProcessorStore
+from streamproc.vision.profiles import profile
 
 Origin = Literal["file", "api"]
 """Who owns a document: a config file, or the control API and the AWS endpoint."""
 
 
-def check_connectors(name: str, config: ProcessorConfig) -> None:
-    """Raises ConfigError with every fault in the settings of the source and the outputs. A file's were checked when it was loaded."""
+def check_document(name: str, config: ProcessorConfig, profiles: Mapping[str, Profile] | None) -> None:
+    """Raises ConfigError with every fault in the settings of the source and the outputs (a file's were checked when it was loaded), and where the
+    models' profile is none that is there. ``profiles``: the node's own; None: other nodes may have others."""
     places: list[tuple[str, ConnectorRef, Literal["source", "sink"]]] = [("source", config.source, "source")]
     places += [(f"outputs[{index}]", ref, "sink") for index, ref in enumerate(config.outputs)]
     faults = []
@@ -30,6 +34,11 @@ def check_connectors(name: str, config: ProcessorConfig) -> None:
             for item in error.errors():
                 where = ".".join([place, *(str(part) for part in item["loc"])])
                 faults.append(Fault(where, item["msg"]))
+    if config.labels is not None and profiles is not None:
+        try:
+            profile(config.labels.profile, profiles)
+        except InputError as error:
+            faults.append(Fault("labels.profile", str(error)))
     if faults:
         raise ConfigError(name, faults)
 

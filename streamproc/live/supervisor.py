@@ -19,7 +19,7 @@ from streamproc.core.start import StartRequest
 from streamproc.core.video_log import FragmentReader
 from streamproc.live.assembly import connector_context
 from streamproc.live.describe import describe
-from streamproc.live.documents import Origin, check_connectors, new_row, stored_row
+from streamproc.live.documents import Origin, check_document, new_row, stored_row
 from streamproc.live.edits import follow
 from streamproc.live.notices import Notices
 from streamproc.live.ownership import Ownership, SoleNode
@@ -108,7 +108,7 @@ class Supervisor:
     async def create(self, name: str, config: ProcessorConfig, origin: Origin = "api") -> ProcessorView:
         """A new processor, stopped. Raises AlreadyExists, and InputError where its connectors' settings are wrong."""
         with self._register.coming(name):
-            check_connectors(name, config)
+            check_document(name, config, None if self.ownership.shared else self.node.models.profiles)
             processor = await self.load(stored_row(self.store, new_row(name, config, origin)), config)
         log.info("created", processor=name, origin=origin)
         return self._seen(processor)
@@ -144,7 +144,7 @@ class Supervisor:
 
     async def update(self, name: str, config: ProcessorConfig, origin: Origin | None = None) -> ProcessorView:
         """Another document, applied with the least disturbance. A caller's ``state`` is not acted on. Raises as ``create``, and as ``follow``."""
-        check_connectors(name, config)
+        check_document(name, config, None if self.ownership.shared else self.node.models.profiles)
         async with self._register.held(name) as processor:
             await follow(processor, config, origin or processor.row.origin, self._set_outputs)
         log.info("updated", processor=name)
