@@ -93,7 +93,10 @@ class Session:
             status = answer.status
         await self.connection.close()
         if self.reader:
-            await asyncio.wait([self.reader], timeout=10)
+            _, waiting = await asyncio.wait([self.reader], timeout=3)
+            if waiting:  # aiortc never ends a track whose receiver had not begun when its connection was closed
+                self.reader.cancel()
+                await asyncio.wait(waiting)
         return status
 
     def _http(self) -> aiohttp.ClientSession:
