@@ -162,7 +162,7 @@ def test_a_job_started_anywhere_is_the_slot_owner_s_to_run(nodes: list[Node]) ->
 def test_jobs_of_one_video_share_a_decode(nodes: list[Node]) -> None:
     a, _ = nodes
     two = [each.id for each in (*started(a, row(), row()), *started(a, row()))]
-    started(a, row(url="s3://films/b.mp4"))
+    started(a, row(url="s3://films/b.mp4", created=6.0))  # the oldest is claimed first
     assert [each.id for each in a.store.claim("box", "r")] == sorted(two)
 
 
