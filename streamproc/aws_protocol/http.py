@@ -16,8 +16,12 @@ def lower_headers(request: web.Request) -> dict[str, str]:
     return headers
 
 
+BODY = web.RequestKey("body", bytes)
+"""Key of a request for what ``read_body`` took: nothing else can read it a second time."""
+
+
 async def read_body(request: web.Request, limit: int) -> bytes | None:
-    """None where it is larger than ``limit``: by its own word before anything is read, or as it comes."""
+    """None where it is larger than ``limit``: by its own word before anything is read, or as it comes. A middleware finds it under ``BODY``."""
     if (request.content_length or 0) > limit:
         return None
     # Counted also where a length was given: a compressed body grows when it is read.
@@ -26,6 +30,7 @@ async def read_body(request: web.Request, limit: int) -> bytes | None:
         body += chunk
         if len(body) > limit:
             return None
+    request[BODY] = bytes(body)
     return bytes(body)
 
 

@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 
 from streamproc.aws.wire import Response
+from streamproc.aws_protocol.http import BODY
 from streamproc.aws_protocol.sigv4 import Signed
 from streamproc.cluster.node import ClusterNode
 from streamproc.core.errors import InputError, NodeUnreachable, NotFound
@@ -118,7 +119,7 @@ class ClusterRoutes:
             if not changes_documents(request):
                 return await routed(request, handler)
             answer = await routed(request, handler)
-            name = await started(request) if answer.status == 200 else None
+            name = started(request) if answer.status == 200 else None
             # What was confirmed outlives this node.
             await asyncio.gather(self._cluster.flushed(FOLLOWS_S), self._begun(name))
             return answer
@@ -197,14 +198,14 @@ def changes_documents(request: web.Request) -> bool:
     return request.path == "/" and target.endswith("StreamProcessor") and not target.startswith("Describe")
 
 
-async def started(request: web.Request) -> str | None:
+def started(request: web.Request) -> str | None:
     """The processor that a request asks to be started; None: it asks for something else, or cannot be read."""
     if request.path.startswith("/api/processors/"):
         return request.match_info.get("name") if request.path.endswith("/start") else None
     if not request.headers.get("X-Amz-Target", "").endswith(".StartStreamProcessor"):
         return None
     try:
-        name = json.loads(await request.read())["Name"]
+        name = json.loads(request.get(BODY, b""))["Name"]
     except (ValueError, KeyError, TypeError):
         return None
     return name if isinstance(name, str) else None

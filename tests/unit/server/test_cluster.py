@@ -9,6 +9,7 @@ from typing import Any, cast
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from streamproc.aws_protocol.http import read_body
 from streamproc.cluster.node import ClusterNode
 from streamproc.server.cluster import ClusterRoutes
 from streamproc.web.guard import Guard
@@ -33,12 +34,15 @@ async def test_a_start_is_answered_when_the_log_has_its_session() -> None:
     asked, app = Asked(), web.Application()
     ClusterRoutes(cast("ClusterNode", asked), cast("Guard", None)).mount(app)
 
-    async def answer(request: web.Request) -> web.Response:
-        body = await request.read()
-        return web.Response(status=400 if b"missing" in body else 200)
+    async def control(request: web.Request) -> web.Response:
+        return web.Response()
 
-    app.router.add_post("/api/processors/{name}/{what}", answer)
-    app.router.add_post("/", answer)
+    async def endpoint(request: web.Request) -> web.Response:
+        body = await read_body(request, 1000)
+        return web.Response(status=400 if b"missing" in (body or b"") else 200)
+
+    app.router.add_post("/api/processors/{name}/{what}", control)
+    app.router.add_post("/", endpoint)
     async with TestClient(TestServer(app)) as client:
 
         async def waited_for(path: str, operation: str = "", body: Any = None) -> list[str]:
