@@ -33,7 +33,7 @@ _KNOWN = 4096
 """Newest pictures that are remembered as put: a commit that is tried again does not put them again."""
 
 
-class Shelf(Protocol):
+class PictureBucket(Protocol):
     """``connectors.s3.bucket.Bucket``, as far as it is used here."""
 
     @property
@@ -47,9 +47,9 @@ class Shelf(Protocol):
 class PictureStore:
     """``keep`` and ``read`` are called in any thread, the rest belongs to the event loop."""
 
-    def __init__(self, shelf: Shelf, prefix: str, settings: S3PictureSettings, waiting: Spool) -> None:
+    def __init__(self, bucket: PictureBucket, prefix: str, settings: S3PictureSettings, waiting: Spool) -> None:
         """``prefix``: of this cluster's keys, with a slash at its end."""
-        self._shelf = shelf
+        self._bucket = bucket
         self._prefix = prefix
         self._settings = settings
         self._waiting = waiting
@@ -59,8 +59,8 @@ class PictureStore:
         self._reason = "not tried yet" if self._bytes else ""
         self._read_failed = (float("-inf"), "")
         self._threads = Threads("bucket", 4)
-        self._away = Trouble("pictures_wait", "pictures_go_on", bucket=shelf.place)
-        self._full = Trouble("pictures_stay_here", "pictures_wait_again", bucket=shelf.place)
+        self._away = Trouble("pictures_wait", "pictures_go_on", bucket=bucket.place)
+        self._full = Trouble("pictures_stay_here", "pictures_wait_again", bucket=bucket.place)
         self._sending: asyncio.Task[None] | None = None
         metrics.PICTURES_WAITING.set(self._bytes)
 
@@ -103,7 +103,7 @@ class PictureStore:
         if time.monotonic() - failed < SILENT_S:
             raise StorageUnavailable(reason)
         try:
-            data = self._shelf.get(self._key(session, event_id, mark))
+            data = self._bucket.get(self._key(session, event_id, mark))
         except StorageUnavailable as error:
             self._read_failed = (time.monotonic(), str(error))
             raise
@@ -130,9 +130,9 @@ class PictureStore:
 
     def _put_in_time(self, key: str, data: bytes) -> bool:
         try:
-            self._threads.submit(self._shelf.put, key, data).result(PATIENCE_S)
+            self._threads.submit(self._bucket.put, key, data).result(PATIENCE_S)
         except TookTooLong:
-            self._note(f"{self._shelf.place} did not answer within {PATIENCE_S:.0f} s")
+            self._note(f"{self._bucket.place} did not answer within {PATIENCE_S:.0f} s")
         except (
             StorageUnavailable,
             RuntimeError,
@@ -183,7 +183,7 @@ class PictureStore:
         for session, event_id, size in waiting:
             await self._threads.run(self._send_one, session, event_id, size)
         if not waiting:  # nothing was to be sent: whether the bucket answers again is asked for itself
-            await self._threads.run(self._shelf.get, f"{self._prefix}asked")
+            await self._threads.run(self._bucket.get, f"{self._prefix}asked")
         with self._lock:
             if not self._bytes:
                 self._reason = ""
@@ -195,7 +195,7 @@ class PictureStore:
         pictures = self._waiting.read(session, event_id)
         if pictures is not None:
             data = packed(pictures)
-            self._shelf.put(self._key(session, event_id, _mark(data)), data)
+            self._bucket.put(self._key(session, event_id, _mark(data)), data)
             self._waiting.remove(session, event_id)
         with self._lock:
             self._bytes = max(0, self._bytes - size)

@@ -106,7 +106,7 @@ class Supervisor:
     # -- control
 
     async def create(self, name: str, config: ProcessorConfig, origin: Origin = "api") -> ProcessorView:
-        """A new processor, stopped. Raises AlreadyExists, and InputError where its connectors' settings are wrong."""
+        """A new processor, stopped. Raises AlreadyExists, and InputError where its document cannot be used (``check_document``)."""
         with self._register.coming(name):
             check_document(name, config, None if self.ownership.shared else self.node.models.profiles)
             processor = await self.load(stored_row(self.store, new_row(name, config, origin)), config)

@@ -22,6 +22,7 @@ class Presence:
     ) -> None:
         """``gone_after``: seconds out of view that mean gone. ``seen`` and ``absent``: as an earlier machine left them."""
         self.gone_after = gone_after
+        """May be changed between frames."""
         self.seen = {} if seen is None else seen
         """When each was in view last, in seconds of media time less ``absent``."""
         self.absent = absent

@@ -20,10 +20,10 @@ from tests.builders.events import PICTURES, label_event
 SMALL = Pictures(b"f", b"c")
 
 
-class Shelf:
+class PictureBucket:
     """A bucket in memory that can refuse and hang: a real one does neither on demand."""
 
-    place = "s3://shelf"
+    place = "s3://bucket"
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
@@ -44,7 +44,7 @@ class Shelf:
 
     def _check(self) -> None:
         if self.refuses:
-            raise StorageUnavailable("s3://shelf: refused")
+            raise StorageUnavailable("s3://bucket: refused")
 
 
 @pytest.fixture(autouse=True)
@@ -54,15 +54,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def shelf() -> Iterator[Shelf]:
-    made = Shelf()
+def bucket() -> Iterator[PictureBucket]:
+    made = PictureBucket()
     yield made
     made.answers.set()
 
 
-def store(shelf: Shelf, folder: Path, **options: int) -> PictureStore:
+def store(bucket: PictureBucket, folder: Path, **options: int) -> PictureStore:
     settings = S3PictureSettings(type="s3", bucket="pictures", inline=10, **options)
-    return PictureStore(shelf, "site/", settings, Spool(folder / "waiting"))
+    return PictureStore(bucket, "site/", settings, Spool(folder / "waiting"))
 
 
 async def until_sent(made: PictureStore) -> None:
@@ -72,20 +72,20 @@ async def until_sent(made: PictureStore) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_large_pictures_are_in_the_bucket_when_the_event_counts(shelf: Shelf, tmp_path: Path) -> None:
-    here, there = store(shelf, tmp_path / "a"), store(shelf, tmp_path / "b")
+async def test_large_pictures_are_in_the_bucket_when_the_event_counts(bucket: PictureBucket, tmp_path: Path) -> None:
+    here, there = store(bucket, tmp_path / "a"), store(bucket, tmp_path / "b")
     assert here.keep(label_event(0), SMALL) == ""
     mark = here.keep(label_event(1), PICTURES)
-    assert list(shelf.objects) == [f"site/s1/s1-000001-{mark}.pictures"]
-    assert here.keep(label_event(1), PICTURES) == mark and len(shelf.puts) == 1, "a commit that is tried again"
+    assert list(bucket.objects) == [f"site/s1/s1-000001-{mark}.pictures"]
+    assert here.keep(label_event(1), PICTURES) == mark and len(bucket.puts) == 1, "a commit that is tried again"
     assert there.read("s1", "s1-000001", mark) == PICTURES
     assert there.read("s1", "s1-000002", mark) is None
     assert here.trouble == ""
     await here.close()
 
 
-async def test_a_node_that_lost_the_processor_replaces_nothing(shelf: Shelf, tmp_path: Path) -> None:
-    owner, zombie = store(shelf, tmp_path / "a"), store(shelf, tmp_path / "b")
+async def test_a_node_that_lost_the_processor_replaces_nothing(bucket: PictureBucket, tmp_path: Path) -> None:
+    owner, zombie = store(bucket, tmp_path / "a"), store(bucket, tmp_path / "b")
     mark = owner.keep(label_event(1), PICTURES)
     assert zombie.keep(label_event(1), Pictures(b"another frame", b"another crop")) != mark
     assert owner.read("s1", "s1-000001", mark) == PICTURES
@@ -94,57 +94,61 @@ async def test_a_node_that_lost_the_processor_replaces_nothing(shelf: Shelf, tmp
 
 
 @pytest.mark.parametrize("hangs", [False, True])
-async def test_what_a_bucket_does_not_take_waits_and_holds_nobody_up(shelf: Shelf, tmp_path: Path, hangs: bool) -> None:
+async def test_what_a_bucket_does_not_take_waits_and_holds_nobody_up(
+    bucket: PictureBucket, tmp_path: Path, hangs: bool
+) -> None:
     if hangs:
-        shelf.answers.clear()
+        bucket.answers.clear()
     else:
-        shelf.refuses = True
-    here = store(shelf, tmp_path)
+        bucket.refuses = True
+    here = store(bucket, tmp_path)
     marks = {number: here.keep(label_event(number), PICTURES) for number in range(3)}
-    assert all(marks.values()) and len(shelf.puts) == 1, "only the first asked the bucket"
+    assert all(marks.values()) and len(bucket.puts) == 1, "only the first asked the bucket"
     said = "did not answer within" if hangs else "refused"
     assert "MB wait on this node's disk" in here.trouble and said in here.trouble
     assert here.read("s1", "s1-000001", marks[1]) == PICTURES, "the node that took them has them"
-    shelf.refuses = False
-    shelf.answers.set()
+    bucket.refuses = False
+    bucket.answers.set()
     await until_sent(here)
     await here.close()
-    assert {f"site/s1/s1-00000{number}-{mark}.pictures" for number, mark in marks.items()} == shelf.objects.keys()
-    assert store(shelf, tmp_path / "b").read("s1", "s1-000002", marks[2]) == PICTURES
+    assert {f"site/s1/s1-00000{number}-{mark}.pictures" for number, mark in marks.items()} == bucket.objects.keys()
+    assert store(bucket, tmp_path / "b").read("s1", "s1-000002", marks[2]) == PICTURES
 
 
-async def test_what_waits_is_bounded_and_outlives_the_process(shelf: Shelf, tmp_path: Path) -> None:
-    shelf.refuses = True
-    here = store(shelf, tmp_path, max_waiting=70)
+async def test_what_waits_is_bounded_and_outlives_the_process(bucket: PictureBucket, tmp_path: Path) -> None:
+    bucket.refuses = True
+    here = store(bucket, tmp_path, max_waiting=70)
     marks = [here.keep(label_event(number), PICTURES) for number in range(4)]
     assert [bool(mark) for mark in marks] == [True, True, False, False], "29 bytes each"
     await here.close()
-    again = store(shelf, tmp_path, max_waiting=70)
+    again = store(bucket, tmp_path, max_waiting=70)
     assert again.trouble != ""
-    shelf.refuses = False
+    bucket.refuses = False
     await until_sent(again)
-    assert len(shelf.objects) == 2 and not [*(tmp_path / "waiting").rglob("*.pictures")]
-    assert again.keep(label_event(5), PICTURES) != "" and len(shelf.objects) == 3
+    assert len(bucket.objects) == 2 and not [*(tmp_path / "waiting").rglob("*.pictures")]
+    assert again.keep(label_event(5), PICTURES) != "" and len(bucket.objects) == 3
     await again.close()
 
 
-async def test_a_bucket_that_did_not_answer_is_not_asked_by_every_reader(shelf: Shelf, tmp_path: Path) -> None:
-    here = store(shelf, tmp_path)
-    shelf.refuses = True
+async def test_a_bucket_that_did_not_answer_is_not_asked_by_every_reader(bucket: PictureBucket, tmp_path: Path) -> None:
+    here = store(bucket, tmp_path)
+    bucket.refuses = True
     with pytest.raises(StorageUnavailable):
         here.read("s1", "s1-000001", "mark")
-    shelf.refuses = False
+    bucket.refuses = False
     with pytest.raises(StorageUnavailable):
         here.read("s1", "s1-000001", "mark")
 
 
-async def test_the_end_sends_what_it_can(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_end_sends_what_it_can(
+    bucket: PictureBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(picture_store, "AGAIN_S", 60.0)
-    shelf.refuses = True
-    here = store(shelf, tmp_path)
+    bucket.refuses = True
+    here = store(bucket, tmp_path)
     here.keep(label_event(0), PICTURES)
     here.open()
     await asyncio.sleep(0)
-    shelf.refuses = False
+    bucket.refuses = False
     await here.close()
-    assert len(shelf.objects) == 1
+    assert len(bucket.objects) == 1

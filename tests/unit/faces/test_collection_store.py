@@ -190,13 +190,13 @@ def test_a_denied_face_is_not_matched_again(store: CollectionStore) -> None:
     alice[0] = 1
     look_alike[:2] = 0.8, 0.6
     store.add_faces("family", [row("alice", alice)])
-    shelf = library.open("family")
-    assert shelf.search(look_alike[None], 80, 5)[0][0].face.person == "alice"
+    index = library.open("family")
+    assert index.search(look_alike[None], 80, 5)[0][0].face.person == "alice"
     store.deny("family", "alice", look_alike, 1.0)
-    shelf = library.open("family")
-    assert shelf.search(look_alike[None], 80, 5) == [[]]
-    assert shelf.people(look_alike[None], 40) == [[]]
-    assert shelf.search(alice[None], 80, 5)[0][0].face.person == "alice", "the real one is still known"
+    index = library.open("family")
+    assert index.search(look_alike[None], 80, 5) == [[]]
+    assert index.people(look_alike[None], 40) == [[]]
+    assert index.search(alice[None], 80, 5)[0][0].face.person == "alice", "the real one is still known"
 
 
 def test_people_are_told_by_their_best_face(store: CollectionStore) -> None:
