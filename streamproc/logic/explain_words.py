@@ -78,7 +78,7 @@ class Speaker:
             if measured is None
             else f": at most {measured:.3%} of the picture changed, {needed:.3%} in one place is needed"
         )
-        sleeps = " The camera was asleep (idle mode), so that only its keyframes were looked at." if refusal.kind else ""
+        sleeps = " The camera was asleep (idle mode): only its keyframes were looked at." if refusal.kind else ""
         return f"Nothing moved{size}, so no model looked.{sleeps}"
 
     def _detector(self, candidate: Candidate, refusal: Refusal) -> str:
