@@ -13,6 +13,7 @@ from tests.builders.streets import Sequence_, street
 
 CORPUS = Path(__file__).parents[4] / "shared" / "corpus"
 CLIPS = sorted((CORPUS / "video").glob("*.m*"))
+LACKING = pytest.mark.skip(reason="needs the corpus beside the checkout")
 
 
 @pytest.fixture(scope="module", params=["drawn", "aws_person_night", "aws_pet_night", "xr_doorbell_delivery"])
@@ -69,7 +70,7 @@ def test_frames_that_were_held_back_here_are_not_missed(scene: Sequence_) -> Non
     assert found == []
 
 
-@pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip.stem)
+@pytest.mark.parametrize("clip", CLIPS or [pytest.param(CORPUS, marks=LACKING)], ids=lambda clip: clip.stem)
 def test_nothing_is_wrong_with_the_cameras_of_the_corpus(clip: Path) -> None:
     assert judged(looped(clip, 30.0)) == []
 
